@@ -1,0 +1,2 @@
+//! kubectl plugin: lints manifests, computes digests.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Seatrial's API types and the manifests generated from them.

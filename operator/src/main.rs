@@ -1,0 +1,2 @@
+//! The controller: observes, plans, records, applies.
+fn main() {}
