@@ -1,1 +1,40 @@
-//! Seatrial's API types and the manifests generated from them.
+//! Seatrial's API types (group `seatrial.dev`, version `v1alpha1`) and the manifests generated from them.
+//!
+//! A field's documentation begins with its name, since `kubectl explain` shows it. What the schema can refuse it
+//! refuses at apply; the rest is decided in `seatrial-core` and shown as a condition.
+
+pub mod limits;
+pub mod manifests;
+pub mod names;
+
+mod deployment;
+mod model;
+mod pipeline;
+mod pod;
+mod run;
+mod schema;
+mod store;
+mod version;
+
+pub use deployment::{Follow, ModelDeployment, ModelDeploymentSpec, ModelDeploymentStatus, Server};
+pub use model::{Budget, Gate, GateType, MetricGate, Model, ModelSpec, ModelStatus, Owner, Use};
+pub use pipeline::{
+    ArtifactReference, Concurrency, HistoryLimits, Input, LastRun, MLPipeline, MLPipelineSpec, MLPipelineStatus,
+    Output, OutputReference, OutputType, Parameter, ParameterType, Publication, Step,
+};
+pub use pod::{
+    EnvVar, LocalReference, PodMetadata, PodOptions, Resources, SecretKey, Toleration, TolerationEffect,
+    TolerationOperator,
+};
+pub use run::{
+    Interruption, MLPipelineRun, MLPipelineRunSpec, MLPipelineRunStatus, ParameterValue, PublishedVersion, Purpose,
+    StepInput, StepOutput, StepState, StepStatus,
+};
+pub use store::{Credentials, Store, StoreSpec};
+pub use version::{
+    Artifact, Evidence, GateJudgement, Judgement, Lineage, LineageImage, LineageInput, ModelVersion, ModelVersionSpec,
+    ModelVersionStatus, Verdict,
+};
+
+pub use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};

@@ -1,0 +1,209 @@
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+/// A SHA-256, written `sha256:<64 lower-case hex digits>`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Digest(String);
+
+/// A text that is no digest.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("\"{0}\" is no digest: expected sha256: and 64 lower-case hexadecimal digits")]
+pub struct DigestError(String);
+
+impl Digest {
+    /// The digest of bytes that are at hand.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(hex::encode(Sha256::digest(bytes)))
+    }
+
+    /// The digest of a hash that was fed piece by piece.
+    pub fn of_hasher(hasher: Sha256) -> Self {
+        Self(hex::encode(hasher.finalize()))
+    }
+
+    /// The 64 hexadecimal digits.
+    pub fn hex(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Digest {
+    type Err = DigestError;
+
+    fn from_str(text: &str) -> Result<Self, DigestError> {
+        match text.strip_prefix("sha256:") {
+            Some(hex) if hex.len() == 64 && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) => {
+                Ok(Self(hex.to_owned()))
+            }
+            _ => Err(DigestError(text.chars().take(100).collect())),
+        }
+    }
+}
+
+impl TryFrom<String> for Digest {
+    type Error = DigestError;
+
+    fn try_from(text: String) -> Result<Self, DigestError> {
+        text.parse()
+    }
+}
+
+impl From<Digest> for String {
+    fn from(digest: Digest) -> Self {
+        digest.to_string()
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "sha256:{}", self.0)
+    }
+}
+
+/// One file of an artifact.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// The path beneath the artifact's folder: `/` between segments, none empty, none `.` or `..`.
+    pub path: String,
+    /// The file's size in bytes.
+    pub size: u64,
+    /// The SHA-256 of the file's content, 64 hexadecimal digits without a prefix.
+    pub sha256: String,
+}
+
+/// What an artifact is: its files, sorted by path. Its digest is the SHA-256 of this list as canonical JSON:
+/// no white space, members in the order path, size, sha256.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Listing(Vec<Entry>);
+
+/// A list of files that is no artifact.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ListingError {
+    /// The text is no JSON of the expected form.
+    #[error("the listing is no valid JSON: {0}")]
+    Malformed(String),
+    /// A path that could leave its folder, or that no store can name.
+    #[error("the path \"{0}\" is not allowed in an artifact: use relative paths without empty, \".\" or \"..\" parts")]
+    BadPath(String),
+    /// Two files of one path.
+    #[error("the path \"{0}\" is listed twice")]
+    Duplicate(String),
+    /// A file's hash that is none.
+    #[error("the file \"{0}\" has no valid SHA-256")]
+    BadHash(String),
+    /// The list is not sorted, or written another way: its digest would not be the artifact's.
+    #[error("the listing is not in canonical form")]
+    NotCanonical,
+}
+
+impl Listing {
+    /// A listing of these files, in any order.
+    ///
+    /// # Errors
+    /// A path that is not allowed or stands twice, or a malformed hash.
+    pub fn new(mut entries: Vec<Entry>) -> Result<Self, ListingError> {
+        entries.sort_by(|a, b| a.path.cmp(&b.path));
+        let mut previous: Option<&str> = None;
+        for entry in &entries {
+            if !path_is_safe(&entry.path) {
+                return Err(ListingError::BadPath(entry.path.chars().take(200).collect()));
+            }
+            if previous == Some(entry.path.as_str()) {
+                return Err(ListingError::Duplicate(entry.path.clone()));
+            }
+            if format!("sha256:{}", entry.sha256).parse::<Digest>().is_err() {
+                return Err(ListingError::BadHash(entry.path.clone()));
+            }
+            previous = Some(&entry.path);
+        }
+        Ok(Self(entries))
+    }
+
+    /// Reads a listing and insists on its canonical form, so that bytes and listing have one digest.
+    ///
+    /// # Errors
+    /// Whatever [`Listing::new`] refuses, malformed JSON, and any other form than the canonical one.
+    pub fn parse(bytes: &[u8]) -> Result<Self, ListingError> {
+        let entries: Vec<Entry> =
+            serde_json::from_slice(bytes).map_err(|error| ListingError::Malformed(error.to_string()))?;
+        let listing = Self::new(entries)?;
+        if listing.canonical_json() == bytes { Ok(listing) } else { Err(ListingError::NotCanonical) }
+    }
+
+    /// The canonical JSON.
+    pub fn canonical_json(&self) -> Vec<u8> {
+        // A list of strings and integers always serializes; an empty answer would fail every verification.
+        serde_json::to_vec(&self.0).unwrap_or_default()
+    }
+
+    /// The artifact's digest.
+    pub fn digest(&self) -> Digest {
+        Digest::of(&self.canonical_json())
+    }
+
+    /// The files, sorted by path.
+    pub fn entries(&self) -> &[Entry] {
+        &self.0
+    }
+
+    /// The sum of all sizes in bytes.
+    pub fn total_size(&self) -> u64 {
+        self.0.iter().fold(0, |sum, entry| sum.saturating_add(entry.size))
+    }
+}
+
+/// True where a path stays beneath its folder on every system and can be an object's key.
+fn path_is_safe(path: &str) -> bool {
+    !path.is_empty()
+        && path.len() <= 1024
+        && !path.contains(['\\', '\0'])
+        && !path.chars().any(char::is_control)
+        && path.split('/').all(|part| !part.is_empty() && part != "." && part != "..")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(path: &str) -> Entry {
+        Entry { path: path.into(), size: 3, sha256: Digest::of(b"abc").hex().into() }
+    }
+
+    #[test]
+    fn digest_does_not_depend_on_the_order_of_files() {
+        let one = Listing::new(vec![entry("b"), entry("a/c")]).unwrap();
+        let two = Listing::new(vec![entry("a/c"), entry("b")]).unwrap();
+        assert_eq!(one.digest(), two.digest());
+        assert_eq!(Listing::parse(&one.canonical_json()).unwrap(), one);
+    }
+
+    #[test]
+    fn canonical_json_is_fixed() {
+        let json = String::from_utf8(Listing::new(vec![entry("a")]).unwrap().canonical_json()).unwrap();
+        assert_eq!(
+            json,
+            r#"[{"path":"a","size":3,"sha256":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"}]"#
+        );
+    }
+
+    #[test]
+    fn paths_that_leave_the_folder_are_refused() {
+        for path in ["", "/a", "a/", "a//b", "..", "a/../b", "./a", "a\\b", "a\0b", "a\nb"] {
+            assert!(matches!(Listing::new(vec![entry(path)]), Err(ListingError::BadPath(_))), "{path:?}");
+        }
+        assert!(matches!(Listing::new(vec![entry("a"), entry("a")]), Err(ListingError::Duplicate(_))));
+    }
+
+    #[test]
+    fn another_form_of_the_same_list_is_refused() {
+        let mut json = Listing::new(vec![entry("a")]).unwrap().canonical_json();
+        json.push(b'\n');
+        assert_eq!(Listing::parse(&json), Err(ListingError::NotCanonical));
+    }
+}

@@ -1,0 +1,126 @@
+use seatrial_crds::OutputType;
+use serde::{Deserialize, Serialize};
+
+use super::Digest;
+
+/// What `seatrial-agent fetch` does: bring every input to its folder, and put `exec` beside them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FetchConfig {
+    /// [`super::VERSION`].
+    pub version: u32,
+    /// The stores that the inputs are in.
+    pub stores: Vec<StoreConfig>,
+    /// The inputs.
+    pub inputs: Vec<InputConfig>,
+    /// The outputs whose folders are made (mode 0777) for the user's command. Empty for a model server.
+    #[serde(default)]
+    pub outputs: Vec<OutputConfig>,
+    /// Whether `exec`, the lock and the state folder are put in place. False for a model server.
+    pub prepare_exec: bool,
+    /// How long an outage is waited out before the container ends with `StoreUnavailable`, in seconds.
+    pub outage_seconds: u32,
+}
+
+/// What `seatrial-agent publish` does: wait for the command to end well, then upload its outputs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PublishConfig {
+    /// [`super::VERSION`].
+    pub version: u32,
+    /// The store that takes the artifacts.
+    pub store: StoreConfig,
+    /// The key of the attempt's result beneath the store's prefix; see [`super::layout::result`].
+    pub result: String,
+    /// What the step produces.
+    pub outputs: Vec<OutputConfig>,
+    /// How long an outage is waited out, in seconds. Hours: the work of the step hangs on it.
+    pub outage_seconds: u32,
+}
+
+/// One input.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct InputConfig {
+    /// The input's name, as reported back.
+    pub name: String,
+    /// The folder that the files are put into, absolute.
+    pub folder: String,
+    /// Where the data is.
+    pub source: InputSource,
+}
+
+/// Where an input's data is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "type", deny_unknown_fields)]
+pub enum InputSource {
+    /// An artifact that Seatrial wrote: a listing and objects by content, verified against the digest.
+    Artifact {
+        /// The prefix of the store that holds it: an entry of `stores`.
+        store: String,
+        /// The artifact's digest.
+        digest: Digest,
+    },
+    /// Whatever is at a URI: one object, or, where the URI ends in `/`, all beneath it (S3 only).
+    Uri {
+        /// The prefix of the store that the URI lies in: an entry of `stores`.
+        store: String,
+        /// The URI itself.
+        uri: String,
+    },
+}
+
+/// One output.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct OutputConfig {
+    /// The output's name.
+    pub name: String,
+    /// The output's type.
+    #[serde(rename = "type")]
+    pub kind: OutputType,
+    /// The folder that holds the output's files, absolute.
+    pub folder: String,
+}
+
+/// One store, and how to get in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StoreConfig {
+    /// What every URI of this store begins with, ending in `/`: `s3://bucket/folder/`, `https://host/folder/`.
+    pub prefix: String,
+    /// The S3 endpoint's URL; absent for AWS itself, and for HTTP stores.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// The S3 region; `us-east-1` where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// How to get in.
+    pub authentication: Authentication,
+    /// The only authority that is trusted for this store, as PEM; absent: the usual public ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_authority: Option<String>,
+}
+
+/// How to get into a store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "type", deny_unknown_fields)]
+pub enum Authentication {
+    /// Without credentials.
+    Anonymous,
+    /// Keys from environment variables `<prefix>_ACCESS_KEY_ID`, `<prefix>_SECRET_ACCESS_KEY` and, where set,
+    /// `<prefix>_SESSION_TOKEN`. They come from a Secret that only the agent's containers see.
+    Keys {
+        /// The common beginning of the variables' names.
+        variable_prefix: String,
+    },
+    /// The pod's projected token, exchanged for short-lived keys at the store's own STS.
+    WebIdentity {
+        /// The token's file.
+        token_file: String,
+        /// The STS endpoint's URL; `https` only.
+        sts_endpoint: String,
+        /// The role that is asked for.
+        role: String,
+    },
+}

@@ -1,0 +1,32 @@
+//! What the operator and the agent say to each other, in one place and versioned.
+//!
+//! - [`ExitCode`]: whose fault it was that an agent's container ended;
+//! - [`Message`]: what a container leaves as its termination message;
+//! - [`FetchConfig`] and [`PublishConfig`]: what a container is told to do, by the environment variable
+//!   [`CONFIG_VARIABLE`];
+//! - [`Listing`]: what an artifact is, and its digest;
+//! - [`paths`]: where things are inside a pod;
+//! - [`layout`]: where things are inside a store.
+//!
+//! A run pins the agent's image, so both ends of a conversation were usually built together. An agent refuses a
+//! config of a version it does not know, and the operator treats a message that it cannot read as lost.
+
+mod artifact;
+mod config;
+mod exit_code;
+pub mod layout;
+mod message;
+pub mod paths;
+
+pub use artifact::{Digest, DigestError, Entry, Listing, ListingError};
+pub use config::{Authentication, FetchConfig, InputConfig, InputSource, OutputConfig, PublishConfig, StoreConfig};
+pub use exit_code::{Cause, ExitCode};
+pub use message::{
+    Failure, MAX_HEADLINE_METRICS, MAX_MESSAGE_BYTES, Message, MessageError, ReportedInput, ReportedOutput,
+};
+
+/// The version of everything in this module. It grows when an older reader would misunderstand a newer writer.
+pub const VERSION: u32 = 1;
+
+/// The environment variable that carries the JSON of a [`FetchConfig`] or [`PublishConfig`].
+pub const CONFIG_VARIABLE: &str = "SEATRIAL_CONFIG";

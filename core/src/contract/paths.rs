@@ -1,0 +1,53 @@
+//! Where things are inside a step's pod. One emptyDir is mounted at [`ROOT`] in every container.
+
+use seatrial_crds::OutputType;
+
+/// The mount point of the pod's shared volume.
+pub const ROOT: &str = "/seatrial";
+/// The program that runs the step's command; `fetch` copies it here from its own image.
+pub const EXEC: &str = "/seatrial/bin/exec";
+/// Where `exec` in the agent's image is, before it is copied.
+pub const EXEC_IN_IMAGE: &str = "/seatrial-exec";
+/// The folder of the files by which the containers of a pod see each other.
+pub const STATE: &str = "/seatrial/state";
+/// Locked (`flock`, exclusive) by `exec` for as long as it lives; made by `fetch`, mode 0666.
+pub const LOCK: &str = "/seatrial/state/lock";
+/// Made by `exec` after it holds the lock, and before the command starts.
+pub const STARTED: &str = "/seatrial/state/started";
+/// The command's exit code in decimal; written by `exec` by rename while it still holds the lock.
+pub const EXIT: &str = "/seatrial/state/exit";
+/// Exists while `publish` cannot reach the store; its readiness probe looks for it.
+pub const STORE_AWAY: &str = "/seatrial/state/store-away";
+/// The folder of inputs; `$INPUT_<NAME>` is a folder or file beneath it.
+pub const INPUTS: &str = "/seatrial/inputs";
+/// The folder of outputs; `$OUTPUT_<NAME>` is a folder or file beneath it.
+pub const OUTPUTS: &str = "/seatrial/outputs";
+/// Where a model server finds its model, read-only.
+pub const MODEL: &str = "/seatrial/model";
+/// The projected service-account token, in the agent's containers only.
+pub const TOKEN: &str = "/var/run/secrets/seatrial/token";
+
+/// The name of the one file of an output whose type is a file; `None` for types that are folders.
+pub fn file_name(kind: OutputType) -> Option<&'static str> {
+    match kind {
+        OutputType::Metrics => Some("metrics.json"),
+        OutputType::Dataset | OutputType::Model | OutputType::Report | OutputType::Any => None,
+    }
+}
+
+/// What `$OUTPUT_<NAME>` holds: the output's folder, or the file in it that the type asks for.
+pub fn output(name: &str, kind: OutputType) -> String {
+    within(OUTPUTS, name, Some(kind))
+}
+
+/// What `$INPUT_<NAME>` holds. Inputs by URI have no type, and are folders.
+pub fn input(name: &str, kind: Option<OutputType>) -> String {
+    within(INPUTS, name, kind)
+}
+
+fn within(folder: &str, name: &str, kind: Option<OutputType>) -> String {
+    match kind.and_then(file_name) {
+        Some(file) => format!("{folder}/{name}/{file}"),
+        None => format!("{folder}/{name}"),
+    }
+}

@@ -1,0 +1,123 @@
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::limits;
+use crate::pod::{PodOptions, command_list};
+use crate::schema::rule;
+
+/// A model as a service.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "seatrial.dev",
+    version = "v1alpha1",
+    kind = "ModelDeployment",
+    plural = "modeldeployments",
+    shortname = "md",
+    namespaced,
+    category = "seatrial",
+    status = "ModelDeploymentStatus",
+    derive = "PartialEq",
+    doc = "ModelDeployment serves a model: it follows the newest version that passed, or holds one version, behind a Service of its own name.",
+    scale(
+        spec_replicas_path = ".spec.replicas",
+        status_replicas_path = ".status.replicas",
+        label_selector_path = ".status.selector"
+    ),
+    printcolumn(name = "Model", type_ = "string", json_path = ".spec.model"),
+    printcolumn(name = "Served", type_ = "string", json_path = ".status.servedVersion"),
+    printcolumn(name = "Candidate", type_ = "string", json_path = ".status.candidateVersion"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason"),
+    printcolumn(name = "URL", type_ = "string", json_path = ".status.url", priority = 1),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[kube(crates(kube_core = "kube_core", k8s_openapi = "k8s_openapi"))]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [
+    rule("!(has(self.follow) && has(self.version))", "follow and version exclude each other: follow the model, or hold one version"),
+    rule("!has(self.version) || (self.version.startsWith(self.model + '-v'))", "version must be one of the model: <model>-v<number>"),
+]))]
+pub struct ModelDeploymentSpec {
+    /// model is the model's name.
+    #[schemars(length(min = 1, max = limits::MODEL_NAME), regex(pattern = limits::NAME_PATTERN))]
+    pub model: String,
+    /// follow is which versions are followed: Passed (the default) or Newest. Only versions of releases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Follow")]
+    pub follow: Option<Follow>,
+    /// version is the one version to serve, instead of following.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63), regex(pattern = limits::NAME_PATTERN))]
+    pub version: Option<String>,
+    /// server is what serves the model.
+    pub server: Server,
+    /// replicas is how many servers there are, by default 1. An autoscaler may own it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = limits::REPLICAS))]
+    pub replicas: Option<u32>,
+}
+
+/// Which versions of a model are followed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Follow {
+    /// The newest that passed every gate.
+    #[default]
+    Passed,
+    /// The newest, judged or not.
+    Newest,
+}
+
+/// What serves a model: an image that finds the model's files in /seatrial/model, read-only.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [
+    rule("has(self.image)", "image is required"),
+]))]
+pub struct Server {
+    /// Options of the servers' pods.
+    #[serde(flatten)]
+    pub options: PodOptions,
+    /// command replaces the image's entrypoint.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "command_list")]
+    pub command: Vec<String>,
+    /// args replace the image's arguments.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "command_list")]
+    pub args: Vec<String>,
+    /// port is the port that the server listens on; the Service listens on 80.
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: u16,
+    /// readinessPath is the HTTP path that answers 200 once the server can predict; without it a TCP connection must
+    /// succeed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = limits::URI), regex(pattern = r"^/\S*$"))]
+    pub readiness_path: Option<String>,
+}
+
+/// What the operator found out about a deployment.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelDeploymentStatus {
+    /// servedVersion is the version that the Service leads to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub served_version: Option<String>,
+    /// candidateVersion is the version that is being brought up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub candidate_version: Option<String>,
+    /// url is where the model is served inside the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// replicas is how many servers of the served version there are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<u32>,
+    /// selector selects the served version's pods, for autoscalers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector: Option<String>,
+    /// conditions: Ready, Reconciling, Stalled.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = crate::manifests::condition_list)]
+    pub conditions: Vec<Condition>,
+}

@@ -1,0 +1,84 @@
+//! The bounds of the API, in one place. They are part of it: a bound may grow, never shrink.
+//!
+//! The schema enforces them at apply, so that everything behind it can rely on sizes; CEL rules need them too, since
+//! the API server refuses a rule whose worst case is too expensive.
+
+/// Steps of a pipeline.
+pub const STEPS: usize = 128;
+/// Inputs of a step.
+pub const INPUTS: usize = 16;
+/// Outputs of a step.
+pub const OUTPUTS: usize = 8;
+/// Parameters of a pipeline.
+pub const PARAMETERS: usize = 64;
+/// Bytes of a parameter's value.
+pub const PARAMETER_VALUE: usize = 256;
+/// Headline metrics of a step or a version.
+pub const METRICS: usize = 16;
+/// Entries of `publishes`.
+pub const PUBLISHES: usize = 8;
+/// Evidence of one publication.
+pub const EVIDENCE: usize = 8;
+/// Gates of a model.
+pub const GATES: usize = 32;
+/// Judgements that a version remembers; the oldest go first.
+pub const JUDGEMENTS: usize = 8;
+/// Environment variables of a pipeline, step or server.
+pub const ENV: usize = 64;
+/// Bytes of a literal environment value.
+pub const ENV_VALUE: usize = 4096;
+/// Elements of `command`, and of `args`.
+pub const COMMAND: usize = 32;
+/// Bytes of one element of `command` or `args`: room for a short script; a long one belongs into the image.
+pub const COMMAND_ELEMENT: usize = 2048;
+/// Entries of `nodeSelector`, pod labels and pod annotations.
+pub const MAP: usize = 32;
+/// Tolerations.
+pub const TOLERATIONS: usize = 16;
+/// Pull secrets.
+pub const PULL_SECRETS: usize = 8;
+/// Bytes of a URI or endpoint.
+pub const URI: usize = 1024;
+/// Bytes of an image reference.
+pub const IMAGE: usize = 512;
+/// Bytes of a sentence for people.
+pub const SENTENCE: usize = 1024;
+/// Retries of a step.
+pub const RETRIES: u32 = 10;
+/// Replicas of a model server.
+pub const REPLICAS: u32 = 1000;
+/// Disruptions and outages that one attempt of a step may meet before it is given up.
+pub const INTERRUPTIONS: usize = 8;
+/// Runs that a history limit may keep.
+pub const HISTORY: u32 = 100;
+
+/// Bytes of the name of a step, input, output, parameter or gate.
+pub const NAME: usize = 40;
+/// Bytes of a pipeline's name: `<pipeline>-c<number>` names its runs, and stands in labels of at most 63.
+pub const PIPELINE_NAME: usize = 50;
+/// Bytes of a run's name, which stands in labels.
+pub const RUN_NAME: usize = 63;
+/// Bytes of a model's name: `<model>-v<number>` names its versions, and stands in labels of at most 63.
+pub const MODEL_NAME: usize = 50;
+/// Bytes of a deployment's name, which names a Service and begins the names of Deployments.
+pub const DEPLOYMENT_NAME: usize = 50;
+/// Bytes of an object's name where Kubernetes allows a DNS subdomain.
+pub const SUBDOMAIN: usize = 253;
+
+/// What the name of a step, input, output, parameter or gate looks like, and of every kind of object whose name
+/// becomes a label, a Service or part of a variable's name.
+pub const NAME_PATTERN: &str = "^[a-z]([-a-z0-9]*[a-z0-9])?$";
+/// What the name of an object in a reference looks like: an RFC 1123 subdomain.
+pub const SUBDOMAIN_PATTERN: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
+/// What an environment variable's name looks like.
+pub const ENV_NAME_PATTERN: &str = "^[A-Za-z_][A-Za-z0-9_]*$";
+/// What a decimal number in a string looks like.
+pub const DECIMAL_PATTERN: &str = r"^-?[0-9]{1,18}(\.[0-9]{1,18})?$";
+/// What a duration looks like: Kubernetes' notation in whole units.
+pub const DURATION_PATTERN: &str = "^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$";
+/// The schemes that data may come by.
+pub const URI_PATTERN: &str = r"^(s3|https?)://[^\s/?#@\\]+/[^\s?#\\]*$";
+/// What a digest looks like.
+pub const DIGEST_PATTERN: &str = "^sha256:[0-9a-f]{64}$";
+/// The beginnings of environment variables' names that Seatrial sets itself.
+pub const RESERVED_ENV_PREFIXES: &[&str] = &["PARAM_", "VALUE_", "INPUT_", "OUTPUT_", "RUN_", "SEATRIAL_"];

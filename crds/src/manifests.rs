@@ -1,0 +1,105 @@
+//! The CustomResourceDefinitions, generated from the types.
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube_core::CustomResourceExt;
+use schemars::Schema;
+use serde_json::{Value, json};
+
+use crate::limits;
+use crate::schema::{list_map, rule};
+use crate::{MLPipeline, MLPipelineRun, Model, ModelDeployment, ModelVersion, Store};
+
+/// What every manifest begins with.
+pub const HEADER: &str = "# Generated from the types in crds/src by `make generate`. Do not edit.\n";
+
+/// One manifest.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Manifest {
+    /// The plural name, which names the file as well.
+    pub plural: String,
+    /// The manifest.
+    pub value: Value,
+}
+
+impl Manifest {
+    /// The manifest as YAML, with a line that says where it comes from.
+    ///
+    /// # Errors
+    /// Where the serializer refuses, which would be a mistake in the types.
+    pub fn yaml(&self) -> Result<String, serde_yaml::Error> {
+        Ok(format!("{HEADER}{}", serde_yaml::to_string(&self.value)?))
+    }
+}
+
+/// All manifests, in the order in which people meet the objects.
+///
+/// # Errors
+/// Where a type does not serialize, which would be a mistake in the types.
+pub fn all() -> Result<Vec<Manifest>, serde_json::Error> {
+    let label = |max: usize| {
+        vec![
+            rule(
+                &format!("size(self.metadata.name) <= {max}"),
+                &format!("the name is too long: use at most {max} characters"),
+            ),
+            rule(
+                &format!("self.metadata.name.matches('{}')", limits::NAME_PATTERN),
+                "the name must consist of lower-case letters, digits and -, and begin with a letter",
+            ),
+        ]
+    };
+    let version_rules = vec![rule(
+        "self.metadata.name == self.spec.model + '-v' + string(self.spec.number)",
+        "a version's name is its model's name, -v, and its number",
+    )];
+    let run_name = vec![
+        rule(
+            &format!("size(self.metadata.name) <= {}", limits::RUN_NAME),
+            &format!("the name is too long: use at most {} characters", limits::RUN_NAME),
+        ),
+        rule(
+            &format!("self.metadata.name.matches('{}')", "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"),
+            "the name must consist of lower-case letters, digits and -",
+        ),
+    ];
+    Ok(vec![
+        manifest(&Store::crd(), vec![])?,
+        manifest(&Model::crd(), label(limits::MODEL_NAME))?,
+        manifest(&MLPipeline::crd(), label(limits::PIPELINE_NAME))?,
+        manifest(&MLPipelineRun::crd(), run_name)?,
+        manifest(&ModelVersion::crd(), version_rules)?,
+        manifest(&ModelDeployment::crd(), label(limits::DEPLOYMENT_NAME))?,
+    ])
+}
+
+/// Conditions are a map by type.
+pub(crate) fn condition_list(schema: &mut Schema) {
+    list_map(schema, "type", 16);
+}
+
+fn manifest(definition: &CustomResourceDefinition, root_rules: Vec<Value>) -> Result<Manifest, serde_json::Error> {
+    let mut value = serde_json::to_value(definition)?;
+    strip(&mut value);
+    if let Some(root) = value.pointer_mut("/spec/versions/0/schema/openAPIV3Schema").and_then(Value::as_object_mut)
+        && !root_rules.is_empty()
+    {
+        root.insert("x-kubernetes-validations".into(), json!(root_rules));
+    }
+    Ok(Manifest { plural: definition.spec.names.plural.clone(), value })
+}
+
+/// Drops what says nothing: `nullable` (the API server prunes nulls of other fields by itself), and number formats
+/// that it does not know.
+fn strip(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.remove("nullable");
+            if map.get("format").and_then(Value::as_str).is_some_and(|format| format.starts_with("uint")) {
+                map.remove("format");
+            }
+            map.values_mut().for_each(strip);
+        }
+        Value::Array(list) => list.iter_mut().for_each(strip),
+        _ => {}
+    }
+}

@@ -1,0 +1,37 @@
+//! The labels and annotations that Seatrial puts on objects, and the names it is known by.
+
+/// The API group.
+pub const GROUP: &str = "seatrial.dev";
+/// The API version.
+pub const VERSION: &str = "v1alpha1";
+/// The field manager of every write of the operator.
+pub const FIELD_MANAGER: &str = "seatrial";
+
+/// `app.kubernetes.io/managed-by`: on every object the operator makes; its watches select by it.
+pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
+/// The value of [`MANAGED_BY_LABEL`].
+pub const MANAGED_BY: &str = "seatrial";
+/// The pipeline that an object belongs to.
+pub const PIPELINE_LABEL: &str = "seatrial.dev/pipeline";
+/// The run that an object belongs to.
+pub const RUN_LABEL: &str = "seatrial.dev/run";
+/// The step of a Job or pod.
+pub const STEP_LABEL: &str = "seatrial.dev/step";
+/// The attempt of a Job or pod, as the operator counts them.
+pub const ATTEMPT_LABEL: &str = "seatrial.dev/attempt";
+/// The change number that a run was started by.
+pub const CHANGE_LABEL: &str = "seatrial.dev/change";
+/// The model of a version, counter or server.
+pub const MODEL_LABEL: &str = "seatrial.dev/model";
+/// The ModelDeployment of a server's pods.
+pub const DEPLOYMENT_LABEL: &str = "seatrial.dev/deployment";
+/// The ModelVersion of a server's pods.
+pub const VERSION_LABEL: &str = "seatrial.dev/version";
+
+/// The digest of the people's inputs that a pod template was rendered from.
+pub const INPUTS_DIGEST_ANNOTATION: &str = "seatrial.dev/inputs-digest";
+/// The UID of the pipeline that a revision belongs to. Not an owner reference, since a revision outlives its
+/// pipeline while a version names it.
+pub const PIPELINE_UID_ANNOTATION: &str = "seatrial.dev/pipeline-uid";
+/// On a model's counter: the run that took its newest number, as `<run uid>`.
+pub const HOLDER_ANNOTATION: &str = "seatrial.dev/holder";

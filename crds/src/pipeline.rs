@@ -1,0 +1,306 @@
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::CustomResource;
+use schemars::{JsonSchema, Schema};
+use serde::{Deserialize, Serialize};
+
+use crate::limits;
+use crate::pod::{PodOptions, command_list, required_command_list};
+use crate::schema::{list_map, rule};
+
+/// Every step's `from` names a step above it and an output of that step. The map is bound once: without it the rule
+/// is quadratic and the largest valid pipeline exceeds the API server's budget.
+const FROM_RULE: &str = "[self.transformMapEntry(i, s, {s.name: i})].all(at, self.all(i, s, !has(s.inputs) || s.inputs.all(x, !has(x.from) || (x.from.step in at && at[x.from.step] < i && has(self[at[x.from.step]].outputs) && self[at[x.from.step]].outputs.exists(o, o.name == x.from.output)))))";
+
+/// The kubelet replaces `$(PARAM_X)` before the shell sees it: in a script that is an injection.
+const SHELL_RULE: &str = "[self.command + (has(self.args) ? self.args : [])].all(w, w.all(i, x, i == 0 || !(w[i-1] in ['-c', '-ec', '-lc', '-xc', '-uc', '-euc', '-exc', '-eux', '-euxc', '-elc', '-lec', '-ic', '-lic', '-ilc']) || !x.contains('$(PARAM_')))";
+
+const PUBLISHES_RULE: &str = "!has(self.publishes) || self.publishes.all(p, self.steps.exists(s, s.name == p.artifact.step && has(s.outputs) && s.outputs.exists(o, o.name == p.artifact.output && o.type == 'Model')))";
+
+const EVIDENCE_RULE: &str = "!has(self.publishes) || self.publishes.all(p, !has(p.evidence) || p.evidence.all(e, self.steps.exists(s, s.name == e.step && has(s.outputs) && s.outputs.exists(o, o.name == e.output && o.type == 'Metrics'))))";
+
+const DEFAULT_RULE: &str = "!has(self.default) || self.type == 'String' || (self.type == 'Integer' && self.default.matches('^-?[0-9]{1,18}$')) || (self.type == 'Number' && self.default.matches('^-?[0-9]{1,18}([.][0-9]{1,18})?([eE][-+]?[0-9]{1,3})?$')) || (self.type == 'Boolean' && self.default in ['true', 'false'])";
+
+/// How a model is made: steps that become Jobs, from data to a version.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "seatrial.dev",
+    version = "v1alpha1",
+    kind = "MLPipeline",
+    plural = "mlpipelines",
+    shortname = "mlp",
+    namespaced,
+    category = "seatrial",
+    status = "MLPipelineStatus",
+    derive = "PartialEq",
+    doc = "MLPipeline says how a model is made: steps that become Jobs, from data to a version. Applying it, or a change of it that affects results, starts a run.",
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
+    printcolumn(name = "Change", type_ = "integer", json_path = ".status.changeNumber"),
+    printcolumn(name = "Last run", type_ = "string", json_path = ".status.lastRun.name"),
+    printcolumn(name = "Result", type_ = "string", json_path = ".status.lastRun.reason"),
+    printcolumn(name = "Suspended", type_ = "boolean", json_path = ".spec.suspend", priority = 1),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[kube(crates(kube_core = "kube_core", k8s_openapi = "k8s_openapi"))]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [
+    rule("has(self.image) || self.steps.all(s, has(s.image))", "image is required: on the pipeline, or on each step"),
+    rule(PUBLISHES_RULE, "publishes.artifact must name a step and an output of it whose type is Model"),
+    rule(EVIDENCE_RULE, "publishes.evidence must name steps and outputs of them whose type is Metrics"),
+]))]
+pub struct MLPipelineSpec {
+    /// Options of the steps' pods; a step may have its own.
+    #[serde(flatten)]
+    pub options: PodOptions,
+    /// parameters are the pipeline's parameters; each becomes the environment variable PARAM_NAME of every step.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = parameters)]
+    pub parameters: Vec<Parameter>,
+    /// steps are what is done, in an order in which each step may use the outputs of steps above it. Steps that do not
+    /// wait for each other's outputs run at the same time.
+    #[schemars(transform = steps)]
+    pub steps: Vec<Step>,
+    /// publishes says which outputs become versions of which models, after all steps succeeded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = publishes)]
+    pub publishes: Vec<Publication>,
+    /// concurrency says what happens to a new run while another is under way: QueueLatest (the default) lets the
+    /// newest wait and skips those between.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Concurrency")]
+    pub concurrency: Option<Concurrency>,
+    /// historyLimits says how many ended runs are kept of those that triggers started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history_limits: Option<HistoryLimits>,
+    /// suspend, when true, starts no run and lets no queued run begin; what runs goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspend: Option<bool>,
+}
+
+fn parameters(schema: &mut Schema) {
+    list_map(schema, "name", limits::PARAMETERS);
+}
+
+fn steps(schema: &mut Schema) {
+    list_map(schema, "name", limits::STEPS);
+    schema.insert("minItems".into(), serde_json::json!(1));
+    schema.insert(
+        "x-kubernetes-validations".into(),
+        serde_json::json!([rule(
+            FROM_RULE,
+            "inputs.from must name a step above this one and an output of that step: move the step up, or correct the name"
+        )]),
+    );
+}
+
+fn publishes(schema: &mut Schema) {
+    list_map(schema, "model", limits::PUBLISHES);
+}
+
+fn inputs(schema: &mut Schema) {
+    list_map(schema, "name", limits::INPUTS);
+}
+
+fn outputs(schema: &mut Schema) {
+    list_map(schema, "name", limits::OUTPUTS);
+}
+
+/// A parameter of a pipeline.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [
+    rule(DEFAULT_RULE, "default is not of the parameter's type: Integer is 42, Number is 0.1 or 1e-3, Boolean is true or false"),
+]))]
+pub struct Parameter {
+    /// name is the parameter's name; `learning-rate` becomes PARAM_LEARNING_RATE.
+    #[schemars(length(min = 1, max = limits::NAME), regex(pattern = limits::NAME_PATTERN))]
+    pub name: String,
+    /// type is String, Integer, Number or Boolean.
+    #[serde(rename = "type")]
+    pub kind: ParameterType,
+    /// default is the value where a run gives none. Without it every run must give one, and changes start no run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = limits::PARAMETER_VALUE))]
+    pub default: Option<String>,
+}
+
+/// The types of parameters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ParameterType {
+    /// Any text.
+    String,
+    /// A whole number of at most 18 digits.
+    Integer,
+    /// A decimal number, with an exponent if need be.
+    Number,
+    /// true or false.
+    Boolean,
+}
+
+/// One step of a pipeline.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [
+    rule(SHELL_RULE, "$(PARAM_…) in a shell script would be pasted into it as code: write \"$PARAM_…\" instead"),
+]))]
+pub struct Step {
+    /// name is the step's name, unique in its pipeline.
+    #[schemars(length(min = 1, max = limits::NAME), regex(pattern = limits::NAME_PATTERN))]
+    pub name: String,
+    /// command is the program and its arguments. `$(NAME)` stands for an environment variable.
+    #[schemars(schema_with = "required_command_list")]
+    pub command: Vec<String>,
+    /// args are further arguments.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "command_list")]
+    pub args: Vec<String>,
+    /// Options of this step's pods; they win over the pipeline's.
+    #[serde(flatten)]
+    pub options: PodOptions,
+    /// inputs are what the step reads; each is a folder named by INPUT_NAME.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = inputs)]
+    pub inputs: Vec<Input>,
+    /// outputs are what the step writes; each is a folder named by OUTPUT_NAME, or for Metrics a file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = outputs)]
+    pub outputs: Vec<Output>,
+    /// retries is how often the step is tried again after its command failed, by default 0. Drains and evictions do
+    /// not count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = limits::RETRIES))]
+    pub retries: Option<u32>,
+    /// timeout is how long the step may take, all retries and pulling of images included; by default 24h.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 2, max = 24), regex(pattern = limits::DURATION_PATTERN))]
+    pub timeout: Option<String>,
+}
+
+/// One input of a step: exactly one of `uri` and `from`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [
+    rule("has(self.uri) != has(self.from)", "exactly one of uri and from is required"),
+]))]
+pub struct Input {
+    /// name is the input's name; `raw-data` becomes INPUT_RAW_DATA.
+    #[schemars(length(min = 1, max = limits::NAME), regex(pattern = limits::NAME_PATTERN))]
+    pub name: String,
+    /// uri is where the data is: one object, or with a `/` at the end all beneath it. A Store of the namespace must
+    /// have a prefix of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = limits::URI), regex(pattern = limits::URI_PATTERN))]
+    pub uri: Option<String>,
+    /// from is the output of a step above.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<OutputReference>,
+}
+
+/// An output of a step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OutputReference {
+    /// step is the step's name.
+    #[schemars(length(min = 1, max = limits::NAME))]
+    pub step: String,
+    /// output is the output's name.
+    #[schemars(length(min = 1, max = limits::NAME))]
+    pub output: String,
+}
+
+/// The artifact of a publication.
+pub type ArtifactReference = OutputReference;
+
+/// One output of a step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Output {
+    /// name is the output's name; `model` becomes OUTPUT_MODEL.
+    #[schemars(length(min = 1, max = limits::NAME), regex(pattern = limits::NAME_PATTERN))]
+    pub name: String,
+    /// type is what the output is: Dataset, Model, Metrics, Report or Any.
+    #[serde(rename = "type")]
+    pub kind: OutputType,
+}
+
+/// The types of outputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum OutputType {
+    /// Data for other steps.
+    Dataset,
+    /// A trained model.
+    Model,
+    /// A JSON file: one flat object whose numbers become headline metrics.
+    Metrics,
+    /// Pages or pictures for people.
+    Report,
+    /// Anything else.
+    Any,
+}
+
+/// What becomes a version of a model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Publication {
+    /// model is the model's name; `churn` gets the versions churn-v1, churn-v2 and so on.
+    #[schemars(length(min = 1, max = limits::MODEL_NAME), regex(pattern = limits::NAME_PATTERN))]
+    pub model: String,
+    /// artifact is the output of type Model that becomes the version.
+    pub artifact: ArtifactReference,
+    /// evidence are the outputs of type Metrics that the version is judged by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = limits::EVIDENCE))]
+    pub evidence: Vec<OutputReference>,
+}
+
+/// What happens to a new run while another is under way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Concurrency {
+    /// One run at a time. Of runs that changes started only the newest waits; those between are skipped. Runs made
+    /// by hand wait in order.
+    #[default]
+    QueueLatest,
+}
+
+/// How many ended runs are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HistoryLimits {
+    /// succeeded is how many succeeded runs are kept, by default 5.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = limits::HISTORY))]
+    pub succeeded: Option<u32>,
+    /// failed is how many failed or skipped runs are kept, by default 5.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = limits::HISTORY))]
+    pub failed: Option<u32>,
+}
+
+/// What the operator found out about a pipeline.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MLPipelineStatus {
+    /// changeNumber is the number of the newest change that affects results; its run is `<pipeline>-c<number>`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change_number: Option<i64>,
+    /// lastRun is how the newest run stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_run: Option<LastRun>,
+    /// conditions: Ready (accepted and scheduled; what the last run did is in lastRun), Stalled.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = crate::manifests::condition_list)]
+    pub conditions: Vec<Condition>,
+}
+
+/// How a pipeline's newest run stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LastRun {
+    /// name is the run's name.
+    #[schemars(length(max = limits::RUN_NAME))]
+    pub name: String,
+    /// reason is the reason of the run's condition Succeeded: Running, Succeeded, StepFailed and so on.
+    #[schemars(length(max = 63))]
+    pub reason: String,
+    /// finishedAt is when the run ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Time>,
+}

@@ -1,0 +1,238 @@
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::CustomResource;
+use schemars::{JsonSchema, Schema};
+use serde::{Deserialize, Serialize};
+
+use crate::limits;
+use crate::pipeline::OutputType;
+use crate::schema::{list_map, rule};
+
+/// One run of a pipeline.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "seatrial.dev",
+    version = "v1alpha1",
+    kind = "MLPipelineRun",
+    plural = "mlpipelineruns",
+    shortname = "mlrun",
+    namespaced,
+    category = "seatrial",
+    status = "MLPipelineRunStatus",
+    derive = "PartialEq",
+    doc = "MLPipelineRun is one run of a pipeline. Changes of the pipeline create runs by themselves; create one by hand to experiment with other parameters.",
+    printcolumn(name = "Pipeline", type_ = "string", json_path = ".spec.pipeline"),
+    printcolumn(name = "Purpose", type_ = "string", json_path = ".spec.purpose", priority = 1),
+    printcolumn(name = "Succeeded", type_ = "string", json_path = ".status.conditions[?(@.type=='Succeeded')].status"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Succeeded')].reason"),
+    printcolumn(name = "Versions", type_ = "string", json_path = ".status.versions[*].name"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Succeeded')].message",
+        priority = 1
+    )
+)]
+#[kube(crates(kube_core = "kube_core", k8s_openapi = "k8s_openapi"))]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [
+    rule("self == oldSelf", "a run's spec is immutable: create another run"),
+]))]
+pub struct MLPipelineRunSpec {
+    /// pipeline is the pipeline's name, in the same namespace.
+    #[schemars(length(min = 1, max = limits::PIPELINE_NAME), regex(pattern = limits::NAME_PATTERN))]
+    pub pipeline: String,
+    /// parameters replace the defaults of the pipeline's parameters.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = parameters)]
+    pub parameters: Vec<ParameterValue>,
+    /// purpose is Release or Experiment (the default). ModelDeployments follow versions of releases only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Purpose")]
+    pub purpose: Option<Purpose>,
+}
+
+fn parameters(schema: &mut Schema) {
+    list_map(schema, "name", limits::PARAMETERS);
+}
+
+fn steps(schema: &mut Schema) {
+    list_map(schema, "name", limits::STEPS);
+}
+
+fn outputs(schema: &mut Schema) {
+    list_map(schema, "name", limits::OUTPUTS);
+}
+
+fn inputs(schema: &mut Schema) {
+    list_map(schema, "name", limits::INPUTS);
+}
+
+fn versions(schema: &mut Schema) {
+    list_map(schema, "model", limits::PUBLISHES);
+}
+
+/// A parameter's value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ParameterValue {
+    /// name is the parameter's name.
+    #[schemars(length(min = 1, max = limits::NAME), regex(pattern = limits::NAME_PATTERN))]
+    pub name: String,
+    /// value is the value, as text of the parameter's type.
+    #[schemars(length(max = limits::PARAMETER_VALUE))]
+    pub value: String,
+}
+
+/// What a run is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Purpose {
+    /// Its versions may be served by deployments that follow the model.
+    Release,
+    /// Its versions are for comparison.
+    #[default]
+    Experiment,
+}
+
+/// What the operator found out about a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MLPipelineRunStatus {
+    /// revision is the name of the ControllerRevision with the exact spec that this run executes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+    /// agentImage is the image of Seatrial's own containers in the run's pods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_image: Option<String>,
+    /// startedAt is when the run began, after any wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Time>,
+    /// finishedAt is when the run ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Time>,
+    /// steps say how each step stands.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = steps)]
+    pub steps: Vec<StepStatus>,
+    /// versions are the versions that the run made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = versions)]
+    pub versions: Vec<PublishedVersion>,
+    /// conditions: Succeeded (Unknown while the run is under way).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = crate::manifests::condition_list)]
+    pub conditions: Vec<Condition>,
+}
+
+/// How a step stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StepStatus {
+    /// name is the step's name.
+    pub name: String,
+    /// state is Pending, Running, Succeeded, Failed or Skipped.
+    pub state: StepState,
+    /// attempt counts the step's Jobs from 1; a lost Job is followed by another attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u32>,
+    /// job is the name of the attempt's Job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<String>,
+    /// reason is one word on the state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// message says what happened, where, and what to do next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// imageDigest is the image as it was really run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_digest: Option<String>,
+    /// startedAt is when the attempt was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Time>,
+    /// finishedAt is when the step ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Time>,
+    /// interruptions are the pods of this attempt that were disrupted or met an outage of the store; they cost no
+    /// retry, and are bounded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = limits::INTERRUPTIONS))]
+    pub interruptions: Vec<Interruption>,
+    /// inputs are the data that the step read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = inputs)]
+    pub inputs: Vec<StepInput>,
+    /// outputs are the artifacts that the step made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = outputs)]
+    pub outputs: Vec<StepOutput>,
+    /// metrics are the step's headline metrics, as decimals.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = limits::METRICS))]
+    pub metrics: BTreeMap<String, String>,
+}
+
+/// The states of a step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum StepState {
+    /// It waits for other steps, or for its turn.
+    #[default]
+    Pending,
+    /// Its attempt is recorded; a Job exists or is about to.
+    Running,
+    /// It is done.
+    Succeeded,
+    /// It is given up.
+    Failed,
+    /// It was not started, since another step failed.
+    Skipped,
+}
+
+/// A pod that ended through nobody's fault.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Interruption {
+    /// pod is the pod's UID.
+    pub pod: String,
+    /// reason is Disruption or StoreUnavailable.
+    pub reason: String,
+}
+
+/// Data that a step read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct StepInput {
+    /// name is the input's name.
+    pub name: String,
+    /// digest is the digest of the data as it was read.
+    pub digest: String,
+    /// size is the data's size in bytes.
+    pub size: i64,
+    /// uri is where it was read from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uri: Option<String>,
+}
+
+/// An artifact that a step made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct StepOutput {
+    /// name is the output's name.
+    pub name: String,
+    /// type is the output's type.
+    #[serde(rename = "type")]
+    pub kind: OutputType,
+    /// uri is where the artifact is.
+    pub uri: String,
+    /// digest is the artifact's digest.
+    pub digest: String,
+    /// size is the artifact's size in bytes.
+    pub size: i64,
+}
+
+/// A version that a run made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PublishedVersion {
+    /// model is the model's name.
+    pub model: String,
+    /// name is the ModelVersion's name.
+    pub name: String,
+}

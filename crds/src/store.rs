@@ -1,0 +1,61 @@
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::limits;
+use crate::schema::rule;
+
+/// Where data lives and how to get in.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "seatrial.dev",
+    version = "v1alpha1",
+    kind = "Store",
+    plural = "stores",
+    namespaced,
+    category = "seatrial",
+    derive = "PartialEq",
+    doc = "Store says where data lives and how to get in. Of all stores of a namespace the one with the longest prefix of a URI is used for it. The store named `default` takes the artifacts of the namespace's runs.",
+    printcolumn(name = "Prefix", type_ = "string", json_path = ".spec.prefix"),
+    printcolumn(name = "Endpoint", type_ = "string", json_path = ".spec.endpoint", priority = 1),
+    printcolumn(name = "Secret", type_ = "string", json_path = ".spec.credentials.secretName", priority = 1),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[kube(crates(kube_core = "kube_core", k8s_openapi = "k8s_openapi"))]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [
+    rule("self.prefix.startsWith('s3://') || (!has(self.endpoint) && !has(self.region) && !has(self.credentials))",
+         "endpoint, region and credentials belong to s3:// stores: an http(s) store is read without credentials"),
+    rule("!self.prefix.contains('/../') && !self.prefix.contains('/./')",
+         "prefix must not contain . or .. as a folder"),
+    rule("self.prefix == oldSelf.prefix", "prefix is immutable: artifacts are found by it; create another Store instead"),
+    rule("!self.prefix.contains('://169.254.') && !self.prefix.contains('://metadata.') && !self.prefix.contains('://[') && !(has(self.endpoint) && (self.endpoint.contains('://169.254.') || self.endpoint.contains('://metadata.') || self.endpoint.contains('://[')))",
+         "prefix and endpoint must not name a metadata service, a link-local address or an IPv6 literal"),
+]))]
+pub struct StoreSpec {
+    /// prefix is what the URIs of this store begin with, ending in `/`: `s3://bucket/`, `s3://bucket/folder/`,
+    /// `https://host/folder/`. Immutable. HTTP(S) stores are read-only.
+    #[schemars(length(max = limits::URI), regex(pattern = r"^(s3|https?)://[^\s/?#@\\]+/([^\s?#\\]*/)?$"))]
+    pub prefix: String,
+    /// endpoint is the URL of the S3 service; without it, AWS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = limits::URI), regex(pattern = r"^https?://[^\s/?#@\\]+/?$"))]
+    pub endpoint: Option<String>,
+    /// region is the S3 region; without it, us-east-1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = "^[-a-z0-9]+$"))]
+    pub region: Option<String>,
+    /// credentials say how to get in; without them the store is used anonymously.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<Credentials>,
+}
+
+/// How to get into a store.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Credentials {
+    /// secretName is the Secret with the keys AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, if need be,
+    /// AWS_SESSION_TOKEN. Only Seatrial's own containers of a pod see them; the operator never reads them.
+    #[schemars(length(min = 1, max = limits::SUBDOMAIN), regex(pattern = limits::SUBDOMAIN_PATTERN))]
+    pub secret_name: String,
+}
