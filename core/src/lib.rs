@@ -3,4 +3,19 @@
 //! Everything here is a pure function of what was observed and of the time that is passed in: no client, no clock,
 //! no randomness, no I/O.
 
+pub mod conditions;
 pub mod contract;
+pub mod deployment;
+pub mod digest;
+pub mod model;
+pub mod names;
+pub mod observed;
+pub mod pipeline;
+pub mod plan;
+pub mod platform;
+pub mod pods;
+pub mod revision;
+pub mod run;
+pub mod stores;
+pub mod validation;
+pub mod version;

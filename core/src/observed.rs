@@ -1,0 +1,115 @@
+//! What a plan is made of: plain data, gathered from caches by the operator's shell.
+//!
+//! Objects are as Kubernetes has them, pruned of what no decision reads: managed fields and the last-applied
+//! annotation; of pods all but metadata (name, namespace, uid, labels, owner references, deletion timestamp) and of
+//! `status` the phase, reason, conditions and (init) container statuses; of Jobs the pod template.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{Pod, Service};
+use seatrial_crds::{MLPipeline, MLPipelineRun, Model, ModelDeployment, ModelVersion, Store};
+
+use crate::plan::WriteFailure;
+use crate::platform::Platform;
+
+/// For [`crate::pipeline::plan`].
+#[derive(Clone, Debug)]
+pub struct PipelineObserved {
+    /// The pipeline.
+    pub pipeline: Arc<MLPipeline>,
+    /// The revisions with the pipeline's name in [`seatrial_crds::names::PIPELINE_LABEL`].
+    pub revisions: Vec<Arc<ControllerRevision>>,
+    /// The runs whose `spec.pipeline` is the pipeline.
+    pub runs: Vec<Arc<MLPipelineRun>>,
+    /// Writes that failed.
+    pub failures: Vec<WriteFailure>,
+}
+
+/// For [`crate::run::plan`].
+#[derive(Clone, Debug)]
+pub struct RunObserved {
+    /// The run.
+    pub run: Arc<MLPipelineRun>,
+    /// The pipeline of its name, if there is one.
+    pub pipeline: Option<Arc<MLPipeline>>,
+    /// All runs of the same pipeline, this one included.
+    pub siblings: Vec<Arc<MLPipelineRun>>,
+    /// The pipeline's revisions.
+    pub revisions: Vec<Arc<ControllerRevision>>,
+    /// The Jobs with the run's name in [`seatrial_crds::names::RUN_LABEL`].
+    pub jobs: Vec<Arc<Job>>,
+    /// The pods with the run's name in the same label.
+    pub pods: Vec<Arc<Pod>>,
+    /// The namespace's stores.
+    pub stores: Vec<Arc<Store>>,
+    /// The counters (ControllerRevisions with [`seatrial_crds::names::MODEL_LABEL`]) of the namespace, by model.
+    pub counters: BTreeMap<String, Arc<ControllerRevision>>,
+    /// The versions of the models that the run may publish, all versions of the namespace will do.
+    pub versions: Vec<Arc<ModelVersion>>,
+    /// What this term of leadership knows of Jobs, by name.
+    pub sightings: BTreeMap<String, Sighting>,
+    /// Writes that failed.
+    pub failures: Vec<WriteFailure>,
+    /// What the platform team configured.
+    pub platform: Arc<Platform>,
+}
+
+/// What the operator knows of a Job within its term of leadership. A Job that is recorded in a run's status, is not
+/// in the cache and has no sighting was recorded in an earlier term: it is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sighting {
+    /// Its attempt was about to be recorded: whether it was created is unknown, creating it (again) is right.
+    /// Noted before the status is written, for each Job that the plan creates.
+    Recorded,
+    /// The API server confirmed its creation at this time; the cache may lag behind.
+    Created(Timestamp),
+    /// It was in the cache.
+    Seen,
+}
+
+/// For [`crate::version::plan`].
+#[derive(Clone, Debug)]
+pub struct VersionObserved {
+    /// The version.
+    pub version: Arc<ModelVersion>,
+    /// The Model of its name, if there is one.
+    pub model: Option<Arc<Model>>,
+    /// The run of its lineage, if there is one of that name.
+    pub run: Option<Arc<MLPipelineRun>>,
+}
+
+/// For [`crate::model::plan`].
+#[derive(Clone, Debug)]
+pub struct ModelObserved {
+    /// The model.
+    pub model: Arc<Model>,
+    /// Its versions.
+    pub versions: Vec<Arc<ModelVersion>>,
+}
+
+/// For [`crate::deployment::plan`].
+#[derive(Clone, Debug)]
+pub struct DeploymentObserved {
+    /// The deployment.
+    pub deployment: Arc<ModelDeployment>,
+    /// Whether there is a Model of its model's name.
+    pub model: Option<Arc<Model>>,
+    /// The versions of its model.
+    pub versions: Vec<Arc<ModelVersion>>,
+    /// The Deployments with its name in [`seatrial_crds::names::DEPLOYMENT_LABEL`].
+    pub children: Vec<Arc<Deployment>>,
+    /// The Service of its name, where it has the same label.
+    pub service: Option<Arc<Service>>,
+    /// The pods with its name in the same label.
+    pub pods: Vec<Arc<Pod>>,
+    /// The namespace's stores.
+    pub stores: Vec<Arc<Store>>,
+    /// Writes that failed.
+    pub failures: Vec<WriteFailure>,
+    /// What the platform team configured.
+    pub platform: Arc<Platform>,
+}

@@ -1,0 +1,63 @@
+//! What the platform team configured: the chart's values, as far as decisions need them.
+
+use k8s_openapi::api::core::v1::ResourceRequirements;
+use serde::{Deserialize, Serialize};
+
+/// The operator's settings, read once from its config file (YAML or JSON), but for the certificate authority, which
+/// the store publishes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Platform {
+    /// The image of the agent's containers. Runs and servers pin it: a new one affects new pods only.
+    pub agent_image: String,
+    /// When the agent's image is pulled: Always, IfNotPresent (the default) or Never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_image_pull_policy: Option<String>,
+    /// Secrets to pull the agent's image with; they must exist in the namespaces of the pods.
+    #[serde(default)]
+    pub agent_image_pull_secrets: Vec<String>,
+    /// Requests and limits of the agent's containers.
+    #[serde(default)]
+    pub agent_resources: ResourceRequirements,
+    /// Further environment variables of the agent's containers: HTTP proxy settings.
+    #[serde(default)]
+    pub agent_env: Vec<PlainVariable>,
+    /// The store for namespaces that have none of their own named `default`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_store: Option<DefaultStore>,
+    /// Prefixes of URIs that every namespace may read anonymously, without a Store.
+    #[serde(default)]
+    pub readable_prefixes: Vec<String>,
+    /// Whether user containers must run as another user than root. True fits namespaces of Pod Security level
+    /// `restricted`; false allows images that run as root.
+    #[serde(default = "yes")]
+    pub run_as_non_root: bool,
+}
+
+/// A literal environment variable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlainVariable {
+    /// Its name.
+    pub name: String,
+    /// Its value, as it is to arrive.
+    pub value: String,
+}
+
+/// The embedded store, or another that speaks its STS.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DefaultStore {
+    /// The endpoint's URL, `https`, for S3 and STS.
+    pub endpoint: String,
+    /// The audience of the projected tokens.
+    pub audience: String,
+    /// The authority that signed the endpoint's certificate, as PEM. The operator fills it in from the ConfigMap that
+    /// the store publishes; until then nothing that needs the store is started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_authority: Option<String>,
+}
+
+const fn yes() -> bool {
+    true
+}
