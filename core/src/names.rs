@@ -1,1 +1,86 @@
-//! To be written.
+//! The names of the objects that the operator makes. Each is a function of what it is made for, so that making it
+//! twice is noticed.
+
+use crate::digest;
+
+/// The longest name of a Job. Its pods add six characters, an Indexed Job's up to twelve, and a pod's name is a
+/// hostname of at most 63.
+const JOB_NAME: usize = 50;
+
+/// The run of a pipeline's change, and the revision with its spec.
+pub fn change(pipeline: &str, number: i64) -> String {
+    format!("{pipeline}-c{number}")
+}
+
+/// The counter of a model's versions.
+pub fn counter(model: &str) -> String {
+    format!("{model}-versions")
+}
+
+/// A version.
+pub fn version(model: &str, number: i64) -> String {
+    format!("{model}-v{number}")
+}
+
+/// The number of a version's name; `None` where it is no version of the model.
+pub fn version_number(model: &str, name: &str) -> Option<i64> {
+    name.strip_prefix(model)?.strip_prefix("-v")?.parse().ok().filter(|number| *number > 0)
+}
+
+/// The Job of a step's attempt. The hash makes it unique for the run, step and attempt, whatever was cut.
+pub fn job(run: &str, run_uid: &str, step: &str, attempt: u32) -> String {
+    let hash = digest::short(&[run_uid, step, &attempt.to_string()]);
+    let room = JOB_NAME - hash.len() - 2;
+    let step = cut(step, room / 2);
+    let run = cut(run, room - step.len());
+    format!("{run}-{step}-{hash}")
+}
+
+/// The Deployment that serves one version for a ModelDeployment.
+pub fn server(deployment: &str, version_number: i64, version_uid: &str) -> String {
+    let hash: String = digest::short(&[version_uid]).chars().take(5).collect();
+    format!("{}-v{version_number}-{hash}", cut(deployment, 40))
+}
+
+/// The environment variable of a parameter, input or output: `learning-rate` becomes `PARAM_LEARNING_RATE`.
+pub fn variable(prefix: &str, name: &str) -> String {
+    format!("{prefix}_{}", name.replace('-', "_").to_ascii_uppercase())
+}
+
+/// The first `length` characters of an ASCII name, without `-` at the end.
+fn cut(name: &str, length: usize) -> &str {
+    name.get(..length).unwrap_or(name).trim_end_matches(['-', '.'])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn job_names_stay_within_their_length_and_differ_by_attempt() {
+        let run = "r".repeat(63);
+        let step = format!("s{}", "-x".repeat(19));
+        let name = job(&run, "uid", &step, 1);
+        assert!(name.len() <= JOB_NAME, "{name}");
+        assert_ne!(name, job(&run, "uid", &step, 2));
+        assert_eq!(job("churn-c1", "uid", "train", 1), format!("churn-c1-train-{}", digest::short(&["uid", "train", "1"])));
+    }
+
+    #[test]
+    fn versions_are_read_back() {
+        assert_eq!(version_number("churn", &version("churn", 7)), Some(7));
+        for name in ["churn-v0", "churn-v-1", "churn-v", "churn-vx", "chur-v1", "churn"] {
+            assert_eq!(version_number("churn", name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn variables_are_upper_case() {
+        assert_eq!(variable("PARAM", "learning-rate"), "PARAM_LEARNING_RATE");
+    }
+
+    #[test]
+    fn server_names_leave_room_for_their_pods() {
+        assert!(server(&"d".repeat(50), 999_999_999, "uid").len() <= 58);
+    }
+}

@@ -1,1 +1,256 @@
-//! To be written.
+//! Which store a URI lies in, and how to get into it.
+
+use seatrial_crds::Store;
+
+use crate::contract::{Authentication, StoreConfig, paths};
+use crate::platform::Platform;
+
+/// The name of the Store that takes a namespace's artifacts.
+pub const DEFAULT: &str = "default";
+
+/// The role that is asked for at the embedded store's STS. Clients insist on one; the store looks at the token alone.
+const ROLE: &str = "arn:aws:iam::000000000000:role/seatrial";
+
+/// A store, and what a container needs besides its config.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResolvedStore {
+    /// What the agent is told.
+    pub config: StoreConfig,
+    /// The Secret with the keys, if there is one.
+    pub secret_name: Option<String>,
+    /// The audience of the projected token, if one is needed.
+    pub audience: Option<String>,
+}
+
+/// Why there is no store for a URI.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreProblem {
+    /// No Store has a prefix of it.
+    #[error(
+        "no Store of the namespace has a prefix of \"{0}\": create a Store with such a spec.prefix, or correct the URI"
+    )]
+    NoStoreForUri(String),
+    /// Nothing takes the namespace's artifacts.
+    #[error(
+        "there is no store for artifacts: create a Store named \"default\" in the namespace, or enable the chart's store"
+    )]
+    NoArtifactStore,
+    /// The namespace's default store is read-only.
+    #[error("the Store \"default\" has the prefix \"{0}\", which cannot be written to: use an s3:// prefix")]
+    ReadOnly(String),
+    /// The embedded store has not published its certificate authority.
+    #[error("the cluster's default store is not ready yet: its certificate authority is not published; look at the store's pod")]
+    NotReady,
+    /// The URI names a service that gives away a node's credentials.
+    #[error("\"{0}\" names a metadata service or a link-local address, which is never fetched")]
+    Forbidden(String),
+}
+
+impl StoreProblem {
+    /// The reason in a condition.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::NoStoreForUri(_) | Self::NoArtifactStore => "StoreNotFound",
+            Self::ReadOnly(_) => "StoreReadOnly",
+            Self::NotReady => "StoreNotReady",
+            Self::Forbidden(_) => "ForbiddenAddress",
+        }
+    }
+}
+
+/// The store of a URI: the longest prefix wins among the namespace's stores, the cluster's default store for the
+/// namespace's own bucket, and the prefixes that everyone may read.
+///
+/// # Errors
+/// Where there is none, or it is not ready.
+pub fn for_uri(
+    uri: &str,
+    namespace: &str,
+    stores: &[impl AsRef<Store>],
+    platform: &Platform,
+) -> Result<ResolvedStore, StoreProblem> {
+    if is_forbidden(uri) {
+        return Err(StoreProblem::Forbidden(uri.to_owned()));
+    }
+    let own = stores.iter().map(AsRef::as_ref).filter(|store| uri.starts_with(&store.spec.prefix));
+    let own = own.max_by_key(|store| store.spec.prefix.len());
+    let readable = platform.readable_prefixes.iter().filter(|prefix| uri.starts_with(prefix.as_str()));
+    let readable = readable.max_by_key(|prefix| prefix.len());
+    match (own, readable) {
+        (Some(store), readable) if readable.is_none_or(|prefix| prefix.len() <= store.spec.prefix.len()) => {
+            Ok(named(store))
+        }
+        (_, Some(prefix)) => Ok(anonymous(prefix)),
+        _ if uri.starts_with(&default_prefix(namespace)) && platform.default_store.is_some() => {
+            embedded(namespace, platform)
+        }
+        _ => Err(StoreProblem::NoStoreForUri(uri.to_owned())),
+    }
+}
+
+/// The store that takes a namespace's artifacts.
+///
+/// # Errors
+/// Where there is none, or it is not ready, or cannot be written to.
+pub fn for_artifacts(
+    namespace: &str,
+    stores: &[impl AsRef<Store>],
+    platform: &Platform,
+) -> Result<ResolvedStore, StoreProblem> {
+    let own = stores.iter().map(AsRef::as_ref).find(|store| store.metadata.name.as_deref() == Some(DEFAULT));
+    match own {
+        Some(store) if !store.spec.prefix.starts_with("s3://") => {
+            Err(StoreProblem::ReadOnly(store.spec.prefix.clone()))
+        }
+        Some(store) => Ok(named(store)),
+        None if platform.default_store.is_some() => embedded(namespace, platform),
+        None => Err(StoreProblem::NoArtifactStore),
+    }
+}
+
+fn default_prefix(namespace: &str) -> String {
+    format!("s3://{namespace}/")
+}
+
+fn named(store: &Store) -> ResolvedStore {
+    let name = store.metadata.name.as_deref().unwrap_or_default();
+    let secret_name = store.spec.credentials.as_ref().map(|credentials| credentials.secret_name.clone());
+    let authentication = match &secret_name {
+        Some(_) => Authentication::Keys { variable_prefix: variable_prefix(name) },
+        None => Authentication::Anonymous,
+    };
+    ResolvedStore {
+        config: StoreConfig {
+            prefix: store.spec.prefix.clone(),
+            endpoint: store.spec.endpoint.clone(),
+            region: store.spec.region.clone(),
+            authentication,
+            certificate_authority: None,
+        },
+        secret_name,
+        audience: None,
+    }
+}
+
+/// The beginning of the variables that carry a store's keys. A name may hold what a variable may not: its hash makes
+/// the prefix unique whatever is replaced.
+fn variable_prefix(name: &str) -> String {
+    format!("SEATRIAL_STORE_{}", crate::digest::short(&[name]).to_ascii_uppercase())
+}
+
+fn anonymous(prefix: &str) -> ResolvedStore {
+    ResolvedStore {
+        config: StoreConfig {
+            prefix: prefix.to_owned(),
+            endpoint: None,
+            region: None,
+            authentication: Authentication::Anonymous,
+            certificate_authority: None,
+        },
+        secret_name: None,
+        audience: None,
+    }
+}
+
+fn embedded(namespace: &str, platform: &Platform) -> Result<ResolvedStore, StoreProblem> {
+    let store = platform.default_store.as_ref().ok_or(StoreProblem::NoArtifactStore)?;
+    let certificate_authority = store.certificate_authority.clone().ok_or(StoreProblem::NotReady)?;
+    Ok(ResolvedStore {
+        config: StoreConfig {
+            prefix: default_prefix(namespace),
+            endpoint: Some(store.endpoint.clone()),
+            region: None,
+            authentication: Authentication::WebIdentity {
+                token_file: paths::TOKEN.to_owned(),
+                sts_endpoint: store.endpoint.clone(),
+                role: ROLE.to_owned(),
+            },
+            certificate_authority: Some(certificate_authority),
+        },
+        secret_name: None,
+        audience: Some(store.audience.clone()),
+    })
+}
+
+/// True for addresses where clouds hand out a node's credentials. The agent refuses what resolves to them as well.
+fn is_forbidden(uri: &str) -> bool {
+    let host = uri.split_once("://").map_or("", |(_, rest)| rest.split('/').next().unwrap_or_default());
+    let host = host.to_ascii_lowercase();
+    !uri.starts_with("s3://")
+        && (host.starts_with("169.254.") || host.starts_with("metadata.") || host.starts_with('[') || host == "metadata")
+}
+
+#[cfg(test)]
+mod tests {
+    use seatrial_crds::{Credentials, StoreSpec};
+
+    use super::*;
+    use crate::platform::DefaultStore;
+
+    fn store(name: &str, prefix: &str) -> Box<Store> {
+        Box::new(Store::new(
+            name,
+            StoreSpec { prefix: prefix.into(), endpoint: None, region: None, credentials: None },
+        ))
+    }
+
+    fn platform(authority: Option<&str>) -> Platform {
+        Platform {
+            default_store: Some(DefaultStore {
+                endpoint: "https://store.seatrial-system.svc:9000".into(),
+                audience: "seatrial-store".into(),
+                certificate_authority: authority.map(Into::into),
+            }),
+            ..Platform::default()
+        }
+    }
+
+    #[test]
+    fn the_longest_prefix_wins() {
+        let stores = [store("a", "s3://lake/"), store("b", "s3://lake/raw/")];
+        let found = for_uri("s3://lake/raw/x/", "ns", &stores, &Platform::default()).unwrap();
+        assert_eq!(found.config.prefix, "s3://lake/raw/");
+        let platform = Platform { readable_prefixes: vec!["s3://lake/raw/x/".into()], ..Platform::default() };
+        assert_eq!(for_uri("s3://lake/raw/x/y", "ns", &stores, &platform).unwrap().config.prefix, "s3://lake/raw/x/");
+    }
+
+    #[test]
+    fn a_uri_without_a_store_is_a_problem_that_says_what_to_do() {
+        let none: [Box<Store>; 0] = [];
+        let problem = for_uri("s3://lake/raw/", "ns", &none, &platform(Some("pem"))).unwrap_err();
+        assert_eq!(problem.reason(), "StoreNotFound");
+        assert!(problem.to_string().contains("create a Store"), "{problem}");
+    }
+
+    #[test]
+    fn another_namespaces_bucket_is_not_ours() {
+        let none: [Box<Store>; 0] = [];
+        assert!(for_uri("s3://ns/data/", "ns", &none, &platform(Some("pem"))).is_ok());
+        assert!(for_uri("s3://other/data/", "ns", &none, &platform(Some("pem"))).is_err());
+        assert!(for_uri("s3://ns-b/data/", "ns", &none, &platform(Some("pem"))).is_err());
+    }
+
+    #[test]
+    fn artifacts_go_to_the_store_named_default_and_else_to_the_clusters() {
+        let mut default = store("default", "s3://ours/ml/");
+        default.spec.credentials = Some(Credentials { secret_name: "keys".into() });
+        let found = for_artifacts("ns", &[default], &platform(Some("pem"))).unwrap();
+        assert_eq!((found.config.prefix.as_str(), found.secret_name.as_deref()), ("s3://ours/ml/", Some("keys")));
+        let none: [Box<Store>; 0] = [];
+        let found = for_artifacts("ns", &none, &platform(Some("pem"))).unwrap();
+        assert_eq!((found.config.prefix.as_str(), found.audience.as_deref()), ("s3://ns/", Some("seatrial-store")));
+        assert_eq!(for_artifacts("ns", &none, &platform(None)), Err(StoreProblem::NotReady));
+        assert_eq!(for_artifacts("ns", &none, &Platform::default()), Err(StoreProblem::NoArtifactStore));
+        assert!(matches!(
+            for_artifacts("ns", &[store("default", "https://x/")], &platform(None)),
+            Err(StoreProblem::ReadOnly(_))
+        ));
+    }
+
+    #[test]
+    fn metadata_services_are_refused_even_with_a_store() {
+        let stores = [store("a", "http://169.254.169.254/")];
+        let problem = for_uri("http://169.254.169.254/latest/", "ns", &stores, &Platform::default()).unwrap_err();
+        assert_eq!(problem.reason(), "ForbiddenAddress");
+    }
+}
