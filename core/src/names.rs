@@ -63,7 +63,10 @@ mod tests {
         let name = job(&run, "uid", &step, 1);
         assert!(name.len() <= JOB_NAME, "{name}");
         assert_ne!(name, job(&run, "uid", &step, 2));
-        assert_eq!(job("churn-c1", "uid", "train", 1), format!("churn-c1-train-{}", digest::short(&["uid", "train", "1"])));
+        assert_eq!(
+            job("churn-c1", "uid", "train", 1),
+            format!("churn-c1-train-{}", digest::short(&["uid", "train", "1"]))
+        );
     }
 
     #[test]

@@ -1,1 +1,91 @@
-//! To be written.
+//! Revisions: the exact spec that runs execute, pinned in ControllerRevisions, and the numbers of changes.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::apps::v1::ControllerRevision;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
+use seatrial_crds::names::{MANAGED_BY, MANAGED_BY_LABEL, PIPELINE_LABEL, PIPELINE_UID_ANNOTATION};
+use seatrial_crds::{MLPipeline, MLPipelineSpec};
+use serde_json::{Value, json};
+
+use crate::names;
+
+/// The version of the projection below. A new one must treat data of an older one as equal where results are.
+const PROJECTION: u32 = 1;
+
+/// A revision whose data cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the ControllerRevision {name} cannot be read: {problem}")]
+pub struct RevisionError {
+    name: String,
+    problem: String,
+}
+
+/// What of a pipeline affects results: all but how runs queue, how many are kept, and what its pods are labelled
+/// with. Two specs of one projection are the same change.
+pub fn projection(spec: &MLPipelineSpec) -> Value {
+    let mut spec = spec.clone();
+    spec.concurrency = None;
+    spec.history_limits = None;
+    spec.suspend = None;
+    spec.options.pod_metadata = None;
+    for step in &mut spec.steps {
+        step.options.pod_metadata = None;
+    }
+    // A spec serializes: it came from JSON.
+    serde_json::to_value(&spec).unwrap_or_default()
+}
+
+/// The revision of a pipeline's change.
+pub fn build(pipeline: &MLPipeline, number: i64) -> ControllerRevision {
+    let name = pipeline.metadata.name.clone().unwrap_or_default();
+    ControllerRevision {
+        metadata: ObjectMeta {
+            name: Some(names::change(&name, number)),
+            namespace: pipeline.metadata.namespace.clone(),
+            labels: Some(BTreeMap::from([
+                (MANAGED_BY_LABEL.to_owned(), MANAGED_BY.to_owned()),
+                (PIPELINE_LABEL.to_owned(), name),
+            ])),
+            annotations: Some(BTreeMap::from([(
+                PIPELINE_UID_ANNOTATION.to_owned(),
+                pipeline.metadata.uid.clone().unwrap_or_default(),
+            )])),
+            ..ObjectMeta::default()
+        },
+        revision: number,
+        data: Some(RawExtension(json!({
+            "projection": PROJECTION,
+            // The whole spec, so that runs keep the pods' labels, too.
+            "spec": serde_json::to_value(&pipeline.spec).unwrap_or_default(),
+        }))),
+    }
+}
+
+/// The spec of a revision.
+///
+/// # Errors
+/// Data that is no pipeline's spec, or of a projection that this operator does not know.
+pub fn spec(revision: &ControllerRevision) -> Result<MLPipelineSpec, RevisionError> {
+    let error = |problem: String| RevisionError {
+        name: revision.metadata.name.clone().unwrap_or_default(),
+        problem: problem.chars().take(200).collect(),
+    };
+    let data = revision.data.as_ref().ok_or_else(|| error("it has no data".into()))?;
+    if data.0.get("projection").and_then(Value::as_u64) != Some(u64::from(PROJECTION)) {
+        return Err(error("it was written by another version of the operator".into()));
+    }
+    let spec = data.0.get("spec").cloned().unwrap_or_default();
+    serde_json::from_value(spec).map_err(|problem| error(problem.to_string()))
+}
+
+/// The newest of a pipeline's revisions.
+pub fn newest<R: AsRef<ControllerRevision>>(revisions: &[R]) -> Option<&ControllerRevision> {
+    revisions.iter().map(AsRef::as_ref).max_by_key(|revision| revision.revision)
+}
+
+/// The UID of the pipeline that a revision was made for.
+pub fn pipeline_uid(revision: &ControllerRevision) -> Option<&str> {
+    revision.metadata.annotations.as_ref()?.get(PIPELINE_UID_ANNOTATION).map(String::as_str)
+}

@@ -39,7 +39,9 @@ pub enum StoreProblem {
     #[error("the Store \"default\" has the prefix \"{0}\", which cannot be written to: use an s3:// prefix")]
     ReadOnly(String),
     /// The embedded store has not published its certificate authority.
-    #[error("the cluster's default store is not ready yet: its certificate authority is not published; look at the store's pod")]
+    #[error(
+        "the cluster's default store is not ready yet: its certificate authority is not published; look at the store's pod"
+    )]
     NotReady,
     /// The URI names a service that gives away a node's credentials.
     #[error("\"{0}\" names a metadata service or a link-local address, which is never fetched")]
@@ -177,7 +179,10 @@ fn is_forbidden(uri: &str) -> bool {
     let host = uri.split_once("://").map_or("", |(_, rest)| rest.split('/').next().unwrap_or_default());
     let host = host.to_ascii_lowercase();
     !uri.starts_with("s3://")
-        && (host.starts_with("169.254.") || host.starts_with("metadata.") || host.starts_with('[') || host == "metadata")
+        && (host.starts_with("169.254.")
+            || host.starts_with("metadata.")
+            || host.starts_with('[')
+            || host == "metadata")
 }
 
 #[cfg(test)]
@@ -188,10 +193,7 @@ mod tests {
     use crate::platform::DefaultStore;
 
     fn store(name: &str, prefix: &str) -> Box<Store> {
-        Box::new(Store::new(
-            name,
-            StoreSpec { prefix: prefix.into(), endpoint: None, region: None, credentials: None },
-        ))
+        Box::new(Store::new(name, StoreSpec { prefix: prefix.into(), endpoint: None, region: None, credentials: None }))
     }
 
     fn platform(authority: Option<&str>) -> Platform {
