@@ -1,12 +1,233 @@
-//! To be written.
+//! Decides for a pipeline: which change it is at, which run it starts, which ended runs go, what its status says.
+//!
+//! A change is numbered in three writes whose order makes a crash between any two harmless:
+//!
+//! ```text
+//! status.changeNumber = n    refused if the pipeline was read stale: nobody numbers a spec that is gone
+//! run <pipeline>-c<n>        its name derives from the change: created twice, it is one run
+//! revision <pipeline>-c<n>   last: where it exists, the change is done with, even if its run was deleted since
+//! ```
+
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use seatrial_crds::MLPipelineStatus;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube_core::{Resource, ResourceExt};
+use seatrial_crds::names::{CHANGE_LABEL, MANAGED_BY, MANAGED_BY_LABEL, PIPELINE_LABEL, PIPELINE_UID_ANNOTATION};
+use seatrial_crds::{LastRun, MLPipeline, MLPipelineRun, MLPipelineRunSpec, MLPipelineStatus, Purpose};
 
+use crate::conditions::{self, Status, types};
 use crate::observed::PipelineObserved;
-use crate::plan::Plan;
+use crate::plan::{Action, FailureReason, Kind, Object, Plan};
+use crate::{names, revision, validation};
+
+/// How many ended runs of a kind are kept where the pipeline does not say.
+const DEFAULT_HISTORY: u32 = 5;
+
+/// What a pipeline's spec means for its change number.
+enum Change {
+    /// The newest revision has this spec.
+    None { number: i64 },
+    /// The newest revision has this spec, but belongs to a pipeline of the same name that is gone.
+    Adopt { number: i64 },
+    /// It is a new change.
+    New { number: i64 },
+}
 
 /// Decides.
-pub fn plan(_observed: &PipelineObserved, _now: Timestamp) -> Plan<MLPipelineStatus> {
-    Plan::default()
+pub fn plan(observed: &PipelineObserved, now: Timestamp) -> Plan<MLPipelineStatus> {
+    let pipeline = &observed.pipeline;
+    if pipeline.metadata.deletion_timestamp.is_some() {
+        return Plan::default();
+    }
+    let mut status = pipeline.status.clone().unwrap_or_default();
+    let mut actions = vec![];
+    let problems = validation::pipeline(&pipeline.spec);
+    let suspended = pipeline.spec.suspend == Some(true);
+    if problems.is_empty() && !suspended {
+        match change(observed) {
+            Change::None { number } => status.change_number = Some(number),
+            Change::Adopt { number } => {
+                status.change_number = Some(number);
+                actions.extend(adoption(observed, pipeline));
+            }
+            Change::New { number } => {
+                status.change_number = Some(number);
+                if validation::required_parameters(&pipeline.spec).is_empty() {
+                    actions.push(Action::Create(Object::Run(Box::new(run(pipeline, number)))));
+                }
+                let revision = revision::build(pipeline, number);
+                actions.push(Action::Create(Object::ControllerRevision(Box::new(revision))));
+            }
+        }
+    }
+    status.last_run = last_run(observed).or(status.last_run);
+    let accepted = Accepted { problems: &problems, suspended, clash: clash(observed) };
+    set_conditions(&mut status, pipeline, &accepted, now);
+    actions.extend(history(observed));
+    Plan {
+        status: (Some(&status) != pipeline.status.as_ref()).then_some(status),
+        actions,
+        events: vec![],
+        again_after: None,
+    }
 }
+
+fn change(observed: &PipelineObserved) -> Change {
+    let pipeline = &observed.pipeline;
+    let recorded = pipeline.status.as_ref().and_then(|status| status.change_number);
+    let newest = revision::newest(&observed.revisions);
+    let number = newest.map_or(0, |newest| newest.revision);
+    if let Some(recorded) = recorded
+        && recorded > number
+    {
+        // Recorded, and then cut off before the revision was written.
+        return Change::New { number: recorded };
+    }
+    let same = newest
+        .and_then(|newest| revision::spec(newest).ok())
+        .is_some_and(|spec| revision::projection(&spec) == revision::projection(&pipeline.spec));
+    let ours = newest.and_then(revision::pipeline_uid) == pipeline.metadata.uid.as_deref();
+    match (same, ours) {
+        (true, true) => Change::None { number },
+        (true, false) if recorded.is_none() => Change::Adopt { number },
+        (true, false) => Change::None { number },
+        (false, _) => Change::New { number: number + 1 },
+    }
+}
+
+/// The newest revision belongs to this pipeline from now on: nothing of it changed.
+fn adoption(observed: &PipelineObserved, pipeline: &MLPipeline) -> Option<Action> {
+    let mut revision = revision::newest(&observed.revisions)?.clone();
+    let uid = pipeline.metadata.uid.clone()?;
+    revision.metadata.annotations.get_or_insert_default().insert(PIPELINE_UID_ANNOTATION.to_owned(), uid);
+    Some(Action::Replace(Object::ControllerRevision(Box::new(revision))))
+}
+
+/// The run of a change.
+fn run(pipeline: &MLPipeline, number: i64) -> MLPipelineRun {
+    let name = pipeline.name_any();
+    MLPipelineRun {
+        metadata: ObjectMeta {
+            name: Some(names::change(&name, number)),
+            namespace: pipeline.namespace(),
+            labels: Some(BTreeMap::from([
+                (MANAGED_BY_LABEL.to_owned(), MANAGED_BY.to_owned()),
+                (PIPELINE_LABEL.to_owned(), name.clone()),
+                (CHANGE_LABEL.to_owned(), number.to_string()),
+            ])),
+            owner_references: pipeline.controller_owner_ref(&()).map(|reference| vec![reference]),
+            ..ObjectMeta::default()
+        },
+        spec: MLPipelineRunSpec { pipeline: name, parameters: vec![], purpose: Some(Purpose::Release) },
+        status: None,
+    }
+}
+
+/// How the newest run stands.
+fn last_run(observed: &PipelineObserved) -> Option<LastRun> {
+    let newest = observed.runs.iter().max_by_key(|run| (run.creation_timestamp(), run.name_any()))?;
+    let status = newest.status.as_ref();
+    let succeeded = status.and_then(|status| conditions::find(&status.conditions, types::SUCCEEDED));
+    Some(LastRun {
+        name: newest.name_any(),
+        // Whether it runs, waits or counts its steps: one word for all of it, so that a run costs two writes here.
+        reason: match succeeded {
+            Some(condition) if condition.status != "Unknown" => condition.reason.clone(),
+            _ => "Running".to_owned(),
+        },
+        finished_at: status.and_then(|status| status.finished_at.clone()),
+    })
+}
+
+fn clash(observed: &PipelineObserved) -> Option<String> {
+    let failure = observed
+        .failures
+        .iter()
+        .find(|failure| matches!(failure.reason, FailureReason::Clash | FailureReason::Refused))?;
+    Some(match failure.reason {
+        FailureReason::Clash => format!(
+            "a {} named \"{}\" exists that is not Seatrial's: rename or delete it, or rename the pipeline",
+            failure.kind.name(),
+            failure.name
+        ),
+        _ => format!("the API server refused the {} \"{}\": {}", failure.kind.name(), failure.name, failure.message),
+    })
+}
+
+struct Accepted<'a> {
+    problems: &'a [validation::Problem],
+    suspended: bool,
+    clash: Option<String>,
+}
+
+fn set_conditions(status: &mut MLPipelineStatus, pipeline: &MLPipeline, accepted: &Accepted<'_>, now: Timestamp) {
+    let generation = pipeline.metadata.generation;
+    let required = validation::required_parameters(&pipeline.spec);
+    let stalled = if !accepted.problems.is_empty() {
+        Some(("InvalidSpec", validation::summary(accepted.problems)))
+    } else {
+        accepted.clash.clone().map(|message| ("WriteRefused", message))
+    };
+    let conditions = &mut status.conditions;
+    if let Some((reason, message)) = stalled {
+        conditions::set(conditions, types::READY, Status::False, reason, message.clone(), generation, now);
+        conditions::set(conditions, types::STALLED, Status::True, reason, message, generation, now);
+        return;
+    }
+    conditions::remove(conditions, types::STALLED);
+    let (reason, message) = if accepted.suspended {
+        ("Suspended", "no run starts while spec.suspend is true".to_owned())
+    } else if required.is_empty() {
+        ("Accepted", "changes that affect results start runs".to_owned())
+    } else {
+        let message = format!(
+            "changes start no runs, since these parameters have no default: {}; create an MLPipelineRun with values",
+            required.join(", ")
+        );
+        ("ParametersRequired", message)
+    };
+    conditions::set(conditions, types::READY, Status::True, reason, message, generation, now);
+}
+
+/// The ended runs that changes started, beyond what the pipeline keeps: the oldest go.
+fn history(observed: &PipelineObserved) -> Vec<Action> {
+    let limits = observed.pipeline.spec.history_limits.unwrap_or_default();
+    let uid = observed.pipeline.metadata.uid.as_deref();
+    let ours = |run: &MLPipelineRun| {
+        run.owner_references().iter().any(|owner| owner.controller == Some(true) && Some(owner.uid.as_str()) == uid)
+    };
+    let ended = |succeeded: bool| {
+        let mut runs: Vec<&MLPipelineRun> = observed.runs.iter().map(AsRef::as_ref).filter(|run| ours(run)).collect();
+        let wanted = if succeeded { Status::True } else { Status::False };
+        runs.retain(|run| {
+            run.metadata.deletion_timestamp.is_none()
+                && run
+                    .status
+                    .as_ref()
+                    .is_some_and(|status| conditions::is(&status.conditions, types::SUCCEEDED, wanted))
+        });
+        // Newest first; a change's number breaks ties of one second.
+        runs.sort_by_key(|run| {
+            let number = run.labels().get(CHANGE_LABEL).and_then(|number| number.parse::<i64>().ok());
+            std::cmp::Reverse((run.creation_timestamp(), number))
+        });
+        runs
+    };
+    let beyond = |succeeded: bool, limit: Option<u32>| {
+        let keep = usize::try_from(limit.unwrap_or(DEFAULT_HISTORY)).unwrap_or(usize::MAX);
+        ended(succeeded).into_iter().skip(keep).collect::<Vec<_>>()
+    };
+    let mut old = beyond(true, limits.succeeded);
+    old.extend(beyond(false, limits.failed));
+    old.into_iter()
+        .map(|run| Action::Delete {
+            kind: Kind::Run,
+            name: run.name_any(),
+            uid: run.metadata.uid.clone().unwrap_or_default(),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

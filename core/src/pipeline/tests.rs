@@ -1,0 +1,225 @@
+use std::sync::Arc;
+
+use seatrial_crds::{Condition, MLPipelineRunStatus, MLPipelineSpec, Time};
+use serde_json::json;
+
+use super::*;
+use crate::plan::WriteFailure;
+
+fn now() -> Timestamp {
+    Timestamp::from_second(1_800_000_000).unwrap()
+}
+
+fn pipeline(uid: &str) -> MLPipeline {
+    let spec: MLPipelineSpec = serde_json::from_value(json!({
+        "image": "churn:1", "steps": [{"name": "train", "command": ["train"]}],
+    }))
+    .unwrap();
+    let mut pipeline = MLPipeline::new("churn", spec);
+    pipeline.metadata.namespace = Some("growth".into());
+    pipeline.metadata.uid = Some(uid.into());
+    pipeline.metadata.generation = Some(1);
+    pipeline
+}
+
+fn observe(pipeline: MLPipeline) -> PipelineObserved {
+    PipelineObserved { pipeline: Arc::new(pipeline), revisions: vec![], runs: vec![], failures: vec![] }
+}
+
+/// What the world looks like after a plan was carried out.
+fn carry_out(observed: &mut PipelineObserved, plan: Plan<MLPipelineStatus>) {
+    if let Some(status) = plan.status {
+        Arc::make_mut(&mut observed.pipeline).status = Some(status);
+    }
+    for action in plan.actions {
+        match action {
+            Action::Create(Object::Run(run)) => observed.runs.push(Arc::new(*run)),
+            Action::Create(Object::ControllerRevision(revision)) => observed.revisions.push(Arc::new(*revision)),
+            Action::Replace(Object::ControllerRevision(revision)) => {
+                observed.revisions.retain(|old| old.metadata.name != revision.metadata.name);
+                observed.revisions.push(Arc::new(*revision));
+            }
+            Action::Delete { name, .. } => observed.runs.retain(|run| run.name_any() != name),
+            other => panic!("unexpected {other:?}"),
+        }
+    }
+}
+
+fn settle(observed: &mut PipelineObserved) {
+    for _ in 0..5 {
+        let plan = plan(observed, now());
+        if plan.is_quiet() {
+            return;
+        }
+        carry_out(observed, plan);
+    }
+    panic!("the pipeline does not settle");
+}
+
+fn run_names(observed: &PipelineObserved) -> Vec<String> {
+    observed.runs.iter().map(|run| run.name_any()).collect()
+}
+
+fn edit(observed: &mut PipelineObserved, change: impl FnOnce(&mut MLPipelineSpec)) {
+    change(&mut Arc::make_mut(&mut observed.pipeline).spec);
+}
+
+#[test]
+fn a_new_pipeline_starts_its_first_run_and_then_is_quiet() {
+    let mut observed = observe(pipeline("a"));
+    settle(&mut observed);
+    assert_eq!(run_names(&observed), ["churn-c1"]);
+    assert_eq!(observed.pipeline.status.as_ref().unwrap().change_number, Some(1));
+    assert!(plan(&observed, now()).is_quiet());
+}
+
+#[test]
+fn going_back_to_an_older_spec_is_a_change_again() {
+    let mut observed = observe(pipeline("a"));
+    settle(&mut observed);
+    edit(&mut observed, |spec| spec.options.image = Some("churn:2".into()));
+    settle(&mut observed);
+    edit(&mut observed, |spec| spec.options.image = Some("churn:1".into()));
+    settle(&mut observed);
+    assert_eq!(run_names(&observed), ["churn-c1", "churn-c2", "churn-c3"]);
+}
+
+#[test]
+fn what_does_not_affect_results_starts_nothing() {
+    let mut observed = observe(pipeline("a"));
+    settle(&mut observed);
+    edit(&mut observed, |spec| {
+        spec.history_limits = Some(seatrial_crds::HistoryLimits { succeeded: Some(1), failed: None });
+        spec.options.pod_metadata = Some(serde_json::from_value(json!({"labels": {"cost": "42"}})).unwrap());
+    });
+    settle(&mut observed);
+    assert_eq!(run_names(&observed), ["churn-c1"]);
+}
+
+#[test]
+fn a_suspended_pipeline_starts_its_run_when_it_is_resumed() {
+    let mut observed = observe(pipeline("a"));
+    edit(&mut observed, |spec| spec.suspend = Some(true));
+    settle(&mut observed);
+    assert!(observed.runs.is_empty());
+    edit(&mut observed, |spec| spec.suspend = None);
+    settle(&mut observed);
+    assert_eq!(run_names(&observed), ["churn-c1"]);
+}
+
+#[test]
+fn a_crash_between_any_two_writes_changes_nothing() {
+    let first = plan(&observe(pipeline("a")), now());
+    for done in 0..=first.actions.len() {
+        let mut observed = observe(pipeline("a"));
+        let mut cut = first.clone();
+        cut.actions.truncate(done);
+        carry_out(&mut observed, cut);
+        // The run is created again by its name, which the API server answers with "exists already".
+        let again = plan(&observed, now());
+        for action in &again.actions {
+            assert!(matches!(action, Action::Create(object) if object.name() == "churn-c1"), "{action:?}");
+        }
+        observed.runs.clear();
+        carry_out(&mut observed, again);
+        assert!(plan(&observed, now()).actions.is_empty(), "cut after {done}");
+    }
+}
+
+#[test]
+fn a_run_that_was_deleted_is_not_started_again() {
+    let mut observed = observe(pipeline("a"));
+    settle(&mut observed);
+    observed.runs.clear();
+    assert!(plan(&observed, now()).actions.is_empty());
+}
+
+#[test]
+fn a_pipeline_that_comes_back_adopts_its_revision_and_starts_nothing() {
+    let mut observed = observe(pipeline("a"));
+    settle(&mut observed);
+    let mut back = observe(pipeline("b"));
+    back.revisions = observed.revisions.clone();
+    settle(&mut back);
+    assert!(back.runs.is_empty());
+    assert_eq!(back.pipeline.status.as_ref().unwrap().change_number, Some(1));
+    assert_eq!(revision::pipeline_uid(&back.revisions[0]), Some("b"));
+}
+
+#[test]
+fn a_pipeline_that_comes_back_changed_starts_the_next_run() {
+    let mut observed = observe(pipeline("a"));
+    settle(&mut observed);
+    let mut back = observe(pipeline("b"));
+    back.revisions = observed.revisions.clone();
+    edit(&mut back, |spec| spec.options.image = Some("churn:2".into()));
+    settle(&mut back);
+    assert_eq!(run_names(&back), ["churn-c2"]);
+}
+
+#[test]
+fn an_invalid_pipeline_is_stalled_and_starts_nothing() {
+    let mut observed = observe(pipeline("a"));
+    edit(&mut observed, |spec| spec.steps[0].command.clear());
+    settle(&mut observed);
+    assert!(observed.runs.is_empty() && observed.revisions.is_empty());
+    let status = observed.pipeline.status.clone().unwrap();
+    assert_eq!(conditions::find(&status.conditions, types::STALLED).unwrap().reason, "InvalidSpec");
+    edit(&mut observed, |spec| spec.steps[0].command = vec!["train".into()]);
+    settle(&mut observed);
+    assert_eq!(run_names(&observed), ["churn-c1"]);
+    let status = observed.pipeline.status.clone().unwrap();
+    assert!(conditions::find(&status.conditions, types::STALLED).is_none());
+}
+
+#[test]
+fn a_parameter_without_a_default_means_that_people_start_the_runs() {
+    let mut observed = observe(pipeline("a"));
+    edit(&mut observed, |spec| {
+        spec.parameters = vec![serde_json::from_value(json!({"name": "rate", "type": "Number"})).unwrap()];
+    });
+    settle(&mut observed);
+    assert!(observed.runs.is_empty());
+    assert_eq!(observed.revisions.len(), 1);
+    let conditions = observed.pipeline.status.clone().unwrap().conditions;
+    assert_eq!(conditions::find(&conditions, types::READY).unwrap().reason, "ParametersRequired");
+}
+
+#[test]
+fn a_foreign_object_under_a_childs_name_is_named() {
+    let mut observed = observe(pipeline("a"));
+    observed.failures.push(WriteFailure {
+        kind: Kind::Run,
+        name: "churn-c1".into(),
+        reason: FailureReason::Clash,
+        message: String::new(),
+    });
+    let conditions = plan(&observed, now()).status.unwrap().conditions;
+    let stalled = conditions::find(&conditions, types::STALLED).unwrap();
+    assert!(stalled.message.contains("\"churn-c1\""), "{}", stalled.message);
+}
+
+#[test]
+fn ended_runs_beyond_the_limit_go_oldest_first() {
+    let mut observed = observe(pipeline("a"));
+    edit(&mut observed, |spec| {
+        spec.history_limits = Some(seatrial_crds::HistoryLimits { succeeded: Some(1), failed: None });
+    });
+    for number in 1..=3 {
+        let mut run = run(&observed.pipeline, number);
+        run.metadata.uid = Some(format!("run-{number}"));
+        run.metadata.creation_timestamp = Some(Time(Timestamp::from_second(number).unwrap()));
+        let mut conditions: Vec<Condition> = vec![];
+        conditions::set(&mut conditions, types::SUCCEEDED, Status::True, "Succeeded", "", None, now());
+        run.status = Some(MLPipelineRunStatus { conditions, ..Default::default() });
+        observed.runs.push(Arc::new(run));
+    }
+    let deleted: Vec<_> = history(&observed)
+        .into_iter()
+        .map(|action| match action {
+            Action::Delete { name, .. } => name,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(deleted, ["churn-c2", "churn-c1"]);
+}
