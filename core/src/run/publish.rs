@@ -1,0 +1,207 @@
+//! Turns a run's outputs into versions. A version's number is taken in this order, so that it is never used twice:
+//!
+//! ```text
+//! run's status: churn-v8      the intent
+//! counter churn-versions: 8   taken by comparing and swapping; it says which run holds the number
+//! ModelVersion churn-v8
+//! ```
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::apps::v1::ControllerRevision;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
+use kube_core::ResourceExt;
+use seatrial_crds::names::{HOLDER_ANNOTATION, MANAGED_BY, MANAGED_BY_LABEL, MODEL_LABEL, PIPELINE_LABEL, RUN_LABEL};
+use seatrial_crds::{
+    Artifact, Evidence, Lineage, LineageImage, LineageInput, MLPipelineRunStatus, MLPipelineSpec, ModelVersion,
+    ModelVersionSpec, OutputReference, ParameterValue, Publication, PublishedVersion, StepOutput, limits,
+};
+
+use crate::names;
+use crate::observed::RunObserved;
+use crate::plan::{Action, FailureReason, Kind, Object};
+
+/// What is left to do for a run's versions.
+#[derive(Debug, Default)]
+pub struct Publishing {
+    /// The versions, as the run's status names them.
+    pub versions: Vec<PublishedVersion>,
+    /// The writes.
+    pub actions: Vec<Action>,
+    /// Whether all versions exist.
+    pub done: bool,
+    /// What stands in the way.
+    pub problem: Option<String>,
+}
+
+/// Decides it. All steps have succeeded.
+pub fn publish(
+    observed: &RunObserved,
+    spec: &MLPipelineSpec,
+    status: &MLPipelineRunStatus,
+    parameters: &[ParameterValue],
+) -> Publishing {
+    let mut publishing = Publishing { done: true, ..Publishing::default() };
+    for publication in &spec.publishes {
+        let model = &publication.model;
+        let uid = observed.run.metadata.uid.clone().unwrap_or_default();
+        let counter = observed.counters.get(model);
+        let taken = counter.map_or(0, |counter| counter.revision);
+        let holder = counter.and_then(|counter| counter.annotations().get(HOLDER_ANNOTATION).cloned());
+        let highest = highest_number(observed, model);
+        let intended = status.versions.iter().find(|version| &version.model == model);
+        let intended = intended.and_then(|version| names::version_number(model, &version.name));
+        let existing = |number: i64| {
+            let name = names::version(model, number);
+            observed.versions.iter().find(|version| version.metadata.name.as_deref() == Some(name.as_str()))
+        };
+        // The number is still ours to take, or taken by us, and no foreign version has its name.
+        let ours = |number: &i64| {
+            let held = taken == *number && holder.as_deref() == Some(uid.as_str());
+            let foreign = existing(*number).is_some_and(|version| version.spec.lineage.run_uid != uid);
+            let made = existing(*number).is_some_and(|version| version.spec.lineage.run_uid == uid);
+            made || (!foreign && !refused(observed, *number, model) && (held || taken < *number))
+        };
+        let number = intended.filter(ours).unwrap_or_else(|| taken.max(highest).saturating_add(1));
+        let name = names::version(model, number);
+        publishing.versions.push(PublishedVersion { model: model.clone(), name: name.clone() });
+        if existing(number).is_some() {
+            continue;
+        }
+        publishing.done = false;
+        if taken < number {
+            publishing.actions.push(count(observed, counter.map(AsRef::as_ref), model, number, &uid));
+        }
+        match version(observed, status, parameters, publication, number) {
+            Some(version) => publishing.actions.push(Action::Create(Object::Version(Box::new(version)))),
+            None => publishing.problem = Some(format!("an output that becomes {name} is not in the run's status")),
+        }
+    }
+    publishing
+}
+
+/// True where someone else's version had the name, though it is in no cache of ours yet.
+fn refused(observed: &RunObserved, number: i64, model: &str) -> bool {
+    let name = names::version(model, number);
+    observed
+        .failures
+        .iter()
+        .any(|failure| failure.kind == Kind::Version && failure.name == name && failure.reason == FailureReason::Clash)
+}
+
+fn highest_number(observed: &RunObserved, model: &str) -> i64 {
+    let of_model = observed.versions.iter().filter(|version| version.spec.model == model);
+    of_model.map(|version| version.spec.number).max().unwrap_or(0)
+}
+
+/// Takes the number.
+fn count(
+    observed: &RunObserved,
+    counter: Option<&ControllerRevision>,
+    model: &str,
+    number: i64,
+    holder: &str,
+) -> Action {
+    let holder = (HOLDER_ANNOTATION.to_owned(), holder.to_owned());
+    match counter {
+        Some(counter) => {
+            let mut counter = counter.clone();
+            counter.revision = number;
+            counter.metadata.annotations.get_or_insert_default().extend([holder]);
+            Action::Replace(Object::ControllerRevision(Box::new(counter)))
+        }
+        None => Action::Create(Object::ControllerRevision(Box::new(ControllerRevision {
+            metadata: ObjectMeta {
+                name: Some(names::counter(model)),
+                namespace: observed.run.namespace(),
+                labels: Some(BTreeMap::from([
+                    (MANAGED_BY_LABEL.to_owned(), MANAGED_BY.to_owned()),
+                    (MODEL_LABEL.to_owned(), model.to_owned()),
+                ])),
+                annotations: Some(BTreeMap::from([holder])),
+                ..ObjectMeta::default()
+            },
+            revision: number,
+            data: Some(RawExtension(serde_json::json!({"model": model}))),
+        }))),
+    }
+}
+
+fn version(
+    observed: &RunObserved,
+    status: &MLPipelineRunStatus,
+    parameters: &[ParameterValue],
+    publication: &Publication,
+    number: i64,
+) -> Option<ModelVersion> {
+    let run = &observed.run;
+    let artifact = artifact(output(status, &publication.artifact)?);
+    let mut evidence = vec![];
+    let mut metrics = BTreeMap::new();
+    for reference in &publication.evidence {
+        evidence.push(Evidence {
+            step: reference.step.clone(),
+            output: reference.output.clone(),
+            artifact: self::artifact(output(status, reference)?),
+        });
+        let step = status.steps.iter().find(|step| step.name == reference.step)?;
+        metrics.extend(step.metrics.clone());
+    }
+    while metrics.len() > limits::METRICS {
+        metrics.pop_last();
+    }
+    let inputs = status.steps.iter().flat_map(|step| {
+        step.inputs.iter().filter_map(|input| {
+            Some(LineageInput {
+                step: step.name.clone(),
+                name: input.name.clone(),
+                uri: input.uri.clone()?,
+                digest: input.digest.clone(),
+            })
+        })
+    });
+    let images = status
+        .steps
+        .iter()
+        .filter_map(|step| Some(LineageImage { step: step.name.clone(), image: step.image_digest.clone()? }));
+    let lineage = Lineage {
+        pipeline: run.spec.pipeline.clone(),
+        run: run.name_any(),
+        run_uid: run.metadata.uid.clone()?,
+        revision: status.revision.clone()?,
+        parameters: parameters.to_vec(),
+        inputs: inputs.collect(),
+        images: images.collect(),
+    };
+    let model = publication.model.clone();
+    let mut version = ModelVersion::new(
+        &names::version(&model, number),
+        ModelVersionSpec {
+            model: model.clone(),
+            number,
+            purpose: run.spec.purpose.unwrap_or_default(),
+            artifact,
+            evidence,
+            metrics,
+            lineage,
+        },
+    );
+    version.metadata.namespace = run.namespace();
+    version.metadata.labels = Some(BTreeMap::from([
+        (MANAGED_BY_LABEL.to_owned(), MANAGED_BY.to_owned()),
+        (MODEL_LABEL.to_owned(), model),
+        (PIPELINE_LABEL.to_owned(), run.spec.pipeline.clone()),
+        (RUN_LABEL.to_owned(), run.name_any()),
+    ]));
+    Some(version)
+}
+
+fn output<'a>(status: &'a MLPipelineRunStatus, reference: &OutputReference) -> Option<&'a StepOutput> {
+    let step = status.steps.iter().find(|step| step.name == reference.step)?;
+    step.outputs.iter().find(|output| output.name == reference.output)
+}
+
+fn artifact(output: &StepOutput) -> Artifact {
+    Artifact { uri: output.uri.clone(), digest: output.digest.clone(), size: output.size }
+}
