@@ -247,7 +247,7 @@ fn failure_policy(has_fetch: bool, has_publish: bool) -> PodFailurePolicy {
         action: "Ignore".into(),
         on_pod_conditions: Some(vec![PodFailurePolicyOnPodConditionsPattern {
             type_: "DisruptionTarget".into(),
-            status: Some("True".into()),
+            status: "True".into(),
         }]),
         ..PodFailurePolicyRule::default()
     }];

@@ -32,7 +32,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(15);
 /// Decides.
 pub fn plan(observed: &RunObserved, now: Timestamp) -> Plan<MLPipelineRunStatus> {
     let run = &observed.run;
-    if run.metadata.deletion_timestamp.is_some() || queue::has_ended(run.status.as_ref()) {
+    if run.metadata.deletion_timestamp.is_some() || has_ended(run.status.as_ref()) {
         return Plan::default();
     }
     let mut draft = Draft::new(observed, now);
