@@ -12,11 +12,11 @@ use crate::pods::{FETCH, PUBLISH, STEP};
 
 /// How long a pod may be unable to start for a reason that a person must remove, in seconds, before its step is given
 /// up: long enough to push an image or create a Secret, short enough that a corrected pipeline is not held up.
-pub const START_GRACE: i64 = 300;
+pub(super) const START_GRACE: i64 = 300;
 
 /// What became of an attempt.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Outcome {
+pub(super) enum Outcome {
     /// It is under way; the word and sentence say what it does, where that is more than running.
     Running(Option<(&'static str, String)>),
     /// It is done.
@@ -29,17 +29,17 @@ pub enum Outcome {
 
 /// What the containers of a pod that ended well said.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Report {
+pub(super) struct Report {
     /// What was read.
-    pub inputs: Vec<StepInput>,
+    pub(super) inputs: Vec<StepInput>,
     /// What was made.
-    pub outputs: Vec<crate::contract::ReportedOutput>,
+    pub(super) outputs: Vec<crate::contract::ReportedOutput>,
     /// Headline metrics.
-    pub metrics: BTreeMap<String, String>,
+    pub(super) metrics: BTreeMap<String, String>,
 }
 
 /// Reads it. `pods` are the attempt's pods.
-pub fn read(step: &Step, job: &Job, pods: &[&Pod], now: Timestamp) -> Outcome {
+pub(super) fn read(step: &Step, job: &Job, pods: &[&Pod], now: Timestamp) -> Outcome {
     match ended(job) {
         Some((true, _, _)) => {
             let done = pods.iter().find(|pod| phase(pod) == "Succeeded");
@@ -56,7 +56,7 @@ pub fn read(step: &Step, job: &Job, pods: &[&Pod], now: Timestamp) -> Outcome {
 }
 
 /// The pods that ended through nobody's fault, those that are recorded and new ones.
-pub fn interruptions(recorded: &[Interruption], pods: &[&Pod]) -> Vec<Interruption> {
+pub(super) fn interruptions(recorded: &[Interruption], pods: &[&Pod]) -> Vec<Interruption> {
     let mut all = recorded.to_vec();
     for pod in pods {
         let uid = pod.metadata.uid.clone().unwrap_or_default();
@@ -262,7 +262,7 @@ fn unschedulable(pod: &Pod) -> Option<String> {
 }
 
 /// The image of the step's container as it was really run.
-pub fn image_digest(pods: &[&Pod]) -> Option<String> {
+pub(super) fn image_digest(pods: &[&Pod]) -> Option<String> {
     pods.iter()
         .flat_map(|pod| statuses(pod))
         .find(|status| status.name == STEP && !status.image_id.is_empty())
@@ -270,7 +270,7 @@ pub fn image_digest(pods: &[&Pod]) -> Option<String> {
 }
 
 /// True where a step's status says that it is given up for too many interruptions.
-pub fn too_many(status: &StepStatus) -> bool {
+pub(super) fn too_many(status: &StepStatus) -> bool {
     status.interruptions.len() >= limits::INTERRUPTIONS
 }
 

@@ -24,19 +24,19 @@ use crate::plan::{Action, FailureReason, Kind, Object};
 
 /// What is left to do for a run's versions.
 #[derive(Debug, Default)]
-pub struct Publishing {
+pub(super) struct Publishing {
     /// The versions, as the run's status names them.
-    pub versions: Vec<PublishedVersion>,
+    pub(super) versions: Vec<PublishedVersion>,
     /// The writes.
-    pub actions: Vec<Action>,
+    pub(super) actions: Vec<Action>,
     /// Whether all versions exist.
-    pub done: bool,
+    pub(super) done: bool,
     /// What stands in the way.
-    pub problem: Option<String>,
+    pub(super) problem: Option<String>,
 }
 
 /// Decides it. All steps have succeeded.
-pub fn publish(
+pub(super) fn publish(
     observed: &RunObserved,
     spec: &MLPipelineSpec,
     status: &MLPipelineRunStatus,

@@ -9,7 +9,7 @@ use crate::observed::RunObserved;
 
 /// Whether a run may begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Turn {
+pub(super) enum Turn {
     /// It may.
     Now,
     /// It waits for this run.
@@ -27,12 +27,12 @@ pub fn has_ended(status: Option<&MLPipelineRunStatus>) -> bool {
 }
 
 /// The number of the change that started a run.
-pub fn change_number(run: &MLPipelineRun) -> Option<i64> {
+pub(super) fn change_number(run: &MLPipelineRun) -> Option<i64> {
     run.labels().get(CHANGE_LABEL)?.parse().ok()
 }
 
 /// Decides it for a run that has not begun.
-pub fn turn(observed: &RunObserved) -> Turn {
+pub(super) fn turn(observed: &RunObserved) -> Turn {
     let run = &observed.run;
     let own = change_number(run);
     let others = || {
