@@ -1,0 +1,40 @@
+//! What is reconciled: the objects that people write, and those that are judged.
+
+use std::fmt;
+
+/// The kinds of objects that have a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Primary {
+    Pipeline,
+    Run,
+    Model,
+    Version,
+    Deployment,
+}
+
+impl Primary {
+    /// The kind's name in the API, as logs and metrics have it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Pipeline => "MLPipeline",
+            Self::Run => "MLPipelineRun",
+            Self::Model => "Model",
+            Self::Version => "ModelVersion",
+            Self::Deployment => "ModelDeployment",
+        }
+    }
+}
+
+/// One object to be reconciled.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Key {
+    pub(crate) kind: Primary,
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} {}/{}", self.kind.name(), self.namespace, self.name)
+    }
+}

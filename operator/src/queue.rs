@@ -1,0 +1,234 @@
+//! The queue of keys: each key once, never with two workers at a time, namespaces in turn, and delayed where asked.
+//!
+//! Our own and not `kube_runtime::Controller`, since its five instances would each watch Jobs and pods for themselves,
+//! and it takes keys in order of arrival, so that one namespace's burst delays all others.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::StreamExt;
+use tokio::sync::{Notify, mpsc};
+use tokio_util::time::DelayQueue;
+
+use crate::key::Key;
+
+#[derive(Debug, Default)]
+struct State {
+    /// Keys that wait for a worker, by namespace, each list in order of arrival.
+    waiting: BTreeMap<String, VecDeque<Key>>,
+    /// The namespaces with waiting keys, whose turn it is first.
+    turns: VecDeque<String>,
+    /// What waits, for a quick look.
+    queued: HashSet<Key>,
+    /// Keys that a worker has.
+    taken: HashSet<Key>,
+    /// Keys that were added while a worker had them.
+    again: BTreeSet<Key>,
+    closed: bool,
+}
+
+impl State {
+    fn add(&mut self, key: Key) -> bool {
+        if self.taken.contains(&key) {
+            self.again.insert(key);
+            return false;
+        }
+        if !self.queued.insert(key.clone()) {
+            return false;
+        }
+        let list = self.waiting.entry(key.namespace.clone()).or_default();
+        if list.is_empty() {
+            self.turns.push_back(key.namespace.clone());
+        }
+        list.push_back(key);
+        true
+    }
+
+    fn take(&mut self) -> Option<Key> {
+        let namespace = self.turns.pop_front()?;
+        let list = self.waiting.get_mut(&namespace)?;
+        let key = list.pop_front()?;
+        if list.is_empty() {
+            self.waiting.remove(&namespace);
+        } else {
+            self.turns.push_back(namespace);
+        }
+        self.queued.remove(&key);
+        self.taken.insert(key.clone());
+        Some(key)
+    }
+
+    fn done(&mut self, key: &Key) -> bool {
+        self.taken.remove(key);
+        self.again.remove(key) && self.add(key.clone())
+    }
+}
+
+/// The queue. All methods may be called from any task.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    state: Mutex<State>,
+    ready: Notify,
+    later: mpsc::UnboundedSender<(Key, Duration)>,
+}
+
+impl Queue {
+    /// A queue, and the task that moves delayed keys into it when their time has come.
+    pub(crate) fn new() -> (std::sync::Arc<Self>, impl Future<Output = ()>) {
+        let (later, mut delayed) = mpsc::unbounded_channel();
+        let queue = std::sync::Arc::new(Self { state: Mutex::default(), ready: Notify::new(), later });
+        let weak = std::sync::Arc::downgrade(&queue);
+        let task = async move {
+            let mut timers: DelayQueue<Key> = DelayQueue::new();
+            loop {
+                tokio::select! {
+                    asked = delayed.recv() => match asked {
+                        Some((key, delay)) => { timers.insert(key, delay); }
+                        None => return,
+                    },
+                    Some(expired) = timers.next(), if !timers.is_empty() => {
+                        let Some(queue) = weak.upgrade() else { return };
+                        queue.add(expired.into_inner());
+                    }
+                }
+            }
+        };
+        (queue, task)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // The state is consistent between any two statements that could panic: there are none.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a key; one that waits already waits once.
+    pub(crate) fn add(&self, key: Key) {
+        if self.state().add(key) {
+            self.ready.notify_one();
+        }
+    }
+
+    /// Adds a key after a while.
+    pub(crate) fn add_after(&self, key: Key, delay: Duration) {
+        // The receiver lives as long as the process.
+        let _ = self.later.send((key, delay));
+    }
+
+    /// The next key; `None` once the queue is closed. The caller must call [`Queue::done`].
+    pub(crate) async fn take(&self) -> Option<Key> {
+        loop {
+            let ready = self.ready.notified();
+            {
+                let mut state = self.state();
+                if state.closed {
+                    // Wake the next worker, who shall see it, too.
+                    self.ready.notify_one();
+                    return None;
+                }
+                if let Some(key) = state.take() {
+                    if !state.turns.is_empty() {
+                        self.ready.notify_one();
+                    }
+                    return Some(key);
+                }
+            }
+            ready.await;
+        }
+    }
+
+    /// A worker is done with a key.
+    pub(crate) fn done(&self, key: &Key) {
+        if self.state().done(key) {
+            self.ready.notify_one();
+        }
+    }
+
+    /// How many keys wait.
+    pub(crate) fn depth(&self) -> usize {
+        self.state().queued.len()
+    }
+
+    /// Lets every worker end after its present key.
+    pub(crate) fn close(&self) {
+        self.state().closed = true;
+        self.ready.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::key::Primary;
+
+    fn key(namespace: &str, name: &str) -> Key {
+        Key { kind: Primary::Run, namespace: namespace.into(), name: name.into() }
+    }
+
+    #[test]
+    fn namespaces_take_turns() {
+        let mut state = State::default();
+        for name in ["1", "2", "3"] {
+            state.add(key("a", name));
+        }
+        state.add(key("b", "1"));
+        let order: Vec<_> = std::iter::from_fn(|| state.take()).map(|k| format!("{}{}", k.namespace, k.name)).collect();
+        assert_eq!(order, ["a1", "b1", "a2", "a3"]);
+    }
+
+    #[test]
+    fn a_key_that_is_added_while_it_is_worked_on_comes_again() {
+        let mut state = State::default();
+        state.add(key("a", "1"));
+        let taken = state.take().unwrap();
+        state.add(key("a", "1"));
+        assert_eq!(state.take(), None);
+        state.done(&taken);
+        assert_eq!(state.take(), Some(taken));
+    }
+
+    proptest! {
+        /// Whatever is added is taken afterwards, and no key is ever with two workers.
+        #[test]
+        fn no_key_is_lost_or_taken_twice(steps in prop::collection::vec((0..3u8, 0..4u8, 0..3u8), 0..200)) {
+            let mut state = State::default();
+            let mut wanted: BTreeSet<Key> = BTreeSet::new();
+            let mut held: Vec<Key> = vec![];
+            for (action, name, namespace) in steps {
+                match action {
+                    0 => {
+                        let key = key(&namespace.to_string(), &name.to_string());
+                        wanted.insert(key.clone());
+                        state.add(key);
+                    }
+                    1 => if let Some(key) = state.take() {
+                        prop_assert!(!held.contains(&key));
+                        wanted.remove(&key);
+                        held.push(key);
+                    },
+                    _ => if let Some(key) = held.pop() { state.done(&key); },
+                }
+            }
+            for key in held.drain(..) { state.done(&key); }
+            while let Some(key) = state.take() { wanted.remove(&key); }
+            prop_assert!(wanted.is_empty(), "{wanted:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn closing_ends_all_workers() {
+        let (queue, _task) = Queue::new();
+        let workers: Vec<_> = (0..4)
+            .map(|_| {
+                let queue = queue.clone();
+                tokio::spawn(async move { queue.take().await })
+            })
+            .collect();
+        queue.close();
+        for worker in workers {
+            assert_eq!(worker.await.unwrap(), None);
+        }
+    }
+}
