@@ -1,0 +1,224 @@
+//! Leader election by a Lease, as client-go does it: of several operators one works, the others wait.
+//!
+//! Clocks of different machines are never compared. A record counts as expired when it has not *changed* for its
+//! duration by this process's own monotonic clock. Every write carries the resourceVersion that was read, so of two
+//! that want the lease at once one is refused.
+
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use kube::api::PostParams;
+use kube::{Api, Client, Error};
+use seatrial_crds::names::FIELD_MANAGER;
+
+/// How long a lease holds without being renewed.
+const DURATION: Duration = Duration::from_secs(15);
+/// How long a leader tries to renew before it gives up, well before others may take the lease.
+const RENEW_DEADLINE: Duration = Duration::from_secs(10);
+/// The pause between two looks at the lease.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// What to do about a lease that was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// It is ours: renew it.
+    Renew,
+    /// It is free or expired: take it.
+    Take,
+    /// Somebody else has it.
+    Wait,
+}
+
+/// What was last seen of the record, and when it last changed by our own clock.
+#[derive(Clone, Debug)]
+struct Observation {
+    holder: String,
+    renewals: Option<MicroTime>,
+    transitions: i32,
+    changed_at: Instant,
+}
+
+/// Decides, and notes what was seen.
+fn decide(identity: &str, spec: Option<&LeaseSpec>, seen: &mut Option<Observation>, now: Instant) -> Step {
+    let Some(spec) = spec else { return Step::Take };
+    let holder = spec.holder_identity.clone().unwrap_or_default();
+    let transitions = spec.lease_transitions.unwrap_or(0);
+    let same = seen.as_ref().is_some_and(|seen| {
+        seen.holder == holder && seen.renewals == spec.renew_time && seen.transitions == transitions
+    });
+    if !same {
+        *seen = Some(Observation {
+            holder: holder.clone(),
+            renewals: spec.renew_time.clone(),
+            transitions,
+            changed_at: now,
+        });
+    }
+    let promised = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
+    let promised = promised.map_or(DURATION, Duration::from_secs);
+    let unchanged = seen.as_ref().map_or(Duration::ZERO, |seen| now.saturating_duration_since(seen.changed_at));
+    match holder.as_str() {
+        "" => Step::Take,
+        holder if holder == identity => Step::Renew,
+        _ if unchanged >= promised => Step::Take,
+        _ => Step::Wait,
+    }
+}
+
+/// A candidate for one lease.
+pub(crate) struct Candidate {
+    api: Api<Lease>,
+    name: String,
+    identity: String,
+    seen: Option<Observation>,
+}
+
+impl Candidate {
+    /// `identity` must be this process's alone: a restarted process is another candidate.
+    pub(crate) fn new(client: Client, namespace: &str, name: &str, identity: &str) -> Self {
+        let api = Api::namespaced(client, namespace);
+        Self { api, name: name.to_owned(), identity: identity.to_owned(), seen: None }
+    }
+
+    /// Waits until the lease is ours.
+    pub(crate) async fn win(&mut self) {
+        loop {
+            match self.attempt().await {
+                Ok(true) => return,
+                Ok(false) => {}
+                Err(error) => tracing::warn!(%error, lease = self.name, "the lease could not be read or written"),
+            }
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+
+    /// Renews the lease until it is lost; returns then.
+    pub(crate) async fn hold(&mut self) {
+        let mut renewed = Instant::now();
+        loop {
+            tokio::time::sleep(RETRY).await;
+            let left = RENEW_DEADLINE.saturating_sub(renewed.elapsed());
+            // What began before a renewal must not count as later than it: the time is taken before the write.
+            let began = Instant::now();
+            match tokio::time::timeout(left, self.attempt()).await {
+                Ok(Ok(true)) => renewed = began,
+                Ok(Ok(false)) => return tracing::error!(lease = self.name, "another process has the lease"),
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, lease = self.name, "the lease could not be renewed; trying again")
+                }
+                Err(_) => return tracing::error!(lease = self.name, "the lease could not be renewed in time"),
+            }
+        }
+    }
+
+    /// Gives the lease back, so that another takes over at once.
+    pub(crate) async fn release(&self) -> Result<(), Error> {
+        let Some(mut lease) = self.api.get_opt(&self.name).await? else { return Ok(()) };
+        let spec = lease.spec.get_or_insert_default();
+        if spec.holder_identity.as_deref() != Some(&self.identity) {
+            return Ok(());
+        }
+        spec.holder_identity = Some(String::new());
+        spec.lease_duration_seconds = Some(1);
+        self.api.replace(&self.name, &params(), &lease).await?;
+        Ok(())
+    }
+
+    /// One look, and one write if need be. True where the lease is ours afterwards.
+    async fn attempt(&mut self) -> Result<bool, Error> {
+        let lease = self.api.get_opt(&self.name).await?;
+        let spec = lease.as_ref().and_then(|lease| lease.spec.as_ref());
+        let step = decide(&self.identity, spec, &mut self.seen, Instant::now());
+        if step == Step::Wait {
+            return Ok(false);
+        }
+        let now = MicroTime(Timestamp::now());
+        let written = match lease {
+            None => {
+                let spec = self.spec(&now, Some(now.clone()), 0);
+                let metadata = ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() };
+                self.api.create(&params(), &Lease { metadata, spec: Some(spec) }).await
+            }
+            Some(mut lease) => {
+                let old = lease.spec.take().unwrap_or_default();
+                let transitions = old.lease_transitions.unwrap_or(0);
+                lease.spec = Some(match step {
+                    Step::Renew => self.spec(&now, old.acquire_time, transitions),
+                    _ => self.spec(&now, Some(now.clone()), transitions.saturating_add(1)),
+                });
+                self.api.replace(&self.name, &params(), &lease).await
+            }
+        };
+        match written {
+            Ok(_) => Ok(true),
+            // Somebody was faster. A leader reads again in the next round before it believes that it lost.
+            Err(Error::Api(status)) if status.code == 409 && step == Step::Take => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn spec(&self, now: &MicroTime, acquired: Option<MicroTime>, transitions: i32) -> LeaseSpec {
+        LeaseSpec {
+            holder_identity: Some(self.identity.clone()),
+            lease_duration_seconds: i32::try_from(DURATION.as_secs()).ok(),
+            acquire_time: acquired,
+            renew_time: Some(now.clone()),
+            lease_transitions: Some(transitions),
+            ..LeaseSpec::default()
+        }
+    }
+}
+
+fn params() -> PostParams {
+    PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(holder: &str, renewed: i64) -> LeaseSpec {
+        LeaseSpec {
+            holder_identity: Some(holder.into()),
+            lease_duration_seconds: Some(15),
+            renew_time: Some(MicroTime(Timestamp::from_second(renewed).unwrap())),
+            ..LeaseSpec::default()
+        }
+    }
+
+    #[test]
+    fn a_lease_is_taken_when_it_is_new_free_or_unchanged_for_its_duration() {
+        let start = Instant::now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let mut seen = None;
+        assert_eq!(decide("me", None, &mut seen, start), Step::Take);
+        assert_eq!(decide("me", Some(&spec("", 1)), &mut seen, start), Step::Take);
+        assert_eq!(decide("me", Some(&spec("me", 1)), &mut seen, start), Step::Renew);
+        assert_eq!(decide("me", Some(&spec("other", 1)), &mut seen, start), Step::Wait);
+        assert_eq!(decide("me", Some(&spec("other", 1)), &mut seen, after(14)), Step::Wait);
+        assert_eq!(decide("me", Some(&spec("other", 1)), &mut seen, after(15)), Step::Take);
+    }
+
+    #[test]
+    fn a_renewal_starts_the_wait_anew_whatever_its_clock_says() {
+        let start = Instant::now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let mut seen = None;
+        // A clock that runs years ahead or behind changes nothing: only that the record changes counts.
+        for (second, renewed) in [(0, 4_000_000_000), (10, 5), (20, 4_000_000_001)] {
+            assert_eq!(decide("me", Some(&spec("other", renewed)), &mut seen, after(second)), Step::Wait);
+        }
+        assert_eq!(decide("me", Some(&spec("other", 4_000_000_001)), &mut seen, after(34)), Step::Wait);
+        assert_eq!(decide("me", Some(&spec("other", 4_000_000_001)), &mut seen, after(35)), Step::Take);
+    }
+
+    #[test]
+    fn a_leader_that_finds_another_holder_waits() {
+        let mut seen = None;
+        let start = Instant::now();
+        assert_eq!(decide("zombie", Some(&spec("zombie", 1)), &mut seen, start), Step::Renew);
+        assert_eq!(decide("zombie", Some(&spec("new", 2)), &mut seen, start + Duration::from_secs(60)), Step::Wait);
+    }
+}

@@ -1,0 +1,169 @@
+//! What the operator remembers within its term of leadership, and only then: all of it may be lost at any moment.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use seatrial_core::observed::Sighting;
+use seatrial_core::plan::{Kind, WriteFailure};
+
+use crate::key::Key;
+
+/// How long a key waits for the caches to show what it created before it is planned all the same.
+const CACHE_LAG: Duration = Duration::from_secs(5);
+
+/// A created object that the caches must show before its creator is planned again.
+#[derive(Clone, Debug)]
+pub(crate) struct Expected {
+    pub(crate) kind: Kind,
+    pub(crate) name: String,
+    since: Instant,
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    sightings: BTreeMap<String, Sighting>,
+    failures: Vec<WriteFailure>,
+    expected: Vec<Expected>,
+    attempts: u32,
+}
+
+/// The memory of a term.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    entries: Mutex<HashMap<Key, Entry>>,
+}
+
+impl Memory {
+    fn entries(&self) -> MutexGuard<'_, HashMap<Key, Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, key: &Key, change: impl FnOnce(&mut Entry)) {
+        change(self.entries().entry(key.clone()).or_default());
+    }
+
+    /// What is known of a run's Jobs; those that the cache shows now are noted as seen.
+    pub(crate) fn sightings<'a>(&self, key: &Key, cached: impl Iterator<Item = &'a str>) -> BTreeMap<String, Sighting> {
+        let mut entries = self.entries();
+        let entry = entries.entry(key.clone()).or_default();
+        entry.sightings.extend(cached.map(|name| (name.to_owned(), Sighting::Seen)));
+        entry.sightings.clone()
+    }
+
+    /// A Job is about to be recorded.
+    pub(crate) fn note_recorded(&self, key: &Key, job: &str) {
+        self.change(key, |entry| {
+            entry.sightings.entry(job.to_owned()).or_insert(Sighting::Recorded);
+        });
+    }
+
+    /// The API server confirmed an object's creation.
+    pub(crate) fn note_created(&self, key: &Key, kind: Kind, name: &str, now: Timestamp) {
+        self.change(key, |entry| {
+            if kind == Kind::Job {
+                entry.sightings.insert(name.to_owned(), Sighting::Created(now));
+            } else {
+                entry.expected.push(Expected { kind, name: name.to_owned(), since: Instant::now() });
+            }
+        });
+    }
+
+    /// Whether the caches lag behind what this key created; `shown` says whether they have an object.
+    pub(crate) fn must_wait(&self, key: &Key, shown: impl Fn(Kind, &str) -> bool) -> bool {
+        let mut entries = self.entries();
+        let Some(entry) = entries.get_mut(key) else { return false };
+        entry.expected.retain(|expected| expected.since.elapsed() < CACHE_LAG && !shown(expected.kind, &expected.name));
+        !entry.expected.is_empty()
+    }
+
+    /// The writes that failed since they last succeeded.
+    pub(crate) fn failures(&self, key: &Key) -> Vec<WriteFailure> {
+        self.entries().get(key).map(|entry| entry.failures.clone()).unwrap_or_default()
+    }
+
+    /// A pass over a key went through: failures of former passes are history.
+    pub(crate) fn note_success(&self, key: &Key) {
+        self.change(key, |entry| {
+            entry.failures.clear();
+            entry.attempts = 0;
+        });
+    }
+
+    /// A write failed. Returns after how long to try again: from a second, doubled each time, to five minutes.
+    pub(crate) fn note_failure(&self, key: &Key, failure: WriteFailure) -> Duration {
+        let mut delay = Duration::ZERO;
+        self.change(key, |entry| {
+            entry.failures.retain(|old| (old.kind, &old.name) != (failure.kind, &failure.name));
+            entry.failures.push(failure);
+            delay = backoff(entry);
+        });
+        delay
+    }
+
+    /// Something else failed. Returns after how long to try again.
+    pub(crate) fn note_trouble(&self, key: &Key) -> Duration {
+        let mut delay = Duration::ZERO;
+        self.change(key, |entry| delay = backoff(entry));
+        delay
+    }
+
+    /// The object is gone or has ended: nothing about it is worth remembering.
+    pub(crate) fn forget(&self, key: &Key) {
+        self.entries().remove(key);
+    }
+}
+
+fn backoff(entry: &mut Entry) -> Duration {
+    let delay = Duration::from_secs(1 << entry.attempts.min(9)).min(Duration::from_secs(300));
+    entry.attempts = entry.attempts.saturating_add(1);
+    delay
+}
+
+#[cfg(test)]
+mod tests {
+    use seatrial_core::plan::FailureReason;
+
+    use super::*;
+    use crate::key::Primary;
+
+    fn key() -> Key {
+        Key { kind: Primary::Run, namespace: "ns".into(), name: "run".into() }
+    }
+
+    fn failure() -> WriteFailure {
+        WriteFailure { kind: Kind::Job, name: "job".into(), reason: FailureReason::Unavailable, message: String::new() }
+    }
+
+    #[test]
+    fn failures_back_off_and_success_forgets_them() {
+        let memory = Memory::default();
+        let delays: Vec<_> = (0..12).map(|_| memory.note_failure(&key(), failure()).as_secs()).collect();
+        assert_eq!(delays, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300]);
+        assert_eq!(memory.failures(&key()).len(), 1);
+        memory.note_success(&key());
+        assert!(memory.failures(&key()).is_empty());
+        assert_eq!(memory.note_failure(&key(), failure()).as_secs(), 1);
+    }
+
+    #[test]
+    fn a_recorded_job_is_known_before_it_is_created_and_after_it_was_seen() {
+        let memory = Memory::default();
+        memory.note_recorded(&key(), "job");
+        assert_eq!(memory.sightings(&key(), std::iter::empty())["job"], Sighting::Recorded);
+        memory.note_created(&key(), Kind::Job, "job", Timestamp::UNIX_EPOCH);
+        assert_eq!(memory.sightings(&key(), std::iter::empty())["job"], Sighting::Created(Timestamp::UNIX_EPOCH));
+        assert_eq!(memory.sightings(&key(), std::iter::once("job"))["job"], Sighting::Seen);
+        assert_eq!(memory.sightings(&key(), std::iter::empty())["job"], Sighting::Seen);
+    }
+
+    #[test]
+    fn a_key_waits_until_the_caches_show_what_it_created() {
+        let memory = Memory::default();
+        memory.note_created(&key(), Kind::Version, "churn-v1", Timestamp::UNIX_EPOCH);
+        assert!(memory.must_wait(&key(), |_, _| false));
+        assert!(!memory.must_wait(&key(), |kind, name| (kind, name) == (Kind::Version, "churn-v1")));
+        assert!(!memory.must_wait(&key(), |_, _| false), "what was shown once is no longer expected");
+    }
+}

@@ -1,0 +1,86 @@
+//! What the operator is told when it starts.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::{Parser, ValueEnum};
+use seatrial_core::platform::Platform;
+use tracing_subscriber::EnvFilter;
+
+/// Seatrial's operator: turns MLPipelines and ModelDeployments into Jobs and Deployments.
+#[derive(Clone, Debug, Parser)]
+#[command(version)]
+pub(crate) struct Settings {
+    /// The file with the platform's settings, YAML.
+    #[arg(long, env = "SEATRIAL_CONFIG_FILE", default_value = "/etc/seatrial/config.yaml")]
+    config: PathBuf,
+    /// The ConfigMap in which the embedded store publishes its certificate authority, as NAMESPACE/NAME.
+    #[arg(long, env = "SEATRIAL_STORE_CONFIG_MAP")]
+    store_config_map: Option<String>,
+    /// The namespace of the Lease; by default the pod's own.
+    #[arg(long, env = "POD_NAMESPACE")]
+    leader_election_namespace: Option<String>,
+    /// The name of the Lease.
+    #[arg(long, default_value = "seatrial-operator")]
+    pub(crate) leader_election_id: String,
+    /// What this process is called in the Lease; by default the pod's name and a number of this start.
+    #[arg(long)]
+    identity: Option<String>,
+    /// How many objects are worked on at the same time.
+    #[arg(long, default_value_t = 16)]
+    pub(crate) workers: usize,
+    /// Where metrics and health are served.
+    #[arg(long, default_value = "0.0.0.0:8080")]
+    pub(crate) http_listen: SocketAddr,
+    /// What is logged, as in `info` or `info,seatrial_operator=debug`.
+    #[arg(long, env = "SEATRIAL_LOG", default_value = "info")]
+    log_level: String,
+    /// How it is logged.
+    #[arg(long, value_enum, default_value_t = LogFormat::Json)]
+    log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LogFormat {
+    Json,
+    Text,
+}
+
+impl Settings {
+    pub(crate) fn start_logging(&self) {
+        let filter = EnvFilter::try_new(&self.log_level).unwrap_or_else(|_| EnvFilter::new("info"));
+        let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+        match self.log_format {
+            LogFormat::Json => builder.json().flatten_event(true).init(),
+            LogFormat::Text => builder.init(),
+        }
+    }
+
+    /// The platform's settings.
+    pub(crate) fn platform(&self) -> anyhow::Result<Platform> {
+        let file = self.config.display();
+        let text = std::fs::read_to_string(&self.config).with_context(|| format!("cannot read --config {file}"))?;
+        serde_yaml::from_str(&text).with_context(|| format!("--config {file} is not what is expected"))
+    }
+
+    /// Namespace and name of the store's ConfigMap.
+    pub(crate) fn store_config_map(&self) -> anyhow::Result<Option<(String, String)>> {
+        let Some(text) = &self.store_config_map else { return Ok(None) };
+        let (namespace, name) = text.split_once('/').context("--store-config-map must be NAMESPACE/NAME")?;
+        Ok(Some((namespace.to_owned(), name.to_owned())))
+    }
+
+    /// The namespace of the Lease.
+    pub(crate) fn namespace(&self) -> String {
+        self.leader_election_namespace.clone().unwrap_or_else(|| "default".to_owned())
+    }
+
+    /// A name that no other process has, not even an earlier one of the same pod.
+    pub(crate) fn identity(&self) -> String {
+        self.identity.clone().unwrap_or_else(|| {
+            let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "operator".to_owned());
+            format!("{host}_{:x}_{}", jiff::Timestamp::now().as_nanosecond(), std::process::id())
+        })
+    }
+}

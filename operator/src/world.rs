@@ -1,0 +1,371 @@
+//! Everything that is watched, and which keys an event concerns.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{Pod, Service};
+use kube::ResourceExt;
+use seatrial_core::platform::Platform;
+use seatrial_core::run::has_ended;
+use seatrial_crds::names::{DEPLOYMENT_LABEL, MODEL_LABEL, PIPELINE_LABEL, RUN_LABEL};
+use seatrial_crds::{MLPipeline, MLPipelineRun, Model, ModelDeployment, ModelVersion, Store};
+
+use crate::cache::Cache;
+use crate::key::{Key, Primary};
+
+/// The group of all objects of a namespace.
+pub(crate) const ALL: &str = "";
+
+/// The caches.
+pub(crate) struct World {
+    pub(crate) pipelines: Cache<MLPipeline>,
+    pub(crate) runs: Cache<MLPipelineRun>,
+    pub(crate) models: Cache<Model>,
+    pub(crate) versions: Cache<ModelVersion>,
+    pub(crate) model_deployments: Cache<ModelDeployment>,
+    pub(crate) stores: Cache<Store>,
+    pub(crate) jobs: Cache<Job>,
+    pub(crate) pods: Cache<Pod>,
+    pub(crate) deployments: Cache<Deployment>,
+    pub(crate) services: Cache<Service>,
+    pub(crate) revisions: Cache<ControllerRevision>,
+    platform: RwLock<Arc<Platform>>,
+}
+
+/// The groups of a run, for runs that have not ended also the namespace's.
+fn run_groups(run: &MLPipelineRun) -> Vec<String> {
+    let mut groups = vec![group(PIPELINE_LABEL, &run.spec.pipeline)];
+    if !has_ended(run.status.as_ref()) {
+        groups.push(ALL.to_owned());
+    }
+    groups
+}
+
+/// The name of a group: a label and its value.
+pub(crate) fn group(label: &str, value: &str) -> String {
+    format!("{label}={value}")
+}
+
+fn by_labels<K: ResourceExt>(object: &K) -> Vec<String> {
+    [PIPELINE_LABEL, RUN_LABEL, DEPLOYMENT_LABEL, MODEL_LABEL]
+        .into_iter()
+        .filter_map(|label| object.labels().get(label).map(|value| group(label, value)))
+        .collect()
+}
+
+impl World {
+    /// Empty caches.
+    pub(crate) fn new(platform: Platform) -> Self {
+        Self {
+            pipelines: Cache::new(|_| vec![]),
+            runs: Cache::new(run_groups),
+            models: Cache::new(|_| vec![]),
+            versions: Cache::new(|version| {
+                vec![group(MODEL_LABEL, &version.spec.model), group(RUN_LABEL, &version.spec.lineage.run)]
+            }),
+            model_deployments: Cache::new(|deployment| {
+                vec![ALL.to_owned(), group(MODEL_LABEL, &deployment.spec.model)]
+            }),
+            stores: Cache::new(|_| vec![ALL.to_owned()]),
+            jobs: Cache::new(by_labels),
+            pods: Cache::new(by_labels),
+            deployments: Cache::new(by_labels),
+            services: Cache::new(by_labels),
+            revisions: Cache::new(by_labels),
+            platform: RwLock::new(Arc::new(platform)),
+        }
+    }
+
+    /// Whether every kind has been listed.
+    pub(crate) fn is_synced(&self) -> bool {
+        self.pipelines.is_synced()
+            && self.runs.is_synced()
+            && self.models.is_synced()
+            && self.versions.is_synced()
+            && self.model_deployments.is_synced()
+            && self.stores.is_synced()
+            && self.jobs.is_synced()
+            && self.pods.is_synced()
+            && self.deployments.is_synced()
+            && self.services.is_synced()
+            && self.revisions.is_synced()
+    }
+
+    /// What the platform team configured, with the authority that the store published.
+    pub(crate) fn platform(&self) -> Arc<Platform> {
+        self.platform.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes the authority that the store published; true where it is news.
+    pub(crate) fn set_certificate_authority(&self, authority: Option<String>) -> bool {
+        let mut platform = self.platform.write().unwrap_or_else(PoisonError::into_inner);
+        let mut changed = platform.as_ref().clone();
+        let Some(store) = &mut changed.default_store else { return false };
+        store.certificate_authority = authority;
+        let is_news = changed != **platform;
+        *platform = Arc::new(changed);
+        is_news
+    }
+
+    /// Every key that waits for a store: unfinished runs and deployments, of one namespace or of all.
+    pub(crate) fn store_users(&self, namespace: Option<&str>) -> Vec<Key> {
+        match namespace {
+            Some(namespace) => {
+                let runs = self.runs.group(namespace, ALL);
+                let deployments = self.model_deployments.group(namespace, ALL);
+                runs.iter()
+                    .map(|run| key(Primary::Run, run.as_ref()))
+                    .chain(deployments.iter().map(|deployment| key(Primary::Deployment, deployment.as_ref())))
+                    .collect()
+            }
+            None => {
+                let runs = self.runs.all();
+                let unfinished = runs.iter().filter(|run| !has_ended(run.status.as_ref()));
+                unfinished
+                    .map(|run| key(Primary::Run, run.as_ref()))
+                    .chain(self.model_deployments.all().iter().map(|d| key(Primary::Deployment, d.as_ref())))
+                    .collect()
+            }
+        }
+    }
+
+    fn unfinished_runs(&self, namespace: &str, pipeline: &str) -> Vec<Key> {
+        let runs = self.runs.group(namespace, &group(PIPELINE_LABEL, pipeline));
+        runs.iter().filter(|run| !has_ended(run.status.as_ref())).map(|run| key(Primary::Run, run.as_ref())).collect()
+    }
+
+    fn deployments_of(&self, namespace: &str, model: &str) -> Vec<Key> {
+        let deployments = self.model_deployments.group(namespace, &group(MODEL_LABEL, model));
+        deployments.iter().map(|deployment| key(Primary::Deployment, deployment.as_ref())).collect()
+    }
+}
+
+/// The key of an object.
+pub(crate) fn key(kind: Primary, object: &impl ResourceExt) -> Key {
+    Key { kind, namespace: object.namespace().unwrap_or_default(), name: object.name_any() }
+}
+
+fn named(kind: Primary, object: &impl ResourceExt, name: &str) -> Key {
+    Key { kind, namespace: object.namespace().unwrap_or_default(), name: name.to_owned() }
+}
+
+/// A kind that is watched: where it is kept, what of it no decision reads, and whom it concerns.
+pub(crate) trait Watched: Sized {
+    /// The kind's cache.
+    fn cache(world: &World) -> &Cache<Self>;
+    /// Drops what no decision reads.
+    fn prune(&mut self);
+    /// The keys that an event of this object concerns.
+    fn concerns(&self, world: &World) -> Vec<Key>;
+}
+
+/// Metadata without what is large and never read.
+fn prune_metadata(object: &mut impl ResourceExt) {
+    object.managed_fields_mut().clear();
+    object.meta_mut().managed_fields = None;
+    object.annotations_mut().remove("kubectl.kubernetes.io/last-applied-configuration");
+    if object.annotations().is_empty() {
+        object.meta_mut().annotations = None;
+    }
+}
+
+impl Watched for MLPipeline {
+    fn cache(world: &World) -> &Cache<Self> {
+        &world.pipelines
+    }
+
+    fn prune(&mut self) {
+        prune_metadata(self);
+    }
+
+    fn concerns(&self, world: &World) -> Vec<Key> {
+        let mut keys = world.unfinished_runs(&self.namespace().unwrap_or_default(), &self.name_any());
+        keys.push(key(Primary::Pipeline, self));
+        keys
+    }
+}
+
+impl Watched for MLPipelineRun {
+    fn cache(world: &World) -> &Cache<Self> {
+        &world.runs
+    }
+
+    fn prune(&mut self) {
+        prune_metadata(self);
+    }
+
+    fn concerns(&self, world: &World) -> Vec<Key> {
+        let namespace = self.namespace().unwrap_or_default();
+        let mut keys = vec![key(Primary::Run, self), named(Primary::Pipeline, self, &self.spec.pipeline)];
+        if has_ended(self.status.as_ref()) || self.metadata.deletion_timestamp.is_some() {
+            // Whoever waits for it.
+            keys.extend(world.unfinished_runs(&namespace, &self.spec.pipeline));
+        }
+        keys
+    }
+}
+
+impl Watched for Model {
+    fn cache(world: &World) -> &Cache<Self> {
+        &world.models
+    }
+
+    fn prune(&mut self) {
+        prune_metadata(self);
+    }
+
+    fn concerns(&self, world: &World) -> Vec<Key> {
+        let namespace = self.namespace().unwrap_or_default();
+        let versions = world.versions.group(&namespace, &group(MODEL_LABEL, &self.name_any()));
+        let mut keys = world.deployments_of(&namespace, &self.name_any());
+        keys.push(key(Primary::Model, self));
+        keys.extend(versions.iter().map(|version| key(Primary::Version, version.as_ref())));
+        keys
+    }
+}
+
+impl Watched for ModelVersion {
+    fn cache(world: &World) -> &Cache<Self> {
+        &world.versions
+    }
+
+    fn prune(&mut self) {
+        prune_metadata(self);
+    }
+
+    fn concerns(&self, world: &World) -> Vec<Key> {
+        let namespace = self.namespace().unwrap_or_default();
+        let mut keys = world.deployments_of(&namespace, &self.spec.model);
+        keys.push(key(Primary::Version, self));
+        keys.push(named(Primary::Model, self, &self.spec.model));
+        let run = world.runs.get(&namespace, &self.spec.lineage.run);
+        if run.is_some_and(|run| !has_ended(run.status.as_ref())) {
+            keys.push(named(Primary::Run, self, &self.spec.lineage.run));
+        }
+        keys
+    }
+}
+
+impl Watched for ModelDeployment {
+    fn cache(world: &World) -> &Cache<Self> {
+        &world.model_deployments
+    }
+
+    fn prune(&mut self) {
+        prune_metadata(self);
+    }
+
+    fn concerns(&self, _: &World) -> Vec<Key> {
+        vec![key(Primary::Deployment, self)]
+    }
+}
+
+impl Watched for Store {
+    fn cache(world: &World) -> &Cache<Self> {
+        &world.stores
+    }
+
+    fn prune(&mut self) {
+        prune_metadata(self);
+    }
+
+    fn concerns(&self, world: &World) -> Vec<Key> {
+        world.store_users(Some(&self.namespace().unwrap_or_default()))
+    }
+}
+
+fn by_label(object: &impl ResourceExt, label: &str, kind: Primary) -> Option<Key> {
+    object.labels().get(label).map(|name| named(kind, object, name))
+}
+
+impl Watched for Job {
+    fn cache(world: &World) -> &Cache<Self> {
+        &world.jobs
+    }
+
+    fn prune(&mut self) {
+        prune_metadata(self);
+        self.spec = None;
+    }
+
+    fn concerns(&self, _: &World) -> Vec<Key> {
+        by_label(self, RUN_LABEL, Primary::Run).into_iter().collect()
+    }
+}
+
+impl Watched for Pod {
+    fn cache(world: &World) -> &Cache<Self> {
+        &world.pods
+    }
+
+    fn prune(&mut self) {
+        prune_metadata(self);
+        self.metadata.annotations = None;
+        self.spec = None;
+        if let Some(status) = &mut self.status {
+            let empty = k8s_openapi::api::core::v1::PodStatus::default();
+            let full = std::mem::replace(status, empty);
+            status.phase = full.phase;
+            status.reason = full.reason;
+            status.message = full.message;
+            status.conditions = full.conditions;
+            status.container_statuses = full.container_statuses;
+            status.init_container_statuses = full.init_container_statuses;
+        }
+    }
+
+    fn concerns(&self, _: &World) -> Vec<Key> {
+        let run = by_label(self, RUN_LABEL, Primary::Run);
+        run.into_iter().chain(by_label(self, DEPLOYMENT_LABEL, Primary::Deployment)).collect()
+    }
+}
+
+impl Watched for Deployment {
+    fn cache(world: &World) -> &Cache<Self> {
+        &world.deployments
+    }
+
+    fn prune(&mut self) {
+        prune_metadata(self);
+    }
+
+    fn concerns(&self, _: &World) -> Vec<Key> {
+        by_label(self, DEPLOYMENT_LABEL, Primary::Deployment).into_iter().collect()
+    }
+}
+
+impl Watched for Service {
+    fn cache(world: &World) -> &Cache<Self> {
+        &world.services
+    }
+
+    fn prune(&mut self) {
+        prune_metadata(self);
+    }
+
+    fn concerns(&self, _: &World) -> Vec<Key> {
+        by_label(self, DEPLOYMENT_LABEL, Primary::Deployment).into_iter().collect()
+    }
+}
+
+impl Watched for ControllerRevision {
+    fn cache(world: &World) -> &Cache<Self> {
+        &world.revisions
+    }
+
+    fn prune(&mut self) {
+        prune_metadata(self);
+    }
+
+    fn concerns(&self, world: &World) -> Vec<Key> {
+        let namespace = self.namespace().unwrap_or_default();
+        let Some(pipeline) = self.labels().get(PIPELINE_LABEL) else {
+            // A counter: whoever lost a race for its number looks again.
+            return world.runs.group(&namespace, ALL).iter().map(|run| key(Primary::Run, run.as_ref())).collect();
+        };
+        let mut keys = world.unfinished_runs(&namespace, pipeline);
+        keys.push(named(Primary::Pipeline, self, pipeline));
+        keys
+    }
+}
