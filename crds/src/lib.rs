@@ -32,8 +32,8 @@ pub use run::{
 };
 pub use store::{Credentials, Store, StoreSpec};
 pub use version::{
-    Artifact, Evidence, GateJudgement, Judgement, Lineage, LineageImage, LineageInput, ModelVersion, ModelVersionSpec,
-    ModelVersionStatus, Verdict,
+    Artifact, Evidence, GateJudgement, Judgement, Lineage, LineageImage, LineageInput, Metric, ModelVersion,
+    ModelVersionSpec, ModelVersionStatus, Verdict,
 };
 
 pub use k8s_openapi::apimachinery::pkg::api::resource::Quantity;

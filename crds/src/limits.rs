@@ -15,6 +15,8 @@ pub const PARAMETERS: usize = 64;
 pub const PARAMETER_VALUE: usize = 256;
 /// Headline metrics of a step or a version.
 pub const METRICS: usize = 16;
+/// Bytes of a metric's name.
+pub const METRIC_NAME: usize = 63;
 /// Entries of `publishes`.
 pub const PUBLISHES: usize = 8;
 /// Evidence of one publication.

@@ -111,7 +111,7 @@ pub enum GateType {
 ]))]
 pub struct MetricGate {
     /// name is the metric's name, as the evaluation step writes it.
-    #[schemars(length(min = 1, max = 63))]
+    #[schemars(length(min = 1, max = limits::METRIC_NAME))]
     pub name: String,
     /// min is the smallest value that passes, a decimal.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,5 +1,3 @@
-use std::collections::BTreeMap;
-
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::CustomResource;
 use schemars::{JsonSchema, Schema};
@@ -52,11 +50,26 @@ pub struct ModelVersionSpec {
     #[schemars(length(max = limits::EVIDENCE))]
     pub evidence: Vec<Evidence>,
     /// metrics are the headline metrics of the evidence, as decimals.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = limits::METRICS))]
-    pub metrics: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = metrics)]
+    pub metrics: Vec<Metric>,
     /// lineage is where the version came from.
     pub lineage: Lineage,
+}
+
+fn metrics(schema: &mut Schema) {
+    list_map(schema, "name", limits::METRICS);
+}
+
+/// A headline metric.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Metric {
+    /// name is the metric's name, as the step wrote it.
+    #[schemars(length(min = 1, max = limits::METRIC_NAME))]
+    pub name: String,
+    /// value is a decimal.
+    #[schemars(length(max = 40))]
+    pub value: String,
 }
 
 /// Files in a store, named by their content.

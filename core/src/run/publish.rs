@@ -14,7 +14,7 @@ use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
 use kube_core::ResourceExt;
 use seatrial_crds::names::{HOLDER_ANNOTATION, MANAGED_BY, MANAGED_BY_LABEL, MODEL_LABEL, PIPELINE_LABEL, RUN_LABEL};
 use seatrial_crds::{
-    Artifact, Evidence, Lineage, LineageImage, LineageInput, MLPipelineRunStatus, MLPipelineSpec, ModelVersion,
+    Artifact, Evidence, Lineage, LineageImage, LineageInput, MLPipelineRunStatus, MLPipelineSpec, Metric, ModelVersion,
     ModelVersionSpec, OutputReference, ParameterValue, Publication, PublishedVersion, StepOutput, limits,
 };
 
@@ -148,9 +148,7 @@ fn version(
         let step = status.steps.iter().find(|step| step.name == reference.step)?;
         metrics.extend(step.metrics.clone());
     }
-    while metrics.len() > limits::METRICS {
-        metrics.pop_last();
-    }
+    let metrics = metrics.into_iter().take(limits::METRICS).map(|(name, value)| Metric { name, value }).collect();
     let inputs = status.steps.iter().flat_map(|step| {
         step.inputs.iter().filter_map(|input| {
             Some(LineageInput {
