@@ -1,1 +1,177 @@
-//! Tests.
+//! What tests on real clusters share: control planes that come and go, operators as processes, and waiting for
+//! conditions with a deadline.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use kube::api::{DynamicObject, Patch, PatchParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::core::GroupVersionKind;
+use kube::{Api, Client, Config, discovery};
+use serde::Deserialize;
+
+/// The checkout.
+pub fn checkout() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, Path::to_path_buf)
+}
+
+/// An API server with etcd and controller manager, ended when dropped.
+#[derive(Debug)]
+pub struct ControlPlane {
+    name: String,
+    /// Its kubeconfig.
+    pub kubeconfig: PathBuf,
+    /// Its audit log, one JSON event a line.
+    pub audit_log: PathBuf,
+}
+
+impl ControlPlane {
+    /// Starts one, with the CRDs installed. Names must differ between tests that run at the same time.
+    ///
+    /// # Errors
+    /// Where it does not come up; the script says why.
+    pub async fn start(name: &str) -> anyhow::Result<Self> {
+        let output = Command::new(checkout().join("e2e/cluster/up"))
+            .args(["--control-plane", "--name", name])
+            .stderr(Stdio::inherit())
+            .output()
+            .context("e2e/cluster/up cannot be started")?;
+        ensure!(output.status.success(), "e2e/cluster/up failed: {}", output.status);
+        let text = String::from_utf8(output.stdout)?;
+        let value = |key: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(key));
+            line.map(PathBuf::from).with_context(|| format!("e2e/cluster/up printed no {key}"))
+        };
+        let own = Self { name: name.to_owned(), kubeconfig: value("KUBECONFIG=")?, audit_log: value("AUDIT_LOG=")? };
+        install_crds(&client(&own.kubeconfig).await?).await?;
+        Ok(own)
+    }
+}
+
+impl Drop for ControlPlane {
+    fn drop(&mut self) {
+        let down = Command::new(checkout().join("e2e/cluster/down")).args(["--name", &self.name]).status();
+        if !down.is_ok_and(|status| status.success()) {
+            eprintln!("the control plane {} could not be ended", self.name);
+        }
+    }
+}
+
+/// A client by a kubeconfig of its own; nothing else is looked at.
+///
+/// # Errors
+/// Where the file cannot be read or used.
+pub async fn client(kubeconfig: &Path) -> anyhow::Result<Client> {
+    let config = Kubeconfig::read_from(kubeconfig)?;
+    let config = Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await?;
+    Ok(Client::try_from(config)?)
+}
+
+/// Installs the CRDs of this checkout, and waits until they are served.
+///
+/// # Errors
+/// Where one is refused.
+pub async fn install_crds(client: &Client) -> anyhow::Result<()> {
+    for entry in std::fs::read_dir(checkout().join("crds/manifests"))? {
+        apply(client, &std::fs::read_to_string(entry?.path())?, None).await?;
+    }
+    wait_until("the CRDs are served", Duration::from_secs(20), async || {
+        let served = discovery::group(client, "seatrial.dev").await.ok();
+        Ok(served.is_some_and(|group| group.recommended_resources().len() == 6))
+    })
+    .await
+}
+
+/// Applies all documents of a YAML text by server-side apply.
+///
+/// # Errors
+/// The API server's refusal, in its own words.
+pub async fn apply(client: &Client, yaml: &str, namespace: Option<&str>) -> anyhow::Result<()> {
+    for document in serde_yaml::Deserializer::from_str(yaml) {
+        let value = serde_json::Value::deserialize(document)?;
+        if value.is_null() {
+            continue;
+        }
+        let object: DynamicObject = serde_json::from_value(value)?;
+        let types = object.types.clone().context("a document without kind")?;
+        let (resource, _) = discovery::pinned_kind(client, &GroupVersionKind::try_from(&types)?).await?;
+        let own = object.metadata.namespace.clone();
+        let api: Api<DynamicObject> = match own.as_deref().or(namespace) {
+            Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
+            None => Api::all_with(client.clone(), &resource),
+        };
+        let name = object.metadata.name.clone().context("a document without name")?;
+        api.patch(&name, &PatchParams::apply("e2e").force(), &Patch::Apply(&object)).await?;
+    }
+    Ok(())
+}
+
+/// Asks again and again until the answer is yes; an error of the question ends the wait.
+///
+/// # Errors
+/// Where the deadline passes, or the question fails.
+pub async fn wait_until(
+    what: &str,
+    limit: Duration,
+    mut question: impl AsyncFnMut() -> anyhow::Result<bool>,
+) -> anyhow::Result<()> {
+    let deadline = Instant::now() + limit;
+    while !question().await? {
+        if Instant::now() > deadline {
+            bail!("waited {limit:?} in vain: {what}");
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    Ok(())
+}
+
+/// An operator as a process of its own, killed when dropped.
+#[derive(Debug)]
+pub struct Operator {
+    child: Child,
+    /// Where its metrics are.
+    pub port: u16,
+}
+
+impl Operator {
+    /// Starts the debug build of this checkout.
+    ///
+    /// # Errors
+    /// Where it cannot be started.
+    pub fn start(kubeconfig: &Path, platform: &str, port: u16) -> anyhow::Result<Self> {
+        let folder = checkout().join("target/e2e");
+        std::fs::create_dir_all(&folder)?;
+        let config = folder.join(format!("platform-{port}.yaml"));
+        std::fs::write(&config, platform)?;
+        let log = std::fs::File::create(folder.join(format!("operator-{port}.log")))?;
+        let child = Command::new(checkout().join("target/debug/seatrial-operator"))
+            .env("KUBECONFIG", kubeconfig)
+            .arg("--config")
+            .arg(config)
+            .args(["--http-listen", &format!("127.0.0.1:{port}"), "--leader-election-namespace", "default"])
+            .args(["--identity", &format!("operator-{port}-{}", std::process::id())])
+            .stderr(log)
+            .spawn()
+            .context("target/debug/seatrial-operator cannot be started: cargo build -p seatrial-operator")?;
+        Ok(Self { child, port })
+    }
+
+    /// What it is called in the Lease.
+    pub fn identity(&self) -> String {
+        format!("operator-{}-{}", self.port, std::process::id())
+    }
+
+    /// Kills it as a crash would.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

@@ -1,0 +1,41 @@
+# What a person types. `make` alone lists it.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+export SEATRIAL_CACHE ?= $(HOME)/.cache/seatrial
+
+help: ## List what can be made
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+test: lint unit e2e ## Run everything that CI checks
+
+lint: $(SEATRIAL_CACHE)/tools/cargo-deny/bin/cargo-deny ## Check format, lints, licences and bans
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
+	$(SEATRIAL_CACHE)/tools/cargo-deny/bin/cargo-deny --log-level error check bans licenses sources
+
+unit: ## Run the tests that need no cluster
+	cargo test --workspace --locked --quiet --exclude seatrial-e2e
+
+e2e: ## Run the tests on real API servers and on a real cluster (needs root)
+	e2e/run
+
+generate: ## Write the CRDs that the types describe
+	cargo run --quiet --package seatrial-crds --bin generate-manifests crds/manifests
+
+cluster-up: ## Start a real Kubernetes of one node on this machine (needs root)
+	e2e/cluster/up
+
+cluster-down: ## End it and leave nothing behind
+	e2e/cluster/down
+
+kubeconfig: ## Print the path of its kubeconfig
+	@e2e/cluster/kubeconfig
+
+images: ## Build all images that changed
+	e2e/images/build
+
+$(SEATRIAL_CACHE)/tools/cargo-deny/bin/cargo-deny:
+	cargo install cargo-deny --locked --quiet --root $(SEATRIAL_CACHE)/tools/cargo-deny
+
+.PHONY: help test lint unit e2e generate cluster-up cluster-down kubeconfig images
