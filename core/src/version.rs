@@ -1,12 +1,105 @@
-//! To be written.
+//! Decides for a version: what it is judged to be.
 
 use jiff::Timestamp;
-use seatrial_crds::ModelVersionStatus;
+use kube_core::ResourceExt;
+use seatrial_crds::{Judgement, Model, ModelVersionStatus, StepStatus, Time, Verdict, limits};
 
+use crate::conditions::{self, Status, types};
+use crate::gates;
 use crate::observed::VersionObserved;
 use crate::plan::Plan;
 
-/// Decides.
-pub fn plan(_observed: &VersionObserved, _now: Timestamp) -> Plan<ModelVersionStatus> {
-    Plan::default()
+/// The reason of a version that nobody here vouches for.
+const UNKNOWN_ORIGIN: &str = "UnknownOrigin";
+
+/// Decides. A version is judged once for each state of its Model's gates; whatever it was judged to be before stays
+/// on record.
+pub fn plan(observed: &VersionObserved, now: Timestamp) -> Plan<ModelVersionStatus> {
+    let version = &observed.version;
+    if version.metadata.deletion_timestamp.is_some() {
+        return Plan::default();
+    }
+    let now = conditions::whole_seconds(now);
+    let mut status = version.status.clone().unwrap_or_default();
+    let (verdict, reason, message) = match judge_of(observed) {
+        Ok(model) => {
+            let digest = gates::digest(&model.spec);
+            if status.judgements.first().is_none_or(|newest| newest.gates_digest != digest) {
+                let gates = gates::judge(&model.spec, &version.spec);
+                let verdict = gates::overall(&gates);
+                let judged_at = Time(now);
+                status.judgements.insert(0, Judgement { judged_at, gates_digest: digest, verdict, gates });
+                status.judgements.truncate(limits::JUDGEMENTS);
+            }
+            let newest = status.judgements.first();
+            let verdict = newest.map_or(Verdict::Unjudged, |newest| newest.verdict);
+            (verdict, "Judged", newest.map_or_else(String::new, sentence))
+        }
+        Err((reason, message)) => (Verdict::Unjudged, reason, message),
+    };
+    status.verdict = Some(verdict);
+    let generation = version.metadata.generation;
+    let mut set = |kind, value, reason: &str, message: &str| {
+        conditions::set(&mut status.conditions, kind, value, reason, message, generation, now);
+    };
+    set(types::READY, Status::True, reason, &message);
+    match verdict {
+        Verdict::Passed => set(types::PASSED, Status::True, "AllGatesPassed", &message),
+        Verdict::Failed => set(types::PASSED, Status::False, "GateFailed", &message),
+        Verdict::Error => set(types::PASSED, Status::False, "EvidenceUnusable", &message),
+        Verdict::Inconclusive => set(types::PASSED, Status::Unknown, "Inconclusive", &message),
+        Verdict::Unjudged => set(types::PASSED, Status::Unknown, reason, &message),
+    }
+    let changed = Some(&status) != version.status.as_ref();
+    Plan { status: changed.then_some(status), ..Plan::default() }
 }
+
+/// The Model that judges; or why there is none.
+fn judge_of(observed: &VersionObserved) -> Result<&Model, (&'static str, String)> {
+    let version = &observed.version.spec;
+    if !is_known(observed) {
+        let message = format!(
+            "no run of this cluster made this version (its lineage names the run \"{}\"), so its metrics are hearsay: train it here to have it judged",
+            version.lineage.run
+        );
+        return Err((UNKNOWN_ORIGIN, message));
+    }
+    let model = observed.model.as_ref().ok_or_else(|| {
+        let message = format!("there is no Model \"{}\" in this namespace: create it to have versions judged", version.model);
+        ("ModelNotFound", message)
+    })?;
+    if model.spec.gates.is_empty() {
+        let message = format!("the Model \"{}\" has no gates: add some to have versions judged", version.model);
+        return Err(("NoGates", message));
+    }
+    Ok(model)
+}
+
+/// True where a run of this cluster vouches for the version, or did so before it was cleaned up: the version then has
+/// a status of ours, which people cannot write.
+fn is_known(observed: &VersionObserved) -> bool {
+    let version = &observed.version;
+    let made = |step: &StepStatus| step.outputs.iter().any(|output| output.digest == version.spec.artifact.digest);
+    let vouched = observed.run.as_ref().is_some_and(|run| {
+        run.metadata.uid.as_deref() == Some(version.spec.lineage.run_uid.as_str())
+            && run.status.as_ref().is_some_and(|status| {
+                status.versions.iter().any(|published| published.name == version.name_any()) && status.steps.iter().any(made)
+            })
+    });
+    let before = version.status.as_ref().and_then(|status| conditions::find(&status.conditions, types::READY));
+    vouched || before.is_some_and(|ready| ready.reason != UNKNOWN_ORIGIN)
+}
+
+/// What a judgement says, in a sentence for the product owner.
+fn sentence(judgement: &Judgement) -> String {
+    let decisive: Vec<&str> = judgement
+        .gates
+        .iter()
+        .filter(|gate| judgement.verdict == Verdict::Passed || gate.verdict != Verdict::Passed)
+        .map(|gate| gate.message.as_str())
+        .collect();
+    decisive.join("; ")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,148 @@
+use std::sync::Arc;
+
+use seatrial_crds::{MLPipelineRun, ModelSpec, ModelVersion};
+use serde_json::{Value, from_value, json};
+
+use super::*;
+use crate::model;
+use crate::observed::ModelObserved;
+
+fn now() -> Timestamp {
+    Timestamp::from_second(1_800_000_000).unwrap()
+}
+
+fn digest() -> String {
+    format!("sha256:{}", "a".repeat(64))
+}
+
+fn version(number: i64, purpose: &str, auc: &str) -> ModelVersion {
+    from_value(json!({
+        "apiVersion": "seatrial.dev/v1alpha1", "kind": "ModelVersion",
+        "metadata": {"name": format!("churn-v{number}"), "namespace": "growth", "generation": 1},
+        "spec": {
+            "model": "churn", "number": number, "purpose": purpose, "metrics": [{"name": "auc", "value": auc}],
+            "artifact": {"uri": "s3://growth/x", "digest": digest(), "size": 10},
+            "lineage": {"pipeline": "churn", "run": "churn-c1", "runUid": "run-uid", "revision": "churn-c1"},
+        },
+    }))
+    .unwrap()
+}
+
+fn run(uid: &str, version: &str) -> Arc<MLPipelineRun> {
+    let output = json!({"name": "model", "type": "Model", "uri": "s3://growth/x", "digest": digest(), "size": 10});
+    Arc::new(
+        from_value(json!({
+            "apiVersion": "seatrial.dev/v1alpha1", "kind": "MLPipelineRun",
+            "metadata": {"name": "churn-c1", "namespace": "growth", "uid": uid},
+            "spec": {"pipeline": "churn"},
+            "status": {
+                "versions": [{"model": "churn", "name": version}],
+                "steps": [{"name": "train", "state": "Succeeded", "outputs": [output]}],
+            },
+        }))
+        .unwrap(),
+    )
+}
+
+fn judge(gates: Value) -> Arc<Model> {
+    let spec: ModelSpec = from_value(json!({
+        "owner": {"team": "growth", "contact": "x"}, "objective": "x", "use": "Realtime", "gates": gates,
+    }))
+    .unwrap();
+    Arc::new(Model::new("churn", spec))
+}
+
+fn auc(min: &str) -> Value {
+    json!([{"name": "good", "type": "Metric", "metric": {"name": "auc", "min": min}}])
+}
+
+fn observe(version: ModelVersion, model: Option<Arc<Model>>, run: Option<Arc<MLPipelineRun>>) -> VersionObserved {
+    VersionObserved { version: Arc::new(version), model, run }
+}
+
+/// Plans and keeps the status; then everything must be quiet.
+fn settle(observed: &mut VersionObserved) -> ModelVersionStatus {
+    if let Some(status) = plan(observed, now()).status {
+        Arc::make_mut(&mut observed.version).status = Some(status);
+    }
+    assert!(plan(observed, now()).is_quiet(), "it does not settle");
+    observed.version.status.clone().unwrap()
+}
+
+fn reason<'a>(status: &'a ModelVersionStatus, kind: &str) -> &'a str {
+    &conditions::find(&status.conditions, kind).unwrap().reason
+}
+
+#[test]
+fn a_version_is_judged_once_and_again_when_the_gates_change() {
+    let mut observed = observe(version(1, "Release", "0.8"), Some(judge(auc("0.7"))), Some(run("run-uid", "churn-v1")));
+    assert_eq!(settle(&mut observed).verdict, Some(Verdict::Passed));
+    observed.model = Some(judge(auc("0.9")));
+    let status = settle(&mut observed);
+    assert_eq!((status.verdict, status.judgements.len()), (Some(Verdict::Failed), 2));
+    assert!(conditions::is(&status.conditions, types::PASSED, Status::False));
+    assert_eq!(status.judgements[1].verdict, Verdict::Passed);
+}
+
+#[test]
+fn without_a_model_or_gates_it_is_unjudged_and_says_what_to_do() {
+    let known = || Some(run("run-uid", "churn-v1"));
+    for (model, expected) in [(None, "ModelNotFound"), (Some(judge(json!([]))), "NoGates")] {
+        let status = settle(&mut observe(version(1, "Release", "1"), model, known()));
+        assert_eq!((status.verdict, reason(&status, types::READY)), (Some(Verdict::Unjudged), expected));
+        assert!(conditions::is(&status.conditions, types::PASSED, Status::Unknown));
+    }
+}
+
+#[test]
+fn a_version_that_no_run_of_this_cluster_made_is_unjudged() {
+    for run in [None, Some(run("another", "churn-v1")), Some(run("run-uid", "churn-v2"))] {
+        let status = settle(&mut observe(version(1, "Release", "1"), Some(judge(auc("0"))), run));
+        assert_eq!((status.verdict, reason(&status, types::READY)), (Some(Verdict::Unjudged), UNKNOWN_ORIGIN));
+    }
+    let mut forged = version(1, "Release", "1");
+    forged.spec.artifact.digest = format!("sha256:{}", "b".repeat(64));
+    let status = settle(&mut observe(forged, Some(judge(auc("0"))), Some(run("run-uid", "churn-v1"))));
+    assert_eq!(reason(&status, types::READY), UNKNOWN_ORIGIN);
+}
+
+#[test]
+fn a_version_outlives_its_run_and_is_judged_again() {
+    let mut observed = observe(version(1, "Release", "0.8"), Some(judge(auc("0.7"))), Some(run("run-uid", "churn-v1")));
+    settle(&mut observed);
+    observed.run = None;
+    observed.model = Some(judge(auc("0.9")));
+    assert_eq!(settle(&mut observed).verdict, Some(Verdict::Failed));
+}
+
+#[test]
+fn history_is_bounded_newest_first() {
+    let mut observed = observe(version(1, "Release", "0.8"), None, Some(run("run-uid", "churn-v1")));
+    for n in 0..limits::JUDGEMENTS + 3 {
+        observed.model = Some(judge(auc(&format!("0.{n}1"))));
+        settle(&mut observed);
+    }
+    let status = settle(&mut observed);
+    assert_eq!(status.judgements.len(), limits::JUDGEMENTS);
+    assert_eq!(status.judgements[0].gates_digest, gates::digest(&observed.model.unwrap().spec));
+}
+
+#[test]
+fn a_model_names_its_newest_and_its_passed_release() {
+    let with = |number, purpose, verdict| {
+        let mut version = version(number, purpose, "1");
+        version.status = Some(ModelVersionStatus { verdict: Some(verdict), ..ModelVersionStatus::default() });
+        Arc::new(version)
+    };
+    let versions = vec![
+        with(2, "Release", Verdict::Passed),
+        with(10, "Release", Verdict::Failed),
+        with(1, "Release", Verdict::Passed),
+        with(11, "Experiment", Verdict::Passed),
+    ];
+    let mut observed = ModelObserved { model: judge(auc("0")), versions };
+    let status = model::plan(&observed, now()).status.unwrap();
+    assert_eq!((status.newest_version.as_deref(), status.passed_version.as_deref()), (Some("churn-v10"), Some("churn-v2")));
+    Arc::make_mut(&mut observed.model).status = Some(status);
+    assert!(model::plan(&observed, now()).is_quiet());
+}
