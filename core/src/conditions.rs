@@ -29,6 +29,8 @@ impl Status {
 pub mod types {
     /// All is as it was asked for. Of a pipeline: accepted, and scheduled.
     pub const READY: &str = "Ready";
+    /// A version serves, whatever else is under way.
+    pub const AVAILABLE: &str = "Available";
     /// Something is under way (kstatus).
     pub const RECONCILING: &str = "Reconciling";
     /// Something is stuck until a person acts (kstatus).

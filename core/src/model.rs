@@ -49,9 +49,7 @@ pub fn newest_release<'a>(versions: &[&'a ModelVersion]) -> Option<&'a ModelVers
 
 /// The newest released version that passed every gate.
 pub fn newest_passed<'a>(versions: &[&'a ModelVersion]) -> Option<&'a ModelVersion> {
-    newest(versions, |version| {
-        version.status.as_ref().is_some_and(|status| status.verdict == Some(Verdict::Passed))
-    })
+    newest(versions, |version| version.status.as_ref().is_some_and(|status| status.verdict == Some(Verdict::Passed)))
 }
 
 fn newest<'a>(versions: &[&'a ModelVersion], counts: impl Fn(&ModelVersion) -> bool) -> Option<&'a ModelVersion> {

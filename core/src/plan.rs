@@ -44,17 +44,8 @@ pub enum Action {
     /// Create the object. Where one of its name exists: nothing if it is ours (same controlling owner, or, for
     /// objects without owner, the same labels that Seatrial sets), else a [`FailureReason::Clash`].
     Create(Object),
-    /// Bring an object of ours that was observed to this form, by server-side apply.
-    Apply(Object),
     /// Replace an object of ours, with the resourceVersion in its metadata; a conflict is a failure.
     Replace(Object),
-    /// Set the replicas of a Deployment of ours.
-    Scale {
-        /// The Deployment.
-        name: String,
-        /// Its new number of replicas.
-        replicas: i32,
-    },
     /// Delete the object of this UID, in the background; one that is gone already is fine.
     Delete {
         /// Its kind.

@@ -65,7 +65,8 @@ fn judge_of(observed: &VersionObserved) -> Result<&Model, (&'static str, String)
         return Err((UNKNOWN_ORIGIN, message));
     }
     let model = observed.model.as_ref().ok_or_else(|| {
-        let message = format!("there is no Model \"{}\" in this namespace: create it to have versions judged", version.model);
+        let message =
+            format!("there is no Model \"{}\" in this namespace: create it to have versions judged", version.model);
         ("ModelNotFound", message)
     })?;
     if model.spec.gates.is_empty() {
@@ -83,7 +84,8 @@ fn is_known(observed: &VersionObserved) -> bool {
     let vouched = observed.run.as_ref().is_some_and(|run| {
         run.metadata.uid.as_deref() == Some(version.spec.lineage.run_uid.as_str())
             && run.status.as_ref().is_some_and(|status| {
-                status.versions.iter().any(|published| published.name == version.name_any()) && status.steps.iter().any(made)
+                status.versions.iter().any(|published| published.name == version.name_any())
+                    && status.steps.iter().any(made)
             })
     });
     let before = version.status.as_ref().and_then(|status| conditions::find(&status.conditions, types::READY));

@@ -116,7 +116,7 @@ pub struct ModelDeploymentStatus {
     /// selector selects the served version's pods, for autoscalers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selector: Option<String>,
-    /// conditions: Ready, Reconciling, Stalled.
+    /// conditions: Available, Ready, Reconciling, Stalled.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(transform = crate::manifests::condition_list)]
     pub conditions: Vec<Condition>,

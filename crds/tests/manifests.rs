@@ -4,14 +4,16 @@ use std::path::Path;
 
 #[test]
 fn manifests_in_the_tree_are_those_of_the_types() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests");
     let manifests = seatrial_crds::manifests::all().unwrap();
-    for manifest in &manifests {
-        let file = folder.join(format!("{}.yaml", manifest.plural));
-        let found = std::fs::read_to_string(&file).unwrap_or_default();
-        assert!(found == manifest.yaml().unwrap(), "{} is out of date: run `make generate`", file.display());
+    for folder in ["manifests", "../charts/seatrial/files/crds"] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+        for manifest in &manifests {
+            let file = folder.join(format!("{}.yaml", manifest.plural));
+            let found = std::fs::read_to_string(&file).unwrap_or_default();
+            assert!(found == manifest.yaml().unwrap(), "{} is out of date: run `make generate`", file.display());
+        }
+        assert_eq!(std::fs::read_dir(folder).unwrap().count(), manifests.len(), "a manifest without a type: remove it");
     }
-    assert_eq!(std::fs::read_dir(folder).unwrap().count(), manifests.len(), "a manifest without a type: remove it");
 }
 
 /// `kubectl apply` keeps the whole object in an annotation, and annotations may take 256 KiB together.

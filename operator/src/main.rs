@@ -2,6 +2,7 @@
 //! them against a real API server.
 
 mod cache;
+mod check;
 mod http;
 mod key;
 mod lease;
@@ -30,7 +31,7 @@ use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::reconcile::Reconciler;
-use crate::settings::Settings;
+use crate::settings::{Command, Settings};
 use crate::watch::Selection;
 use crate::world::World;
 use crate::writes::Writes;
@@ -42,7 +43,11 @@ const STOP_GRACE: Duration = Duration::from_secs(10);
 async fn main() -> ExitCode {
     let settings = Settings::parse();
     settings.start_logging();
-    match run(settings).await {
+    let done = match settings.command.clone() {
+        Some(Command::Check { url, timeout }) => check::check(url, Duration::from_secs(timeout)).await,
+        None => run(settings).await,
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(error = format!("{error:#}"), "the operator ends");

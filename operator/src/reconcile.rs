@@ -18,7 +18,7 @@ use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::world::{Watched, World, group};
-use crate::writes::{Writes, Written};
+use crate::writes::{Done, Writes, Written};
 
 /// After a conflict the newer object is on its way; if not, after this.
 const AFTER_CONFLICT: Duration = Duration::from_secs(2);
@@ -123,8 +123,9 @@ impl Reconciler {
         }
         for action in &plan.actions {
             match self.writes.carry_out(&key.namespace, action).await {
-                Ok(Some(created)) => self.memory.note_created(key, created.kind, &created.name, Timestamp::now()),
-                Ok(None) => {}
+                Ok(Done::Created(kind, name)) => self.memory.note_created(key, kind, &name, Timestamp::now()),
+                Ok(Done::Replaced(object)) => self.world.learn(action, object),
+                Ok(Done::Deleted) => {}
                 Err(failure) => return Pass::Failed(failure),
             }
         }

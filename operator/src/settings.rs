@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::Context;
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 use seatrial_core::platform::Platform;
 use tracing_subscriber::EnvFilter;
 
@@ -12,6 +12,8 @@ use tracing_subscriber::EnvFilter;
 #[derive(Clone, Debug, Parser)]
 #[command(version)]
 pub(crate) struct Settings {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
     /// The file with the platform's settings, YAML.
     #[arg(long, env = "SEATRIAL_CONFIG_FILE", default_value = "/etc/seatrial/config.yaml")]
     config: PathBuf,
@@ -39,6 +41,20 @@ pub(crate) struct Settings {
     /// How it is logged.
     #[arg(long, value_enum, default_value_t = LogFormat::Json)]
     log_format: LogFormat,
+}
+
+/// What else the program can do.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Asks a running operator how it is: for `helm test`, where the image holds no other program.
+    Check {
+        /// What to ask, as in http://seatrial-operator:8080/readyz.
+        #[arg(long)]
+        url: String,
+        /// How long to ask again until it answers well, in seconds.
+        #[arg(long, default_value_t = 30)]
+        timeout: u64,
+    },
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -6,6 +6,7 @@ use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::ResourceExt;
+use seatrial_core::plan::{Action, Object};
 use seatrial_core::platform::Platform;
 use seatrial_core::run::has_ended;
 use seatrial_crds::names::{DEPLOYMENT_LABEL, MODEL_LABEL, PIPELINE_LABEL, RUN_LABEL};
@@ -106,6 +107,23 @@ impl World {
         let is_news = changed != **platform;
         *platform = Arc::new(changed);
         is_news
+    }
+
+    /// Lets the caches have what a replacement was answered with, so that the next plan does not replace it again.
+    pub(crate) fn learn(&self, action: &Action, answer: Object) {
+        fn keep<K: Watched + ResourceExt>(cache: &Cache<K>, sent: &K, mut answer: K) {
+            answer.prune();
+            cache.replace_observed(sent, Arc::new(answer));
+        }
+        let Action::Replace(sent) = action else { return };
+        match (sent, answer) {
+            (Object::Deployment(sent), Object::Deployment(answer)) => keep(&self.deployments, sent, *answer),
+            (Object::Service(sent), Object::Service(answer)) => keep(&self.services, sent, *answer),
+            (Object::ControllerRevision(sent), Object::ControllerRevision(answer)) => {
+                keep(&self.revisions, sent, *answer);
+            }
+            _ => {}
+        }
     }
 
     /// Every key that waits for a store: unfinished runs and deployments, of one namespace or of all.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Service;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy};
+use kube::api::{DeleteParams, PostParams, Preconditions, PropagationPolicy};
 use kube::core::NamespaceResourceScope;
 use kube::runtime::events::{EventType, Recorder, Reporter};
 use kube::{Api, Client, Error, Resource, ResourceExt};
@@ -15,7 +15,6 @@ use seatrial_crds::names::FIELD_MANAGER;
 use seatrial_crds::{MLPipelineRun, ModelVersion};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::json;
 
 use crate::metrics::Metrics;
 
@@ -36,10 +35,14 @@ pub(crate) struct Writes {
     metrics: Arc<Metrics>,
 }
 
-/// What a carried-out action left behind.
-pub(crate) struct Created {
-    pub(crate) kind: Kind,
-    pub(crate) name: String,
+/// What a carried-out action left behind, as far as caches do not show it yet.
+pub(crate) enum Done {
+    /// An object of this kind and name exists now.
+    Created(Kind, String),
+    /// The object is like this now.
+    Replaced(Object),
+    /// Nothing.
+    Deleted,
 }
 
 impl Writes {
@@ -75,8 +78,8 @@ impl Writes {
         self.count("update-status", &K::kind(&()), write).await
     }
 
-    /// Carries out one action. Says what was created by it.
-    pub(crate) async fn carry_out(&self, namespace: &str, action: &Action) -> Result<Option<Created>, WriteFailure> {
+    /// Carries out one action.
+    pub(crate) async fn carry_out(&self, namespace: &str, action: &Action) -> Result<Done, WriteFailure> {
         match action {
             Action::Create(object) => {
                 let result = match object {
@@ -88,31 +91,22 @@ impl Writes {
                     Object::Version(object) => self.create::<ModelVersion>(namespace, object).await,
                 };
                 result.map_err(|error| failure(object.kind(), object.name(), error))?;
-                Ok(Some(Created { kind: object.kind(), name: object.name().to_owned() }))
+                Ok(Done::Created(object.kind(), object.name().to_owned()))
             }
             Action::Replace(object) => {
                 let result = match object {
-                    Object::ControllerRevision(object) => self.replace::<ControllerRevision>(namespace, object).await,
-                    Object::Service(object) => self.replace::<Service>(namespace, object).await,
+                    Object::ControllerRevision(object) => {
+                        self.replace(namespace, object.as_ref()).await.map(|new| Object::ControllerRevision(Box::new(new)))
+                    }
+                    Object::Deployment(object) => {
+                        self.replace(namespace, object.as_ref()).await.map(|new| Object::Deployment(Box::new(new)))
+                    }
+                    Object::Service(object) => {
+                        self.replace(namespace, object.as_ref()).await.map(|new| Object::Service(Box::new(new)))
+                    }
                     other => Err(Refusal::Clash(format!("a {} is never replaced", other.kind().name()))),
                 };
-                result.map_err(|error| failure(object.kind(), object.name(), error)).map(|()| None)
-            }
-            Action::Apply(object) => {
-                let result = match object {
-                    Object::Deployment(object) => self.apply::<Deployment>(namespace, object).await,
-                    Object::Service(object) => self.apply::<Service>(namespace, object).await,
-                    other => Err(Refusal::Clash(format!("a {} is never applied", other.kind().name()))),
-                };
-                result.map_err(|error| failure(object.kind(), object.name(), error)).map(|()| None)
-            }
-            Action::Scale { name, replicas } => {
-                let api = self.api::<Deployment>(namespace);
-                let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
-                let patch = Patch::Merge(json!({"spec": {"replicas": replicas}}));
-                let write = api.patch_scale(name, &params, &patch);
-                let result = self.count("scale", "Deployment", write).await;
-                result.map_err(|error| failure(Kind::Deployment, name, error.into())).map(|_| None)
+                result.map_err(|error| failure(object.kind(), object.name(), error)).map(Done::Replaced)
             }
             Action::Delete { kind, name, uid } => {
                 let result = match kind {
@@ -123,7 +117,7 @@ impl Writes {
                     Kind::Run => self.delete::<MLPipelineRun>(namespace, name, uid).await,
                     Kind::Version => self.delete::<ModelVersion>(namespace, name, uid).await,
                 };
-                result.map_err(|error| failure(*kind, name, error.into())).map(|()| None)
+                result.map_err(|error| failure(*kind, name, error.into())).map(|()| Done::Deleted)
             }
         }
     }
@@ -164,23 +158,12 @@ impl Writes {
         }
     }
 
-    async fn replace<K: Written>(&self, namespace: &str, object: &K) -> Result<(), Refusal> {
+    async fn replace<K: Written>(&self, namespace: &str, object: &K) -> Result<K, Refusal> {
         let params = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
         let api = self.api::<K>(namespace);
         let name = object.name_any();
         let write = api.replace(&name, &params, object);
-        self.count("update", &K::kind(&()), write).await?;
-        Ok(())
-    }
-
-    async fn apply<K: Written>(&self, namespace: &str, object: &K) -> Result<(), Refusal> {
-        let params = PatchParams::apply(FIELD_MANAGER).force();
-        let api = self.api::<K>(namespace);
-        let name = object.name_any();
-        let patch = Patch::Apply(object);
-        let write = api.patch(&name, &params, &patch);
-        self.count("apply", &K::kind(&()), write).await?;
-        Ok(())
+        Ok(self.count("update", &K::kind(&()), write).await?)
     }
 
     async fn delete<K: Written>(&self, namespace: &str, name: &str, uid: &str) -> Result<(), Error> {
@@ -249,7 +232,7 @@ fn failure(kind: Kind, name: &str, refusal: Refusal) -> WriteFailure {
 #[cfg(test)]
 mod tests {
     use kube::api::ObjectMeta;
-    use serde_json::from_value;
+    use serde_json::{from_value, json};
 
     use super::*;
 

@@ -55,16 +55,17 @@ fn a_missing_metric_is_an_error_that_names_it() {
 #[test]
 fn the_budget_is_one_more_gate() {
     let judgements = judge(&model(json!([auc(Some("0"), None)]), Some("1Ki")), &version(&[("auc", "1")], 1025));
-    assert_eq!(judgements.iter().map(|judgement| judgement.verdict).collect::<Vec<_>>(), [
-        Verdict::Passed,
-        Verdict::Failed
-    ]);
+    assert_eq!(
+        judgements.iter().map(|judgement| judgement.verdict).collect::<Vec<_>>(),
+        [Verdict::Passed, Verdict::Failed]
+    );
     assert_eq!((judgements[1].name.as_str(), overall(&judgements)), (MAX_SIZE, Verdict::Failed));
 }
 
 #[test]
 fn a_failed_gate_decides_whatever_could_not_be_judged() {
-    let gates = json!([auc(Some("0.9"), None), {"name": "other", "type": "Metric", "metric": {"name": "f1", "min": "0"}}]);
+    let gates =
+        json!([auc(Some("0.9"), None), {"name": "other", "type": "Metric", "metric": {"name": "f1", "min": "0"}}]);
     let judgements = judge(&model(gates, None), &version(&[("auc", "0.1")], 1));
     assert_eq!(overall(&judgements), Verdict::Failed);
 }

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::Pod;
 use seatrial_crds::{Interruption, Quantity, Step, StepInput, StepStatus, limits};
 
 use crate::contract::{Cause, ExitCode, Message};
+use crate::pod_state::{cannot_start, phase, statuses, tail, terminated, unschedulable};
 use crate::pods::{FETCH, PUBLISH, STEP};
 
 /// How long a pod may be unable to start for a reason that a person must remove, in seconds, before its step is given
@@ -187,17 +188,6 @@ fn container_failure(step: &Step, pod: &Pod) -> Option<Outcome> {
     None
 }
 
-/// The end of what a container said.
-fn tail(end: &ContainerStateTerminated) -> String {
-    let text = end.message.as_deref().unwrap_or_default().trim();
-    if text.is_empty() {
-        return "look at its log".to_owned();
-    }
-    let characters: Vec<char> = text.chars().collect();
-    let skip = characters.len().saturating_sub(400);
-    characters.into_iter().skip(skip).map(|c| if c == '\n' { ' ' } else { c }).collect()
-}
-
 /// What holds a pod up, and whether it is given up for it.
 fn waiting(step: &Step, pods: &[&Pod], now: Timestamp) -> Outcome {
     let live = pods.iter().filter(|pod| matches!(phase(pod), "Pending" | "Running"));
@@ -212,20 +202,8 @@ fn waiting(step: &Step, pods: &[&Pod], now: Timestamp) -> Outcome {
         };
     };
     for status in statuses(pod) {
-        let Some(ContainerState { waiting: Some(waiting), .. }) = &status.state else { continue };
-        let why = waiting.reason.as_deref().unwrap_or_default();
-        let said = waiting.message.as_deref().unwrap_or_default();
-        let (reason, what) = match why {
-            "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" => (
-                "ImageUnavailable",
-                format!("the image \"{}\" cannot be pulled: correct its name, or add imagePullSecrets", status.image),
-            ),
-            "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
-                ("ContainerNotCreated", format!("container {} cannot be created", status.name))
-            }
-            _ => continue,
-        };
-        let message = format!("step \"{}\": {what} ({why}: {})", step.name, said.chars().take(300).collect::<String>());
+        let Some((reason, what)) = cannot_start(status) else { continue };
+        let message = format!("step \"{}\": {what}", step.name);
         let age = pod.metadata.creation_timestamp.as_ref().map_or(0, |at| now.as_second() - at.0.as_second());
         return if age >= START_GRACE {
             Outcome::Failed(reason, message)
@@ -251,16 +229,6 @@ fn waiting(step: &Step, pods: &[&Pod], now: Timestamp) -> Outcome {
     Outcome::Running(None)
 }
 
-fn unschedulable(pod: &Pod) -> Option<String> {
-    let conditions = pod.status.as_ref()?.conditions.as_ref()?;
-    let condition = conditions.iter().find(|condition| {
-        condition.type_ == "PodScheduled"
-            && condition.status == "False"
-            && condition.reason.as_deref() == Some("Unschedulable")
-    })?;
-    Some(condition.message.clone().unwrap_or_default())
-}
-
 /// The image of the step's container as it was really run.
 pub(super) fn image_digest(pods: &[&Pod]) -> Option<String> {
     pods.iter()
@@ -272,18 +240,4 @@ pub(super) fn image_digest(pods: &[&Pod]) -> Option<String> {
 /// True where a step's status says that it is given up for too many interruptions.
 pub(super) fn too_many(status: &StepStatus) -> bool {
     status.interruptions.len() >= limits::INTERRUPTIONS
-}
-
-fn phase(pod: &Pod) -> &str {
-    pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or("Pending")
-}
-
-fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
-    let status = pod.status.as_ref();
-    let init = status.and_then(|status| status.init_container_statuses.as_ref()).into_iter().flatten();
-    init.chain(status.and_then(|status| status.container_statuses.as_ref()).into_iter().flatten())
-}
-
-fn terminated<'a>(pod: &'a Pod, container: &str) -> Option<&'a ContainerStateTerminated> {
-    statuses(pod).find(|status| status.name == container)?.state.as_ref()?.terminated.as_ref()
 }

@@ -142,7 +142,10 @@ fn a_model_names_its_newest_and_its_passed_release() {
     ];
     let mut observed = ModelObserved { model: judge(auc("0")), versions };
     let status = model::plan(&observed, now()).status.unwrap();
-    assert_eq!((status.newest_version.as_deref(), status.passed_version.as_deref()), (Some("churn-v10"), Some("churn-v2")));
+    assert_eq!(
+        (status.newest_version.as_deref(), status.passed_version.as_deref()),
+        (Some("churn-v10"), Some("churn-v2"))
+    );
     Arc::make_mut(&mut observed.model).status = Some(status);
     assert!(model::plan(&observed, now()).is_quiet());
 }

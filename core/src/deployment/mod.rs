@@ -1,0 +1,362 @@
+//! Decides for a ModelDeployment: which version serves, which one is brought up beside it, and when they change places.
+//!
+//! ```text
+//! candidate's Deployment created ──► its servers ready ──► status: it serves ──► Service leads to it ──► old one deleted
+//! ```
+//! Whatever comes next is decided from what is seen, so that a crash at any arrow only delays it.
+
+mod server;
+mod target;
+mod trouble;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{Pod, Service};
+use kube_core::ResourceExt;
+use seatrial_crds::names::{INPUTS_DIGEST_ANNOTATION, VERSION_LABEL};
+use seatrial_crds::{ModelDeployment, ModelDeploymentStatus, ModelVersion};
+
+use crate::conditions::{self, Status, types};
+use crate::contract::{Digest, layout};
+use crate::observed::DeploymentObserved;
+use crate::plan::{Action, Event, EventType, FailureReason, Kind, Object, Plan};
+use crate::pod_state;
+use crate::stores::{self, ResolvedStore};
+use server::ServerOf;
+use trouble::Trouble;
+
+/// Decides.
+pub fn plan(observed: &DeploymentObserved, now: Timestamp) -> Plan<ModelDeploymentStatus> {
+    if observed.deployment.metadata.deletion_timestamp.is_some() {
+        return Plan::default();
+    }
+    let mut draft = Draft::new(observed, now);
+    let served = draft.served();
+    let (candidate, waits) = match target::target(observed, served.as_deref()) {
+        Ok(found) => (found.filter(|version| served.as_ref() != Some(&version.name_any())), None),
+        Err(none) => (None, Some((none.reason, none.message))),
+    };
+    if let Some(served) = &served {
+        draft.keep(served, candidate.is_none() && waits.is_none());
+    }
+    if let Some(candidate) = candidate {
+        draft.bring_up(candidate);
+    }
+    draft.settle_places(served, candidate.map(ResourceExt::name_any));
+    draft.lead();
+    draft.clean_up();
+    draft.tell(waits);
+    draft.plan()
+}
+
+/// A plan in the making.
+struct Draft<'a> {
+    observed: &'a DeploymentObserved,
+    now: Timestamp,
+    status: ModelDeploymentStatus,
+    actions: Vec<Action>,
+    events: Vec<Event>,
+    trouble: Option<Trouble>,
+}
+
+impl<'a> Draft<'a> {
+    fn new(observed: &'a DeploymentObserved, now: Timestamp) -> Self {
+        let status = observed.deployment.status.clone().unwrap_or_default();
+        Self { observed, now, status, actions: vec![], events: vec![], trouble: refused(observed) }
+    }
+
+    fn deployment(&self) -> &'a ModelDeployment {
+        &self.observed.deployment
+    }
+
+    /// The version in service: as recorded, or, should the record be lost, the one whose ready servers the Service
+    /// leads to.
+    fn served(&self) -> Option<String> {
+        self.status.served_version.clone().or_else(|| {
+            let service = self.own_service()?;
+            let version = service.spec.as_ref()?.selector.as_ref()?.get(VERSION_LABEL)?;
+            self.child(version).filter(|child| is_ready(child)).map(|_| version.clone())
+        })
+    }
+
+    /// Keeps the served version as it is; brings its servers to what people ask for now, unless they are about to be
+    /// replaced.
+    fn keep(&mut self, name: &str, follow_changes: bool) {
+        let version = self.observed.versions.iter().find(|version| version.name_any() == name).cloned();
+        match (self.child(name), version) {
+            (Some(child), Some(version)) if follow_changes => self.bring_to(&version, Some(child)),
+            (Some(child), _) => self.scale(child),
+            (None, Some(version)) => self.bring_to(&version, None),
+            (None, None) => {
+                let message =
+                    format!("the servers of {name} are gone, and so is its ModelVersion: name another version");
+                self.trouble.get_or_insert(("VersionNotFound", message));
+            }
+        }
+    }
+
+    fn bring_up(&mut self, version: &ModelVersion) {
+        let child = self.child(&version.name_any());
+        self.bring_to(version, child);
+    }
+
+    /// Creates a version's Deployment, or gives it a new template where people's inputs changed since it was rendered.
+    fn bring_to(&mut self, version: &ModelVersion, child: Option<&Arc<Deployment>>) {
+        let (store, artifact) = match self.locate(version) {
+            Ok(found) => found,
+            Err(problem) => {
+                self.trouble.get_or_insert(problem);
+                child.into_iter().for_each(|child| self.scale(child));
+                return;
+            }
+        };
+        let platform = &self.observed.platform;
+        let server = ServerOf { deployment: self.deployment(), version, store: &store, artifact, platform };
+        let Some(child) = child else {
+            let built = server.deployment(self.replicas());
+            return self.actions.push(Action::Create(Object::Deployment(Box::new(built))));
+        };
+        if child.annotations().get(INPUTS_DIGEST_ANNOTATION) == Some(&server.inputs_digest()) {
+            return self.scale(child);
+        }
+        let built = server.deployment(self.replicas());
+        let mut replacement = child.as_ref().clone();
+        replacement.labels_mut().extend(built.labels().clone());
+        replacement.annotations_mut().extend(built.annotations().clone());
+        replacement.spec = built.spec;
+        self.actions.push(Action::Replace(Object::Deployment(Box::new(replacement))));
+    }
+
+    fn scale(&mut self, child: &Arc<Deployment>) {
+        if desired(child) != self.replicas() {
+            let mut replacement = child.as_ref().clone();
+            replacement.spec.get_or_insert_default().replicas = Some(self.replicas());
+            self.actions.push(Action::Replace(Object::Deployment(Box::new(replacement))));
+        }
+    }
+
+    /// Where a version's files are. Its URI ends in where the layout puts them: what is before is the prefix that the
+    /// objects are beneath, whatever the namespace's default store is by now.
+    fn locate(&self, version: &ModelVersion) -> Result<(ResolvedStore, Digest), Trouble> {
+        let artifact = &version.spec.artifact;
+        let name = version.name_any();
+        let digest: Digest =
+            artifact.digest.parse().map_err(|error| ("InvalidArtifact", format!("the version {name}: {error}")))?;
+        let Some(prefix) = artifact.uri.strip_suffix(&layout::artifact(&digest)) else {
+            let message = format!("the version {name}: the uri \"{}\" does not lead to its digest", artifact.uri);
+            return Err(("InvalidArtifact", message));
+        };
+        let namespace = self.deployment().namespace().unwrap_or_default();
+        let mut store = stores::for_uri(&artifact.uri, &namespace, &self.observed.stores, &self.observed.platform)
+            .map_err(|problem| (problem.reason(), format!("the version {name}: {problem}")))?;
+        store.config.prefix = prefix.to_owned();
+        Ok((store, digest))
+    }
+
+    /// Lets a candidate serve once all its servers are ready.
+    fn settle_places(&mut self, served: Option<String>, candidate: Option<String>) {
+        let ready = candidate.clone().filter(|name| self.child(name).is_some_and(|child| is_ready(child)));
+        if let Some(name) = &ready {
+            let message = match &served {
+                Some(old) => format!("{name} serves; it took over from {old}"),
+                None => format!("{name} serves"),
+            };
+            self.events.push(Event { kind: EventType::Normal, reason: "Serving", action: "Serve", message });
+        }
+        (self.status.served_version, self.status.candidate_version) = match ready {
+            Some(name) => (Some(name), None),
+            None => (served, candidate),
+        };
+    }
+
+    /// Lets the Service lead to the version that serves; before there is one, to the first candidate.
+    fn lead(&mut self) {
+        let Some(version) = self.leading() else { return };
+        let deployment = self.deployment();
+        let wanted = server::service(deployment, &version);
+        match &self.observed.service {
+            None => self.actions.push(Action::Create(Object::Service(Box::new(wanted)))),
+            Some(service) if !self.is_ours(service.as_ref()) => {
+                let message = format!(
+                    "a Service named \"{}\" exists that is not this ModelDeployment's: delete it, or rename the ModelDeployment",
+                    service.name_any()
+                );
+                self.trouble.get_or_insert(("NameTaken", message));
+            }
+            Some(service) if !server::leads_to(service, deployment, &version) => {
+                let mut replacement = service.as_ref().clone();
+                let spec = replacement.spec.get_or_insert_default();
+                let wanted = wanted.spec.unwrap_or_default();
+                (spec.selector, spec.ports) = (wanted.selector, wanted.ports);
+                self.actions.push(Action::Replace(Object::Service(Box::new(replacement))));
+            }
+            Some(_) => {}
+        }
+        let namespace = deployment.namespace().unwrap_or_default();
+        self.status.url = Some(format!("http://{}.{namespace}.svc", deployment.name_any()));
+        let selector = server::selector(deployment, &version);
+        let selector: Vec<String> = selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        self.status.selector = Some(selector.join(","));
+        let replicas = self.child(&version).and_then(|child| child.status.as_ref()?.replicas);
+        self.status.replicas = Some(replicas.and_then(|replicas| u32::try_from(replicas).ok()).unwrap_or(0));
+    }
+
+    fn leading(&self) -> Option<String> {
+        self.status.served_version.clone().or_else(|| self.status.candidate_version.clone())
+    }
+
+    /// Deletes the servers of versions that neither serve nor are to serve, once the Service was seen to lead elsewhere.
+    fn clean_up(&mut self) {
+        let led_to =
+            self.own_service().and_then(|service| service.spec.as_ref()?.selector.as_ref()?.get(VERSION_LABEL));
+        let kept = |version: &String| {
+            [&self.status.served_version, &self.status.candidate_version].contains(&&Some(version.clone()))
+        };
+        let stray = |child: &&Arc<Deployment>| {
+            let version = child.labels().get(VERSION_LABEL);
+            let wanted = version.is_some_and(|version| kept(version) || led_to == Some(version));
+            !wanted && self.is_ours(child.as_ref()) && child.metadata.deletion_timestamp.is_none()
+        };
+        let delete = |child: &Arc<Deployment>| Action::Delete {
+            kind: Kind::Deployment,
+            name: child.name_any(),
+            uid: child.metadata.uid.clone().unwrap_or_default(),
+        };
+        let deletions: Vec<Action> = self.observed.children.iter().filter(stray).map(delete).collect();
+        self.actions.extend(deletions);
+    }
+
+    /// Says how things stand.
+    fn tell(&mut self, waits: Option<Trouble>) {
+        let serving = self.status.served_version.clone();
+        let child = serving.as_ref().and_then(|version| self.child(version)).cloned();
+        let awaited = self.status.candidate_version.clone().or_else(|| serving.clone());
+        let found = awaited.as_ref().and_then(|version| self.trouble_of(version));
+        let trouble = self.trouble.take().or(found);
+        let available = child.as_ref().map_or(0, |child| available(child));
+        match &serving {
+            Some(version) if available > 0 => {
+                self.set(types::AVAILABLE, Status::True, "Serving", format!("{version} serves"));
+            }
+            Some(version) => {
+                self.set(types::AVAILABLE, Status::False, "NoServerReady", format!("no server of {version} is ready"));
+            }
+            None => self.set(types::AVAILABLE, Status::False, "NotServing", "no version serves yet".to_owned()),
+        }
+        let stands = serving.as_ref().map_or("no version serves yet".to_owned(), |version| format!("{version} serves"));
+        let changes = self.actions.iter().any(|action| !matches!(action, Action::Delete { .. }));
+        let settled = child.as_ref().is_some_and(|child| is_ready(child)) && !changes;
+        match (trouble, waits, &self.status.candidate_version) {
+            (Some(("Unschedulable", message)), ..) => self.under_way("Unschedulable", format!("{stands}; {message}")),
+            (Some((reason, message)), _, Some(candidate)) => {
+                self.stalled(reason, format!("{stands}; {candidate} does not: {message}"));
+            }
+            (Some((reason, message)), ..) => self.stalled(reason, message),
+            (None, Some((reason, message)), _) => self.under_way(reason, message),
+            (None, None, Some(candidate)) => {
+                self.under_way("CandidateStarting", format!("{stands}; {candidate} is being brought up"));
+            }
+            (None, None, None) if settled => {
+                conditions::remove(&mut self.status.conditions, types::RECONCILING);
+                conditions::remove(&mut self.status.conditions, types::STALLED);
+                self.set(types::READY, Status::True, "Serving", format!("{stands} with {available} servers"));
+            }
+            (None, None, None) => self.under_way("ServersStarting", format!("{stands}; its servers are being changed")),
+        }
+    }
+
+    fn trouble_of(&self, version: &str) -> Option<Trouble> {
+        let of_version = |pod: &&Arc<Pod>| pod.labels().get(VERSION_LABEL).is_some_and(|label| label == version);
+        let pods = self.observed.pods.iter().filter(of_version).map(AsRef::as_ref);
+        let alive = pods.filter(|pod| pod_state::phase(pod) != "Failed");
+        let child = self.child(version);
+        // Servers that come and go while enough of them are ready are no trouble of the deployment.
+        if child.is_some_and(|child| is_ready(child)) { None } else { trouble::of(child.map(AsRef::as_ref), alive) }
+    }
+
+    fn under_way(&mut self, reason: &str, message: String) {
+        conditions::remove(&mut self.status.conditions, types::STALLED);
+        self.set(types::RECONCILING, Status::True, reason, message.clone());
+        self.set(types::READY, Status::False, reason, message);
+    }
+
+    fn stalled(&mut self, reason: &str, message: String) {
+        let new = !conditions::is(&self.status.conditions, types::STALLED, Status::True);
+        if new {
+            let event =
+                Event { kind: EventType::Warning, reason: "Stalled", action: "Serve", message: message.clone() };
+            self.events.push(event);
+        }
+        conditions::remove(&mut self.status.conditions, types::RECONCILING);
+        self.set(types::STALLED, Status::True, reason, message.clone());
+        self.set(types::READY, Status::False, reason, message);
+    }
+
+    fn set(&mut self, kind: &str, status: Status, reason: &str, message: String) {
+        let generation = self.deployment().metadata.generation;
+        conditions::set(&mut self.status.conditions, kind, status, reason, message, generation, self.now);
+    }
+
+    /// Our Deployment of a version.
+    fn child(&self, version: &str) -> Option<&'a Arc<Deployment>> {
+        self.observed.children.iter().find(|child| {
+            self.is_ours(child.as_ref()) && child.labels().get(VERSION_LABEL).is_some_and(|label| label == version)
+        })
+    }
+
+    fn own_service(&self) -> Option<&'a Service> {
+        self.observed.service.as_deref().filter(|service| self.is_ours(*service))
+    }
+
+    fn is_ours(&self, object: &impl ResourceExt) -> bool {
+        let uid = self.deployment().metadata.uid.as_deref();
+        object.owner_references().iter().any(|owner| owner.controller == Some(true) && Some(owner.uid.as_str()) == uid)
+    }
+
+    fn replicas(&self) -> i32 {
+        i32::try_from(self.deployment().spec.replicas.unwrap_or(1)).unwrap_or(i32::MAX)
+    }
+
+    fn plan(self) -> Plan<ModelDeploymentStatus> {
+        let changed = Some(&self.status) != self.deployment().status.as_ref();
+        Plan { status: changed.then_some(self.status), actions: self.actions, events: self.events, again_after: None }
+    }
+}
+
+/// What the API server would not let us write.
+fn refused(observed: &DeploymentObserved) -> Option<Trouble> {
+    observed.failures.iter().find_map(|failure| {
+        let (kind, name) = (failure.kind.name(), &failure.name);
+        match failure.reason {
+            FailureReason::Clash => Some((
+                "NameTaken",
+                format!("a {kind} named \"{name}\" exists that is not this ModelDeployment's: delete it, or rename the ModelDeployment"),
+            )),
+            FailureReason::Refused => {
+                Some(("WriteRefused", format!("the API server refused the {kind} \"{name}\": {}", failure.message)))
+            }
+            FailureReason::Conflict | FailureReason::Unavailable => None,
+        }
+    })
+}
+
+fn desired(child: &Deployment) -> i32 {
+    child.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1)
+}
+
+fn available(child: &Deployment) -> i32 {
+    child.status.as_ref().and_then(|status| status.available_replicas).unwrap_or(0)
+}
+
+/// True where as many servers as asked for are ready, all of the newest template.
+fn is_ready(child: &Deployment) -> bool {
+    let Some(status) = &child.status else { return false };
+    status.observed_generation >= child.metadata.generation
+        && status.updated_replicas.unwrap_or(0) >= desired(child)
+        && status.available_replicas.unwrap_or(0) >= desired(child)
+}
+
+#[cfg(test)]
+mod tests;

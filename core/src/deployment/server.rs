@@ -1,0 +1,233 @@
+//! The Deployment and the Service of a served version.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment};
+use k8s_openapi::api::core::v1::{
+    Container, ContainerPort, HTTPGetAction, Lifecycle, LifecycleHandler, PodSpec, PodTemplateSpec, Probe, Service,
+    ServicePort, ServiceSpec, SleepAction, TCPSocketAction,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kube_core::{Resource, ResourceExt};
+use seatrial_crds::names::{
+    DEPLOYMENT_LABEL, INPUTS_DIGEST_ANNOTATION, MANAGED_BY, MANAGED_BY_LABEL, MODEL_LABEL, VERSION_LABEL,
+};
+use seatrial_crds::{ModelDeployment, ModelVersion};
+use serde_json::json;
+
+use crate::contract::{self, FetchConfig, InputConfig, InputSource, paths};
+use crate::platform::Platform;
+use crate::pods::{self, FETCH, SERVER};
+use crate::stores::ResolvedStore;
+use crate::{digest, names};
+
+/// The port of the Service.
+const SERVICE_PORT: i32 = 80;
+/// The name of the server's port.
+const PORT_NAME: &str = "http";
+/// How long a server that is no longer wanted goes on before it is told to stop, in seconds: endpoints and routes
+/// change one after the other on every node, and requests arrive meanwhile. See `docs/adr/0009-draining.md`.
+const DRAIN: i64 = 15;
+/// How long a server may take to stop after that, in seconds.
+const STOP: i64 = 30;
+/// How long a candidate may make no progress, in seconds, before it counts as stuck.
+const PROGRESS_DEADLINE: i32 = 600;
+/// How long `fetch` waits an outage out, in seconds, before the kubelet starts it again.
+const FETCH_OUTAGE: u32 = 120;
+
+/// All that a server is made of.
+pub(super) struct ServerOf<'a> {
+    pub(super) deployment: &'a ModelDeployment,
+    pub(super) version: &'a ModelVersion,
+    pub(super) store: &'a ResolvedStore,
+    pub(super) artifact: contract::Digest,
+    pub(super) platform: &'a Platform,
+}
+
+impl ServerOf<'_> {
+    /// What people decided of it. While it stays the same, the live pod template stays, too: an operator that brings
+    /// another agent image restarts no server.
+    pub(super) fn inputs_digest(&self) -> String {
+        let inputs = json!({
+            "server": self.deployment.spec.server,
+            "artifact": self.version.spec.artifact,
+            "store": self.store.config,
+            "secret": self.store.secret_name,
+        });
+        digest::of_json(&inputs)
+    }
+
+    /// The Deployment.
+    pub(super) fn deployment(&self, replicas: i32) -> Deployment {
+        let labels = labels(self.deployment, &self.version.name_any());
+        let options = &self.deployment.spec.server.options;
+        let annotations = options.pod_metadata.clone().unwrap_or_default().annotations;
+        Deployment {
+            metadata: ObjectMeta {
+                name: Some(name(self.deployment, self.version)),
+                namespace: self.deployment.namespace(),
+                labels: Some(labels.clone()),
+                annotations: Some(BTreeMap::from([(INPUTS_DIGEST_ANNOTATION.to_owned(), self.inputs_digest())])),
+                owner_references: owner(self.deployment).map(|owner| vec![owner]),
+                ..ObjectMeta::default()
+            },
+            spec: Some(DeploymentSpec {
+                replicas: Some(replicas),
+                selector: LabelSelector {
+                    match_labels: Some(selector(self.deployment, &self.version.name_any())),
+                    ..LabelSelector::default()
+                },
+                strategy: Some(DeploymentStrategy {
+                    type_: Some("RollingUpdate".into()),
+                    // A changed server comes up beside the old one, like a candidate.
+                    rolling_update: Some(RollingUpdateDeployment {
+                        max_surge: Some(IntOrString::String("25%".into())),
+                        max_unavailable: Some(IntOrString::Int(0)),
+                    }),
+                }),
+                progress_deadline_seconds: Some(PROGRESS_DEADLINE),
+                revision_history_limit: Some(2),
+                template: PodTemplateSpec {
+                    metadata: Some(ObjectMeta {
+                        labels: Some(pods::labels(options, &labels)),
+                        annotations: (!annotations.is_empty()).then_some(annotations),
+                        ..ObjectMeta::default()
+                    }),
+                    spec: Some(self.pod_spec()),
+                },
+                ..DeploymentSpec::default()
+            }),
+            ..Deployment::default()
+        }
+    }
+
+    fn pod_spec(&self) -> PodSpec {
+        let stores = std::slice::from_ref(self.store);
+        let config = FetchConfig {
+            version: contract::VERSION,
+            stores: vec![self.store.config.clone()],
+            inputs: vec![InputConfig {
+                name: "model".into(),
+                folder: paths::MODEL.into(),
+                source: InputSource::Artifact {
+                    store: self.store.config.prefix.clone(),
+                    digest: self.artifact.clone(),
+                },
+            }],
+            outputs: vec![],
+            prepare_exec: false,
+            outage_seconds: FETCH_OUTAGE,
+        };
+        let fetch = pods::agent_container(FETCH, "fetch", &config, stores, &self.platform.agent_image, self.platform);
+        let options = &self.deployment.spec.server.options;
+        PodSpec {
+            termination_grace_period_seconds: Some(DRAIN + STOP),
+            ..pods::pod_spec(options, vec![fetch], vec![self.container()], stores, self.platform)
+        }
+    }
+
+    fn container(&self) -> Container {
+        let server = &self.deployment.spec.server;
+        let port = IntOrString::String(PORT_NAME.into());
+        let probe = match &server.readiness_path {
+            Some(path) => Probe {
+                http_get: Some(HTTPGetAction { path: Some(path.clone()), port, ..HTTPGetAction::default() }),
+                ..Probe::default()
+            },
+            None => Probe { tcp_socket: Some(TCPSocketAction { port, host: None }), ..Probe::default() },
+        };
+        let drain = LifecycleHandler { sleep: Some(SleepAction { seconds: DRAIN }), ..LifecycleHandler::default() };
+        Container {
+            name: SERVER.into(),
+            image: server.options.image.clone(),
+            command: (!server.command.is_empty()).then(|| server.command.clone()),
+            args: (!server.args.is_empty()).then(|| server.args.clone()),
+            env: Some(pods::user_variables(&server.options)).filter(|env| !env.is_empty()),
+            resources: pods::resources(&server.options),
+            security_context: Some(pods::user_security(self.platform)),
+            ports: Some(vec![ContainerPort {
+                name: Some(PORT_NAME.into()),
+                container_port: i32::from(server.port),
+                ..ContainerPort::default()
+            }]),
+            readiness_probe: Some(Probe {
+                period_seconds: Some(3),
+                timeout_seconds: Some(3),
+                failure_threshold: Some(3),
+                ..probe
+            }),
+            lifecycle: Some(Lifecycle { pre_stop: Some(drain), ..Lifecycle::default() }),
+            volume_mounts: Some(vec![pods::model_mount()]),
+            termination_message_policy: Some("FallbackToLogsOnError".into()),
+            ..Container::default()
+        }
+    }
+}
+
+/// The name of a version's Deployment.
+pub(super) fn name(deployment: &ModelDeployment, version: &ModelVersion) -> String {
+    let uid = version.metadata.uid.as_deref().unwrap_or_default();
+    names::server(&deployment.name_any(), version.spec.number, uid)
+}
+
+/// The Service that leads to one version.
+pub(super) fn service(deployment: &ModelDeployment, version: &str) -> Service {
+    Service {
+        metadata: ObjectMeta {
+            name: deployment.metadata.name.clone(),
+            namespace: deployment.namespace(),
+            labels: Some(BTreeMap::from([
+                (MANAGED_BY_LABEL.to_owned(), MANAGED_BY.to_owned()),
+                (DEPLOYMENT_LABEL.to_owned(), deployment.name_any()),
+                (MODEL_LABEL.to_owned(), deployment.spec.model.clone()),
+            ])),
+            owner_references: owner(deployment).map(|owner| vec![owner]),
+            ..ObjectMeta::default()
+        },
+        spec: Some(ServiceSpec {
+            selector: Some(selector(deployment, version)),
+            ports: Some(vec![ServicePort {
+                name: Some(PORT_NAME.into()),
+                port: SERVICE_PORT,
+                target_port: Some(IntOrString::String(PORT_NAME.into())),
+                protocol: Some("TCP".into()),
+                ..ServicePort::default()
+            }]),
+            ..ServiceSpec::default()
+        }),
+        ..Service::default()
+    }
+}
+
+/// Whether a Service is as it would be built, as far as we set it; the API server adds more.
+pub(super) fn leads_to(service: &Service, deployment: &ModelDeployment, version: &str) -> bool {
+    let spec = service.spec.as_ref();
+    let port = spec.and_then(|spec| spec.ports.as_deref()).and_then(|ports| match ports {
+        [port] => Some(port),
+        _ => None,
+    });
+    spec.and_then(|spec| spec.selector.as_ref()) == Some(&selector(deployment, version))
+        && port.is_some_and(|port| {
+            port.port == SERVICE_PORT && port.target_port == Some(IntOrString::String(PORT_NAME.into()))
+        })
+}
+
+/// What selects the pods of one version.
+pub(super) fn selector(deployment: &ModelDeployment, version: &str) -> BTreeMap<String, String> {
+    BTreeMap::from([
+        (DEPLOYMENT_LABEL.to_owned(), deployment.name_any()),
+        (VERSION_LABEL.to_owned(), version.to_owned()),
+    ])
+}
+
+fn labels(deployment: &ModelDeployment, version: &str) -> BTreeMap<String, String> {
+    let mut labels = selector(deployment, version);
+    labels.insert(MANAGED_BY_LABEL.to_owned(), MANAGED_BY.to_owned());
+    labels.insert(MODEL_LABEL.to_owned(), deployment.spec.model.clone());
+    labels
+}
+
+fn owner(deployment: &ModelDeployment) -> Option<OwnerReference> {
+    deployment.controller_owner_ref(&())
+}

@@ -1,0 +1,404 @@
+use k8s_openapi::api::apps::v1::DeploymentStatus;
+use seatrial_crds::{Follow, Model, Verdict};
+use serde_json::{Value, from_value, json};
+
+use super::*;
+use crate::contract::{Message, layout};
+use crate::plan::WriteFailure;
+use crate::platform::{DefaultStore, Platform};
+
+fn now() -> Timestamp {
+    Timestamp::from_second(1_800_000_000).unwrap()
+}
+
+fn version(number: i64, purpose: &str, verdict: Verdict) -> Arc<ModelVersion> {
+    let digest = Digest::of(number.to_string().as_bytes());
+    let uri = format!("s3://growth/{}", layout::artifact(&digest));
+    let mut version: ModelVersion = from_value(json!({
+        "apiVersion": "seatrial.dev/v1alpha1", "kind": "ModelVersion",
+        "metadata": {"name": format!("churn-v{number}"), "namespace": "growth", "uid": format!("v{number}")},
+        "spec": {
+            "model": "churn", "number": number, "purpose": purpose,
+            "artifact": {"uri": uri, "digest": digest, "size": 10},
+            "lineage": {"pipeline": "churn", "run": "churn-c1", "runUid": "u", "revision": "churn-c1"},
+        },
+    }))
+    .unwrap();
+    version.status = Some(seatrial_crds::ModelVersionStatus { verdict: Some(verdict), ..Default::default() });
+    Arc::new(version)
+}
+
+fn passed(number: i64) -> Arc<ModelVersion> {
+    version(number, "Release", Verdict::Passed)
+}
+
+/// A deployment and the cluster around it, in which Deployments become ready when they are told to.
+struct Scene(DeploymentObserved);
+
+impl Scene {
+    fn new(spec: Value, versions: &[Arc<ModelVersion>]) -> Self {
+        let mut whole = json!({"model": "churn", "server": {"image": "server:1", "port": 8080}});
+        whole.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+        let mut deployment = ModelDeployment::new("churn", from_value(whole).unwrap());
+        deployment.metadata.namespace = Some("growth".into());
+        deployment.metadata.uid = Some("md-uid".into());
+        deployment.metadata.generation = Some(1);
+        let model = from_value(json!({
+            "owner": {"team": "growth", "contact": "x"}, "objective": "x", "use": "Realtime",
+        }));
+        let platform = Platform {
+            agent_image: "agent:1".into(),
+            default_store: Some(DefaultStore {
+                endpoint: "https://store".into(),
+                audience: "seatrial-store".into(),
+                certificate_authority: Some("pem".into()),
+            }),
+            ..Platform::default()
+        };
+        Self(DeploymentObserved {
+            deployment: Arc::new(deployment),
+            model: Some(Arc::new(Model::new("churn", model.unwrap()))),
+            versions: versions.to_vec(),
+            children: vec![],
+            service: None,
+            pods: vec![],
+            stores: vec![],
+            failures: vec![],
+            platform: Arc::new(platform),
+        })
+    }
+
+    /// Plans and carries out until nothing is left to do. Returns what was written.
+    fn settle(&mut self) -> Vec<String> {
+        let mut written = vec![];
+        for _ in 0..10 {
+            let plan = plan(&self.0, now());
+            if plan.is_quiet() {
+                return written;
+            }
+            if let Some(status) = plan.status {
+                Arc::make_mut(&mut self.0.deployment).status = Some(status);
+            }
+            plan.actions.into_iter().for_each(|action| written.push(self.carry_out(action)));
+        }
+        panic!("it does not settle: {written:?}");
+    }
+
+    fn carry_out(&mut self, action: Action) -> String {
+        match action {
+            Action::Create(Object::Deployment(mut child)) => {
+                child.metadata.uid = Some(format!("uid of {}", child.name_any()));
+                let name = child.name_any();
+                self.0.children.push(Arc::new(*child));
+                format!("create {name}")
+            }
+            Action::Replace(Object::Deployment(mut child)) => {
+                child.metadata.generation = Some(child.metadata.generation.unwrap_or(1) + 1);
+                let name = child.name_any();
+                self.0.children.retain(|old| old.name_any() != name);
+                self.0.children.push(Arc::new(*child));
+                format!("replace {name}")
+            }
+            Action::Create(Object::Service(service)) | Action::Replace(Object::Service(service)) => {
+                let version = service.spec.as_ref().unwrap().selector.as_ref().unwrap()[VERSION_LABEL].clone();
+                self.0.service = Some(Arc::new(*service));
+                format!("lead to {version}")
+            }
+            Action::Delete { name, uid, .. } => {
+                self.0.children.retain(|child| child.metadata.uid.as_ref() != Some(&uid));
+                format!("delete {name}")
+            }
+            other => panic!("unexpected {other:?}"),
+        }
+    }
+
+    /// Lets the servers of a version become ready.
+    fn make_ready(&mut self, version: &str) {
+        let child = self.0.children.iter_mut().find(|child| child.labels()[VERSION_LABEL] == version).unwrap();
+        let child = Arc::make_mut(child);
+        let replicas = Some(desired(child));
+        child.status = Some(DeploymentStatus {
+            observed_generation: child.metadata.generation,
+            replicas,
+            updated_replicas: replicas,
+            available_replicas: replicas,
+            ..DeploymentStatus::default()
+        });
+    }
+
+    /// Settles and lets everything become ready.
+    fn sail(&mut self) -> Vec<String> {
+        let mut written = self.settle();
+        for _ in 0..3 {
+            let versions: Vec<String> =
+                self.0.children.iter().map(|child| child.labels()[VERSION_LABEL].clone()).collect();
+            versions.iter().for_each(|version| self.make_ready(version));
+            written.extend(self.settle());
+        }
+        written
+    }
+
+    fn edit(&mut self, change: impl FnOnce(&mut ModelDeployment)) {
+        change(Arc::make_mut(&mut self.0.deployment));
+    }
+
+    fn status(&self) -> &ModelDeploymentStatus {
+        self.0.deployment.status.as_ref().unwrap()
+    }
+
+    fn served(&self) -> Option<&str> {
+        self.status().served_version.as_deref()
+    }
+
+    fn reason(&self, kind: &str) -> Option<&str> {
+        conditions::find(&self.status().conditions, kind).map(|condition| condition.reason.as_str())
+    }
+
+    /// The versions with servers.
+    fn children(&self) -> Vec<&str> {
+        self.0.children.iter().map(|child| child.labels()[VERSION_LABEL].as_str()).collect()
+    }
+
+    fn pod(&mut self, version: &str, status: Value) {
+        let labels = json!({VERSION_LABEL: version});
+        self.0.pods = vec![Arc::new(from_value(json!({"metadata": {"labels": labels}, "status": status})).unwrap())];
+    }
+}
+
+#[test]
+fn the_first_version_is_brought_up_and_serves() {
+    let mut scene = Scene::new(json!({"replicas": 2}), &[passed(1)]);
+    scene.settle();
+    assert_eq!((scene.served(), scene.reason(types::READY)), (None, Some("CandidateStarting")));
+    scene.sail();
+    assert_eq!((scene.served(), scene.reason(types::READY)), (Some("churn-v1"), Some("Serving")));
+    assert!(conditions::is(&scene.status().conditions, types::AVAILABLE, Status::True));
+    assert_eq!(scene.status().url.as_deref(), Some("http://churn.growth.svc"));
+    assert_eq!(scene.status().replicas, Some(2));
+    assert_eq!(conditions::find(&scene.status().conditions, types::RECONCILING), None);
+}
+
+#[test]
+fn a_newer_version_takes_over_only_when_ready_and_then_the_old_one_goes() {
+    let mut scene = Scene::new(json!({}), &[passed(1)]);
+    scene.sail();
+    scene.0.versions.push(passed(2));
+    let old = scene.0.children[0].name_any();
+    let begun = scene.settle();
+    assert_eq!((scene.served(), scene.children()), (Some("churn-v1"), vec!["churn-v1", "churn-v2"]));
+    assert!(begun.iter().all(|write| write.starts_with("create")), "{begun:?}");
+    let ended = scene.sail();
+    assert_eq!(ended, ["lead to churn-v2".to_owned(), format!("delete {old}")]);
+    assert_eq!((scene.served(), scene.children()), (Some("churn-v2"), vec!["churn-v2"]));
+}
+
+#[test]
+fn the_switch_is_on_record_before_the_service_leads_to_it() {
+    let mut scene = Scene::new(json!({}), &[passed(1)]);
+    scene.sail();
+    scene.0.versions.push(passed(2));
+    scene.settle();
+    scene.make_ready("churn-v2");
+    let plan = plan(&scene.0, now());
+    assert_eq!(plan.status.as_ref().unwrap().served_version.as_deref(), Some("churn-v2"));
+    assert!(plan.actions.iter().all(|action| matches!(action, Action::Replace(Object::Service(_)))), "{plan:?}");
+    assert_eq!(plan.events.len(), 1);
+}
+
+#[test]
+fn a_crash_between_any_two_writes_ends_in_the_same_state() {
+    for done in 0..3 {
+        let mut scene = Scene::new(json!({}), &[passed(1)]);
+        scene.sail();
+        scene.0.versions.push(passed(2));
+        scene.settle();
+        scene.make_ready("churn-v2");
+        let plan = plan(&scene.0, now());
+        Arc::make_mut(&mut scene.0.deployment).status = plan.status;
+        for action in plan.actions.into_iter().take(done) {
+            scene.carry_out(action);
+        }
+        scene.sail();
+        assert_eq!((scene.served(), scene.children()), (Some("churn-v2"), vec!["churn-v2"]), "after {done} writes");
+    }
+}
+
+#[test]
+fn a_lost_status_is_found_again_without_moving_traffic_to_what_is_not_ready() {
+    let mut scene = Scene::new(json!({}), &[passed(1)]);
+    scene.sail();
+    scene.0.versions.push(passed(2));
+    scene.edit(|deployment| deployment.status = None);
+    let written = scene.settle();
+    assert_eq!(scene.served(), Some("churn-v1"));
+    assert!(!written.contains(&"lead to churn-v2".to_owned()), "{written:?}");
+}
+
+#[test]
+fn a_candidate_that_does_not_start_leaves_the_old_one_serving_and_says_why() {
+    let image = json!({"waiting": {"reason": "ImagePullBackOff", "message": "Back-off"}});
+    let crash = json!({"waiting": {"reason": "CrashLoopBackOff"}});
+    let ended = json!({"terminated": {"exitCode": 3, "message": "no such file"}});
+    let message = Message::failed(crate::contract::ExitCode::CorruptArtifact, "object x is not what its digest says");
+    let corrupt = json!({"terminated": {"exitCode": 65, "message": message.to_json()}});
+    let container = |name: &str, state: &Value, last: &Value| json!({"name": name, "image": "server:2", "imageID": "", "ready": false, "restartCount": 1, "state": state, "lastState": last});
+    for (status, reason, expected) in [
+        (json!({"containerStatuses": [container("server", &image, &json!({}))]}), "ImageUnavailable", "server:2"),
+        (json!({"containerStatuses": [container("server", &crash, &ended)]}), "ServerFailed", "no such file"),
+        (
+            json!({"initContainerStatuses": [container("seatrial-fetch", &crash, &corrupt)]}),
+            "ModelNotFetched",
+            "not what its digest says",
+        ),
+    ] {
+        let mut scene = Scene::new(json!({}), &[passed(1)]);
+        scene.sail();
+        scene.0.versions.push(passed(2));
+        scene.settle();
+        scene.pod("churn-v2", status);
+        scene.settle();
+        let stalled = conditions::find(&scene.status().conditions, types::STALLED).unwrap();
+        assert_eq!((stalled.reason.as_str(), scene.served()), (reason, Some("churn-v1")));
+        assert!(
+            stalled.message.contains(expected) && stalled.message.starts_with("churn-v1 serves"),
+            "{}",
+            stalled.message
+        );
+        assert!(conditions::is(&scene.status().conditions, types::AVAILABLE, Status::True));
+        // It gets well by itself, should the cause go away.
+        scene.0.pods.clear();
+        scene.sail();
+        assert_eq!((scene.served(), scene.reason(types::STALLED)), (Some("churn-v2"), None));
+    }
+}
+
+#[test]
+fn followers_take_releases_that_passed_and_never_go_back() {
+    let failed = version(3, "Release", Verdict::Failed);
+    let experiment = version(4, "Experiment", Verdict::Passed);
+    let mut scene = Scene::new(json!({}), &[passed(1), passed(2), failed, experiment]);
+    scene.sail();
+    assert_eq!(scene.served(), Some("churn-v2"));
+    // Judged again, it would not pass: it serves all the same.
+    scene.0.versions[1] = version(2, "Release", Verdict::Failed);
+    assert_eq!(scene.sail(), Vec::<String>::new());
+    scene.edit(|deployment| deployment.spec.follow = Some(Follow::Newest));
+    scene.sail();
+    assert_eq!(scene.served(), Some("churn-v3"));
+    // A person may go back.
+    scene.edit(|deployment| (deployment.spec.follow, deployment.spec.version) = (None, Some("churn-v1".into())));
+    scene.sail();
+    assert_eq!((scene.served(), scene.children()), (Some("churn-v1"), vec!["churn-v1"]));
+}
+
+#[test]
+fn a_candidate_that_is_overtaken_is_removed() {
+    let mut scene = Scene::new(json!({}), &[passed(1)]);
+    scene.sail();
+    scene.0.versions.push(passed(2));
+    scene.settle();
+    scene.0.versions.push(passed(3));
+    scene.settle();
+    assert_eq!(scene.children(), ["churn-v1", "churn-v3"]);
+}
+
+#[test]
+fn nothing_to_serve_is_said_with_what_to_do() {
+    let unjudged = version(1, "Release", Verdict::Unjudged);
+    for (spec, with_model, versions, expected) in [
+        (json!({}), false, vec![], "ModelNotFound"),
+        (json!({"follow": "Newest"}), false, vec![], "ModelNotFound"),
+        (json!({}), true, vec![], "NoVersion"),
+        (json!({}), false, vec![unjudged.clone()], "ModelNotFound"),
+        (json!({}), true, vec![unjudged.clone()], "NoPassedVersion"),
+        (json!({"version": "churn-v7"}), true, vec![unjudged], "VersionNotFound"),
+    ] {
+        let mut scene = Scene::new(spec, &versions);
+        if !with_model {
+            scene.0.model = None;
+        }
+        assert_eq!(scene.settle(), Vec::<String>::new());
+        assert_eq!(scene.reason(types::READY), Some(expected));
+    }
+}
+
+#[test]
+fn another_agent_image_changes_no_server_but_people_do() {
+    let mut scene = Scene::new(json!({}), &[passed(1)]);
+    scene.sail();
+    Arc::make_mut(&mut scene.0.platform).agent_image = "agent:2".into();
+    assert_eq!(scene.sail(), Vec::<String>::new());
+    scene.edit(|deployment| deployment.spec.server.options.image = Some("server:2".into()));
+    assert_eq!(scene.sail().len(), 1);
+    let spec = scene.0.children[0].spec.as_ref().unwrap().template.spec.as_ref().unwrap();
+    assert_eq!(spec.containers[0].image.as_deref(), Some("server:2"));
+    assert_eq!(scene.reason(types::READY), Some("Serving"));
+    scene.edit(|deployment| deployment.spec.replicas = Some(3));
+    assert_eq!(scene.sail().len(), 1);
+    assert_eq!(desired(&scene.0.children[0]), 3);
+}
+
+#[test]
+fn a_changed_server_comes_with_the_candidate_and_not_before() {
+    let mut scene = Scene::new(json!({}), &[passed(1)]);
+    scene.sail();
+    scene.0.versions.push(passed(2));
+    scene.edit(|deployment| deployment.spec.server.options.image = Some("server:2".into()));
+    let written = scene.settle();
+    assert!(written.iter().all(|write| write.starts_with("create")), "{written:?}");
+}
+
+#[test]
+fn what_is_not_ours_is_never_touched() {
+    let mut scene = Scene::new(json!({}), &[passed(1)]);
+    let mut foreign = server::service(&scene.0.deployment, "churn-v9");
+    foreign.metadata.owner_references = None;
+    scene.0.service = Some(Arc::new(foreign.clone()));
+    let mut child = Deployment::default();
+    child.metadata.name = Some("other".into());
+    child.labels_mut().insert(VERSION_LABEL.into(), "churn-v9".into());
+    scene.0.children.push(Arc::new(child));
+    let written = scene.settle();
+    assert_eq!(written.len(), 1, "{written:?}");
+    assert_eq!(scene.0.service.as_deref(), Some(&foreign));
+    assert_eq!(scene.reason(types::STALLED), Some("NameTaken"));
+    assert_eq!(scene.children().len(), 2);
+}
+
+#[test]
+fn what_the_api_server_refuses_is_shown() {
+    for (reason, expected) in [(FailureReason::Clash, "NameTaken"), (FailureReason::Refused, "WriteRefused")] {
+        let mut scene = Scene::new(json!({}), &[passed(1)]);
+        let failure = WriteFailure { kind: Kind::Deployment, name: "x".into(), reason, message: "quota".into() };
+        scene.0.failures.push(failure);
+        scene.settle();
+        assert_eq!(scene.reason(types::STALLED), Some(expected));
+    }
+}
+
+#[test]
+fn a_store_that_is_not_ready_leaves_everything_as_it_is() {
+    let mut scene = Scene::new(json!({}), &[passed(1)]);
+    scene.sail();
+    scene.0.versions.push(passed(2));
+    let platform = Arc::make_mut(&mut scene.0.platform);
+    platform.default_store.as_mut().unwrap().certificate_authority = None;
+    assert_eq!(scene.settle(), Vec::<String>::new());
+    assert_eq!((scene.served(), scene.reason(types::STALLED)), (Some("churn-v1"), Some("StoreNotReady")));
+}
+
+#[test]
+fn the_server_is_built_as_it_was() {
+    let spec = json!({
+        "replicas": 2,
+        "server": {
+            "image": "server:1", "port": 8080, "readinessPath": "/v2/health/ready", "args": ["start"],
+            "env": [{"name": "A", "value": "$(DB_PASSWORD)"}],
+            "resources": {"requests": {"cpu": "100m"}}, "podMetadata": {"labels": {"cost": "42"}},
+        },
+    });
+    let mut scene = Scene::new(spec, &[passed(1)]);
+    scene.settle();
+    insta::assert_yaml_snapshot!("server", scene.0.children[0].as_ref());
+    insta::assert_yaml_snapshot!("service", scene.0.service.as_deref());
+}
