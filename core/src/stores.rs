@@ -2,7 +2,7 @@
 
 use seatrial_crds::Store;
 
-use crate::contract::{Authentication, StoreConfig, paths};
+use crate::contract::{Authentication, Digest, StoreConfig, layout, paths};
 use crate::platform::Platform;
 
 /// The name of the Store that takes a namespace's artifacts.
@@ -43,6 +43,9 @@ pub enum StoreProblem {
         "the cluster's default store is not ready yet: its certificate authority is not published; look at the store's pod"
     )]
     NotReady,
+    /// The URI of an artifact is not where the layout puts one of its digest.
+    #[error("the uri \"{0}\" does not lead to an artifact of its digest: artifacts are written by runs alone")]
+    NotAnArtifact(String),
     /// The URI names a service that gives away a node's credentials.
     #[error("\"{0}\" names a metadata service or a link-local address, which is never fetched")]
     Forbidden(String),
@@ -55,6 +58,7 @@ impl StoreProblem {
             Self::NoStoreForUri(_) | Self::NoArtifactStore => "StoreNotFound",
             Self::ReadOnly(_) => "StoreReadOnly",
             Self::NotReady => "StoreNotReady",
+            Self::NotAnArtifact(_) => "InvalidArtifact",
             Self::Forbidden(_) => "ForbiddenAddress",
         }
     }
@@ -108,6 +112,25 @@ pub fn for_artifacts(
         None if platform.default_store.is_some() => embedded(namespace, platform),
         None => Err(StoreProblem::NoArtifactStore),
     }
+}
+
+/// The store of an artifact that a run wrote. Its URI ends in where the layout puts it: what is before is the prefix
+/// that its objects are beneath, whatever takes the namespace's artifacts by now.
+///
+/// # Errors
+/// As [`for_uri`], and where the URI does not fit the digest.
+pub fn for_artifact(
+    uri: &str,
+    digest: &Digest,
+    namespace: &str,
+    stores: &[impl AsRef<Store>],
+    platform: &Platform,
+) -> Result<ResolvedStore, StoreProblem> {
+    let prefix = uri.strip_suffix(&layout::artifact(digest)).filter(|prefix| prefix.ends_with('/'));
+    let prefix = prefix.ok_or_else(|| StoreProblem::NotAnArtifact(uri.to_owned()))?;
+    let mut store = for_uri(uri, namespace, stores, platform)?;
+    store.config.prefix = prefix.to_owned();
+    Ok(store)
 }
 
 fn default_prefix(namespace: &str) -> String {
@@ -247,6 +270,17 @@ mod tests {
             for_artifacts("ns", &[store("default", "https://x/")], &platform(None)),
             Err(StoreProblem::ReadOnly(_))
         ));
+    }
+
+    #[test]
+    fn an_artifact_is_found_beneath_the_prefix_that_it_was_written_to() {
+        let digest = Digest::of(b"x");
+        let uri = format!("s3://ours/ml/{}", layout::artifact(&digest));
+        let stores = [store("wide", "s3://ours/"), store("narrow", "s3://ours/ml/seatrial/")];
+        let found = for_artifact(&uri, &digest, "ns", &stores, &Platform::default()).unwrap();
+        assert_eq!(found.config.prefix, "s3://ours/ml/");
+        let other = for_artifact(&uri, &Digest::of(b"y"), "ns", &stores, &Platform::default());
+        assert_eq!(other.unwrap_err().reason(), "InvalidArtifact");
     }
 
     #[test]

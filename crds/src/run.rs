@@ -105,6 +105,10 @@ pub struct MLPipelineRunStatus {
     /// agentImage is the image of Seatrial's own containers in the run's pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent_image: Option<String>,
+    /// artifactPrefix is the prefix of the store that takes this run's artifacts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = limits::URI))]
+    pub artifact_prefix: Option<String>,
     /// startedAt is when the run began, after any wait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Time>,

@@ -19,7 +19,7 @@ use seatrial_crds::names::{INPUTS_DIGEST_ANNOTATION, VERSION_LABEL};
 use seatrial_crds::{ModelDeployment, ModelDeploymentStatus, ModelVersion};
 
 use crate::conditions::{self, Status, types};
-use crate::contract::{Digest, layout};
+use crate::contract::Digest;
 use crate::observed::DeploymentObserved;
 use crate::plan::{Action, Event, EventType, FailureReason, Kind, Object, Plan};
 use crate::pod_state;
@@ -137,21 +137,16 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Where a version's files are. Its URI ends in where the layout puts them: what is before is the prefix that the
-    /// objects are beneath, whatever the namespace's default store is by now.
+    /// Where a version's files are.
     fn locate(&self, version: &ModelVersion) -> Result<(ResolvedStore, Digest), Trouble> {
         let artifact = &version.spec.artifact;
         let name = version.name_any();
         let digest: Digest =
             artifact.digest.parse().map_err(|error| ("InvalidArtifact", format!("the version {name}: {error}")))?;
-        let Some(prefix) = artifact.uri.strip_suffix(&layout::artifact(&digest)) else {
-            let message = format!("the version {name}: the uri \"{}\" does not lead to its digest", artifact.uri);
-            return Err(("InvalidArtifact", message));
-        };
         let namespace = self.deployment().namespace().unwrap_or_default();
-        let mut store = stores::for_uri(&artifact.uri, &namespace, &self.observed.stores, &self.observed.platform)
+        let (own, platform) = (&self.observed.stores, &self.observed.platform);
+        let store = stores::for_artifact(&artifact.uri, &digest, &namespace, own, platform)
             .map_err(|problem| (problem.reason(), format!("the version {name}: {problem}")))?;
-        store.config.prefix = prefix.to_owned();
         Ok((store, digest))
     }
 

@@ -3,7 +3,7 @@ use seatrial_crds::{Follow, Model, Verdict};
 use serde_json::{Value, from_value, json};
 
 use super::*;
-use crate::contract::{Message, layout};
+use crate::contract::{Digest, Message, layout};
 use crate::plan::WriteFailure;
 use crate::platform::{DefaultStore, Platform};
 

@@ -112,8 +112,9 @@ fn report(step: &Step, pod: &Pod) -> Option<Report> {
     let mut report = Report::default();
     if !step.inputs.is_empty() {
         for input in said(FETCH)?.inputs {
+            let Some(known) = step.inputs.iter().find(|known| known.name == input.name) else { continue };
             report.inputs.push(StepInput {
-                uri: step.inputs.iter().find(|known| known.name == input.name).and_then(|known| known.uri.clone()),
+                uri: known.uri.clone(),
                 name: input.name,
                 digest: input.digest.to_string(),
                 size: i64::try_from(input.size).unwrap_or(i64::MAX),

@@ -125,7 +125,7 @@ impl Draft<'_> {
         status.finished_at = Some(Time(self.now));
         status.inputs = report.inputs;
         status.metrics = report.metrics.into_iter().take(limits::METRICS).collect();
-        let prefix = self.artifact_prefix();
+        let prefix = self.status.artifact_prefix.clone().unwrap_or_default();
         let made = |output: &seatrial_crds::Output| {
             let made = report.outputs.iter().find(|made| made.name == output.name)?;
             Some(StepOutput {
@@ -137,13 +137,6 @@ impl Draft<'_> {
             })
         };
         status.outputs = step.outputs.iter().filter_map(made).collect();
-    }
-
-    fn artifact_prefix(&self) -> String {
-        let namespace = self.observed.run.namespace().unwrap_or_default();
-        stores::for_artifacts(&namespace, &self.observed.stores, &self.observed.platform)
-            .map(|store| store.config.prefix)
-            .unwrap_or_default()
     }
 
     fn fail(&self, status: &mut StepStatus, reason: &str, message: String) {
@@ -189,6 +182,9 @@ impl Draft<'_> {
                     platform: &self.observed.platform,
                 };
                 let job = attempt.job();
+                if let Some(store) = &artifacts {
+                    self.status.artifact_prefix = Some(store.config.prefix.clone());
+                }
                 if status.state == StepState::Pending {
                     status.state = StepState::Running;
                     status.attempt = Some(attempt.attempt);
@@ -209,33 +205,43 @@ impl Draft<'_> {
 
     fn prepare(&self, step: &Step) -> Result<(Vec<ReadyInput>, Option<stores::ResolvedStore>), StoreProblem> {
         let namespace = self.observed.run.namespace().unwrap_or_default();
-        let (own, platform) = (&self.observed.stores, &self.observed.platform);
         let mut inputs = vec![];
         for input in &step.inputs {
             inputs.extend(self.ready(input, &namespace)?);
         }
         let artifacts = match step.outputs.as_slice() {
             [] => None,
-            _ => Some(stores::for_artifacts(&namespace, own, platform)?),
+            _ => Some(self.artifacts(&namespace)?),
         };
         Ok((inputs, artifacts))
     }
 
+    /// The store that takes the artifacts: the namespace's when the run first needed one, and from then on the same.
+    fn artifacts(&self, namespace: &str) -> Result<stores::ResolvedStore, StoreProblem> {
+        let (own, platform) = (&self.observed.stores, &self.observed.platform);
+        match &self.status.artifact_prefix {
+            Some(prefix) => stores::for_uri(prefix, namespace, own, platform),
+            None => stores::for_artifacts(namespace, own, platform),
+        }
+    }
+
     fn ready(&self, input: &Input, namespace: &str) -> Result<Option<ReadyInput>, StoreProblem> {
         let (own, platform) = (&self.observed.stores, &self.observed.platform);
-        let uri = match (&input.uri, self.made(input)) {
-            (Some(uri), _) => uri,
-            (None, Some(output)) => &output.uri,
+        let (store, source, kind) = match (&input.uri, self.made(input)) {
+            (Some(uri), _) => {
+                let store = stores::for_uri(uri, namespace, own, platform)?;
+                let source = InputSource::Uri { store: store.config.prefix.clone(), uri: uri.clone() };
+                (store, source, None)
+            }
+            (None, Some(output)) => {
+                let invalid = || StoreProblem::NotAnArtifact(output.uri.clone());
+                let digest = output.digest.parse().map_err(|_| invalid())?;
+                let store = stores::for_artifact(&output.uri, &digest, namespace, own, platform)?;
+                (store.clone(), InputSource::Artifact { store: store.config.prefix, digest }, Some(output.kind))
+            }
             (None, None) => return Ok(None),
         };
-        let store = stores::for_uri(uri, namespace, own, platform)?;
-        let prefix = store.config.prefix.clone();
-        let made = self.made(input);
-        let source = match made.and_then(|output| output.digest.parse().ok()) {
-            Some(digest) => InputSource::Artifact { store: prefix, digest },
-            None => InputSource::Uri { store: prefix, uri: uri.clone() },
-        };
-        Ok(Some(ReadyInput { name: input.name.clone(), kind: made.map(|output| output.kind), source, store }))
+        Ok(Some(ReadyInput { name: input.name.clone(), kind, source, store }))
     }
 
     /// The output that an input comes from, once it is there.

@@ -1,1 +1,555 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use seatrial_crds::names::{CHANGE_LABEL, STEP_LABEL};
+use seatrial_crds::{MLPipeline, MLPipelineRun, limits};
+use serde_json::{Value, from_value, json};
+
+use super::*;
+use crate::contract::{Digest, ExitCode, Message, ReportedInput, ReportedOutput};
+use crate::observed::Sighting;
+use crate::plan::{Kind, Object, WriteFailure};
+use crate::platform::{DefaultStore, Platform};
+use crate::revision;
+
+const START: i64 = 1_800_000_000;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(START + second).unwrap()
+}
+
+fn plain() -> Value {
+    json!({"image": "churn:1", "steps": [
+        {"name": "one", "command": ["one"]},
+        {"name": "two", "command": ["two"]},
+    ]})
+}
+
+fn training() -> Value {
+    json!({
+        "image": "churn:1",
+        "parameters": [{"name": "learning-rate", "type": "Number", "default": "0.1"}],
+        "steps": [
+            {"name": "prepare", "command": ["prepare"], "inputs": [{"name": "raw", "uri": "s3://growth/raw/"}],
+             "outputs": [{"name": "train", "type": "Dataset"}]},
+            {"name": "train", "command": ["train"], "inputs": [{"name": "train", "from": {"step": "prepare", "output": "train"}}],
+             "outputs": [{"name": "model", "type": "Model"}, {"name": "metrics", "type": "Metrics"}], "retries": 2, "timeout": "1h"},
+        ],
+        "publishes": [{"model": "churn", "artifact": {"step": "train", "output": "model"},
+                       "evidence": [{"step": "train", "output": "metrics"}]}],
+    })
+}
+
+/// A run and the cluster around it.
+struct Scene {
+    observed: RunObserved,
+    now: i64,
+    jobs_created: Vec<String>,
+    status_writes: usize,
+}
+
+impl Scene {
+    fn new(spec: Value) -> Self {
+        let mut pipeline = MLPipeline::new("churn", from_value(spec).unwrap());
+        pipeline.metadata.namespace = Some("growth".into());
+        pipeline.metadata.uid = Some("pipeline-uid".into());
+        let revision = Arc::new(revision::build(&pipeline, 1));
+        let run: MLPipelineRun = from_value(json!({
+            "apiVersion": "seatrial.dev/v1alpha1", "kind": "MLPipelineRun",
+            "metadata": {"name": "churn-c1", "namespace": "growth", "uid": "run-uid", "generation": 1,
+                         "labels": {CHANGE_LABEL: "1"}},
+            "spec": {"pipeline": "churn"},
+        }))
+        .unwrap();
+        let platform = Platform {
+            agent_image: "agent:1".into(),
+            default_store: Some(DefaultStore {
+                endpoint: "https://store".into(),
+                audience: "seatrial-store".into(),
+                certificate_authority: Some("pem".into()),
+            }),
+            run_as_non_root: true,
+            ..Platform::default()
+        };
+        let run = Arc::new(run);
+        let observed = RunObserved {
+            siblings: vec![run.clone()],
+            run,
+            pipeline: Some(Arc::new(pipeline)),
+            revisions: vec![revision],
+            jobs: vec![],
+            pods: vec![],
+            stores: vec![],
+            counters: BTreeMap::new(),
+            versions: vec![],
+            sightings: BTreeMap::new(),
+            failures: vec![],
+            platform: Arc::new(platform),
+        };
+        Self { observed, now: 0, jobs_created: vec![], status_writes: 0 }
+    }
+
+    /// One pass, carried out up to `writes` actions after the status.
+    fn pass(&mut self, writes: usize) -> bool {
+        let plan = plan(&self.observed, at(self.now));
+        if plan.is_quiet() {
+            return false;
+        }
+        for action in &plan.actions {
+            if let Action::Create(Object::Job(job)) = action {
+                self.observed.sightings.entry(job.name_any()).or_insert(Sighting::Recorded);
+            }
+        }
+        if let Some(status) = plan.status {
+            self.status_writes += 1;
+            Arc::make_mut(&mut self.observed.run).status = Some(status);
+        }
+        plan.actions.into_iter().take(writes).for_each(|action| self.carry_out(action));
+        true
+    }
+
+    fn settle(&mut self) {
+        for _ in 0..10 {
+            if !self.pass(usize::MAX) {
+                return;
+            }
+        }
+        panic!("it does not settle: {:#?}", plan(&self.observed, at(self.now)));
+    }
+
+    fn carry_out(&mut self, action: Action) {
+        match action {
+            Action::Create(Object::Job(mut job)) => {
+                let name = job.name_any();
+                if self.observed.jobs.iter().any(|known| known.name_any() == name) {
+                    return;
+                }
+                job.metadata.uid = Some(format!("uid of {name}"));
+                self.jobs_created.push(name.clone());
+                self.observed.sightings.insert(name, Sighting::Seen);
+                self.observed.jobs.push(Arc::new(*job));
+            }
+            Action::Create(Object::ControllerRevision(counter))
+            | Action::Replace(Object::ControllerRevision(counter)) => {
+                self.observed.counters.insert("churn".into(), Arc::new(*counter));
+            }
+            Action::Create(Object::Version(version)) => self.observed.versions.push(Arc::new(*version)),
+            Action::Delete { kind: Kind::Job, uid, .. } => {
+                self.observed.jobs.retain(|job| job.metadata.uid.as_ref() != Some(&uid));
+            }
+            other => panic!("unexpected {other:?}"),
+        }
+    }
+
+    fn status(&self) -> &MLPipelineRunStatus {
+        self.observed.run.status.as_ref().unwrap()
+    }
+
+    fn step(&self, name: &str) -> &StepStatus {
+        step_status(&self.status().steps, name).unwrap()
+    }
+
+    /// Reason and message of how the run stands.
+    fn stands(&self) -> (&str, &str) {
+        let condition = conditions::find(&self.status().conditions, types::SUCCEEDED).unwrap();
+        (&condition.reason, &condition.message)
+    }
+
+    fn job(&self, step: &str) -> Arc<Job> {
+        let name = self.step(step).job.clone().unwrap();
+        self.observed.jobs.iter().find(|job| job.name_any() == name).unwrap().clone()
+    }
+
+    fn end_job(&mut self, step: &str, condition: Value) {
+        let name = self.step(step).job.clone().unwrap();
+        let job = self.observed.jobs.iter_mut().find(|job| job.name_any() == name).unwrap();
+        Arc::make_mut(job).status = Some(from_value(json!({"conditions": [condition]})).unwrap());
+    }
+
+    fn pod(&mut self, step: &str, status: Value) {
+        let job = self.job(step);
+        let pod: Pod = from_value(json!({
+            "metadata": {
+                "name": format!("pod-{}", self.observed.pods.len()), "uid": format!("pod-{}", self.observed.pods.len()),
+                "creationTimestamp": at(self.now).to_string(), "labels": {STEP_LABEL: step},
+                "ownerReferences": [{"apiVersion": "batch/v1", "kind": "Job", "name": job.name_any(), "uid": job.metadata.uid}],
+            },
+            "status": status,
+        }))
+        .unwrap();
+        self.observed.pods.push(Arc::new(pod));
+    }
+
+    /// Lets a step end well, with what its containers report.
+    fn succeed(&mut self, step: &str) {
+        let mut fetched = Message::new();
+        fetched.inputs = vec![
+            ReportedInput { name: "raw".into(), digest: Digest::of(b"raw"), size: 3 },
+            ReportedInput { name: "train".into(), digest: Digest::of(b"train"), size: 5 },
+        ];
+        let mut published = Message::new();
+        for output in ["train", "model", "metrics"] {
+            published.outputs.push(ReportedOutput {
+                name: output.into(),
+                digest: Digest::of(output.as_bytes()),
+                size: 7,
+                files: 1,
+            });
+        }
+        published.metrics.insert("auc".into(), "0.8".into());
+        self.pod(
+            step,
+            json!({
+                "phase": "Succeeded",
+                "initContainerStatuses": [ended("seatrial-fetch", 0, &fetched.to_json())],
+                "containerStatuses": [ended("step", 0, ""), ended("seatrial-publish", 0, &published.to_json())],
+            }),
+        );
+        self.end_job(step, json!({"type": "Complete", "status": "True"}));
+    }
+}
+
+fn ended(container: &str, code: i32, message: &str) -> Value {
+    let reason = if code == 137 { "OOMKilled" } else { "Error" };
+    json!({"name": container, "image": "churn:1", "imageID": "churn@sha256:1", "ready": false, "restartCount": 0,
+           "state": {"terminated": {"exitCode": code, "reason": reason, "message": message}}})
+}
+
+fn waiting(container: &str, reason: &str) -> Value {
+    json!({"name": container, "image": "churn:nope", "imageID": "", "ready": false, "restartCount": 0,
+           "state": {"waiting": {"reason": reason, "message": "no such thing"}}})
+}
+
+#[test]
+fn steps_that_need_nothing_of_each_other_run_at_once_and_the_run_ends_well() {
+    let mut scene = Scene::new(plain());
+    scene.settle();
+    assert_eq!(scene.jobs_created.len(), 2);
+    scene.succeed("one");
+    scene.settle();
+    assert_eq!(scene.stands().0, "Running");
+    scene.succeed("two");
+    scene.settle();
+    assert_eq!(scene.stands(), ("Succeeded", "all steps are done"));
+    assert!(plan(&scene.observed, at(999)).is_quiet());
+}
+
+#[test]
+fn a_training_makes_a_version_with_its_lineage() {
+    let mut scene = Scene::new(training());
+    scene.settle();
+    assert_eq!(scene.step("train").state, StepState::Pending);
+    scene.succeed("prepare");
+    scene.settle();
+    scene.succeed("train");
+    scene.settle();
+    assert_eq!(scene.stands(), ("Succeeded", "all steps are done; made churn-v1"));
+    insta::assert_yaml_snapshot!("version", scene.observed.versions[0].as_ref());
+    insta::assert_yaml_snapshot!("counter", scene.observed.counters["churn"].as_ref());
+    insta::assert_yaml_snapshot!("run_status", scene.status());
+    // A step's begin and end, shared where they coincide (3); the end of the last step takes the version's number
+    // along; the end of the run.
+    assert_eq!(scene.status_writes, 4);
+}
+
+#[test]
+fn jobs_are_built_as_they_were() {
+    let mut scene = Scene::new(training());
+    scene.settle();
+    insta::assert_yaml_snapshot!("job_prepare", scene.job("prepare").as_ref());
+    scene.succeed("prepare");
+    scene.settle();
+    insta::assert_yaml_snapshot!("job_train", scene.job("train").as_ref());
+    let mut scene = Scene::new(plain());
+    scene.settle();
+    insta::assert_yaml_snapshot!("job_plain", scene.job("one").as_ref());
+}
+
+#[test]
+fn an_attempt_is_on_record_before_its_job_exists() {
+    let mut scene = Scene::new(plain());
+    while scene.observed.run.status.as_ref().is_none_or(|status| status.steps.iter().all(|step| step.job.is_none())) {
+        scene.pass(0);
+    }
+    assert!(scene.jobs_created.is_empty());
+    scene.settle();
+    assert_eq!(scene.jobs_created.len(), 2, "what is on record is created, once");
+}
+
+#[test]
+fn a_crash_after_any_write_ends_the_same_with_no_job_twice() {
+    for writes in 0..3 {
+        for crash in 0..6 {
+            let mut scene = Scene::new(training());
+            for pass in 0..40 {
+                scene.now += 1;
+                let writes = if pass == crash { writes } else { usize::MAX };
+                scene.pass(writes);
+                if pass == crash {
+                    // A new leader remembers nothing, and starts from a fresh list.
+                    let seen = scene.observed.jobs.iter().map(|job| (job.name_any(), Sighting::Seen)).collect();
+                    scene.observed.sightings = seen;
+                }
+                for step in ["prepare", "train"] {
+                    let running =
+                        scene.observed.run.status.as_ref().and_then(|status| step_status(&status.steps, step));
+                    let job = running.filter(|step| step.state == StepState::Running).and_then(|step| step.job.clone());
+                    let job = scene.observed.jobs.iter().find(|known| Some(known.name_any()) == job);
+                    if job.is_some_and(|job| job.status.is_none()) {
+                        scene.succeed(step);
+                    }
+                }
+            }
+            assert_eq!(
+                scene.stands(),
+                ("Succeeded", "all steps are done; made churn-v1"),
+                "{writes} after pass {crash}"
+            );
+            let mut names = scene.jobs_created.clone();
+            names.dedup();
+            assert_eq!((names.len(), scene.observed.versions.len()), (scene.jobs_created.len(), 1));
+        }
+    }
+}
+
+#[test]
+fn a_job_that_a_former_leader_recorded_and_nobody_sees_is_lost_and_its_name_is_not_used_again() {
+    let mut scene = Scene::new(plain());
+    scene.settle();
+    let first = scene.step("one").job.clone().unwrap();
+    scene.observed.jobs.retain(|job| job.name_any() != first);
+    scene.settle();
+    let step = scene.step("one");
+    assert_eq!((step.attempt, step.state), (Some(2), StepState::Running));
+    assert_ne!(step.job.as_ref(), Some(&first));
+    assert_eq!(scene.step("two").attempt, Some(1));
+}
+
+#[test]
+fn a_confirmed_job_that_the_cache_does_not_show_yet_is_waited_for() {
+    let mut scene = Scene::new(plain());
+    scene.settle();
+    let first = scene.step("one").job.clone().unwrap();
+    scene.observed.jobs.retain(|job| job.name_any() != first);
+    scene.observed.sightings.insert(first.clone(), Sighting::Created(at(0)));
+    scene.now = 5;
+    scene.settle();
+    assert_eq!(scene.step("one").job.as_ref(), Some(&first));
+    scene.now = 120;
+    scene.settle();
+    assert_eq!(scene.step("one").attempt, Some(2));
+}
+
+#[test]
+fn failures_say_whose_fault_they_were_and_skip_what_comes_after() {
+    let failed = |container: &str, code, message: &str| {
+        let key = if container == "seatrial-fetch" { "initContainerStatuses" } else { "containerStatuses" };
+        json!({"phase": "Failed", key: [ended(container, code, message)]})
+    };
+    let said = Message::failed(ExitCode::CorruptArtifact, "file x is not what its digest says").to_json();
+    let large = Message::failed(ExitCode::InputTooLarge, "the inputs have 9 GiB, the disk 1 GiB").to_json();
+    for (pod, reason, expected) in [
+        (failed("step", 1, "Traceback: boom"), "CommandFailed", "exit code 1: Traceback: boom"),
+        (failed("step", 137, ""), "OutOfMemory", "killed for memory"),
+        (failed("step", 242, "no such program"), "CommandNotFound", "no such program"),
+        (failed("seatrial-fetch", 65, &said), "CorruptArtifact", "not what its digest says"),
+        (failed("seatrial-fetch", 67, &large), "InputTooLarge", "the disk 1 GiB"),
+        (failed("seatrial-publish", 73, "not json"), "BadOutput", "an output is missing"),
+    ] {
+        let mut scene = Scene::new(training());
+        scene.settle();
+        scene.pod("prepare", pod);
+        scene.end_job(
+            "prepare",
+            json!({"type": "Failed", "status": "True", "reason": "PodFailurePolicy", "message": "x"}),
+        );
+        scene.settle();
+        let step = scene.step("prepare");
+        assert_eq!((step.state, step.reason.as_deref()), (StepState::Failed, Some(reason)));
+        assert!(step.message.as_ref().unwrap().contains(expected), "{:?}", step.message);
+        assert_eq!((scene.step("train").state, scene.stands().0), (StepState::Skipped, "StepFailed"));
+        assert!(scene.observed.versions.is_empty());
+    }
+}
+
+#[test]
+fn a_timeout_names_its_limit() {
+    let mut scene = Scene::new(plain());
+    scene.settle();
+    scene.end_job("one", json!({"type": "Failed", "status": "True", "reason": "DeadlineExceeded"}));
+    scene.settle();
+    assert_eq!(scene.step("one").reason.as_deref(), Some("Timeout"));
+}
+
+#[test]
+fn an_image_that_does_not_exist_is_shown_at_once_and_given_up_later() {
+    let mut scene = Scene::new(plain());
+    scene.settle();
+    scene.pod("one", json!({"phase": "Pending", "containerStatuses": [waiting("step", "ImagePullBackOff")]}));
+    scene.now = 5;
+    scene.settle();
+    let (reason, message) = scene.stands();
+    assert_eq!(reason, "Waiting");
+    assert!(message.contains("churn:nope"), "{message}");
+    let writes = scene.status_writes;
+    // The kubelet says the same in other words: no write.
+    Arc::make_mut(&mut scene.observed.pods[0]).status.as_mut().unwrap().container_statuses =
+        from_value(json!([waiting("step", "ErrImagePull")])).unwrap();
+    scene.settle();
+    assert_eq!(scene.status_writes, writes);
+    scene.now = 400;
+    scene.settle();
+    assert_eq!(scene.step("one").reason.as_deref(), Some("ImageUnavailable"));
+}
+
+#[test]
+fn disruptions_cost_no_attempt_but_are_bounded() {
+    let mut scene = Scene::new(plain());
+    scene.settle();
+    for _ in 0..limits::INTERRUPTIONS - 1 {
+        scene.pod("one", json!({"phase": "Failed", "conditions": [{"type": "DisruptionTarget", "status": "True"}]}));
+        scene.settle();
+        assert_eq!(scene.step("one").state, StepState::Running);
+    }
+    scene.pod("one", json!({"phase": "Failed", "containerStatuses": [ended("step", 241, "")]}));
+    scene.settle();
+    assert_eq!(
+        (scene.step("one").attempt, scene.step("one").reason.as_deref()),
+        (Some(1), Some("TooManyInterruptions"))
+    );
+}
+
+#[test]
+fn a_lost_report_is_followed_by_another_attempt_never_guessed() {
+    let mut scene = Scene::new(training());
+    scene.settle();
+    scene.end_job("prepare", json!({"type": "Complete", "status": "True"}));
+    let name = scene.step("prepare").job.clone().unwrap();
+    let job = scene.observed.jobs.iter_mut().find(|job| job.name_any() == name).unwrap();
+    Arc::make_mut(job).status.as_mut().unwrap().completion_time =
+        Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at(0)));
+    scene.now = 60;
+    scene.settle();
+    assert_eq!((scene.step("prepare").attempt, scene.step("prepare").state), (Some(2), StepState::Running));
+}
+
+#[test]
+fn a_wrong_parameter_ends_the_run_before_anything_starts() {
+    let mut scene = Scene::new(training());
+    Arc::make_mut(&mut scene.observed.run).spec.parameters =
+        from_value(json!([{"name": "learning-rate", "value": "fast"}])).unwrap();
+    scene.settle();
+    let (reason, message) = scene.stands();
+    assert_eq!(reason, "InvalidParameters");
+    assert!(message.contains("learning-rate"), "{message}");
+    assert!(scene.jobs_created.is_empty());
+}
+
+#[test]
+fn a_uri_without_a_store_and_a_store_that_is_not_ready_are_waited_for_and_said() {
+    let mut elsewhere = training();
+    elsewhere["steps"][0]["inputs"][0]["uri"] = json!("s3://lake/raw/");
+    let mut scene = Scene::new(elsewhere);
+    scene.settle();
+    assert_eq!(scene.step("prepare").reason.as_deref(), Some("StoreNotFound"));
+    assert!(scene.stands().1.contains("create a Store"), "{:?}", scene.stands());
+    let mut scene = Scene::new(training());
+    let authority = |scene: &mut Scene, pem: Option<&str>| {
+        let platform = Arc::make_mut(&mut scene.observed.platform);
+        platform.default_store.as_mut().unwrap().certificate_authority = pem.map(Into::into);
+    };
+    authority(&mut scene, None);
+    scene.settle();
+    assert_eq!(scene.step("prepare").reason.as_deref(), Some("StoreNotReady"));
+    authority(&mut scene, Some("pem"));
+    scene.settle();
+    assert_eq!(scene.step("prepare").state, StepState::Running);
+    // From now on the prefix is on record: a store that goes away for a moment loses nothing.
+    authority(&mut scene, None);
+    scene.succeed("prepare");
+    scene.settle();
+    assert!(scene.step("prepare").outputs[0].uri.starts_with("s3://growth/seatrial/artifacts/"));
+}
+
+#[test]
+fn a_foreign_object_under_a_childs_name_is_named() {
+    let mut scene = Scene::new(plain());
+    let failure =
+        WriteFailure { kind: Kind::Job, name: "x".into(), reason: FailureReason::Clash, message: "exists".into() };
+    scene.observed.failures.push(failure);
+    scene.pass(0);
+    assert_eq!(scene.stands().0, "NameTaken");
+}
+
+#[test]
+fn one_run_at_a_time_and_of_changes_only_the_newest_waits() {
+    let other = |name: &str, number: &str, status: Value| -> Arc<MLPipelineRun> {
+        Arc::new(
+            from_value(json!({
+                "apiVersion": "seatrial.dev/v1alpha1", "kind": "MLPipelineRun",
+                "metadata": {"name": name, "namespace": "growth", "uid": name, "labels": {CHANGE_LABEL: number}},
+                "spec": {"pipeline": "churn"}, "status": status,
+            }))
+            .unwrap(),
+        )
+    };
+    let running = json!({"startedAt": at(0).to_string()});
+    let mut scene = Scene::new(plain());
+    scene.observed.siblings.push(other("churn-c0", "0", running));
+    scene.settle();
+    assert_eq!(scene.stands().0, "Queued");
+    assert!(scene.jobs_created.is_empty());
+    scene.observed.siblings.push(other("churn-c2", "2", json!({})));
+    scene.settle();
+    assert_eq!(scene.stands().0, "Superseded");
+}
+
+#[test]
+fn a_versions_number_is_never_used_twice() {
+    let mut scene = Scene::new(training());
+    let revision: k8s_openapi::api::apps::v1::ControllerRevision = from_value(json!({
+        "metadata": {"name": "churn-versions", "namespace": "growth", "resourceVersion": "7",
+                     "annotations": {"seatrial.dev/holder": "another run"}},
+        "revision": 4, "data": {"model": "churn"},
+    }))
+    .unwrap();
+    // The versions themselves were deleted since.
+    scene.observed.counters.insert("churn".into(), Arc::new(revision));
+    scene.settle();
+    scene.succeed("prepare");
+    scene.settle();
+    scene.succeed("train");
+    scene.settle();
+    assert_eq!(scene.status().versions[0].name, "churn-v5");
+    assert_eq!(scene.observed.counters["churn"].metadata.resource_version.as_deref(), Some("7"));
+}
+
+/// At the API's bounds, with the longest values that steps can report, a status stays within what etcd takes.
+#[test]
+fn the_largest_status_stays_under_a_mebibyte() {
+    let name = |prefix: &str, n: usize| format!("{prefix}{n:0>width$}", width = limits::NAME - prefix.len());
+    let digest = Digest::of(b"x").to_string();
+    let uri = format!("s3://{}/seatrial/artifacts/aa/{}", "b".repeat(63), "a".repeat(64));
+    let steps: Vec<Value> = (0..limits::STEPS)
+        .map(|step| {
+            let inputs: Vec<Value> = (0..limits::INPUTS)
+                .map(|n| json!({"name": name("i", n), "digest": digest, "size": i64::MAX}))
+                .collect();
+            let outputs: Vec<Value> = (0..limits::OUTPUTS)
+                .map(|n| json!({"name": name("o", n), "type": "Dataset", "uri": uri, "digest": digest, "size": i64::MAX}))
+                .collect();
+            let metrics: BTreeMap<String, String> =
+                (0..limits::METRICS).map(|n| (format!("{n:0>63}"), "0.123456789012345".into())).collect();
+            json!({
+                "name": name("s", step), "state": "Succeeded", "attempt": 9, "job": "j".repeat(50),
+                "imageDigest": "i".repeat(200), "startedAt": at(0).to_string(), "finishedAt": at(0).to_string(),
+                "inputs": inputs, "outputs": outputs, "metrics": metrics,
+            })
+        })
+        .collect();
+    let status: MLPipelineRunStatus = from_value(json!({"steps": steps})).unwrap();
+    let size = serde_json::to_vec(&status).unwrap().len();
+    assert!(size < 1 << 20, "{size} bytes");
+}
