@@ -428,8 +428,7 @@ fn a_lost_report_is_followed_by_another_attempt_never_guessed() {
     scene.end_job("prepare", json!({"type": "Complete", "status": "True"}));
     let name = scene.step("prepare").job.clone().unwrap();
     let job = scene.observed.jobs.iter_mut().find(|job| job.name_any() == name).unwrap();
-    Arc::make_mut(job).status.as_mut().unwrap().completion_time =
-        Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at(0)));
+    Arc::make_mut(job).status.as_mut().unwrap().completion_time = Some(Time(at(0)));
     scene.now = 60;
     scene.settle();
     assert_eq!((scene.step("prepare").attempt, scene.step("prepare").state), (Some(2), StepState::Running));
