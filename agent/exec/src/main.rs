@@ -1,2 +1,37 @@
-//! The small program that runs a step's command under a lock and records how it ended.
-fn main() {}
+//! Runs a step's command inside the user's own container, whatever image that is.
+//!
+//! ```text
+//! exec [--root DIR] -- COMMAND [ARGUMENT...]
+//! ```
+//! It holds a lock for as long as it lives, which is how the container that uploads the outputs knows, even after a
+//! kill for memory. It forwards signals, reaps what the command leaves behind, makes outputs readable, and records how
+//! the command ended. Paths and codes are those of `seatrial_core::contract`, repeated here to stay small; a test
+//! compares them.
+
+mod outputs;
+mod supervise;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use supervise::Supervisor;
+
+/// The mount point of the pod's shared volume.
+const ROOT: &str = "/seatrial";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1);
+    let mut root = PathBuf::from(ROOT);
+    let command: Vec<OsString> = loop {
+        match arguments.next() {
+            Some(argument) if argument == "--" => break arguments.collect(),
+            Some(argument) if argument == "--root" => root = arguments.next().unwrap_or_default().into(),
+            _ => {
+                eprintln!("exec: usage: exec -- COMMAND [ARGUMENT...]");
+                return ExitCode::from(supervise::EXEC_FAILED);
+            }
+        }
+    };
+    ExitCode::from(Supervisor::new(root).run(&command))
+}

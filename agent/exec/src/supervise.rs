@@ -1,0 +1,147 @@
+//! Lock, start, forward, reap, record.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+use crate::outputs;
+
+/// Told to stop, and stopped the command.
+pub(crate) const STOPPED: u8 = 241;
+/// The command does not exist or is no program.
+pub(crate) const COMMAND_NOT_FOUND: u8 = 242;
+/// Could not lock, record or start.
+pub(crate) const EXEC_FAILED: u8 = 243;
+/// What is added to the number of the signal that killed a command, as shells do.
+const KILLED: i32 = 128;
+
+/// The signals that are passed on to the command.
+const FORWARDED: [Signal; 6] =
+    [Signal::SIGTERM, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2];
+
+/// One run of one command.
+pub(crate) struct Supervisor {
+    root: PathBuf,
+}
+
+impl Supervisor {
+    /// With the pod's shared volume at `root`.
+    pub(crate) fn new(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    /// Runs the command and returns the exit code for the container.
+    pub(crate) fn run(&self, command: &[OsString]) -> u8 {
+        let state = self.root.join("state");
+        // The kubelet starts a container again after a crash of the node: what is done stays done.
+        if let Some(code) = recorded(&state) {
+            return code;
+        }
+        let lock = match lock(&state.join("lock")) {
+            Ok(lock) => lock,
+            Err(error) => return fail("the lock cannot be taken", &error),
+        };
+        // From here on signals wait until they are asked for, so that none is lost between start and loop. The
+        // standard library clears the mask for the command.
+        let mut signals: SigSet = FORWARDED.into_iter().collect();
+        signals.add(Signal::SIGCHLD);
+        if let Err(error) = signals.thread_block() {
+            return fail("signals cannot be held back", &error.into());
+        }
+        if let Err(error) = File::create(state.join("started")) {
+            return fail("the start cannot be recorded", &error);
+        }
+        let code = start(command).map_or_else(|code| code, |child| wait(child, &signals));
+        outputs::make_readable(&self.root.join("outputs"));
+        if let Err(error) = record(&state, code) {
+            return fail("the end cannot be recorded", &error);
+        }
+        drop(lock);
+        code
+    }
+}
+
+fn fail(what: &str, error: &io::Error) -> u8 {
+    eprintln!("exec: {what}: {error}");
+    EXEC_FAILED
+}
+
+/// The code of a command that ended before.
+fn recorded(state: &Path) -> Option<u8> {
+    fs::read_to_string(state.join("exit")).ok()?.trim().parse().ok()
+}
+
+/// Takes the lock without waiting: nobody else holds it before the start is recorded.
+fn lock(path: &Path) -> io::Result<Flock<File>> {
+    let file = File::options().read(true).write(true).open(path)?;
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| error.into())
+}
+
+/// Writes the code under another name first: whoever sees the record sees all of it.
+fn record(state: &Path, code: u8) -> io::Result<()> {
+    let draft = state.join("exit.new");
+    fs::write(&draft, code.to_string())?;
+    fs::rename(draft, state.join("exit"))
+}
+
+fn start(command: &[OsString]) -> Result<Pid, u8> {
+    let [program, arguments @ ..] = command else {
+        eprintln!("exec: there is no command: set the step's command");
+        return Err(COMMAND_NOT_FOUND);
+    };
+    match Command::new(program).args(arguments).spawn() {
+        Ok(child) => Ok(Pid::from_raw(i32::try_from(child.id()).unwrap_or_default())),
+        Err(error) => {
+            eprintln!("exec: {} cannot be started: {error}", program.display());
+            let not_a_program = error.raw_os_error() == Some(Errno::ENOEXEC as i32);
+            match error.kind() {
+                ErrorKind::NotFound | ErrorKind::PermissionDenied => Err(COMMAND_NOT_FOUND),
+                _ if not_a_program => Err(COMMAND_NOT_FOUND),
+                _ => Err(EXEC_FAILED),
+            }
+        }
+    }
+}
+
+/// Forwards signals until the command has ended, and reaps every other process that falls to us as process 1.
+fn wait(child: Pid, signals: &SigSet) -> u8 {
+    let mut told_to_stop = false;
+    loop {
+        match signals.wait() {
+            Ok(Signal::SIGCHLD) => {
+                if let Some(code) = reap(child) {
+                    // A command that ends well after it was told to stop did not finish its work.
+                    return if told_to_stop { STOPPED } else { code };
+                }
+            }
+            Ok(signal) => {
+                told_to_stop |= matches!(signal, Signal::SIGTERM | Signal::SIGINT | Signal::SIGQUIT);
+                let _ = kill(child, signal);
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+/// The command's code, if it is among the processes that ended.
+fn reap(child: Pid) -> Option<u8> {
+    let mut ended = None;
+    loop {
+        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::Exited(pid, code)) if pid == child => ended = u8::try_from(code & 0xff).ok(),
+            Ok(WaitStatus::Signaled(pid, signal, _)) if pid == child => {
+                ended = u8::try_from(KILLED + signal as i32).ok();
+            }
+            Ok(WaitStatus::StillAlive) | Err(_) => return ended,
+            Ok(_) => {}
+        }
+    }
+}
