@@ -1,2 +1,121 @@
-//! What runs beside user code in a pod: fetches inputs, publishes outputs.
-fn main() {}
+//! What runs beside user code in a pod.
+//!
+//! - `fetch` brings the inputs before the user's command starts;
+//! - `publish` waits for the command to end well, and uploads its outputs;
+//! - `probe` says whether `publish` can reach the store.
+//!
+//! What to do is told by an environment variable, what became of it by the exit code and a termination message; both
+//! are fixed in `seatrial_core::contract`.
+
+mod client;
+mod error;
+mod fetch;
+mod folder;
+mod hash;
+mod inputs;
+
+mod metrics;
+mod outage;
+mod probe;
+mod publish;
+mod store;
+mod upload;
+mod volume;
+mod wait;
+
+use std::path::PathBuf;
+use std::process::exit;
+
+use clap::{Parser, Subcommand};
+use seatrial_core::contract::{CONFIG_VARIABLE, ExitCode, Message, VERSION};
+use serde::de::DeserializeOwned;
+use tracing_subscriber::EnvFilter;
+
+use error::AgentError;
+use volume::Volume;
+
+#[derive(Debug, Parser)]
+#[command(version, about)]
+struct Arguments {
+    /// Where the pod's shared volume is mounted.
+    #[arg(long, global = true, default_value = seatrial_core::contract::paths::ROOT)]
+    root: PathBuf,
+    /// Where the termination message goes.
+    #[arg(long, global = true, default_value = "/dev/termination-log")]
+    termination_log: PathBuf,
+    /// The program that `fetch` puts on the shared volume.
+    #[arg(long, global = true, default_value = seatrial_core::contract::paths::EXEC_IN_IMAGE)]
+    exec: PathBuf,
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Clone, Copy, Debug, Subcommand)]
+enum Task {
+    /// Brings the inputs.
+    Fetch,
+    /// Uploads the outputs once the command has ended well.
+    Publish,
+    /// Fails while `publish` cannot reach the store.
+    Probe,
+}
+
+fn main() {
+    let arguments = Arguments::parse();
+    let volume = Volume::new(arguments.root);
+    if matches!(arguments.task, Task::Probe) {
+        exit(probe::probe(&volume));
+    }
+    let filter = EnvFilter::try_from_env("SEATRIAL_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter).with_writer(std::io::stderr).init();
+    // Fails only where one is installed already, which does as well.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let done = run(arguments.task, &volume, &arguments.exec);
+    let (code, message) = match done {
+        Ok(message) => (ExitCode::Success, message),
+        Err(error) => {
+            tracing::error!(code = error.code.name(), error = error.message, "the task failed");
+            (error.code, Message::failed(error.code, error.message))
+        }
+    };
+    if let Err(error) = std::fs::write(&arguments.termination_log, message.to_json()) {
+        tracing::warn!(%error, file = %arguments.termination_log.display(), "the termination message could not be written");
+    }
+    // Not a return: a thread may still wait for the lock of a command that goes on.
+    exit(i32::from(code.number()));
+}
+
+fn run(task: Task, volume: &Volume, exec: &std::path::Path) -> Result<Message, AgentError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| AgentError::internal(format!("the asynchronous runtime does not start: {error}")))?;
+    match task {
+        Task::Fetch => {
+            let config = config()?;
+            runtime.block_on(wait::unless_stopped(fetch::fetch(&config, volume, exec)))
+        }
+        Task::Publish => {
+            let config = config()?;
+            runtime.block_on(publish::publish(&config, volume))
+        }
+        Task::Probe => Ok(Message::new()),
+    }
+}
+
+/// What the operator wrote for this container.
+fn config<C: DeserializeOwned>() -> Result<C, AgentError> {
+    #[derive(serde::Deserialize)]
+    struct Version {
+        version: u32,
+    }
+    let bad = |what: String| AgentError::new(ExitCode::BadConfiguration, format!("{CONFIG_VARIABLE} {what}"));
+    let text = std::env::var(CONFIG_VARIABLE).map_err(|_| bad("is not set: the operator sets it".into()))?;
+    let Version { version } = serde_json::from_str(&text).map_err(|error| bad(format!("is malformed: {error}")))?;
+    if version != VERSION {
+        return Err(bad(format!(
+            "is of version {version}, this agent knows {VERSION}: let the operator and the agent be of one release"
+        )));
+    }
+    serde_json::from_str(&text).map_err(|error| bad(format!("is malformed: {error}")))
+}

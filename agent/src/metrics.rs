@@ -1,0 +1,98 @@
+//! Headline metrics: the numbers of `Metrics` outputs.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use seatrial_core::contract::{ExitCode, MAX_HEADLINE_METRICS};
+use seatrial_crds::limits;
+use serde_json::{Map, Value};
+
+use crate::error::AgentError;
+
+/// The longest value, in bytes, that a version can carry.
+const VALUE: usize = 40;
+
+/// Adds the numbers of one file to those of others. Texts and truth values are no metrics, and are left out.
+///
+/// # Errors
+/// Anything but a flat JSON object; numbers that are too many, or too long to be written as decimals.
+pub(crate) fn add(file: &Path, metrics: &mut BTreeMap<String, String>) -> Result<(), AgentError> {
+    let bad =
+        |why: String| AgentError::new(ExitCode::BadOutput, format!("the Metrics output {}: {why}", file.display()));
+    let text = std::fs::read(file).map_err(|error| {
+        bad(format!("cannot be read: {error}; write one JSON object of numbers to the path in the OUTPUT_ variable"))
+    })?;
+    let object: Map<String, Value> = serde_json::from_slice(&text)
+        .map_err(|error| bad(format!("is no JSON object: {error}; write one, as in {{\"auc\": 0.81}}")))?;
+    for (name, value) in object {
+        let value = match value {
+            Value::Number(number) => number.as_f64().and_then(decimal),
+            Value::Array(_) | Value::Object(_) => {
+                return Err(bad(format!("\"{name}\" is nested: write one flat object of numbers")));
+            }
+            Value::Null | Value::Bool(_) | Value::String(_) => continue,
+        };
+        let value = value.ok_or_else(|| bad(format!("\"{name}\" cannot be written as a decimal of {VALUE} digits")))?;
+        if name.is_empty() || name.len() > limits::METRIC_NAME {
+            return Err(bad(format!("\"{name}\": a metric's name has 1 to {} bytes", limits::METRIC_NAME)));
+        }
+        if metrics.insert(name.clone(), value).is_some() {
+            return Err(bad(format!("\"{name}\" stands in two Metrics outputs of the step: rename one")));
+        }
+    }
+    if metrics.len() > MAX_HEADLINE_METRICS {
+        let count = metrics.len();
+        return Err(bad(format!(
+            "a step has at most {MAX_HEADLINE_METRICS} metrics, not {count}: write further ones to a Report"
+        )));
+    }
+    Ok(())
+}
+
+/// A number without an exponent, as gates read it.
+fn decimal(number: f64) -> Option<String> {
+    let exact = format!("{number}");
+    let text = if exact.len() <= VALUE { exact } else { format!("{number:.18}") };
+    (number.is_finite() && text.len() <= VALUE).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn read(text: &str) -> Result<BTreeMap<String, String>, AgentError> {
+        let folder = TempDir::new().unwrap();
+        let file = folder.path().join("metrics.json");
+        std::fs::write(&file, text).unwrap();
+        let mut metrics = BTreeMap::new();
+        add(&file, &mut metrics).map(|()| metrics)
+    }
+
+    #[test]
+    fn numbers_become_decimals() {
+        let metrics =
+            read(r#"{"auc": 0.8123, "n": 2381, "tiny": 1e-7, "note": "x", "ok": true, "zero": -0.0}"#).unwrap();
+        let pairs: Vec<_> = metrics.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(pairs, [("auc", "0.8123"), ("n", "2381"), ("tiny", "0.0000001"), ("zero", "-0")]);
+    }
+
+    #[test]
+    fn what_is_no_flat_object_of_a_few_numbers_is_refused_with_a_reason() {
+        let many: BTreeMap<String, i32> = (0..17).map(|n| (format!("m{n}"), n)).collect();
+        for (text, expected) in [
+            ("", "no JSON object"),
+            ("[1]", "no JSON object"),
+            ("{\"auc\": NaN}", "no JSON object"),
+            ("{\"by\": {\"auc\": 1}}", "nested"),
+            ("{\"huge\": 1e300}", "cannot be written"),
+            (&format!("{{\"{}\": 1}}", "x".repeat(64)), "1 to 63 bytes"),
+            (&serde_json::to_string(&many).unwrap(), "at most 16"),
+        ] {
+            let error = read(text).unwrap_err();
+            assert_eq!(error.code, ExitCode::BadOutput);
+            assert!(error.message.contains(expected), "{text}: {}", error.message);
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! The pod's shared volume, wherever it is mounted.
+
+use std::fs::{self, File, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use nix::sys::statvfs::statvfs;
+use seatrial_core::contract::{OutputConfig, paths};
+
+use crate::error::AgentError;
+
+/// The volume's root.
+#[derive(Clone, Debug)]
+pub(crate) struct Volume {
+    root: PathBuf,
+}
+
+impl Volume {
+    pub(crate) fn new(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    /// Where a path of the contract, beneath [`paths::ROOT`], really is.
+    pub(crate) fn path(&self, path: &str) -> PathBuf {
+        Path::new(path).strip_prefix(paths::ROOT).map_or_else(|_| PathBuf::from(path), |inner| self.root.join(inner))
+    }
+
+    /// The bytes that may still be written.
+    pub(crate) fn free_bytes(&self) -> Result<u64, AgentError> {
+        let space = statvfs(&self.root)
+            .map_err(|error| AgentError::internal(format!("{} cannot be measured: {error}", self.root.display())))?;
+        #[expect(clippy::useless_conversion, reason = "the width of these fields differs between platforms")]
+        Ok(u64::from(space.blocks_available()).saturating_mul(space.fragment_size()))
+    }
+
+    /// What the user's container needs: the program that runs its command, the lock, and folders that any user may
+    /// write to.
+    pub(crate) fn prepare(&self, exec: &Path, outputs: &[OutputConfig]) -> Result<(), AgentError> {
+        let program = self.path(paths::EXEC);
+        for folder in [program.parent(), Some(&self.path(paths::STATE))].into_iter().flatten() {
+            make_folder(folder, 0o755)?;
+        }
+        // Under another name first: a fetch that is started again must not write to a program that is in use.
+        let draft = program.with_extension("new");
+        let copied =
+            fs::copy(exec, &draft).and_then(|_| set_mode(&draft, 0o755)).and_then(|()| fs::rename(&draft, &program));
+        copied.map_err(|error| AgentError::writing(&program, &error))?;
+        set_mode(&self.path(paths::STATE), 0o777).map_err(|error| AgentError::writing(&self.root, &error))?;
+        let lock = self.path(paths::LOCK);
+        File::options()
+            .create(true)
+            .append(true)
+            .open(&lock)
+            .and_then(|_| set_mode(&lock, 0o666))
+            .map_err(|error| AgentError::writing(&lock, &error))?;
+        make_folder(&self.path(paths::OUTPUTS), 0o755)?;
+        outputs.iter().try_for_each(|output| make_folder(&self.path(&output.folder), 0o777))
+    }
+}
+
+/// Makes a folder and those above it, of this mode whatever the umask says.
+pub(crate) fn make_folder(folder: &Path, mode: u32) -> Result<(), AgentError> {
+    let made = fs::create_dir_all(folder).and_then(|()| set_mode(folder, mode));
+    made.map_err(|error| AgentError::writing(folder, &error))
+}
+
+pub(crate) fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
+    fs::set_permissions(path, Permissions::from_mode(mode))
+}
