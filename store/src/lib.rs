@@ -1,1 +1,15 @@
-//! The embedded S3 store.
+//! The embedded S3 store: a small object store for trying Seatrial out and for small sites.
+//!
+//! The protocol is a library's; the files are ours. Every namespace has one bucket of its name. Nobody is handed keys:
+//! a pod presents its service-account token at the store's own STS endpoint and gets short-lived keys for its
+//! namespace's bucket. There is one writer; what it answered with success is on the disk.
+
+pub mod access;
+pub mod authority;
+pub mod backend;
+pub mod health;
+pub mod keys;
+pub mod publish;
+pub mod serve;
+pub mod sts;
+pub mod tokens;

@@ -1,0 +1,213 @@
+//! Files that appear whole or not at all, and stay.
+
+use std::fs::{self, File, Metadata};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use futures::{Stream, StreamExt};
+use nix::errno::Errno;
+use s3s::dto::{ETag, ETagCondition};
+use s3s::{S3Error, S3Result, StdError, s3_error};
+use tokio::io::AsyncWriteExt;
+
+/// How often a folder that is removed between being made and being used is made again.
+const TRIES: usize = 100;
+
+/// What must hold for a write.
+#[derive(Clone, Debug)]
+pub(super) enum Condition {
+    /// Nothing.
+    Always,
+    /// There is no object.
+    Absent,
+    /// The object is this one.
+    Is(ETag),
+}
+
+impl Condition {
+    /// Of a request's headers.
+    pub(super) fn of(if_match: Option<ETagCondition>, if_none_match: Option<ETagCondition>) -> S3Result<Self> {
+        match (if_match, if_none_match) {
+            (None, None) => Ok(Self::Always),
+            (None, Some(condition)) if condition.is_any() => Ok(Self::Absent),
+            (Some(condition), None) => match condition.into_etag() {
+                Some(etag) => Ok(Self::Is(etag)),
+                None => Err(s3_error!(NotImplemented, "If-Match takes an ETag")),
+            },
+            _ => Err(s3_error!(NotImplemented, "If-None-Match takes * alone")),
+        }
+    }
+}
+
+/// A file that has no name among objects yet; removed when dropped.
+#[derive(Debug)]
+pub(super) struct Draft {
+    path: PathBuf,
+}
+
+impl Draft {
+    /// In the folder of drafts.
+    pub(super) fn new(folder: &Path) -> Self {
+        Self { path: folder.join(hex::encode(rand::random::<[u8; 16]>())) }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes a body, and waits until it is on the disk.
+    pub(super) async fn fill<S>(&self, body: Option<S>, expected: Option<i64>) -> S3Result<u64>
+    where
+        S: Stream<Item = Result<bytes::Bytes, StdError>> + Unpin,
+    {
+        let mut file = tokio::fs::File::create_new(&self.path).await.map_err(storage)?;
+        let mut size = 0_u64;
+        if let Some(mut body) = body {
+            while let Some(piece) = body.next().await {
+                let piece = piece.map_err(|error| s3_error!(IncompleteBody, "the body ended early: {error}"))?;
+                size = size.saturating_add(piece.len() as u64);
+                file.write_all(&piece).await.map_err(storage)?;
+            }
+        }
+        if expected.is_some_and(|expected| u64::try_from(expected) != Ok(size)) {
+            return Err(s3_error!(IncompleteBody, "the body has {size} bytes, not as many as its header says"));
+        }
+        file.sync_all().await.map_err(storage)?;
+        Ok(size)
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Lets drafts become objects.
+#[derive(Debug, Default)]
+pub(super) struct Commits {
+    /// Held while an object is compared and replaced.
+    comparing: Mutex<()>,
+}
+
+impl Commits {
+    /// Gives the draft its name, if the condition holds, and waits until that is on the disk. Of several writers that
+    /// want to be the first, one is.
+    pub(super) fn commit(&self, draft: &Draft, target: &Path, bucket: &Path, condition: &Condition) -> S3Result<ETag> {
+        for _ in 0..TRIES {
+            make_folders(target, bucket).map_err(storage)?;
+            match self.try_commit(draft, target, condition) {
+                // A deletion removed the folder, which had become empty.
+                Err(Refusal::Io(error)) if error.kind() == ErrorKind::NotFound => {}
+                Err(Refusal::Io(error)) => return Err(storage(error)),
+                Err(Refusal::Condition) => return Err(s3_error!(PreconditionFailed)),
+                Ok(()) => {
+                    sync_parent(target).map_err(storage)?;
+                    return Ok(etag(&fs::metadata(target).map_err(storage)?));
+                }
+            }
+        }
+        Err(s3_error!(SlowDown, "the folder is removed again and again"))
+    }
+
+    fn try_commit(&self, draft: &Draft, target: &Path, condition: &Condition) -> Result<(), Refusal> {
+        let _comparing = self.comparing.lock().unwrap_or_else(PoisonError::into_inner);
+        match condition {
+            Condition::Always => fs::rename(&draft.path, target)?,
+            // The one operation of a file system that creates a name only if there is none.
+            Condition::Absent => fs::hard_link(&draft.path, target).map_err(|error| match error.kind() {
+                ErrorKind::AlreadyExists => Refusal::Condition,
+                _ => Refusal::Io(error),
+            })?,
+            Condition::Is(expected) => {
+                let current = fs::metadata(target).map_err(|_| Refusal::Condition)?;
+                if etag(&current) != *expected {
+                    return Err(Refusal::Condition);
+                }
+                fs::rename(&draft.path, target)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+enum Refusal {
+    Condition,
+    Io(io::Error),
+}
+
+impl From<io::Error> for Refusal {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// Names a content: objects are never changed in place, so each has a file of its own.
+pub(super) fn etag(metadata: &Metadata) -> ETag {
+    let (inode, seconds, nanos) = (metadata.ino(), metadata.mtime(), metadata.mtime_nsec());
+    ETag::Strong(format!("{inode:x}-{:x}-{seconds:x}{nanos:08x}", metadata.len()))
+}
+
+/// Makes the folders of a file, and waits until they are on the disk.
+fn make_folders(file: &Path, bucket: &Path) -> io::Result<()> {
+    let Some(folder) = file.parent().filter(|folder| !folder.is_dir()) else { return Ok(()) };
+    fs::create_dir_all(folder)?;
+    for made in folder.ancestors().take_while(|above| above.starts_with(bucket)) {
+        // One that is removed meanwhile is made again by the next try.
+        if let Err(error) = sync_parent(made)
+            && error.kind() != ErrorKind::NotFound
+        {
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+fn sync_parent(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}
+
+/// Removes an object, and the folders that it leaves empty. One that is not there is removed already.
+pub(super) fn remove(file: &Path, bucket: &Path) -> S3Result<()> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.raw_os_error() == Some(Errno::ENOTDIR as i32) => return Ok(()),
+        other => other.map_err(storage)?,
+    }
+    if let Err(error) = sync_parent(file)
+        && error.kind() != ErrorKind::NotFound
+    {
+        return Err(storage(error));
+    }
+    for folder in file.ancestors().skip(1).take_while(|above| above.starts_with(bucket) && *above != bucket) {
+        if fs::remove_dir(folder).is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// An object's metadata.
+pub(super) fn stat(file: &Path) -> S3Result<Metadata> {
+    match fs::metadata(file) {
+        Ok(metadata) if metadata.is_file() => Ok(metadata),
+        Ok(_) => Err(s3_error!(NoSuchKey)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Err(s3_error!(NoSuchKey)),
+        Err(error) => Err(storage(error)),
+    }
+}
+
+/// What a file system's error is called in S3.
+pub(super) fn storage(error: io::Error) -> S3Error {
+    let full = matches!(error.raw_os_error().map(Errno::from_raw), Some(Errno::ENOSPC | Errno::EDQUOT));
+    if full {
+        tracing::error!("the volume is full");
+        let mut refusal = s3_error!(ServiceUnavailable, "the store's volume is full: free space, or enlarge it");
+        refusal.set_status_code(http::StatusCode::INSUFFICIENT_STORAGE);
+        return refusal;
+    }
+    tracing::error!(%error, "the volume cannot be used");
+    s3_error!(error, InternalError, "the store's volume cannot be used")
+}

@@ -1,0 +1,66 @@
+//! Where an object is on the disk.
+//!
+//! Each segment of a key becomes a name with a letter before it, `d` for a folder and `f` for the object itself:
+//! `a` and `a/b` are `fa` and `da/fb`, and live side by side.
+
+use std::path::{Path, PathBuf};
+
+use s3s::{S3Result, s3_error};
+
+/// The longest key in bytes, S3's own.
+const KEY: usize = 1024;
+/// The longest segment in bytes: a file's name without its letter.
+const SEGMENT: usize = 254;
+
+/// The file of an object, beneath its bucket's folder.
+///
+/// # Errors
+/// Keys that are too long, have empty segments, or segments that mean something to a file system.
+pub(super) fn file(bucket: &Path, key: &str) -> S3Result<PathBuf> {
+    if key.len() > KEY {
+        return Err(s3_error!(KeyTooLongError));
+    }
+    let mut path = bucket.to_path_buf();
+    let mut segments = key.split('/').peekable();
+    while let Some(segment) = segments.next() {
+        if segment.is_empty() || segment == "." || segment == ".." || segment.contains('\0') {
+            return Err(s3_error!(InvalidArgument, "a key must not have empty parts, or \".\" or \"..\" for a part"));
+        }
+        if segment.len() > SEGMENT {
+            return Err(s3_error!(KeyTooLongError, "a part of a key has at most {SEGMENT} bytes in this store"));
+        }
+        let letter = if segments.peek().is_some() { 'd' } else { 'f' };
+        path.push(format!("{letter}{segment}"));
+    }
+    Ok(path)
+}
+
+/// What a name on the disk stands for: a segment, and whether it is a folder.
+pub(super) fn segment(name: &str) -> Option<(&str, bool)> {
+    match name.split_at_checked(1)? {
+        ("d", segment) => Some((segment, true)),
+        ("f", segment) => Some((segment, false)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_and_a_folder_of_one_name_live_side_by_side() {
+        let at = |key| file(Path::new("b"), key).unwrap();
+        assert_eq!((at("a"), at("a/b")), (PathBuf::from("b/fa"), PathBuf::from("b/da/fb")));
+        assert!(file(Path::new("b"), &format!("{}/{}", "x".repeat(254), "y".repeat(254))).is_ok());
+    }
+
+    #[test]
+    fn keys_that_mean_something_to_a_file_system_are_refused() {
+        let long = "x".repeat(255);
+        let longer = format!("{}x", "ab/".repeat(342));
+        for key in ["", "/", "a/", "/a", "a//b", "..", "a/../b", "./a", "a/.", "a\0b", &long, &longer] {
+            assert!(file(Path::new("b"), key).is_err(), "{key:?}");
+        }
+    }
+}
