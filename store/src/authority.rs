@@ -50,7 +50,8 @@ impl Authority {
         }
         let read = |file: &Path| fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()));
         let certificate = read(&certificate_file)?;
-        let key = KeyPair::from_pem(&read(&key_file)?).with_context(|| format!("{} holds no key", key_file.display()))?;
+        let key =
+            KeyPair::from_pem(&read(&key_file)?).with_context(|| format!("{} holds no key", key_file.display()))?;
         let issuer = Issuer::from_ca_cert_pem(&certificate, key)
             .with_context(|| format!("{} holds no authority", certificate_file.display()))?;
         Ok(Self { issuer, certificate })

@@ -87,11 +87,7 @@ pub fn parse(access_key: &str) -> Option<(&str, Timestamp)> {
 /// True for what Kubernetes allows as a namespace's name.
 pub fn is_namespace(name: &str) -> bool {
     let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    !name.is_empty()
-        && name.len() <= 63
-        && name.bytes().all(inner)
-        && !name.starts_with('-')
-        && !name.ends_with('-')
+    !name.is_empty() && name.len() <= 63 && name.bytes().all(inner) && !name.starts_with('-') && !name.ends_with('-')
 }
 
 #[async_trait::async_trait]
@@ -111,11 +107,12 @@ impl S3Auth for Keys {
 /// Writes a file that nobody else may read, whole or not at all.
 pub(crate) fn write_secret(file: &Path, content: &[u8]) -> anyhow::Result<()> {
     let draft = file.with_extension("new");
-    let written = fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(&draft).and_then(|mut open| {
-        open.write_all(content)?;
-        open.sync_all()?;
-        fs::rename(&draft, file)
-    });
+    let written =
+        fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(&draft).and_then(|mut open| {
+            open.write_all(content)?;
+            open.sync_all()?;
+            fs::rename(&draft, file)
+        });
     written.with_context(|| format!("{} cannot be written", file.display()))
 }
 
@@ -149,7 +146,9 @@ mod tests {
 
     #[test]
     fn nothing_else_is_an_access_key() {
-        for text in ["", "AKIA", "seatrial.a.b.c", "seatrial..1.x", "seatrial.a.1", "seatrial.a/b.1.x", "seatrial.a.1.x.y"] {
+        for text in
+            ["", "AKIA", "seatrial.a.b.c", "seatrial..1.x", "seatrial.a.1", "seatrial.a/b.1.x", "seatrial.a.1.x.y"]
+        {
             assert!(parse(text).is_none(), "{text}");
         }
     }

@@ -28,9 +28,9 @@ pub struct Sts {
 #[async_trait::async_trait]
 impl S3Route for Sts {
     fn is_match(&self, method: &Method, uri: &Uri, headers: &HeaderMap, _: &mut http::Extensions) -> bool {
-        let form = headers.get(header::CONTENT_TYPE).is_some_and(|kind| {
-            kind.as_bytes().starts_with(b"application/x-www-form-urlencoded")
-        });
+        let form = headers
+            .get(header::CONTENT_TYPE)
+            .is_some_and(|kind| kind.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
         let asks = uri.query().is_some_and(|query| query.contains("Action="));
         uri.path() == "/" && (method == Method::POST || method == Method::GET) && (form || asks)
     }
@@ -73,16 +73,22 @@ fn parameters(encoded: &[u8]) -> HashMap<String, String> {
 
 fn grant(keys: &Credentials, namespace: &str) -> S3Response<Body> {
     let Credentials { access_key, secret, expiry } = keys;
-    answer(StatusCode::OK, format!(
-        r#"<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleWithWebIdentityResult><Credentials><AccessKeyId>{access_key}</AccessKeyId><SecretAccessKey>{secret}</SecretAccessKey><SessionToken>{namespace}</SessionToken><Expiration>{expiry:.0}</Expiration></Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>"#
-    ))
+    answer(
+        StatusCode::OK,
+        format!(
+            r#"<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleWithWebIdentityResult><Credentials><AccessKeyId>{access_key}</AccessKeyId><SecretAccessKey>{secret}</SecretAccessKey><SessionToken>{namespace}</SessionToken><Expiration>{expiry:.0}</Expiration></Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>"#
+        ),
+    )
 }
 
 fn refusal(status: StatusCode, code: &str, message: &str) -> S3Response<Body> {
     let message = message.replace('&', "&amp;").replace('<', "&lt;");
-    answer(status, format!(
-        r#"<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Code>{code}</Code><Message>{message}</Message></Error></ErrorResponse>"#
-    ))
+    answer(
+        status,
+        format!(
+            r#"<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Code>{code}</Code><Message>{message}</Message></Error></ErrorResponse>"#
+        ),
+    )
 }
 
 fn answer(status: StatusCode, xml: String) -> S3Response<Body> {

@@ -82,7 +82,10 @@ impl Backend {
     }
 
     /// Does what blocks, beside what does not.
-    async fn blocking<T: Send + 'static>(&self, work: impl FnOnce(&Self) -> S3Result<T> + Send + 'static) -> S3Result<T> {
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Self) -> S3Result<T> + Send + 'static,
+    ) -> S3Result<T> {
         let own = self.clone();
         tokio::task::spawn_blocking(move || work(&own)).await.map_err(|error| s3_error!(error, InternalError))?
     }
@@ -92,7 +95,14 @@ impl Backend {
         self.blocking(move |own| own.commits.commit(&draft, &target, &folder, &condition)).await
     }
 
-    async fn page(&self, bucket: &str, prefix: Option<String>, by_folder: bool, after: String, limit: i32) -> S3Result<(Vec<Item>, bool)> {
+    async fn page(
+        &self,
+        bucket: &str,
+        prefix: Option<String>,
+        by_folder: bool,
+        after: String,
+        limit: i32,
+    ) -> S3Result<(Vec<Item>, bool)> {
         let folder = self.bucket(bucket)?;
         let limit = usize::try_from(limit.clamp(0, PAGE)).unwrap_or_default();
         let prefix = prefix.unwrap_or_default();
@@ -202,7 +212,10 @@ impl S3 for Backend {
         Ok(S3Response::new(DeleteObjectOutput::default()))
     }
 
-    async fn delete_objects(&self, request: S3Request<DeleteObjectsInput>) -> S3Result<S3Response<DeleteObjectsOutput>> {
+    async fn delete_objects(
+        &self,
+        request: S3Request<DeleteObjectsInput>,
+    ) -> S3Result<S3Response<DeleteObjectsOutput>> {
         let input = request.input;
         let bucket = self.bucket(&input.bucket)?;
         let output = self
@@ -246,15 +259,15 @@ impl S3 for Backend {
             })
             .await?;
         let e_tag = self.commit(draft, &input.bucket, &input.key, Condition::Always).await?;
-        let result = CopyObjectResult {
-            e_tag: Some(e_tag),
-            last_modified: modified(&metadata),
-            ..CopyObjectResult::default()
-        };
+        let result =
+            CopyObjectResult { e_tag: Some(e_tag), last_modified: modified(&metadata), ..CopyObjectResult::default() };
         Ok(S3Response::new(CopyObjectOutput { copy_object_result: Some(result), ..CopyObjectOutput::default() }))
     }
 
-    async fn list_objects_v2(&self, request: S3Request<ListObjectsV2Input>) -> S3Result<S3Response<ListObjectsV2Output>> {
+    async fn list_objects_v2(
+        &self,
+        request: S3Request<ListObjectsV2Input>,
+    ) -> S3Result<S3Response<ListObjectsV2Output>> {
         let input = request.input;
         let after = input.continuation_token.clone().or(input.start_after.clone()).unwrap_or_default();
         let limit = input.max_keys.unwrap_or(PAGE);

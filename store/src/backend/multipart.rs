@@ -78,7 +78,8 @@ impl Upload {
                 return Err(s3_error!(InvalidPartOrder));
             }
             last = number;
-            let mut file = File::open(self.part(number)).map_err(|_| s3_error!(InvalidPart, "there is no part {number}"))?;
+            let mut file =
+                File::open(self.part(number)).map_err(|_| s3_error!(InvalidPart, "there is no part {number}"))?;
             let found = etag(&file.metadata().map_err(storage)?);
             if part.e_tag.as_ref().is_some_and(|expected| *expected != found) {
                 return Err(s3_error!(InvalidPart, "the part {number} is another"));

@@ -1,0 +1,126 @@
+//! Starts the store.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Parser;
+use kube::Client;
+use seatrial_store::authority::{Authority, Certificate, RENEWAL};
+use seatrial_store::backend::Backend;
+use seatrial_store::health::Metrics;
+use seatrial_store::keys::Keys;
+use seatrial_store::serve::Server;
+use seatrial_store::tokens::ApiServer;
+use seatrial_store::{health, publish, serve};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// How often abandoned uploads are looked for.
+const SWEEP: Duration = Duration::from_secs(3600);
+
+/// Seatrial's embedded S3 store: one bucket for each namespace, opened by service-account tokens.
+#[derive(Clone, Debug, Parser)]
+#[command(version)]
+struct Settings {
+    /// The folder of the volume.
+    #[arg(long, default_value = "/data")]
+    data: PathBuf,
+    /// Where S3 and STS are served, by TLS.
+    #[arg(long, default_value = "0.0.0.0:9000")]
+    listen: SocketAddr,
+    /// Where health and metrics are served, without TLS.
+    #[arg(long, default_value = "0.0.0.0:9001")]
+    health_listen: SocketAddr,
+    /// A name that clients know the store by; may be given again.
+    #[arg(long = "host", required = true)]
+    hosts: Vec<String>,
+    /// The ConfigMap that the certificate authority is published in, as NAMESPACE/NAME. It must exist.
+    #[arg(long)]
+    config_map: String,
+    /// The audience that tokens must be for.
+    #[arg(long, default_value = "seatrial-store")]
+    audience: String,
+    /// What is logged.
+    #[arg(long, env = "SEATRIAL_LOG", default_value = "info")]
+    log_level: String,
+}
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() -> ExitCode {
+    let settings = Settings::parse();
+    let filter = EnvFilter::try_new(&settings.log_level).unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter).with_writer(std::io::stderr).init();
+    match run(settings).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = format!("{error:#}"), "the store ends");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(settings: Settings) -> anyhow::Result<()> {
+    // Fails only where one is installed already, which does as well.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let (namespace, name) = settings.config_map.split_once('/').context("--config-map must be NAMESPACE/NAME")?;
+    let backend = Backend::open(&settings.data)?;
+    let secrets = secret_folder(&settings.data)?;
+    let keys = Keys::open(&secrets)?;
+    let authority = Authority::open(&secrets)?;
+    let certificate = Arc::new(Certificate::new(&authority, settings.hosts)?);
+    let client = Client::try_default().await.context("no way to reach a Kubernetes API server")?;
+    let tokens = Arc::new(ApiServer::new(client.clone(), settings.audience));
+    let metrics = Metrics::new(settings.data);
+    let ready = Arc::new(AtomicBool::new(false));
+    health::serve(settings.health_listen, metrics.clone(), ready.clone()).await?;
+    let service = serve::service(backend.clone(), keys, tokens);
+    let server = Server::bind(settings.listen, certificate.clone(), service, metrics).await?;
+    tracing::info!(listen = %settings.listen, "the store serves");
+
+    let published = authority.certificate.clone();
+    let (namespace, name) = (namespace.to_owned(), name.to_owned());
+    tokio::spawn(async move { publish::keep_published(client, namespace, name, published, &ready).await });
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(SWEEP).await;
+            if let Err(error) = backend.sweep() {
+                tracing::warn!(%error, "abandoned uploads could not be swept");
+            }
+        }
+    });
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(RENEWAL).await;
+            if let Err(error) = certificate.renew(&authority) {
+                tracing::error!(%error, "the server's certificate could not be renewed");
+            }
+        }
+    });
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let stop = async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("the store is told to stop");
+    };
+    server.run(stop).await;
+    Ok(())
+}
+
+/// The folder of what nobody else may read.
+fn secret_folder(data: &Path) -> anyhow::Result<PathBuf> {
+    let folder = data.join("authority");
+    let made =
+        fs::create_dir_all(&folder).and_then(|()| fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)));
+    made.with_context(|| format!("{} cannot be made", folder.display()))?;
+    Ok(folder)
+}
