@@ -1,0 +1,80 @@
+"""The functions on small tables, and the three steps on the real data."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mortgage import data, evaluate, export, prepare, train
+
+
+@pytest.fixture(scope="session")
+def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write the real data into a folder, as the first step finds it."""
+    folder = tmp_path_factory.mktemp("raw")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["export", str(folder / "hmda.csv")])
+        export.main()
+    return folder
+
+
+def test_the_data_is_what_it_is_said_to_be(raw: Path) -> None:
+    """2,381 applications, of which one or two have missing values."""
+    table = data.read_raw(raw)
+    assert len(table) == 2381
+    cleaned = data.clean(table)
+    assert 2379 <= len(cleaned) <= 2381
+    assert cleaned[data.TARGET].sum() == pytest.approx(285, abs=2)
+    assert set(cleaned[data.GROUP].unique()) == {0.0, 1.0}
+
+
+def test_data_without_a_column_is_refused() -> None:
+    """The message names the column."""
+    with pytest.raises(ValueError, match="lvr"):
+        data.clean(pd.DataFrame({column: [1] for column in [*data.FEATURES, "black", "deny"] if column != "lvr"}))
+
+
+def test_the_model_does_not_see_the_group() -> None:
+    """Neither the group nor the target is a feature."""
+    assert not {data.GROUP, data.TARGET} & set(data.FEATURES)
+
+
+def test_training_and_test_data_are_apart(raw: Path) -> None:
+    """No row is in both, and both have the same share of denials."""
+    table = data.clean(data.read_raw(raw)).reset_index()
+    first, second = prepare.split(table, 0.25, 7)
+    assert not set(first["index"]) & set(second["index"])
+    assert first[data.TARGET].mean() == pytest.approx(second[data.TARGET].mean(), abs=0.01)
+
+
+def test_headline_metrics_of_a_perfect_and_a_blind_model() -> None:
+    """A perfect model has area 1, a blind one a half."""
+    table = pd.DataFrame({data.TARGET: [0, 0, 1, 1]})
+    assert evaluate.headline(table, np.array([0.1, 0.2, 0.8, 0.9]))["auc"] == 1.0
+    assert evaluate.headline(table, np.array([0.5, 0.5, 0.5, 0.5]))["auc"] == 0.5
+
+
+def test_the_steps_run_one_after_the_other(raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From raw data to metrics, twice the same."""
+    results = []
+    for attempt in ("first", "second"):
+        folders = {name: tmp_path / attempt / name for name in ("TRAIN", "TEST", "MODEL", "REPORT")}
+        for name, folder in folders.items():
+            folder.mkdir(parents=True)
+            monkeypatch.setenv(f"OUTPUT_{name}", str(folder))
+            monkeypatch.setenv(f"INPUT_{name}", str(folder))
+        metrics = tmp_path / attempt / "metrics.json"
+        monkeypatch.setenv("OUTPUT_METRICS", str(metrics))
+        monkeypatch.setenv("INPUT_RAW", str(raw))
+        monkeypatch.setenv("PARAM_SEED", "7")
+        monkeypatch.setenv("PARAM_TEST_SHARE", "0.25")
+        monkeypatch.setattr(sys, "argv", ["train", "--learning-rate", "0.1"])
+        for step in (prepare, train, evaluate):
+            step.main()
+        results.append(json.loads(metrics.read_text()))
+        assert json.loads((folders["MODEL"] / "model-settings.json").read_text())["name"] == train.MODEL_NAME
+    assert results[0] == results[1]
+    assert results[0]["auc"] > 0.75
