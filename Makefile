@@ -7,6 +7,9 @@ export SEATRIAL_CACHE ?= $(HOME)/.cache/seatrial
 help: ## List what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
+demo: ## Show it all: a cluster, the chart, a model that is trained, judged and served
+	e2e/demo
+
 test: lint unit e2e ## Run everything that CI checks
 
 lint: $(SEATRIAL_CACHE)/tools/cargo-deny/bin/cargo-deny ## Check format, lints, licences and bans
@@ -38,4 +41,4 @@ images: ## Build all images that changed
 $(SEATRIAL_CACHE)/tools/cargo-deny/bin/cargo-deny:
 	cargo install cargo-deny --locked --quiet --root $(SEATRIAL_CACHE)/tools/cargo-deny
 
-.PHONY: help test lint unit e2e generate cluster-up cluster-down kubeconfig images
+.PHONY: help demo test lint unit e2e generate cluster-up cluster-down kubeconfig images
