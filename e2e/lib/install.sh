@@ -30,7 +30,7 @@ bring_images() {
 install_chart() {
   helm upgrade --install seatrial charts/seatrial --namespace seatrial-system --create-namespace \
     --set image.prefix="${IMAGE_PREFIX:-registry.local/seatrial}" --set image.tag="${SEATRIAL_TAG:-dev}" \
-    --wait --timeout 5m "$@" >/dev/null
+    --wait --timeout 3m "$@" >/dev/null
 }
 
 # apply_example: with the images where they were brought.

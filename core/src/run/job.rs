@@ -252,12 +252,15 @@ fn failure_policy(has_fetch: bool, has_publish: bool) -> PodFailurePolicy {
         ..PodFailurePolicyRule::default()
     }];
     let mut rule = |action: &str, container: &str, codes: &[ExitCode]| {
+        let mut values: Vec<i32> = codes.iter().map(|code| i32::from(code.number())).collect();
+        // The API server insists on their order.
+        values.sort_unstable();
         rules.push(PodFailurePolicyRule {
             action: action.into(),
             on_exit_codes: Some(PodFailurePolicyOnExitCodesRequirement {
                 container_name: Some(container.into()),
                 operator: "In".into(),
-                values: codes.iter().map(|code| i32::from(code.number())).collect(),
+                values,
             }),
             ..PodFailurePolicyRule::default()
         });
