@@ -1,6 +1,8 @@
 //! What tests on real clusters share: control planes that come and go, operators as processes, and waiting for
 //! conditions with a deadline.
 
+pub mod full;
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};

@@ -95,9 +95,10 @@ impl Writes {
             }
             Action::Replace(object) => {
                 let result = match object {
-                    Object::ControllerRevision(object) => {
-                        self.replace(namespace, object.as_ref()).await.map(|new| Object::ControllerRevision(Box::new(new)))
-                    }
+                    Object::ControllerRevision(object) => self
+                        .replace(namespace, object.as_ref())
+                        .await
+                        .map(|new| Object::ControllerRevision(Box::new(new))),
                     Object::Deployment(object) => {
                         self.replace(namespace, object.as_ref()).await.map(|new| Object::Deployment(Box::new(new)))
                     }

@@ -1,0 +1,68 @@
+"""Sends a steady stream of predictions, and counts what came back. Runs where Python is, from its standard input.
+
+Arguments: URL, requests a second, seconds, keep-alive (on or off). Prints one JSON object.
+"""
+
+import http.client
+import json
+import select
+import sys
+import threading
+import time
+from collections import Counter
+from urllib.parse import urlsplit
+
+URL, RATE, SECONDS, KEEP_ALIVE = sys.argv[1], float(sys.argv[2]), float(sys.argv[3]), sys.argv[4] == "on"
+WORKERS = 16
+BODY = json.dumps({"inputs": [{"name": "x", "shape": [1, 11], "datatype": "FP64", "data": [0.3] * 11}]})
+HEADERS = {"Content-Type": "application/json", "Connection": "keep-alive" if KEEP_ALIVE else "close"}
+
+counts: Counter[str] = Counter()
+failures: list[str] = []
+lock = threading.Lock()
+
+
+def connect() -> http.client.HTTPConnection:
+    parts = urlsplit(URL)
+    return http.client.HTTPConnection(parts.hostname, parts.port or 80, timeout=10)
+
+
+def is_dropped(connection: http.client.HTTPConnection) -> bool:
+    """Whether the server closed an idle connection: what every connection pool looks for before it uses one again."""
+    return connection.sock is not None and bool(select.select([connection.sock], [], [], 0)[0])
+
+
+def work(number: int, began: float) -> None:
+    connection = connect()
+    turn = number
+    while (due := began + turn / RATE) < began + SECONDS:
+        time.sleep(max(0.0, due - time.monotonic()))
+        turn += WORKERS
+        if is_dropped(connection):
+            connection.close()
+        try:
+            connection.request("POST", urlsplit(URL).path, BODY, HEADERS)
+            answer = connection.getresponse()
+            answer.read()
+            outcome = "ok" if answer.status == 200 else f"status {answer.status}"
+            # A server that is about to stop says so, and the client opens another connection.
+            if not KEEP_ALIVE or answer.will_close:
+                connection.close()
+                connection = connect()
+        except (OSError, http.client.HTTPException) as error:
+            outcome = type(error).__name__
+            connection.close()
+            connection = connect()
+        with lock:
+            counts[outcome] += 1
+            if outcome != "ok":
+                failures.append(f"{time.monotonic() - began:.2f}s {outcome}")
+
+
+start = time.monotonic()
+threads = [threading.Thread(target=work, args=(number, start)) for number in range(WORKERS)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(json.dumps({"sent": sum(counts.values()), "counts": counts, "failures": failures[:20]}))

@@ -1,0 +1,199 @@
+//! What goes wrong on real clusters, and how it is shown. Each test has a namespace of its own.
+#![allow(clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
+
+use seatrial_e2e::full::{Cluster, Namespace, condition, step};
+use serde_json::Value;
+
+const IMAGE: &str = "registry.local/seatrial/mortgage:1.0";
+
+/// A pipeline of one step, `work`, that runs a Python script.
+fn pipeline(script: &str, more: &str) -> String {
+    let prefix = std::env::var("IMAGE_PREFIX").unwrap_or_else(|_| "registry.local/seatrial".to_owned());
+    let image = IMAGE.replace("registry.local/seatrial", &prefix);
+    format!(
+        r"
+apiVersion: seatrial.dev/v1alpha1
+kind: MLPipeline
+metadata: {{name: work}}
+spec:
+  image: {image}
+  steps:
+    - name: work
+      command: [python, -c]
+      args:
+        - |
+{}
+{more}
+",
+        script.lines().map(|line| format!("          {line}\n")).collect::<String>()
+    )
+}
+
+/// Waits for what a run says of itself while it goes on.
+fn wait_for_reason(cluster: &Cluster, namespace: &Namespace, reason: &str, seconds: u64) -> Value {
+    cluster.wait(&namespace.name, "mlpipelinerun", "work-c1", seconds, |run| {
+        step(run, "work")["reason"] == reason || condition(run, "Succeeded")["reason"] == reason
+    })
+}
+
+fn message(run: &Value) -> String {
+    condition(run, "Succeeded")["message"].as_str().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn an_image_that_does_not_exist() {
+    let cluster = Cluster::prepared();
+    let namespace = Namespace::new(&cluster, "failure-image");
+    namespace.apply(&pipeline("pass", "      image: registry.local/no/such:image"));
+    let run = wait_for_reason(&cluster, &namespace, "ImageUnavailable", 60);
+    assert!(message(&run).contains("registry.local/no/such:image"), "{}", message(&run));
+}
+
+#[test]
+fn a_step_that_is_killed_for_memory_and_one_that_fails() {
+    let cluster = Cluster::prepared();
+    let namespace = Namespace::new(&cluster, "failure-memory");
+    namespace.apply(&pipeline(
+        "x = bytearray(300_000_000)\nfor i in range(0, len(x), 4096): x[i] = 1",
+        "      outputs: [{name: x, type: Any}]\n      resources: {limits: {memory: 64Mi}}",
+    ));
+    let run = cluster.wait_for_run(&namespace.name, "work-c1", 60);
+    assert_eq!(step(&run, "work")["reason"], "OutOfMemory", "{run:#}");
+    assert!(message(&run).contains("64Mi"), "{}", message(&run));
+    namespace.apply(&pipeline("import sys\nprint('no such column: age')\nsys.exit(3)", "      resources: null"));
+    let run = cluster.wait_for_run(&namespace.name, "work-c2", 60);
+    assert_eq!(step(&run, "work")["reason"], "CommandFailed");
+    assert!(message(&run).contains("exit code 3: no such column: age"), "{}", message(&run));
+}
+
+#[test]
+fn values_arrive_literally_and_user_code_sees_no_credential() {
+    let cluster = Cluster::prepared();
+    let namespace = Namespace::new(&cluster, "literal");
+    namespace.apply("apiVersion: v1\nkind: Secret\nmetadata: {name: db}\nstringData: {password: hunter2}");
+    let script = r"import os, json
+seen = {'env': dict(os.environ), 'mounts': open('/proc/mounts').read(), 'uid': os.getuid(),
+        'secrets': os.path.exists('/var/run/secrets'), 'root': sorted(os.listdir('/seatrial'))}
+print(json.dumps(seen))
+open(os.environ['OUTPUT_X'] + '/seen', 'w').write('done')";
+    let more = r#"      env:
+        - {name: DB_PASSWORD, secretKey: {name: db, key: password}}
+        - {name: LITERAL, value: "$(DB_PASSWORD) $$ $HOME"}
+      outputs: [{name: x, type: Any}]"#;
+    namespace.apply(&pipeline(script, more));
+    let run = cluster.wait_for_run(&namespace.name, "work-c1", 90);
+    assert_eq!(condition(&run, "Succeeded")["status"], "True", "{}", message(&run));
+    let log = cluster.kubectl(&format!(
+        "-n {} logs job/{} -c step",
+        namespace.name,
+        step(&run, "work")["job"].as_str().unwrap_or_default()
+    ));
+    println!("what a step's container sees: {log}");
+    let seen: Value = serde_json::from_str(&log).unwrap_or_else(|error| panic!("{error}: {log}"));
+    assert_eq!(seen["env"]["LITERAL"], "$(DB_PASSWORD) $$ $HOME");
+    assert_eq!(seen["env"]["DB_PASSWORD"], "hunter2");
+    assert_eq!(seen["secrets"], false, "{seen:#}");
+    let mounts = seen["mounts"].as_str().unwrap_or_default();
+    assert!(!mounts.contains("serviceaccount") && !mounts.contains("secret"), "{mounts}");
+    let names: Vec<&str> = seen["env"].as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+    let forbidden = ["AWS", "TOKEN", "SECRET", "SEATRIAL_", "KUBERNETES_"];
+    assert!(names.iter().all(|name| forbidden.iter().all(|part| !name.contains(part))), "{names:?}");
+}
+
+#[test]
+fn a_uri_without_a_store_a_wrong_parameter_and_another_namespaces_data() {
+    let cluster = Cluster::prepared();
+    let namespace = Namespace::new(&cluster, "failure-store");
+    namespace.apply(&pipeline("pass", "      inputs: [{name: raw, uri: \"s3://lake/raw/\"}]\n  parameters: [{name: rate, type: Number, default: \"1\"}]"));
+    let run = wait_for_reason(&cluster, &namespace, "StoreNotFound", 30);
+    assert!(message(&run).contains("create a Store"), "{}", message(&run));
+    // A run made by hand, with a parameter that is none, ends at once and disturbs nothing.
+    namespace.apply(
+        "apiVersion: seatrial.dev/v1alpha1\nkind: MLPipelineRun\nmetadata: {name: by-hand}\nspec: {pipeline: work, parameters: [{name: rate, value: fast}]}",
+    );
+    let run = cluster.wait_for_run(&namespace.name, "by-hand", 30);
+    assert_eq!(condition(&run, "Succeeded")["reason"], "InvalidParameters");
+    assert!(message(&run).contains("rate"), "{}", message(&run));
+    // Another namespace's bucket, claimed by a Store of one's own, is refused by the store itself.
+    namespace.apply(
+        "apiVersion: seatrial.dev/v1alpha1\nkind: Store\nmetadata: {name: theirs}\nspec: {prefix: \"s3://lake/\", endpoint: \"http://nowhere.invalid\"}",
+    );
+    let run = wait_for_reason(&cluster, &namespace, "StoreUnavailable", 120);
+    assert!(message(&run).contains("the store could not be used"), "{}", message(&run));
+}
+
+#[test]
+fn names_that_are_taken_are_left_alone() {
+    let cluster = Cluster::prepared();
+    let namespace = Namespace::new(&cluster, "failure-taken");
+    namespace.apply("apiVersion: v1\nkind: Service\nmetadata: {name: churn}\nspec: {ports: [{port: 5432}], selector: {app: database}}");
+    let before = cluster.get(&namespace.name, "service", "churn")["spec"].clone();
+    let digest = "a".repeat(64);
+    namespace.apply(&format!(
+        r#"
+apiVersion: seatrial.dev/v1alpha1
+kind: ModelVersion
+metadata: {{name: churn-v1}}
+spec:
+  model: churn
+  number: 1
+  purpose: Release
+  artifact: {{uri: "s3://failure-taken/seatrial/artifacts/aa/{digest}", digest: "sha256:{digest}", size: 1}}
+  lineage: {{pipeline: churn, run: churn-c1, runUid: elsewhere, revision: churn-c1}}
+---
+apiVersion: seatrial.dev/v1alpha1
+kind: ModelDeployment
+metadata: {{name: churn}}
+spec: {{model: churn, version: churn-v1, server: {{image: "{IMAGE}", command: [sleep, "600"], port: 8080}}}}
+"#
+    ));
+    let stalled = cluster.wait(&namespace.name, "modeldeployment", "churn", 30, |object| {
+        condition(object, "Stalled")["reason"] == "NameTaken"
+    });
+    assert!(condition(&stalled, "Stalled")["message"].as_str().is_some_and(|text| text.contains("churn")));
+    assert_eq!(cluster.get(&namespace.name, "service", "churn")["spec"], before);
+    // Nobody here made the version: it is not judged. Its files do not exist: the server does not start, and says so.
+    let version = cluster.get(&namespace.name, "modelversion", "churn-v1");
+    assert_eq!(version["status"]["verdict"], "Unjudged");
+    cluster.kubectl(&format!("-n {} delete service churn", namespace.name));
+    let stalled = cluster.wait(&namespace.name, "modeldeployment", "churn", 90, |object| {
+        condition(object, "Stalled")["reason"] == "ModelNotFetched"
+    });
+    let text = condition(&stalled, "Stalled")["message"].as_str().unwrap_or_default().to_owned();
+    assert!(text.contains("does not exist"), "{text}");
+}
+
+#[test]
+fn a_pod_and_a_job_that_are_deleted_cost_no_retry() {
+    let cluster = Cluster::prepared();
+    let namespace = Namespace::new(&cluster, "failure-deleted");
+    let script = "import os, time\ntime.sleep(8)\nopen(os.environ['OUTPUT_X'] + '/done', 'w').write('done')";
+    namespace.apply(&pipeline(script, "      outputs: [{name: x, type: Any}]"));
+    let pod = |job: &str| {
+        let label = format!("batch.kubernetes.io/job-name={job}");
+        cluster.list(&namespace.name, "pods", &label).into_iter().find(|pod| pod["status"]["phase"] == "Running")
+    };
+    let wait_for_pod = |job: &str| {
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        loop {
+            if let Some(pod) = pod(job) {
+                return pod["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+            }
+            assert!(std::time::Instant::now() < deadline, "no pod of {job} runs");
+            std::thread::sleep(std::time::Duration::from_millis(200));
+        }
+    };
+    let run = cluster.wait(&namespace.name, "mlpipelinerun", "work-c1", 30, |run| step(run, "work")["job"].is_string());
+    let job = step(&run, "work")["job"].as_str().unwrap_or_default().to_owned();
+    let first = wait_for_pod(&job);
+    cluster.kubectl(&format!("-n {} delete pod {first} --wait=true", namespace.name));
+    let second = wait_for_pod(&job);
+    assert_ne!(first, second);
+    cluster.kubectl(&format!("-n {} delete job {job} --wait=true", namespace.name));
+    let run = cluster.wait_for_run(&namespace.name, "work-c1", 90);
+    let work = step(&run, "work");
+    println!("after a deleted pod and a deleted Job: {work:#}");
+    assert_eq!(condition(&run, "Succeeded")["status"], "True", "{}", message(&run));
+    assert_eq!(work["attempt"], 2, "the deleted Job is followed by another attempt; the deleted pod was none");
+    assert_ne!(work["job"], job.as_str());
+}
