@@ -23,8 +23,8 @@ unit: ## Run the tests that need no cluster
 e2e: ## Run the tests on real API servers and on a real cluster (needs root)
 	e2e/run
 
-generate: ## Write the CRDs that the types describe
-	cargo run --quiet --package seatrial-crds --bin generate-manifests crds/manifests charts/seatrial/files/crds
+generate: ## Write the CRDs and the reference that the types describe
+	cargo run --quiet --package seatrial-crds --bin generate-manifests crds/manifests charts/seatrial/files/crds docs/reference/api.md
 
 cluster-up: ## Start a real Kubernetes of one node on this machine (needs root)
 	e2e/cluster/up

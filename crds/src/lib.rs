@@ -6,6 +6,7 @@
 pub mod limits;
 pub mod manifests;
 pub mod names;
+pub mod reference;
 
 mod deployment;
 mod model;

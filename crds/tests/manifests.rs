@@ -16,6 +16,16 @@ fn manifests_in_the_tree_are_those_of_the_types() {
     }
 }
 
+#[test]
+fn the_reference_in_the_tree_is_that_of_the_types() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reference/api.md");
+    let found = std::fs::read_to_string(file).unwrap_or_default();
+    assert!(
+        found == seatrial_crds::reference::markdown().unwrap(),
+        "docs/reference/api.md is out of date: run `make generate`"
+    );
+}
+
 /// `kubectl apply` keeps the whole object in an annotation, and annotations may take 256 KiB together.
 #[test]
 fn manifests_stay_under_256_kib() {

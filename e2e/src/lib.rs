@@ -1,6 +1,7 @@
 //! What tests on real clusters share: control planes that come and go, operators as processes, and waiting for
 //! conditions with a deadline.
 
+pub mod audit;
 pub mod full;
 
 use std::path::{Path, PathBuf};

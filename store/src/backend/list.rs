@@ -63,7 +63,9 @@ fn walk(folder: &Path, base: &str, query: &Query<'_>, items: &mut Vec<Item>) -> 
             return Ok(());
         }
         // Either may be the longer one.
-        if !key.starts_with(query.prefix) && !(is_folder && query.prefix.starts_with(&key)) {
+        let is_within = key.starts_with(query.prefix);
+        let is_above = is_folder && query.prefix.starts_with(&key);
+        if !is_within && !is_above {
             continue;
         }
         if is_folder {
@@ -71,7 +73,7 @@ fn walk(folder: &Path, base: &str, query: &Query<'_>, items: &mut Vec<Item>) -> 
             if behind {
                 continue;
             }
-            if query.by_folder && key.starts_with(query.prefix) {
+            if query.by_folder && is_within {
                 // A group that was on an earlier page is named by its own prefix.
                 if key.as_str() > query.after {
                     items.push(Item::Group(key));

@@ -1,0 +1,248 @@
+//! The example's whole way, on a cluster that runs pods: trained, judged, served, changed, upgraded, left alone.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
+
+use std::io::Write;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use seatrial_e2e::audit;
+use seatrial_e2e::full::{Cluster, Namespace, condition, step};
+use serde_json::Value;
+
+const URL: &str = "http://mortgage-denial.mortgage.svc/v2/models/mortgage-denial/infer";
+/// How long the operator must leave everything alone.
+const QUIET: Duration = Duration::from_secs(60);
+
+#[test]
+fn journey() {
+    let cluster = Cluster::prepared();
+    trained_judged_and_served(&cluster);
+    changed_without_a_failed_request(&cluster);
+    the_leader_is_killed(&cluster);
+    upgraded_without_a_restart(&cluster);
+    left_alone(&cluster);
+}
+
+/// A file of the example, with the images where they are.
+fn example(file: &str) -> String {
+    let text = std::fs::read_to_string(seatrial_e2e::checkout().join("examples/mortgage").join(file)).unwrap();
+    let prefix = std::env::var("IMAGE_PREFIX").unwrap_or_else(|_| "registry.local/seatrial".to_owned());
+    text.replace("registry.local/seatrial/", &format!("{prefix}/"))
+}
+
+fn wait_until_served(cluster: &Cluster, version: &str) {
+    cluster.wait("mortgage", "modeldeployment", "mortgage-denial", 120, |deployment| {
+        deployment["status"]["servedVersion"] == version && condition(deployment, "Ready")["status"] == "True"
+    });
+}
+
+fn trained_judged_and_served(cluster: &Cluster) {
+    cluster.kubectl("delete namespace mortgage --ignore-not-found --wait --timeout=120s");
+    let began = Timestamp::now();
+    for file in ["00-namespace.yaml", "10-data.yaml", "20-model.yaml", "30-pipeline.yaml", "40-deployment.yaml"] {
+        cluster.apply(&example(file));
+    }
+    let run = cluster.wait_for_run("mortgage", "mortgage-c1", 180);
+    assert_eq!(condition(&run, "Succeeded")["status"], "True", "{run:#}");
+    let version = cluster.wait("mortgage", "modelversion", "mortgage-denial-v1", 30, |version| {
+        condition(version, "Passed")["status"] == "True"
+    });
+    assert!(
+        version["spec"]["lineage"]["inputs"][0]["digest"].as_str().is_some_and(|digest| digest.starts_with("sha256:"))
+    );
+    assert!(version["spec"]["lineage"]["images"].as_array().is_some_and(|images| images.len() == 3), "{version:#}");
+    wait_until_served(cluster, "mortgage-denial-v1");
+    let said = cluster.kubectl(
+        "-n mortgage exec deployment/mortgage-data -- python -m mortgage.predict http://mortgage-denial.mortgage.svc",
+    );
+    assert!(said.contains("200 OK") && said.contains("predict_proba"), "{said}");
+    println!("{}", cluster.kubectl("get models,mlpipelines,mlpipelineruns,modelversions,modeldeployments -A"));
+    if let Some(log) = &cluster.audit_log {
+        let requests = audit::requests(log, began).unwrap();
+        let here: Vec<_> = requests.into_iter().filter(|request| request.namespace == "mortgage").collect();
+        let counts = audit::count(&here);
+        println!("API writes for the example, by the operator: {counts:#?}");
+        let of = |key: &str| counts.get(key).copied().unwrap_or_default();
+        assert_eq!(of("create jobs"), 3);
+        assert!(of("update mlpipelineruns/status") <= 6, "{counts:#?}");
+        assert!(of("update modelversions/status") <= 1, "{counts:#?}");
+        assert!(of("create events") <= 2, "{counts:#?}");
+    }
+}
+
+/// Sends predictions in the background.
+fn load(cluster: &Cluster, rate: u32, seconds: u32, keep_alive: &str) -> Child {
+    let mut child = cluster
+        .command("kubectl")
+        .args(["-n", "mortgage", "exec", "-i", "deployment/mortgage-data", "--", "python", "-", URL])
+        .args([rate.to_string(), seconds.to_string(), keep_alive.to_owned()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let script = std::fs::read(seatrial_e2e::checkout().join("e2e/load.py")).unwrap();
+    child.stdin.take().unwrap().write_all(&script).unwrap();
+    child
+}
+
+fn changed_without_a_failed_request(cluster: &Cluster) {
+    let (close, keep) = (load(cluster, 100, 75, "off"), load(cluster, 100, 75, "on"));
+    let began = Instant::now();
+    let other = example("30-pipeline.yaml").replace(r#"default: "0.1""#, r#"default: "0.05""#);
+    cluster.apply(&other);
+    cluster.wait_for_run("mortgage", "mortgage-c2", 120);
+    wait_until_served(cluster, "mortgage-denial-v2");
+    // Who is asked changes nothing of what was learned.
+    cluster.apply(&example("20-model.yaml").replace("lending@example.com", "risk@example.com"));
+    // The older spec again is a change again.
+    cluster.apply(&example("30-pipeline.yaml"));
+    cluster.wait_for_run("mortgage", "mortgage-c3", 120);
+    wait_until_served(cluster, "mortgage-denial-v3");
+    assert!(began.elapsed() < Duration::from_secs(70), "the stream of requests ended before both changes had");
+    for (name, child) in [("a connection for each request", close), ("connections kept alive", keep)] {
+        let output = child.wait_with_output().unwrap();
+        let counts: Value = serde_json::from_slice(&output.stdout).unwrap();
+        println!("two changes of version under load, {name}: {counts}");
+        assert!(counts["sent"].as_u64().unwrap() > 5000, "{counts}");
+        let failed = counts["sent"].as_u64().unwrap() - counts["counts"]["ok"].as_u64().unwrap();
+        // A request may cross the end of a connection that the server closes at that very moment: see the decision on
+        // draining. Once for each of 16 connections and each change is the most that can be.
+        let allowed = if name.contains("kept alive") { 4 } else { 0 };
+        assert!(failed <= allowed, "{failed} requests failed: {counts}");
+    }
+    let runs = cluster.list("mortgage", "mlpipelineruns", "");
+    assert_eq!(runs.len(), 3, "another contact started a run");
+    let versions = cluster.list("mortgage", "modelversions", "");
+    assert_eq!(versions.len(), 3);
+    // Same data, parameters and seed: the same model, byte for byte.
+    let digest = |name: &str| cluster.get("mortgage", "modelversion", name)["spec"]["artifact"]["digest"].clone();
+    assert_eq!(digest("mortgage-denial-v1"), digest("mortgage-denial-v3"));
+    assert_ne!(digest("mortgage-denial-v1"), digest("mortgage-denial-v2"));
+}
+
+fn two_steps(name: &str) -> String {
+    let script = "import os, time; time.sleep(6); open(os.environ['OUTPUT_X'] + '/x', 'w').write('x')";
+    let image =
+        example("30-pipeline.yaml").lines().find_map(|line| line.strip_prefix("  image: ").map(str::to_owned)).unwrap();
+    format!(
+        r#"
+apiVersion: seatrial.dev/v1alpha1
+kind: MLPipeline
+metadata: {{name: {name}}}
+spec:
+  image: {image}
+  steps:
+    - {{name: one, command: [python, -c, "{script}"], outputs: [{{name: x, type: Any}}]}}
+    - {{name: two, command: [python, -c, "{script}"], inputs: [{{name: x, from: {{step: one, output: x}}}}], outputs: [{{name: x, type: Any}}]}}
+"#
+    )
+}
+
+/// The pod that holds the lease.
+fn leader(cluster: &Cluster) -> String {
+    let lease = cluster.get("seatrial-system", "lease", "seatrial-operator");
+    let holder = lease["spec"]["holderIdentity"].as_str().unwrap_or_default();
+    holder.split('_').next().unwrap_or_default().to_owned()
+}
+
+/// Kills a pod's processes as a crash would: the kubelet has no part in it. Only where the node is this machine.
+fn kill(cluster: &Cluster, pod: &str) -> bool {
+    let uid = cluster.get("seatrial-system", "pod", pod)["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
+    let mut killed = false;
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let path = entry.path();
+        let read = |file: &str| std::fs::read_to_string(path.join(file)).unwrap_or_default();
+        let groups = read("cgroup").replace('_', "-");
+        if !uid.is_empty() && groups.contains(&uid) && read("comm").starts_with("seatrial-oper") {
+            let number = entry.file_name().into_string().unwrap();
+            killed |= std::process::Command::new("kill")
+                .args(["-KILL", &number])
+                .status()
+                .is_ok_and(|status| status.success());
+        }
+    }
+    killed
+}
+
+fn the_leader_is_killed(cluster: &Cluster) {
+    let namespace = Namespace::new(cluster, "journey-leader");
+    namespace.apply(&two_steps("relay"));
+    cluster.wait(&namespace.name, "mlpipelinerun", "relay-c1", 60, |run| step(run, "one")["job"].is_string());
+    let first = leader(cluster);
+    assert!(!first.is_empty());
+    if !kill(cluster, &first) {
+        cluster.kubectl(&format!("-n seatrial-system delete pod {first} --grace-period=0 --force"));
+    }
+    let run = cluster.wait_for_run(&namespace.name, "relay-c1", 120);
+    assert_eq!(condition(&run, "Succeeded")["status"], "True", "{run:#}");
+    for name in ["one", "two"] {
+        assert_eq!(step(&run, name)["attempt"], 1);
+    }
+    assert_eq!(cluster.list(&namespace.name, "jobs", "").len(), 2, "no Job twice");
+    println!("the leader {first} was killed; {} leads; the run ended the same", leader(cluster));
+}
+
+fn helm(cluster: &Cluster, digest: &str) {
+    let set = format!("image.digests.agent={digest}");
+    let status = cluster
+        .command("helm")
+        .args(["upgrade", "seatrial", "charts/seatrial", "-n", "seatrial-system", "--reuse-values", "--set", &set])
+        .args(["--wait", "--timeout", "2m"])
+        .stdout(Stdio::null())
+        .status()
+        .unwrap();
+    assert!(status.success());
+}
+
+fn upgraded_without_a_restart(cluster: &Cluster) {
+    let state = || {
+        let of = |kind: &str, label: &str| -> Vec<String> {
+            let list = cluster.list("mortgage", kind, label);
+            list.iter()
+                .map(|object| format!("{} {}", object["metadata"]["uid"], object["metadata"]["generation"]))
+                .collect()
+        };
+        (of("pods", "seatrial.dev/deployment"), of("deployments", "seatrial.dev/deployment"), of("jobs", ""))
+    };
+    let before = state();
+    assert_eq!(before.0.len(), 1, "old servers are gone by now");
+    helm(cluster, &format!("sha256:{}", "0".repeat(64)));
+    // Whoever leads now has looked at everything once it has run another pipeline.
+    let namespace = Namespace::new(cluster, "journey-upgrade");
+    namespace.apply(
+        &two_steps("plain")
+            .replace(", outputs: [{name: x, type: Any}]}", "}")
+            .replace(", inputs: [{name: x, from: {step: one, output: x}}]", "")
+            .replace("; open(os.environ['OUTPUT_X'] + '/x', 'w').write('x')", ""),
+    );
+    let run = cluster.wait_for_run(&namespace.name, "plain-c1", 120);
+    assert_eq!(condition(&run, "Succeeded")["status"], "True", "{run:#}");
+    assert!(run["status"]["agentImage"].as_str().is_some_and(|image| image.contains("sha256:000")), "{run:#}");
+    assert_eq!(state(), before);
+    helm(cluster, "");
+    assert_eq!(state(), before);
+    let test =
+        cluster.command("helm").args(["test", "seatrial", "-n", "seatrial-system"]).stdout(Stdio::null()).status();
+    assert!(test.unwrap().success());
+}
+
+fn left_alone(cluster: &Cluster) {
+    let Some(log) = &cluster.audit_log else { return };
+    // Deleted namespaces of earlier tests still make work.
+    let deadline = Instant::now() + Duration::from_secs(180);
+    while cluster.kubectl("get namespaces -o jsonpath={.items[*].status.phase}").contains("Terminating") {
+        assert!(Instant::now() < deadline, "a namespace does not go away");
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    // A watch that ends is begun again; the last of the work may be a moment behind.
+    std::thread::sleep(Duration::from_secs(5));
+    let began = Timestamp::now();
+    std::thread::sleep(QUIET);
+    let requests = audit::requests(log, began).unwrap();
+    let leases = requests.iter().filter(|request| request.resource == "leases").count();
+    let others: Vec<_> =
+        requests.iter().filter(|request| request.resource != "leases" && request.verb != "watch").collect();
+    println!("in {QUIET:?}: {leases} requests for the lease, {} others", others.len());
+    assert!(leases > 0 && others.is_empty(), "{others:#?}");
+}
