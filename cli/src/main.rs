@@ -1,2 +1,50 @@
-//! kubectl plugin: lints manifests, computes digests.
-fn main() {}
+//! `kubectl seatrial`: what can be said before there is a cluster.
+
+mod digest;
+mod lint;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// kubectl plugin of Seatrial.
+#[derive(Debug, Parser)]
+#[command(name = "kubectl-seatrial", version)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Checks files before a cluster does. Documents of other groups are left alone.
+    Lint {
+        /// YAML files, and folders of such.
+        #[arg(required = true)]
+        paths: Vec<PathBuf>,
+    },
+    /// Prints the digest that a folder would have as an artifact.
+    Digest {
+        /// The folder.
+        path: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().task {
+        Task::Lint { paths } => lint::lint(&paths),
+        Task::Digest { path } => digest::digest(&path).map(|digest| {
+            println!("{digest}");
+            true
+        }),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("kubectl seatrial: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}

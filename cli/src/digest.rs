@@ -1,0 +1,65 @@
+//! The digest of a folder, as `fetch` and `publish` compute it.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use seatrial_core::contract::{Digest, Entry, Listing};
+use sha2::{Digest as _, Sha256};
+
+/// The digest of all files beneath a folder; of a file, as if it were alone in one.
+pub(crate) fn digest(path: &Path) -> anyhow::Result<Digest> {
+    let mut entries = vec![];
+    if path.is_dir() {
+        walk(path, "", &mut entries)?;
+    } else {
+        let name = path.file_name().and_then(|name| name.to_str()).context("the path has no name")?;
+        entries.push(entry(path, name)?);
+    }
+    Ok(Listing::new(entries)?.digest())
+}
+
+fn walk(folder: &Path, prefix: &str, entries: &mut Vec<Entry>) -> anyhow::Result<()> {
+    for found in fs::read_dir(folder).with_context(|| format!("{} cannot be read", folder.display()))? {
+        let found = found?;
+        let path = found.path();
+        let name = found.file_name();
+        let name = name.to_str().with_context(|| format!("{} has a name that is no UTF-8", path.display()))?;
+        let kind = found.file_type()?;
+        if kind.is_dir() {
+            walk(&path, &format!("{prefix}{name}/"), entries)?;
+        } else if kind.is_file() {
+            entries.push(entry(&path, &format!("{prefix}{name}"))?);
+        } else {
+            bail!("{} is a link or a special file, which no artifact holds", path.display());
+        }
+    }
+    Ok(())
+}
+
+fn entry(path: &Path, name: &str) -> anyhow::Result<Entry> {
+    let mut hasher = Sha256::new();
+    let mut file = File::open(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    let size = io::copy(&mut file, &mut hasher)?;
+    Ok(Entry { path: name.to_owned(), size, sha256: Digest::of_hasher(hasher).hex().to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    #[test]
+    fn a_folder_has_the_digest_of_its_listing() {
+        let folder = TempDir::new().unwrap();
+        fs::create_dir(folder.path().join("a")).unwrap();
+        fs::write(folder.path().join("a/b"), "abc").unwrap();
+        let sha256 = Digest::of(b"abc").hex().to_owned();
+        let listing = Listing::new(vec![Entry { path: "a/b".into(), size: 3, sha256 }]).unwrap();
+        assert_eq!(digest(folder.path()).unwrap(), listing.digest());
+        std::os::unix::fs::symlink("/etc/passwd", folder.path().join("link")).unwrap();
+        assert!(digest(folder.path()).unwrap_err().to_string().contains("link"));
+    }
+}
