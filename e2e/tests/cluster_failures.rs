@@ -60,7 +60,7 @@ fn a_step_that_is_killed_for_memory_and_one_that_fails() {
     let run = cluster.wait_for_run(&namespace.name, "work-c1", 60);
     assert_eq!(step(&run, "work")["reason"], "OutOfMemory", "{run:#}");
     assert!(message(&run).contains("64Mi"), "{}", message(&run));
-    namespace.apply(&pipeline("import sys\nprint('no such column: age')\nsys.exit(3)", "      resources: {}"));
+    namespace.apply(&pipeline("import sys\nprint('no such column: age')\nsys.exit(3)", "      retries: 0"));
     let run = cluster.wait_for_run(&namespace.name, "work-c2", 60);
     assert_eq!(step(&run, "work")["reason"], "CommandFailed");
     assert!(message(&run).contains("exit code 3: no such column: age"), "{}", message(&run));

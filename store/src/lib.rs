@@ -12,4 +12,7 @@ pub mod keys;
 pub mod publish;
 pub mod serve;
 pub mod sts;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod tokens;
+pub mod volume;

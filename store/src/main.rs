@@ -1,9 +1,7 @@
 //! Starts the store.
 
-use std::fs;
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -12,12 +10,11 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Parser;
 use kube::Client;
-use seatrial_store::authority::{Authority, Certificate, RENEWAL};
-use seatrial_store::backend::Backend;
+use seatrial_store::authority::{Certificate, RENEWAL};
 use seatrial_store::health::Metrics;
-use seatrial_store::keys::Keys;
 use seatrial_store::serve::Server;
 use seatrial_store::tokens::ApiServer;
+use seatrial_store::volume::Volume;
 use seatrial_store::{health, publish, serve};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -70,10 +67,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     // Fails only where one is installed already, which does as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let (namespace, name) = settings.config_map.split_once('/').context("--config-map must be NAMESPACE/NAME")?;
-    let backend = Backend::open(&settings.data)?;
-    let secrets = secret_folder(&settings.data)?;
-    let keys = Keys::open(&secrets)?;
-    let authority = Authority::open(&secrets)?;
+    let Volume { backend, keys, authority } = Volume::open(&settings.data)?;
     let certificate = Arc::new(Certificate::new(&authority, settings.hosts)?);
     let client = Client::try_default().await.context("no way to reach a Kubernetes API server")?;
     let tokens = Arc::new(ApiServer::new(client.clone(), settings.audience));
@@ -114,13 +108,4 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     };
     server.run(stop).await;
     Ok(())
-}
-
-/// The folder of what nobody else may read.
-fn secret_folder(data: &Path) -> anyhow::Result<PathBuf> {
-    let folder = data.join("authority");
-    let made =
-        fs::create_dir_all(&folder).and_then(|()| fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)));
-    made.with_context(|| format!("{} cannot be made", folder.display()))?;
-    Ok(folder)
 }

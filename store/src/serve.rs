@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use http::Request;
+use http::{Method, Request};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use rustls::ServerConfig;
+use s3s::Body;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
@@ -95,9 +96,13 @@ impl Server {
                     let (service, metrics) = (service.clone(), metrics.clone());
                     async move {
                         let method = request.method().clone();
-                        let answer = hyper::service::Service::call(&service, request).await;
-                        if let Ok(answer) = &answer {
+                        let mut answer = hyper::service::Service::call(&service, request).await;
+                        if let Ok(answer) = &mut answer {
                             metrics.count(&method, answer.status());
+                            // HTTP/2 would send the text of an error, which clients take for a broken protocol.
+                            if method == Method::HEAD {
+                                *answer.body_mut() = Body::empty();
+                            }
                         }
                         answer
                     }

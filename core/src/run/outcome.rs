@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod};
 use seatrial_crds::{Interruption, Quantity, Step, StepInput, StepStatus, limits};
 
 use crate::contract::{Cause, ExitCode, Message};
@@ -14,6 +14,10 @@ use crate::pods::{FETCH, PUBLISH, STEP};
 /// How long a pod may be unable to start for a reason that a person must remove, in seconds, before its step is given
 /// up: long enough to push an image or create a Secret, short enough that a corrected pipeline is not held up.
 pub(super) const START_GRACE: i64 = 300;
+
+/// How long `publish` may go on after the step's container failed, in seconds. It ends at once where the command ever
+/// started; where not even `exec` did, it would wait for a start that never comes.
+const END_GRACE: i64 = 60;
 
 /// What became of an attempt.
 #[derive(Clone, Debug, PartialEq)]
@@ -153,7 +157,7 @@ fn failure(step: &Step, reason: &str, message: &str, pods: &[&Pod]) -> Outcome {
 
 fn container_failure(step: &Step, pod: &Pod) -> Option<Outcome> {
     let name = &step.name;
-    if let Some(end) = terminated(pod, STEP).filter(|end| end.exit_code != 0) {
+    if let Some(end) = failed_step(pod) {
         if end.reason.as_deref() == Some("OOMKilled") {
             let limit = step.options.resources.as_ref().and_then(|resources| resources.limits.get("memory"));
             let limit =
@@ -218,6 +222,13 @@ fn waiting(step: &Step, pods: &[&Pod], now: Timestamp) -> Outcome {
             format!("step \"{}\" waits for a node: {message}", step.name),
         )));
     }
+    let failed_for =
+        failed_step(pod).and_then(|end| end.finished_at.as_ref()).map(|at| now.as_second() - at.0.as_second());
+    if failed_for.is_some_and(|seconds| seconds >= END_GRACE)
+        && let Some(failure) = container_failure(step, pod)
+    {
+        return failure;
+    }
     let step_is_done = terminated(pod, STEP).is_some_and(|end| end.exit_code == 0);
     let publish = statuses(pod).find(|status| status.name == PUBLISH);
     if step_is_done
@@ -228,6 +239,15 @@ fn waiting(step: &Step, pods: &[&Pod], now: Timestamp) -> Outcome {
         return Outcome::Running(Some(("StoreUnavailable", message)));
     }
     Outcome::Running(None)
+}
+
+fn failed_step(pod: &Pod) -> Option<&ContainerStateTerminated> {
+    terminated(pod, STEP).filter(|end| end.exit_code != 0)
+}
+
+/// True where a step's container failed and its pod has not ended: if it does not soon, nothing will tell.
+pub(super) fn is_ending(pods: &[&Pod]) -> bool {
+    pods.iter().any(|pod| matches!(phase(pod), "Pending" | "Running") && failed_step(pod).is_some())
 }
 
 /// The image of the step's container as it was really run.

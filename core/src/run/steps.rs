@@ -53,7 +53,7 @@ enum Known<'a> {
     Lost,
 }
 
-impl Draft<'_> {
+impl<'a> Draft<'a> {
     /// Records what became of the running steps.
     pub(super) fn read_outcomes(&mut self, spec: &MLPipelineSpec) {
         for step in &spec.steps {
@@ -71,7 +71,7 @@ impl Draft<'_> {
         }
     }
 
-    fn known(&self, name: &str) -> Known<'_> {
+    fn known(&self, name: &str) -> Known<'a> {
         let job = self.observed.jobs.iter().find(|job| job.metadata.name.as_deref() == Some(name));
         // A Job on its way out is as good as gone; its pods go with it.
         if let Some(job) = job.filter(|job| job.metadata.deletion_timestamp.is_none()) {
@@ -86,7 +86,7 @@ impl Draft<'_> {
         }
     }
 
-    fn read_job(&self, step: &Step, job: &Job, status: &mut StepStatus) {
+    fn read_job(&mut self, step: &Step, job: &Job, status: &mut StepStatus) {
         let mine = |pod: &&std::sync::Arc<k8s_openapi::api::core::v1::Pod>| {
             pod.owner_references().iter().any(|owner| Some(&owner.uid) == job.metadata.uid.as_ref())
         };
@@ -106,6 +106,7 @@ impl Draft<'_> {
                 self.fail(status, "TooManyInterruptions", message);
             }
             Outcome::Running(told) => {
+                self.again_after = self.again_after.or(outcome::is_ending(&pods).then_some(LOOK_AGAIN));
                 // What the image really was is worth a write of its own only together with others.
                 status.image_digest =
                     step_status(&self.status.steps, &step.name).and_then(|old| old.image_digest.clone());

@@ -405,6 +405,26 @@ fn an_image_that_does_not_exist_is_shown_at_once_and_given_up_later() {
 }
 
 #[test]
+fn a_command_that_never_started_does_not_leave_its_pod_waiting() {
+    let mut scene = Scene::new(plain());
+    scene.settle();
+    let mut step = ended("step", 128, "exec format error");
+    step["state"]["terminated"]["finishedAt"] = json!(at(5).to_string());
+    let publish = json!({"name": "publish", "image": "agent", "imageID": "", "ready": true, "restartCount": 0,
+        "state": {"running": {}}});
+    scene.pod("one", json!({"phase": "Running", "containerStatuses": [step, publish]}));
+    scene.now = 6;
+    scene.settle();
+    assert_eq!(scene.step("one").state, StepState::Running, "publish may still end by itself");
+    assert_eq!(plan(&scene.observed, at(7)).again_after, Some(LOOK_AGAIN));
+    scene.now = 66;
+    scene.settle();
+    assert_eq!(scene.step("one").reason.as_deref(), Some("CommandFailed"));
+    assert!(scene.step("one").message.clone().is_some_and(|message| message.contains("exec format error")));
+    assert!(scene.observed.jobs.iter().all(|job| job.name_any() != scene.jobs_created[0]), "the Job is deleted");
+}
+
+#[test]
 fn disruptions_cost_no_attempt_but_are_bounded() {
     let mut scene = Scene::new(plain());
     scene.settle();

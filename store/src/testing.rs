@@ -1,0 +1,71 @@
+//! A whole store on a free port of this machine, for tests: real files, real TLS, real keys. Only whose a token is
+//! is said by a rule in place of an API server.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::authority::Certificate;
+use crate::health::Metrics;
+use crate::serve::{self, Server};
+use crate::tokens::{TokenError, Tokens};
+use crate::volume::Volume;
+
+/// The tokens of tests: `token-of-<namespace>`.
+struct Rule;
+
+#[async_trait::async_trait]
+impl Tokens for Rule {
+    async fn namespace(&self, token: &str) -> Result<String, TokenError> {
+        let namespace = token.strip_prefix("token-of-").map(str::to_owned);
+        namespace.ok_or_else(|| TokenError::Refused("the token is refused: it is none".to_owned()))
+    }
+}
+
+/// A store that serves until it is stopped or dropped.
+pub struct LocalStore {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The authority of its certificate, PEM.
+    pub certificate_authority: String,
+    stop: oneshot::Sender<()>,
+    serving: JoinHandle<()>,
+}
+
+impl LocalStore {
+    /// Starts one, on the runtime that this is called on.
+    ///
+    /// # Errors
+    /// Where the folder cannot be used.
+    pub async fn start(data: &Path) -> anyhow::Result<Self> {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let Volume { backend, keys, authority } = Volume::open(data)?;
+        let certificate = Arc::new(Certificate::new(&authority, vec!["localhost".to_owned()])?);
+        let service = serve::service(backend, keys, Arc::new(Rule));
+        let metrics = Metrics::new(data.to_path_buf());
+        let server = Server::bind(SocketAddr::from(([127, 0, 0, 1], 0)), certificate, service, metrics).await?;
+        let address = server.address()?;
+        let (stop, stopped) = oneshot::channel();
+        let serving = tokio::spawn(server.run(async {
+            let _ = stopped.await;
+        }));
+        Ok(Self { address, certificate_authority: authority.certificate, stop, serving })
+    }
+
+    /// The URL of S3 and STS alike.
+    pub fn endpoint(&self) -> String {
+        format!("https://localhost:{}", self.address.port())
+    }
+
+    /// Lets requests end, and ends.
+    ///
+    /// # Errors
+    /// Where the store panicked.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        let _ = self.stop.send(());
+        Ok(self.serving.await?)
+    }
+}
