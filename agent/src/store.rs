@@ -127,13 +127,16 @@ fn refuse_forbidden(url: &str) -> Result<(), AgentError> {
 pub(crate) fn failure(what: &str, error: &object_store::Error) -> Failure {
     use object_store::Error;
     let not_found = |why: &str| Failure::Final(AgentError::new(ExitCode::InputNotFound, format!("{what} {why}")));
+    let refused = "may not be read: look at the Store's credentials and at the bucket's policy";
     match error {
         Error::NotFound { .. } => not_found("does not exist: correct the uri, or wait for who writes it"),
-        Error::PermissionDenied { .. } => {
-            not_found("may not be read: look at the Store's credentials and at the bucket's policy")
-        }
+        Error::PermissionDenied { .. } => not_found(refused),
         Error::InvalidPath { .. } => not_found("is no valid key"),
-        other => Failure::Outage(chain(other)),
+        other => match chain(other) {
+            // The library has a variant for objects that are refused, but none for lists.
+            text if text.contains("403 Forbidden") => not_found(refused),
+            text => Failure::Outage(text),
+        },
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use s3s::S3Result;
 
 use super::files::storage;
-use super::names::segment;
+use super::names::{self, segment};
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -44,13 +44,7 @@ pub(super) fn page(bucket: &Path, query: &Query<'_>) -> S3Result<(Vec<Item>, boo
     let mut items = vec![];
     // Folders of the prefix need not be searched for.
     let base = query.prefix.rfind('/').map_or("", |end| query.prefix.get(..=end).unwrap_or_default());
-    let mut folder = bucket.to_path_buf();
-    for part in base.split_terminator('/') {
-        if part.is_empty() || part == "." || part == ".." {
-            return Ok((items, false));
-        }
-        folder.push(format!("d{part}"));
-    }
+    let Some(folder) = names::folder(bucket, base) else { return Ok((items, false)) };
     walk(&folder, base, query, &mut items)?;
     let more = items.len() > query.limit;
     items.truncate(query.limit);
@@ -115,7 +109,6 @@ fn entries(folder: &Path, base: &str) -> S3Result<Vec<(String, PathBuf, bool)>> 
 mod tests {
     use tempfile::TempDir;
 
-    use super::super::names;
     use super::*;
 
     fn bucket(keys: &[&str]) -> TempDir {

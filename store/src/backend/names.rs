@@ -23,7 +23,7 @@ pub(super) fn file(bucket: &Path, key: &str) -> S3Result<PathBuf> {
     let mut path = bucket.to_path_buf();
     let mut segments = key.split('/').peekable();
     while let Some(segment) = segments.next() {
-        if segment.is_empty() || segment == "." || segment == ".." || segment.contains('\0') {
+        if !means_itself(segment) {
             return Err(s3_error!(InvalidArgument, "a key must not have empty parts, or \".\" or \"..\" for a part"));
         }
         if segment.len() > SEGMENT {
@@ -33,6 +33,23 @@ pub(super) fn file(bucket: &Path, key: &str) -> S3Result<PathBuf> {
         path.push(format!("{letter}{segment}"));
     }
     Ok(path)
+}
+
+/// The folder of all keys that begin with this, which is empty or ends in `/`; `None` where no key can.
+pub(super) fn folder(bucket: &Path, base: &str) -> Option<PathBuf> {
+    let mut path = bucket.to_path_buf();
+    for segment in base.split_terminator('/') {
+        if !means_itself(segment) || segment.len() > SEGMENT {
+            return None;
+        }
+        path.push(format!("d{segment}"));
+    }
+    Some(path)
+}
+
+/// True for a segment that means nothing else to a file system.
+fn means_itself(segment: &str) -> bool {
+    !segment.is_empty() && segment != "." && segment != ".." && !segment.contains('\0')
 }
 
 /// What a name on the disk stands for: a segment, and whether it is a folder.

@@ -41,6 +41,7 @@ pub(crate) fn client(store: &LocalStore, namespace: &str, bucket: &str) -> Amazo
 }
 
 pub(crate) fn client_at(endpoint: &str, authority: &str, token: &str, bucket: &str) -> AmazonS3 {
+    let _ = rustls::crypto::ring::default_provider().install_default();
     // The file must live as long as the client, which is as long as the test.
     let folder = TempDir::new().unwrap().keep();
     let token_file = folder.join("token");

@@ -1,0 +1,160 @@
+//! What the store answered with success is there after it was killed; what it did not is whole or absent.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use std::path::Path as FilePath;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use object_store::path::Path;
+use object_store::{Error, MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload};
+use seatrial_store::testing::LocalStore;
+use support::{client, client_at};
+use tempfile::TempDir;
+
+/// Tells the process that is killed where its data is, and where it says how to reach it.
+const DATA: &str = "SEATRIAL_STORE_TEST_DATA";
+const HELLO: &str = "SEATRIAL_STORE_TEST_HELLO";
+
+/// No test of its own: the process that the test below starts from its own program, and kills.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "is started by the test below"]
+async fn serve_until_killed() {
+    let (Ok(data), Ok(hello)) = (std::env::var(DATA), std::env::var(HELLO)) else { return };
+    let store = LocalStore::start(FilePath::new(&data)).await.unwrap();
+    let draft = format!("{hello}.new");
+    std::fs::write(&draft, format!("{}\n{}", store.endpoint(), store.certificate_authority)).unwrap();
+    std::fs::rename(draft, hello).unwrap();
+    std::future::pending::<()>().await;
+}
+
+/// A store in a process of its own, killed at the latest when the test ends.
+struct StoreProcess(Child);
+
+impl StoreProcess {
+    fn start(data: &FilePath, hello: &FilePath) -> Self {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "serve_until_killed", "--ignored"]).env(DATA, data).env(HELLO, hello);
+        Self(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+    }
+
+    fn kill(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for StoreProcess {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_is_killed_in_the_middle_of_uploads_keeps_what_it_confirmed() {
+    let (data, talk) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let hello = talk.path().join("hello");
+    let mut process = StoreProcess::start(data.path(), &hello);
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !hello.exists() {
+        assert!(Instant::now() < deadline, "the store does not start");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let said = std::fs::read_to_string(&hello).unwrap();
+    let (endpoint, authority) = said.split_once('\n').unwrap();
+
+    let confirmed = Arc::new(AtomicUsize::new(0));
+    let content = |number: usize| format!("{number} ").repeat(50_000);
+    let writers = (0..4).map(|writer| {
+        let (growth, confirmed) = (client_at(endpoint, authority, "token-of-growth", "growth"), confirmed.clone());
+        tokio::spawn(async move {
+            let mut written = vec![];
+            for number in (writer..).step_by(4) {
+                let key = Path::from(format!("objects/{number}"));
+                if growth.put(&key, content(number).into()).await.is_err() {
+                    break;
+                }
+                confirmed.fetch_add(1, Ordering::Relaxed);
+                written.push(number);
+            }
+            written
+        })
+    });
+    let writers: Vec<_> = writers.collect();
+    // One upload in parts is under way all the while, and never ends.
+    let growth = client_at(endpoint, authority, "token-of-growth", "growth");
+    let mut upload = growth.put_multipart(&Path::from("large")).await.unwrap();
+    upload.put_part(PutPayload::from(vec![7; 6 << 20])).await.unwrap();
+    while confirmed.load(Ordering::Relaxed) < 60 {
+        assert!(Instant::now() < deadline, "uploads are too slow");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    process.kill();
+
+    let mut written = vec![];
+    for writer in writers {
+        written.extend(writer.await.unwrap());
+    }
+    let store = LocalStore::start(data.path()).await.unwrap();
+    let growth = client(&store, "growth", "growth");
+    for number in &written {
+        let answer = growth.get(&Path::from(format!("objects/{number}"))).await.unwrap();
+        assert_eq!(answer.bytes().await.unwrap(), content(*number).as_bytes());
+    }
+    // An object whose answer was lost may be there, but then it is whole.
+    let listed = growth.list_with_delimiter(Some(&Path::from("objects"))).await.unwrap().objects;
+    assert!(listed.len() <= written.len() + 4);
+    for object in listed {
+        let number: usize = object.location.filename().unwrap().parse().unwrap();
+        assert_eq!(object.size, content(number).len() as u64);
+    }
+    assert!(matches!(growth.get(&Path::from("large")).await, Err(Error::NotFound { .. })));
+    assert_eq!(std::fs::read_dir(data.path().join("drafts")).unwrap().count(), 0, "drafts are swept");
+}
+
+/// A file system of a few megabytes; ended when dropped.
+struct SmallDisk(TempDir);
+
+impl SmallDisk {
+    fn mount(megabytes: usize) -> Self {
+        let folder = TempDir::new().unwrap();
+        let size = format!("size={megabytes}m");
+        let status = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(folder.path()).status();
+        assert!(status.unwrap().success(), "a file system cannot be mounted: this test needs root");
+        Self(folder)
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(self.0.path()).status();
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs root, for a small file system"]
+async fn a_full_disk_refuses_what_has_no_room_and_harms_nothing() {
+    let disk = SmallDisk::mount(8);
+    let store = LocalStore::start(disk.0.path()).await.unwrap();
+    let growth = client(&store, "growth", "growth");
+    let key = Path::from("kept");
+    growth.put(&key, vec![1; 3 << 20].into()).await.unwrap();
+    for large in ["new", "kept"] {
+        let error = format!("{:?}", growth.put(&Path::from(large), vec![2; 6 << 20].into()).await.unwrap_err());
+        assert!(error.contains("507") && error.contains("free space, or enlarge it"), "{error}");
+    }
+    let mut upload = growth.put_multipart(&Path::from("parts")).await.unwrap();
+    upload.put_part(vec![3; 2 << 20].into()).await.unwrap();
+    let error = format!("{:?}", upload.put_part(vec![3; 6 << 20].into()).await.unwrap_err());
+    assert!(error.contains("507"), "{error}");
+    upload.abort().await.unwrap();
+    assert_eq!(growth.get(&key).await.unwrap().bytes().await.unwrap(), vec![1; 3 << 20]);
+    // What was refused left nothing behind: there is room for what fits, and it can be read.
+    growth.put(&Path::from("fits"), vec![4; 3 << 20].into()).await.unwrap();
+    assert_eq!(growth.head(&Path::from("fits")).await.unwrap().size, 3 << 20);
+    growth.delete(&key).await.unwrap();
+    growth.put(&Path::from("new"), vec![2; 4 << 20].into()).await.unwrap();
+}
