@@ -42,8 +42,9 @@ impl OpenStore {
         }
         let connector = Connector(client::client(config.certificate_authority.as_deref())?);
         let objects: Arc<dyn ObjectStore> = if is_http {
-            let builder =
-                HttpBuilder::new().with_url(&config.prefix).with_retry(retry()).with_http_connector(connector);
+            // The library puts a slash of its own between the URL and a path.
+            let base = config.prefix.trim_end_matches('/');
+            let builder = HttpBuilder::new().with_url(base).with_retry(retry()).with_http_connector(connector);
             Arc::new(builder.build().map_err(|error| bad(&error.to_string()))?)
         } else {
             let mut builder = AmazonS3Builder::new()

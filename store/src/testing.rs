@@ -41,12 +41,20 @@ impl LocalStore {
     /// # Errors
     /// Where the folder cannot be used.
     pub async fn start(data: &Path) -> anyhow::Result<Self> {
+        Self::start_at(data, SocketAddr::from(([127, 0, 0, 1], 0))).await
+    }
+
+    /// Starts one at an address, such as that of a store that was stopped.
+    ///
+    /// # Errors
+    /// Where the folder or the address cannot be used.
+    pub async fn start_at(data: &Path, listen: SocketAddr) -> anyhow::Result<Self> {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let Volume { backend, keys, authority } = Volume::open(data)?;
         let certificate = Arc::new(Certificate::new(&authority, vec!["localhost".to_owned()])?);
         let service = serve::service(backend, keys, Arc::new(Rule));
         let metrics = Metrics::new(data.to_path_buf());
-        let server = Server::bind(SocketAddr::from(([127, 0, 0, 1], 0)), certificate, service, metrics).await?;
+        let server = Server::bind(listen, certificate, service, metrics).await?;
         let address = server.address()?;
         let (stop, stopped) = oneshot::channel();
         let serving = tokio::spawn(server.run(async {

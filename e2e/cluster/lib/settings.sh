@@ -26,13 +26,15 @@ identify() {
   [ ${#containerd_socket} -lt 100 ] || fail "the path $containerd_socket is too long for a socket: set SEATRIAL_CACHE to a shorter folder"
 }
 
-# claim_slot: sets slot, a number that no other cluster of this machine's user has.
+# claim_slot: sets slot, a number that no other cluster on this machine has.
 claim_slot() {
   local number
   for number in $(seq 0 63); do
     if [ "$(cat "$clusters/slots/$number" 2>/dev/null)" = "$id" ]; then slot=$number; return; fi
   done
   for number in $(seq 0 63); do
+    # What somebody else has put there, with a cache of their own perhaps.
+    [ ! -e "/sys/class/net/seatrial${number}h" ] || continue
     # noclobber makes creation atomic: of two at once one wins.
     if (set -o noclobber; echo "$id" >"$clusters/slots/$number") 2>/dev/null; then slot=$number; return; fi
   done

@@ -1,0 +1,123 @@
+//! The agent's program against plain web servers, also those that mean no good.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use std::fs;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::response::Redirect;
+use axum::routing::get;
+use seatrial_core::contract::{Authentication, Digest, ExitCode, StoreConfig, paths};
+use support::{End, Pod, by_uri, fetch_config};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+async fn serve(router: Router) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    address
+}
+
+fn store(prefix: &str) -> StoreConfig {
+    StoreConfig {
+        prefix: prefix.into(),
+        endpoint: None,
+        region: None,
+        authentication: Authentication::Anonymous,
+        certificate_authority: None,
+    }
+}
+
+async fn fetch(pod: &Pod, prefix: &str, uri: &str, patience: u32) -> End {
+    let mut config = fetch_config(vec![store(prefix)], vec![by_uri("raw", prefix, uri)]);
+    config.outage_seconds = patience;
+    pod.fetch(&config).await
+}
+
+#[tokio::test]
+async fn a_file_is_fetched_by_http_and_its_digest_reported() {
+    let router = Router::new()
+        .route("/data/Hdma%20v1.csv", get(async || "dir,hir\n"))
+        .route("/data/moved.csv", get(async || Redirect::temporary("/data/Hdma%20v1.csv")));
+    let prefix = format!("http://{}/data/", serve(router).await);
+    for (file, name) in [("Hdma%20v1.csv", "Hdma v1.csv"), ("moved.csv", "moved.csv")] {
+        let pod = Pod::new("growth");
+        let end = fetch(&pod, &prefix, &format!("{prefix}{file}"), 60).await;
+        assert_eq!(end.code, ExitCode::Success, "{end:?}");
+        assert_eq!(end.message.inputs[0].size, 8);
+        let path = pod.path(paths::INPUTS).join("raw").join(name);
+        assert_eq!(fs::read_to_string(path).unwrap(), "dir,hir\n");
+    }
+    let pod = Pod::new("growth");
+    let missing = fetch(&pod, &prefix, &format!("{prefix}none.csv"), 60).await;
+    assert_eq!(missing.code, ExitCode::InputNotFound);
+    let folder = fetch(&pod, &prefix, &prefix, 60).await;
+    assert!(folder.text().contains("name one file"), "{}", folder.text());
+}
+
+/// A web server must not be able to send the agent where only the node's own programs may go.
+#[tokio::test]
+async fn redirects_to_other_hosts_and_metadata_services_are_not_followed() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counter = asked.clone();
+    let other = Router::new().fallback(async move || {
+        counter.fetch_add(1, Ordering::Relaxed);
+        "a secret"
+    });
+    let other = serve(other).await;
+    let elsewhere = format!("http://localhost:{}/secret", other.port());
+    let router = Router::new()
+        .route("/elsewhere", get(async move || Redirect::temporary(&elsewhere)))
+        .route("/metadata", get(async || Redirect::temporary("http://169.254.169.254/latest/meta-data/")));
+    let prefix = format!("http://{}/", serve(router).await);
+    for file in ["elsewhere", "metadata"] {
+        let pod = Pod::new("growth");
+        let end = fetch(&pod, &prefix, &format!("{prefix}{file}"), 1).await;
+        assert_ne!(end.code, ExitCode::Success, "{end:?}");
+    }
+    assert_eq!(asked.load(Ordering::Relaxed), 0);
+    let pod = Pod::new("growth");
+    for prefix in ["http://169.254.169.254/", "http://[fd00:ec2::254]/", "http://100.100.100.200/"] {
+        let end = fetch(&pod, prefix, &format!("{prefix}latest"), 3600).await;
+        assert_eq!(end.code, ExitCode::InputNotFound, "{end:?}");
+        assert!(end.text().contains("metadata service"), "{}", end.text());
+    }
+}
+
+/// A server that breaks off is asked again; half a file is never taken for the whole.
+#[tokio::test]
+async fn a_body_that_breaks_off_is_fetched_again() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let prefix = format!("http://{}/", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        for answer in 0.. {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request).await;
+            let head = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\nConnection: close\r\n\r\n";
+            let body = if answer < 2 { "half" } else { "whole file" };
+            let _ = stream.write_all(format!("{head}{body}").as_bytes()).await;
+        }
+    });
+    let pod = Pod::new("growth");
+    let end = fetch(&pod, &prefix, &format!("{prefix}x"), 60).await;
+    assert_eq!(end.code, ExitCode::Success, "{end:?}");
+    assert_eq!(fs::read_to_string(pod.path(paths::INPUTS).join("raw/x")).unwrap(), "whole file");
+    assert_eq!(end.message.inputs[0].size, 10);
+    assert_ne!(end.message.inputs[0].digest, Digest::of(b"whole file"), "it is the digest of the listing");
+}
+
+#[tokio::test]
+async fn a_server_that_fails_is_an_outage() {
+    let router = Router::new().route("/x", get(async || StatusCode::INTERNAL_SERVER_ERROR));
+    let prefix = format!("http://{}/", serve(router).await);
+    let pod = Pod::new("growth");
+    let end = fetch(&pod, &prefix, &format!("{prefix}x"), 0).await;
+    assert_eq!(end.code, ExitCode::StoreUnavailable, "{end:?}");
+}

@@ -1,0 +1,233 @@
+//! The agent's program against a real store: what goes in comes out, and every trouble has its own code and words.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use seatrial_core::contract::{Digest, ExitCode, Message, layout, paths};
+use seatrial_crds::OutputType;
+use seatrial_store::testing::LocalStore;
+use support::{Pod, artifact, by_uri, fetch_config, publish_config, tree, until};
+use tempfile::TempDir;
+
+async fn store() -> (TempDir, LocalStore) {
+    let data = TempDir::new().unwrap();
+    let store = LocalStore::start(data.path()).await.unwrap();
+    (data, store)
+}
+
+/// Where the store keeps an object of the namespace `growth`.
+fn on_disk(data: &TempDir, key: &str) -> PathBuf {
+    let (folders, name) = key.rsplit_once('/').unwrap();
+    let folders: PathBuf = folders.split('/').map(|folder| format!("d{folder}")).collect();
+    data.path().join("objects/growth").join(folders).join(format!("f{name}"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_published_is_what_is_fetched() {
+    let (data, store) = store().await;
+    let pod = Pod::new("growth");
+    pod.command_ended(0);
+    let large: Vec<u8> = (0..9_000_000_u32).map(|number| (number % 251) as u8).collect();
+    pod.write_output("model", "model.json", b"{}");
+    pod.write_output("model", "weights/large.bin", &large);
+    pod.write_output("model", "weights/e mpty +%ä", b"");
+    pod.write_output("metrics", "metrics.json", br#"{"auc": 0.9, "rows": 12}"#);
+    let outputs = [("model", OutputType::Model), ("metrics", OutputType::Metrics)];
+    let end = pod.publish(&publish_config(pod.own_store(&store), &outputs)).await;
+    assert_eq!(end.code, ExitCode::Success, "{end:?}");
+    assert_eq!(end.message.outputs[0].files, 3);
+    assert_eq!(end.message.metrics.get("auc").map(String::as_str), Some("0.9"));
+    let record = fs::read_to_string(on_disk(&data, "seatrial/results/run/train/1")).unwrap();
+    assert_eq!(Message::parse(&record).unwrap(), end.message, "the store is the record");
+
+    let reader = Pod::new("growth");
+    let model = &end.message.outputs[0].digest;
+    let config = fetch_config(vec![reader.own_store(&store)], vec![artifact("model", "s3://growth/", model)]);
+    let fetched = reader.fetch(&config).await;
+    assert_eq!(fetched.code, ExitCode::Success, "{fetched:?}");
+    assert_eq!(&fetched.message.inputs[0].digest, model);
+    assert_eq!(tree(&reader.path(paths::INPUTS).join("model")), tree(&pod.path(paths::OUTPUTS).join("model")));
+    // A fetch that is started again begins anew.
+    fs::write(reader.path(paths::INPUTS).join("model/stray"), "x").unwrap();
+    assert_eq!(reader.fetch(&config).await.code, ExitCode::Success);
+    assert!(!reader.path(paths::INPUTS).join("model/stray").exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_pods_of_one_attempt_the_first_result_counts() {
+    let (_data, store) = store().await;
+    let ends = ["first", "second"].map(|content| {
+        let pod = Pod::new("growth");
+        pod.command_ended(0);
+        pod.write_output("x", "content", content.as_bytes());
+        pod
+    });
+    let mut messages = vec![];
+    for pod in &ends {
+        let end = pod.publish(&publish_config(pod.own_store(&store), &[("x", OutputType::Any)])).await;
+        assert_eq!(end.code, ExitCode::Success);
+        messages.push(end.message);
+    }
+    assert_eq!(messages[0], messages[1]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_that_failed_publishes_nothing() {
+    let (data, store) = store().await;
+    let pod = Pod::new("growth");
+    pod.command_ended(3);
+    pod.write_output("x", "content", b"half");
+    let end = pod.publish(&publish_config(pod.own_store(&store), &[("x", OutputType::Any)])).await;
+    assert_eq!((end.code, end.message), (ExitCode::Success, Message::new()));
+    assert!(!data.path().join("objects/growth").exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_is_away_is_waited_for_and_readiness_says_so() {
+    let (data, store) = store().await;
+    let pod = Pod::new("growth");
+    pod.command_ended(0);
+    pod.write_output("x", "content", b"hours of work");
+    let config = publish_config(pod.own_store(&store), &[("x", OutputType::Any)]);
+    let address: SocketAddr = store.address;
+    store.stop().await.unwrap();
+    let publishing = pod.start("publish", &config);
+    until("readiness fails", async || pod.probe().await == 1).await;
+    let store = LocalStore::start_at(data.path(), address).await.unwrap();
+    let end = pod.end(publishing).await;
+    assert_eq!(end.code, ExitCode::Success, "{end:?}");
+    assert_eq!(pod.probe().await, 0);
+    store.stop().await.unwrap();
+    // A fetch has other work to leave room for: it gives up, and the Job tries again.
+    let input = artifact("x", "s3://growth/", &end.message.outputs[0].digest);
+    let end = pod.fetch(&fetch_config(vec![config.store], vec![input])).await;
+    assert_eq!(end.code, ExitCode::StoreUnavailable);
+    assert!(end.text().contains("look at the store"), "{}", end.text());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn damage_in_the_store_is_found() {
+    let (data, store) = store().await;
+    let pod = Pod::new("growth");
+    pod.command_ended(0);
+    pod.write_output("x", "content", b"good");
+    let end = pod.publish(&publish_config(pod.own_store(&store), &[("x", OutputType::Any)])).await;
+    let digest = end.message.outputs[0].digest.clone();
+    let config = fetch_config(vec![pod.own_store(&store)], vec![artifact("x", "s3://growth/", &digest)]);
+    let object = on_disk(&data, &layout::object(&Digest::of(b"good")));
+    fs::write(&object, "evil").unwrap();
+    let end = pod.fetch(&config).await;
+    assert_eq!(end.code, ExitCode::CorruptArtifact);
+    assert!(end.text().contains("not what its digest says"), "{}", end.text());
+    fs::write(object, "good").unwrap();
+    fs::write(on_disk(&data, &layout::artifact(&digest)), "{}").unwrap();
+    assert_eq!(pod.fetch(&config).await.code, ExitCode::CorruptArtifact);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_not_there_or_not_ones_own_is_said_at_once() {
+    let (_data, store) = store().await;
+    let pod = Pod::new("growth");
+    let theirs = pod.store(&store, "s3://risk/");
+    let cases = [
+        (pod.own_store(&store), artifact("x", "s3://growth/", &Digest::of(b"never")), "does not exist"),
+        (pod.own_store(&store), by_uri("x", "s3://growth/", "s3://growth/raw/none.csv"), "does not exist"),
+        (pod.own_store(&store), by_uri("x", "s3://growth/", "s3://growth/raw/"), "nothing"),
+        (theirs.clone(), by_uri("x", "s3://risk/", "s3://risk/raw/a.csv"), "may not be read"),
+        (theirs.clone(), by_uri("x", "s3://risk/", "s3://risk/raw/"), "may not be read"),
+        (theirs, artifact("x", "s3://risk/", &Digest::of(b"x")), "may not be read"),
+    ];
+    for (config, input, expected) in cases {
+        let mut config = fetch_config(vec![config], vec![input]);
+        // Were it taken for an outage, it would be waited for.
+        config.outage_seconds = 3600;
+        let end = pod.fetch(&config).await;
+        assert_eq!(end.code, ExitCode::InputNotFound, "{end:?}");
+        assert!(end.text().contains(expected), "{}", end.text());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn outputs_that_cannot_be_taken_are_refused_with_the_reason() {
+    let (_data, store) = store().await;
+    type Spoil = fn(&Pod);
+    let cases: [(OutputType, Spoil, &str); 4] = [
+        (OutputType::Model, |pod| fs::create_dir_all(pod.path("/seatrial/outputs/x")).unwrap(), "is empty"),
+        (OutputType::Any, |_| (), "is not there"),
+        (OutputType::Metrics, |pod| pod.write_output("x", "metrics.json", br#"{"auc": [0.9]}"#), "nested"),
+        (
+            OutputType::Any,
+            |pod| {
+                pod.write_output("x", "a", b"");
+                std::os::unix::fs::symlink("/etc/passwd", pod.path("/seatrial/outputs/x/link")).unwrap();
+            },
+            "is a link",
+        ),
+    ];
+    for (kind, spoil, expected) in cases {
+        let pod = Pod::new("growth");
+        pod.command_ended(0);
+        spoil(&pod);
+        let end = pod.publish(&publish_config(pod.own_store(&store), &[("x", kind)])).await;
+        assert_eq!(end.code, ExitCode::BadOutput, "{end:?}");
+        assert!(end.text().contains(expected), "{}", end.text());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pod_that_is_told_to_stop_says_that_it_was() {
+    let (_data, store) = store().await;
+    let pod = Pod::new("growth");
+    // The command never starts: publish waits.
+    let child = pod.start("publish", &publish_config(pod.own_store(&store), &[("x", OutputType::Any)]));
+    let id = Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap());
+    // Until its handler is there, the signal would just kill it: `SigCgt` in its status says so.
+    until("the agent listens to signals", async || {
+        let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap().trim();
+        u64::from_str_radix(caught, 16).unwrap() & (1 << (Signal::SIGTERM as u64 - 1)) != 0
+    })
+    .await;
+    kill(id, Signal::SIGTERM).unwrap();
+    assert_eq!(pod.end(child).await.code, ExitCode::Stopped);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_config_of_another_release_is_refused() {
+    let pod = Pod::new("growth");
+    let mut config = fetch_config(vec![], vec![]);
+    config.version += 1;
+    let end = pod.fetch(&config).await;
+    assert_eq!(end.code, ExitCode::BadConfiguration);
+    assert!(end.text().contains("one release"), "{}", end.text());
+}
+
+/// Refused before hours are spent on it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs root, for a small file system"]
+async fn data_that_is_larger_than_the_disk_is_refused_before_it_is_fetched() {
+    let (_data, store) = store().await;
+    let pod = Pod::new("growth");
+    pod.command_ended(0);
+    pod.write_output("x", "large", &vec![0; 9 << 20]);
+    let end = pod.publish(&publish_config(pod.own_store(&store), &[("x", OutputType::Any)])).await;
+    let input = artifact("x", "s3://growth/", &end.message.outputs[0].digest);
+    let folder = TempDir::new().unwrap();
+    let disk = folder.path().join("disk");
+    fs::create_dir(&disk).unwrap();
+    let run = |arguments: &[&str]| std::process::Command::new(arguments[0]).args(&arguments[1..]).arg(&disk).status();
+    assert!(run(&["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs"]).unwrap().success(), "this test needs root");
+    let small = Pod::with_volume("growth", folder, disk.clone());
+    let end = small.fetch(&fetch_config(vec![small.own_store(&store)], vec![input])).await;
+    let left = tree(&disk).len();
+    assert!(run(&["umount", "--lazy"]).unwrap().success());
+    assert_eq!(end.code, ExitCode::InputTooLarge, "{end:?}");
+    assert!(end.text().contains("9437184 bytes"), "{}", end.text());
+    assert_eq!(left, 2, "exec and the lock alone");
+}

@@ -1,0 +1,186 @@
+//! The agent as a pod runs it: its real program, a volume, a token, and a store that it reaches by TLS.
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use seatrial_core::contract::{
+    Authentication, CONFIG_VARIABLE, Digest, ExitCode, FetchConfig, InputConfig, InputSource, Message, OutputConfig,
+    PublishConfig, StoreConfig, VERSION, paths,
+};
+use seatrial_crds::OutputType;
+use seatrial_store::testing::LocalStore;
+use serde::Serialize;
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+
+/// A pod's volume and token.
+pub(crate) struct Pod {
+    folder: TempDir,
+    namespace: String,
+    root: PathBuf,
+}
+
+/// How a container ended.
+#[derive(Debug)]
+pub(crate) struct End {
+    pub(crate) code: ExitCode,
+    pub(crate) message: Message,
+}
+
+impl End {
+    /// What it says of its failure.
+    pub(crate) fn text(&self) -> String {
+        self.message.failure.as_ref().map(|failure| failure.message.clone()).unwrap_or_default()
+    }
+}
+
+impl Pod {
+    pub(crate) fn new(namespace: &str) -> Self {
+        let folder = TempDir::new().unwrap();
+        let root = folder.path().join("volume");
+        fs::create_dir(&root).unwrap();
+        Self::with_volume(namespace, folder, root)
+    }
+
+    /// With a volume that is somewhere else.
+    pub(crate) fn with_volume(namespace: &str, folder: TempDir, root: PathBuf) -> Self {
+        fs::write(folder.path().join("token"), format!("token-of-{namespace}")).unwrap();
+        fs::write(folder.path().join("exec"), "a program").unwrap();
+        Self { folder, namespace: namespace.to_owned(), root }
+    }
+
+    /// Where a path of the contract is in this test.
+    pub(crate) fn path(&self, path: &str) -> PathBuf {
+        self.root.join(path.strip_prefix("/seatrial/").unwrap())
+    }
+
+    /// Lets the user's command have ended, with files in the folder of its output.
+    pub(crate) fn command_ended(&self, code: i32) {
+        fs::create_dir_all(self.path(paths::STATE)).unwrap();
+        for (file, content) in [(paths::LOCK, ""), (paths::EXIT, code.to_string().as_str()), (paths::STARTED, "")] {
+            fs::write(self.path(file), content).unwrap();
+        }
+    }
+
+    pub(crate) fn write_output(&self, output: &str, file: &str, content: &[u8]) {
+        let path = self.path(paths::OUTPUTS).join(output).join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+
+    /// The embedded store, by the pod's token.
+    pub(crate) fn store(&self, store: &LocalStore, prefix: &str) -> StoreConfig {
+        StoreConfig {
+            prefix: prefix.to_owned(),
+            endpoint: Some(store.endpoint()),
+            region: None,
+            authentication: Authentication::WebIdentity {
+                token_file: self.folder.path().join("token").display().to_string(),
+                sts_endpoint: store.endpoint(),
+                role: "arn:aws:iam::0:role/seatrial".into(),
+            },
+            certificate_authority: Some(store.certificate_authority.clone()),
+        }
+    }
+
+    pub(crate) fn own_store(&self, store: &LocalStore) -> StoreConfig {
+        self.store(store, &format!("s3://{}/", self.namespace))
+    }
+
+    pub(crate) fn start(&self, task: &str, config: &impl Serialize) -> Child {
+        Command::new(env!("CARGO_BIN_EXE_seatrial-agent"))
+            .arg("--root")
+            .arg(&self.root)
+            .arg("--termination-log")
+            .arg(self.folder.path().join("message"))
+            .arg("--exec")
+            .arg(self.folder.path().join("exec"))
+            .arg(task)
+            .env(CONFIG_VARIABLE, serde_json::to_string(config).unwrap())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap()
+    }
+
+    pub(crate) async fn end(&self, mut child: Child) -> End {
+        let status = child.wait().await.unwrap();
+        let code = status.code().unwrap_or_else(|| panic!("the agent was killed: {status}"));
+        let code = ExitCode::from_number(code).unwrap_or_else(|| panic!("{code} is in no table"));
+        let message = fs::read_to_string(self.folder.path().join("message")).unwrap();
+        End { code, message: Message::parse(&message).unwrap() }
+    }
+
+    pub(crate) async fn fetch(&self, config: &FetchConfig) -> End {
+        self.end(self.start("fetch", config)).await
+    }
+
+    pub(crate) async fn publish(&self, config: &PublishConfig) -> End {
+        self.end(self.start("publish", config)).await
+    }
+
+    /// The code of the readiness probe.
+    pub(crate) async fn probe(&self) -> i32 {
+        self.start("probe", &()).wait().await.unwrap().code().unwrap()
+    }
+}
+
+pub(crate) fn fetch_config(stores: Vec<StoreConfig>, inputs: Vec<InputConfig>) -> FetchConfig {
+    FetchConfig { version: VERSION, stores, inputs, outputs: vec![], prepare_exec: true, outage_seconds: 0 }
+}
+
+pub(crate) fn by_uri(name: &str, store: &str, uri: &str) -> InputConfig {
+    let source = InputSource::Uri { store: store.into(), uri: uri.into() };
+    InputConfig { name: name.into(), folder: format!("{}/{name}", paths::INPUTS), source }
+}
+
+pub(crate) fn artifact(name: &str, store: &str, digest: &Digest) -> InputConfig {
+    let source = InputSource::Artifact { store: store.into(), digest: digest.clone() };
+    InputConfig { name: name.into(), folder: format!("{}/{name}", paths::INPUTS), source }
+}
+
+pub(crate) fn publish_config(store: StoreConfig, outputs: &[(&str, OutputType)]) -> PublishConfig {
+    let output = |(name, kind): &(&str, OutputType)| OutputConfig {
+        name: (*name).into(),
+        kind: *kind,
+        folder: format!("{}/{name}", paths::OUTPUTS),
+    };
+    PublishConfig {
+        version: VERSION,
+        store,
+        result: "seatrial/results/run/train/1".into(),
+        outputs: outputs.iter().map(output).collect(),
+        outage_seconds: 60,
+    }
+}
+
+/// Waits for something that comes about by itself.
+pub(crate) async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !condition().await {
+        assert!(Instant::now() < deadline, "in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// All files beneath a folder with their content.
+pub(crate) fn tree(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let (mut found, mut open) = (vec![], vec![folder.to_path_buf()]);
+    while let Some(path) = open.pop() {
+        for entry in fs::read_dir(&path).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else {
+                let name = path.strip_prefix(folder).unwrap().display().to_string();
+                found.push((name, fs::read(&path).unwrap()));
+            }
+        }
+    }
+    found.sort();
+    found
+}
