@@ -41,6 +41,14 @@ claim_slot() {
   fail "all 64 slots are taken: end clusters with e2e/cluster/down, or remove what is left in $clusters/slots"
 }
 
+# forget_lost_checkouts: removes what was kept for the next start of clusters whose checkout is gone.
+forget_lost_checkouts() {
+  local mark
+  for mark in "$clusters"/*/checkout; do
+    [ ! -e "$mark" ] || [ -d "$(cat "$mark")" ] || [ -e "$(dirname "$mark")/run" ] || rm -rf "$(dirname "$mark")"
+  done
+}
+
 # derive: sets what follows from the slot.
 derive() {
   node=node-$slot
