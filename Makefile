@@ -10,7 +10,7 @@ help: ## List what can be made
 demo: ## Show it all: a cluster, the chart, a model that is trained, judged and served
 	e2e/demo
 
-test: lint unit e2e ## Run everything that CI checks
+test: lint unit examples e2e ## Run everything that CI checks
 
 lint: $(SEATRIAL_CACHE)/tools/cargo-deny/bin/cargo-deny ## Check format, lints, licences and bans
 	cargo fmt --all --check
@@ -19,6 +19,9 @@ lint: $(SEATRIAL_CACHE)/tools/cargo-deny/bin/cargo-deny ## Check format, lints, 
 
 unit: ## Run the tests that need no cluster
 	cargo test --workspace --locked --quiet --exclude seatrial-e2e
+
+examples: ## Check the examples' Python: format, lints, types, tests
+	examples/test
 
 e2e: ## Run the tests on real API servers and on a real cluster (needs root)
 	e2e/run
@@ -41,4 +44,4 @@ images: ## Build all images that changed
 $(SEATRIAL_CACHE)/tools/cargo-deny/bin/cargo-deny:
 	cargo install cargo-deny --locked --quiet --root $(SEATRIAL_CACHE)/tools/cargo-deny
 
-.PHONY: help demo test lint unit e2e generate cluster-up cluster-down kubeconfig images
+.PHONY: help demo test lint unit examples e2e generate cluster-up cluster-down kubeconfig images
