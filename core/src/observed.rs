@@ -25,6 +25,8 @@ pub struct PipelineObserved {
     pub revisions: Vec<Arc<ControllerRevision>>,
     /// The runs whose `spec.pipeline` is the pipeline.
     pub runs: Vec<Arc<MLPipelineRun>>,
+    /// The versions that runs of the pipeline made.
+    pub versions: Vec<Arc<ModelVersion>>,
     /// Writes that failed.
     pub failures: Vec<WriteFailure>,
 }

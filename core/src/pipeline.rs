@@ -8,6 +8,8 @@
 //! revision <pipeline>-c<n>   last: where it exists, the change is done with, even if its run was deleted since
 //! ```
 
+mod sweep;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -65,12 +67,9 @@ pub fn plan(observed: &PipelineObserved, now: Timestamp) -> Plan<MLPipelineStatu
     let accepted = Accepted { problems: &problems, suspended, clash: clash(observed) };
     set_conditions(&mut status, pipeline, &accepted, now);
     actions.extend(history(observed));
-    Plan {
-        status: (Some(&status) != pipeline.status.as_ref()).then_some(status),
-        actions,
-        events: vec![],
-        again_after: None,
-    }
+    let (swept, again_after) = sweep::sweep(observed, now);
+    actions.extend(swept);
+    Plan { status: (Some(&status) != pipeline.status.as_ref()).then_some(status), actions, events: vec![], again_after }
 }
 
 fn change(observed: &PipelineObserved) -> Change {

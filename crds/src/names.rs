@@ -33,5 +33,7 @@ pub const INPUTS_DIGEST_ANNOTATION: &str = "seatrial.dev/inputs-digest";
 /// The UID of the pipeline that a revision belongs to. Not an owner reference, since a revision outlives its
 /// pipeline while a version names it.
 pub const PIPELINE_UID_ANNOTATION: &str = "seatrial.dev/pipeline-uid";
+/// On a revision that nobody was seen to need: since when, RFC 3339.
+pub const UNUSED_SINCE_ANNOTATION: &str = "seatrial.dev/unused-since";
 /// On a model's counter: the run that took its newest number, as `<run uid>`.
 pub const HOLDER_ANNOTATION: &str = "seatrial.dev/holder";

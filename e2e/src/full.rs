@@ -165,6 +165,12 @@ impl Drop for Namespace {
     }
 }
 
+/// An image of the tests, where it was brought.
+pub fn image(name: &str) -> String {
+    let prefix = std::env::var("IMAGE_PREFIX").unwrap_or_else(|_| "registry.local/seatrial".to_owned());
+    format!("{prefix}/{name}")
+}
+
 /// A condition of an object; null where it has none of the type.
 pub fn condition<'a>(object: &'a Value, kind: &str) -> &'a Value {
     let conditions = object["status"]["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();

@@ -1,15 +1,12 @@
 //! What goes wrong on real clusters, and how it is shown. Each test has a namespace of its own.
 #![allow(clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
 
-use seatrial_e2e::full::{Cluster, Namespace, condition, step};
+use seatrial_e2e::full::{Cluster, Namespace, condition, image, step};
 use serde_json::Value;
-
-const IMAGE: &str = "registry.local/seatrial/mortgage:1.0";
 
 /// A pipeline of one step, `work`, that runs a Python script.
 fn pipeline(script: &str, more: &str) -> String {
-    let prefix = std::env::var("IMAGE_PREFIX").unwrap_or_else(|_| "registry.local/seatrial".to_owned());
-    let image = IMAGE.replace("registry.local/seatrial", &prefix);
+    let image = image("mortgage:1.0");
     format!(
         r"
 apiVersion: seatrial.dev/v1alpha1
@@ -144,8 +141,9 @@ spec:
 apiVersion: seatrial.dev/v1alpha1
 kind: ModelDeployment
 metadata: {{name: churn}}
-spec: {{model: churn, version: churn-v1, server: {{image: "{IMAGE}", command: [sleep, "600"], port: 8080}}}}
-"#
+spec: {{model: churn, version: churn-v1, server: {{image: "{}", command: [sleep, "600"], port: 8080}}}}
+"#,
+        image("mortgage:1.0")
     ));
     let stalled = cluster.wait(&namespace.name, "modeldeployment", "churn", 30, |object| {
         condition(object, "Stalled")["reason"] == "NameTaken"

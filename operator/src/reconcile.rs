@@ -171,6 +171,7 @@ impl Reconciler {
             pipeline: pipeline.clone(),
             revisions: self.world.revisions.group(&key.namespace, &own),
             runs: self.world.runs.group(&key.namespace, &own),
+            versions: self.world.versions.group(&key.namespace, &own),
             failures: self.memory.failures(key),
         }
     }

@@ -63,7 +63,12 @@ impl World {
             runs: Cache::new(run_groups),
             models: Cache::new(|_| vec![]),
             versions: Cache::new(|version| {
-                vec![group(MODEL_LABEL, &version.spec.model), group(RUN_LABEL, &version.spec.lineage.run)]
+                let lineage = &version.spec.lineage;
+                vec![
+                    group(MODEL_LABEL, &version.spec.model),
+                    group(RUN_LABEL, &lineage.run),
+                    group(PIPELINE_LABEL, &lineage.pipeline),
+                ]
             }),
             model_deployments: Cache::new(|deployment| {
                 vec![ALL.to_owned(), group(MODEL_LABEL, &deployment.spec.model)]

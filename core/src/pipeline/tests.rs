@@ -23,7 +23,13 @@ fn pipeline(uid: &str) -> MLPipeline {
 }
 
 fn observe(pipeline: MLPipeline) -> PipelineObserved {
-    PipelineObserved { pipeline: Arc::new(pipeline), revisions: vec![], runs: vec![], failures: vec![] }
+    PipelineObserved {
+        pipeline: Arc::new(pipeline),
+        revisions: vec![],
+        runs: vec![],
+        versions: vec![],
+        failures: vec![],
+    }
 }
 
 /// What the world looks like after a plan was carried out.
@@ -39,15 +45,22 @@ fn carry_out(observed: &mut PipelineObserved, plan: Plan<MLPipelineStatus>) {
                 observed.revisions.retain(|old| old.metadata.name != revision.metadata.name);
                 observed.revisions.push(Arc::new(*revision));
             }
-            Action::Delete { name, .. } => observed.runs.retain(|run| run.name_any() != name),
+            Action::Delete { kind: Kind::Run, name, .. } => observed.runs.retain(|run| run.name_any() != name),
+            Action::Delete { kind: Kind::ControllerRevision, name, .. } => {
+                observed.revisions.retain(|revision| revision.name_any() != name);
+            }
             other => panic!("unexpected {other:?}"),
         }
     }
 }
 
 fn settle(observed: &mut PipelineObserved) {
+    settle_at(observed, now());
+}
+
+fn settle_at(observed: &mut PipelineObserved, now: Timestamp) {
     for _ in 0..5 {
-        let plan = plan(observed, now());
+        let plan = plan(observed, now);
         if plan.is_quiet() {
             return;
         }
@@ -222,4 +235,39 @@ fn ended_runs_beyond_the_limit_go_oldest_first() {
         })
         .collect();
     assert_eq!(deleted, ["churn-c2", "churn-c1"]);
+}
+
+#[test]
+fn revisions_that_nobody_needs_go_in_two_phases() {
+    let mut observed = observe(pipeline("a"));
+    settle(&mut observed);
+    for image in ["churn:2", "churn:3", "churn:4"] {
+        edit(&mut observed, |spec| spec.options.image = Some(image.into()));
+        settle(&mut observed);
+    }
+    let names = |observed: &PipelineObserved| {
+        let mut names: Vec<String> = observed.revisions.iter().map(|revision| revision.name_any()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names(&observed).len(), 4, "each is a run's");
+    // The run of change 1 is gone, and left nothing. That of 2 made a version. That of 3 is still there.
+    observed.runs.retain(|run| run.name_any() == "churn-c3");
+    let version = json!({
+        "apiVersion": "seatrial.dev/v1alpha1", "kind": "ModelVersion", "metadata": {"name": "churn-v1"},
+        "spec": {
+            "model": "churn", "number": 1, "purpose": "Release",
+            "artifact": {"uri": "s3://growth/x", "digest": format!("sha256:{}", "0".repeat(64)), "size": 1},
+            "lineage": {"pipeline": "churn", "run": "churn-c2", "runUid": "x", "revision": "churn-c2"},
+        },
+    });
+    observed.versions.push(Arc::new(serde_json::from_value(version).unwrap()));
+    settle(&mut observed);
+    assert_eq!(names(&observed).len(), 4, "it is marked first");
+    let waits = plan(&observed, now());
+    assert!(waits.is_quiet() && waits.again_after.is_some_and(|after| after.as_secs() == 3600), "{waits:?}");
+    let later = now().saturating_add(jiff::SignedDuration::from_mins(61)).unwrap();
+    settle_at(&mut observed, later);
+    assert_eq!(names(&observed), ["churn-c2", "churn-c3", "churn-c4"]);
+    assert_eq!(plan(&observed, later).again_after, None);
 }

@@ -252,4 +252,8 @@ fn step_status<'a>(steps: &'a [StepStatus], name: &str) -> Option<&'a StepStatus
 }
 
 #[cfg(test)]
+mod fates;
+#[cfg(test)]
+mod scene;
+#[cfg(test)]
 mod tests;

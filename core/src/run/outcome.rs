@@ -19,6 +19,9 @@ pub(super) const START_GRACE: i64 = 300;
 /// started; where not even `exec` did, it would wait for a start that never comes.
 const END_GRACE: i64 = 60;
 
+/// How much later than its Job the last update of a pod may come, in seconds.
+const REPORT_GRACE: i64 = 10;
+
 /// What became of an attempt.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Outcome {
@@ -51,7 +54,7 @@ pub(super) fn read(step: &Step, job: &Job, pods: &[&Pod], now: Timestamp) -> Out
             match done.map(|pod| report(step, pod)) {
                 Some(Some(report)) => Outcome::Done(Box::new(report)),
                 // The pod's last update may be a moment behind the Job's.
-                _ if job_ended_seconds_ago(job, now) < 10 => Outcome::Running(None),
+                _ if job_ended_seconds_ago(job, now) < REPORT_GRACE => Outcome::Running(None),
                 _ => Outcome::ReportLost,
             }
         }
@@ -106,7 +109,7 @@ fn ended(job: &Job) -> Option<(bool, String, String)> {
 
 fn job_ended_seconds_ago(job: &Job, now: Timestamp) -> i64 {
     let at = job.status.as_ref().and_then(|status| status.completion_time.as_ref());
-    at.map_or(0, |at| now.as_second() - at.0.as_second())
+    at.map_or(i64::MAX, |at| now.as_second() - at.0.as_second())
 }
 
 /// What a pod that ended well said; `None` where a message that must be there is not.
@@ -245,9 +248,10 @@ fn failed_step(pod: &Pod) -> Option<&ContainerStateTerminated> {
     terminated(pod, STEP).filter(|end| end.exit_code != 0)
 }
 
-/// True where a step's container failed and its pod has not ended: if it does not soon, nothing will tell.
-pub(super) fn is_ending(pods: &[&Pod]) -> bool {
-    pods.iter().any(|pod| matches!(phase(pod), "Pending" | "Running") && failed_step(pod).is_some())
+/// True where an attempt is about to end: if nothing more is heard of it, time must decide.
+pub(super) fn is_ending(job: &Job, pods: &[&Pod]) -> bool {
+    let is_live = |pod: &Pod| matches!(phase(pod), "Pending" | "Running");
+    ended(job).is_some() || pods.iter().any(|pod| is_live(pod) && failed_step(pod).is_some())
 }
 
 /// The image of the step's container as it was really run.

@@ -106,7 +106,7 @@ impl<'a> Draft<'a> {
                 self.fail(status, "TooManyInterruptions", message);
             }
             Outcome::Running(told) => {
-                self.again_after = self.again_after.or(outcome::is_ending(&pods).then_some(LOOK_AGAIN));
+                self.again_after = self.again_after.or(outcome::is_ending(job, &pods).then_some(LOOK_AGAIN));
                 // What the image really was is worth a write of its own only together with others.
                 status.image_digest =
                     step_status(&self.status.steps, &step.name).and_then(|old| old.image_digest.clone());

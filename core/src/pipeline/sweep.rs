@@ -1,0 +1,64 @@
+//! Which revisions go: those that no run executes, no version was made by, and that are not the newest.
+//!
+//! In two phases: a revision is first marked, and goes an hour later if it is still unused. Caches of different kinds
+//! are filled by watches of their own: a version that was made a moment ago may not be in sight yet.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::ControllerRevision;
+use kube_core::ResourceExt;
+use seatrial_crds::names::UNUSED_SINCE_ANNOTATION;
+
+use crate::observed::PipelineObserved;
+use crate::plan::{Action, Kind, Object};
+use crate::revision;
+
+/// How long a revision stays after nobody was seen to need it.
+const GRACE: Duration = Duration::from_secs(3600);
+
+/// What to mark and what to delete, and when to look again.
+pub(super) fn sweep(observed: &PipelineObserved, now: Timestamp) -> (Vec<Action>, Option<Duration>) {
+    let newest = revision::newest(&observed.revisions).map(|newest| newest.revision);
+    let (mut actions, mut again_after) = (vec![], None);
+    for revision in &observed.revisions {
+        if Some(revision.revision) == newest || is_used(revision, observed) {
+            continue;
+        }
+        let age = marked_at(revision).map(|at| now.as_second().saturating_sub(at.as_second()));
+        match age.map(|age| Duration::from_secs(age.unsigned_abs())) {
+            None => {
+                actions.push(Action::Replace(Object::ControllerRevision(Box::new(marked(revision, now)))));
+                again_after = again_after.max(Some(GRACE));
+            }
+            Some(age) if age < GRACE => again_after = again_after.max(Some(GRACE.saturating_sub(age))),
+            Some(_) => actions.push(Action::Delete {
+                kind: Kind::ControllerRevision,
+                name: revision.name_any(),
+                uid: revision.metadata.uid.clone().unwrap_or_default(),
+            }),
+        }
+    }
+    (actions, again_after)
+}
+
+fn is_used(revision: &ControllerRevision, observed: &PipelineObserved) -> bool {
+    let name = revision.name_any();
+    let executes = |run: &seatrial_crds::MLPipelineRun| {
+        // The run of a change has its name, also before it has looked at it.
+        run.name_any() == name
+            || run.status.as_ref().and_then(|status| status.revision.as_deref()) == Some(name.as_str())
+    };
+    observed.runs.iter().any(|run| executes(run))
+        || observed.versions.iter().any(|version| version.spec.lineage.revision == name)
+}
+
+fn marked_at(revision: &ControllerRevision) -> Option<Timestamp> {
+    revision.annotations().get(UNUSED_SINCE_ANNOTATION)?.parse().ok()
+}
+
+fn marked(revision: &ControllerRevision, now: Timestamp) -> ControllerRevision {
+    let mut revision = revision.clone();
+    revision.annotations_mut().insert(UNUSED_SINCE_ANNOTATION.to_owned(), now.to_string());
+    revision
+}

@@ -1,0 +1,242 @@
+//! A run and the cluster around it, in memory: what the tests of a run act on.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use seatrial_crds::names::{CHANGE_LABEL, STEP_LABEL};
+use seatrial_crds::{MLPipeline, MLPipelineRun};
+use serde_json::{Value, from_value, json};
+
+use super::*;
+use crate::contract::{Digest, Message, ReportedInput, ReportedOutput};
+use crate::observed::Sighting;
+use crate::plan::{Kind, Object};
+use crate::platform::{DefaultStore, Platform};
+use crate::revision;
+
+const START: i64 = 1_800_000_000;
+
+pub(super) fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(START + second).unwrap()
+}
+
+pub(super) fn plain() -> Value {
+    json!({"image": "churn:1", "steps": [
+        {"name": "one", "command": ["one"]},
+        {"name": "two", "command": ["two"]},
+    ]})
+}
+
+pub(super) fn training() -> Value {
+    json!({
+        "image": "churn:1",
+        "parameters": [{"name": "learning-rate", "type": "Number", "default": "0.1"}],
+        "steps": [
+            {"name": "prepare", "command": ["prepare"], "inputs": [{"name": "raw", "uri": "s3://growth/raw/"}],
+             "outputs": [{"name": "train", "type": "Dataset"}]},
+            {"name": "train", "command": ["train"], "inputs": [{"name": "train", "from": {"step": "prepare", "output": "train"}}],
+             "outputs": [{"name": "model", "type": "Model"}, {"name": "metrics", "type": "Metrics"}], "retries": 2, "timeout": "1h"},
+        ],
+        "publishes": [{"model": "churn", "artifact": {"step": "train", "output": "model"},
+                       "evidence": [{"step": "train", "output": "metrics"}]}],
+    })
+}
+
+/// A run and the cluster around it.
+pub(super) struct Scene {
+    pub(super) observed: RunObserved,
+    pub(super) now: i64,
+    /// The names of all Jobs that were ever created, in order.
+    pub(super) jobs_created: Vec<String>,
+    pub(super) status_writes: usize,
+}
+
+impl Scene {
+    pub(super) fn new(spec: Value) -> Self {
+        let mut pipeline = MLPipeline::new("churn", from_value(spec).unwrap());
+        pipeline.metadata.namespace = Some("growth".into());
+        pipeline.metadata.uid = Some("pipeline-uid".into());
+        let revision = Arc::new(revision::build(&pipeline, 1));
+        let run: MLPipelineRun = from_value(json!({
+            "apiVersion": "seatrial.dev/v1alpha1", "kind": "MLPipelineRun",
+            "metadata": {"name": "churn-c1", "namespace": "growth", "uid": "run-uid", "generation": 1,
+                         "labels": {CHANGE_LABEL: "1"}},
+            "spec": {"pipeline": "churn"},
+        }))
+        .unwrap();
+        let platform = Platform {
+            agent_image: "agent:1".into(),
+            default_store: Some(DefaultStore {
+                endpoint: "https://store".into(),
+                audience: "seatrial-store".into(),
+                certificate_authority: Some("pem".into()),
+            }),
+            run_as_non_root: true,
+            ..Platform::default()
+        };
+        let run = Arc::new(run);
+        let observed = RunObserved {
+            siblings: vec![run.clone()],
+            run,
+            pipeline: Some(Arc::new(pipeline)),
+            revisions: vec![revision],
+            jobs: vec![],
+            pods: vec![],
+            stores: vec![],
+            counters: BTreeMap::new(),
+            versions: vec![],
+            sightings: BTreeMap::new(),
+            failures: vec![],
+            platform: Arc::new(platform),
+        };
+        Self { observed, now: 0, jobs_created: vec![], status_writes: 0 }
+    }
+
+    /// One pass, carried out up to `writes` actions after the status.
+    pub(super) fn pass(&mut self, writes: usize) -> bool {
+        let plan = plan(&self.observed, at(self.now));
+        if plan.is_quiet() {
+            return false;
+        }
+        for action in &plan.actions {
+            if let Action::Create(Object::Job(job)) = action {
+                self.observed.sightings.entry(job.name_any()).or_insert(Sighting::Recorded);
+            }
+        }
+        if let Some(status) = plan.status {
+            self.status_writes += 1;
+            Arc::make_mut(&mut self.observed.run).status = Some(status);
+        }
+        plan.actions.into_iter().take(writes).for_each(|action| self.carry_out(action));
+        true
+    }
+
+    pub(super) fn settle(&mut self) {
+        for _ in 0..10 {
+            if !self.pass(usize::MAX) {
+                return;
+            }
+        }
+        panic!("it does not settle: {:#?}", plan(&self.observed, at(self.now)));
+    }
+
+    pub(super) fn carry_out(&mut self, action: Action) {
+        match action {
+            Action::Create(Object::Job(mut job)) => {
+                let name = job.name_any();
+                if self.observed.jobs.iter().any(|known| known.name_any() == name) {
+                    return;
+                }
+                job.metadata.uid = Some(format!("uid of {name}"));
+                self.jobs_created.push(name.clone());
+                self.observed.sightings.insert(name, Sighting::Seen);
+                self.observed.jobs.push(Arc::new(*job));
+            }
+            Action::Create(Object::ControllerRevision(counter))
+            | Action::Replace(Object::ControllerRevision(counter)) => {
+                self.observed.counters.insert("churn".into(), Arc::new(*counter));
+            }
+            Action::Create(Object::Version(version)) => self.observed.versions.push(Arc::new(*version)),
+            Action::Delete { kind: Kind::Job, uid, .. } => {
+                self.observed.jobs.retain(|job| job.metadata.uid.as_ref() != Some(&uid));
+            }
+            other => panic!("unexpected {other:?}"),
+        }
+    }
+
+    /// Another operator leads from now on: it remembers nothing, and starts from a fresh list.
+    pub(super) fn change_leader(&mut self) {
+        let seen = self.observed.jobs.iter().map(|job| (job.name_any(), Sighting::Seen));
+        self.observed.sightings = seen.collect();
+    }
+
+    /// The steps whose Job exists and has not ended.
+    pub(super) fn live(&self) -> Vec<String> {
+        let Some(status) = self.observed.run.status.as_ref() else { return vec![] };
+        let lives = |step: &&StepStatus| {
+            step.state == StepState::Running
+                && self.observed.jobs.iter().any(|job| Some(job.name_any()) == step.job && job.status.is_none())
+        };
+        status.steps.iter().filter(lives).map(|step| step.name.clone()).collect()
+    }
+
+    pub(super) fn status(&self) -> &MLPipelineRunStatus {
+        self.observed.run.status.as_ref().unwrap()
+    }
+
+    pub(super) fn step(&self, name: &str) -> &StepStatus {
+        step_status(&self.status().steps, name).unwrap()
+    }
+
+    /// Reason and message of how the run stands.
+    pub(super) fn stands(&self) -> (&str, &str) {
+        let condition = conditions::find(&self.status().conditions, types::SUCCEEDED).unwrap();
+        (&condition.reason, &condition.message)
+    }
+
+    pub(super) fn job(&self, step: &str) -> Arc<Job> {
+        let name = self.step(step).job.clone().unwrap();
+        self.observed.jobs.iter().find(|job| job.name_any() == name).unwrap().clone()
+    }
+
+    pub(super) fn end_job(&mut self, step: &str, condition: Value) {
+        let name = self.step(step).job.clone().unwrap();
+        let job = self.observed.jobs.iter_mut().find(|job| job.name_any() == name).unwrap();
+        Arc::make_mut(job).status = Some(from_value(json!({"conditions": [condition]})).unwrap());
+    }
+
+    pub(super) fn pod(&mut self, step: &str, status: Value) {
+        let job = self.job(step);
+        let pod: Pod = from_value(json!({
+            "metadata": {
+                "name": format!("pod-{}", self.observed.pods.len()), "uid": format!("pod-{}", self.observed.pods.len()),
+                "creationTimestamp": at(self.now).to_string(), "labels": {STEP_LABEL: step},
+                "ownerReferences": [{"apiVersion": "batch/v1", "kind": "Job", "name": job.name_any(), "uid": job.metadata.uid}],
+            },
+            "status": status,
+        }))
+        .unwrap();
+        self.observed.pods.push(Arc::new(pod));
+    }
+
+    /// Lets a step end well, with what its containers report.
+    pub(super) fn succeed(&mut self, step: &str) {
+        let mut fetched = Message::new();
+        fetched.inputs = vec![
+            ReportedInput { name: "raw".into(), digest: Digest::of(b"raw"), size: 3 },
+            ReportedInput { name: "train".into(), digest: Digest::of(b"train"), size: 5 },
+        ];
+        let mut published = Message::new();
+        for output in ["train", "model", "metrics"] {
+            published.outputs.push(ReportedOutput {
+                name: output.into(),
+                digest: Digest::of(output.as_bytes()),
+                size: 7,
+                files: 1,
+            });
+        }
+        published.metrics.insert("auc".into(), "0.8".into());
+        self.pod(
+            step,
+            json!({
+                "phase": "Succeeded",
+                "initContainerStatuses": [ended("seatrial-fetch", 0, &fetched.to_json())],
+                "containerStatuses": [ended("step", 0, ""), ended("seatrial-publish", 0, &published.to_json())],
+            }),
+        );
+        self.end_job(step, json!({"type": "Complete", "status": "True"}));
+    }
+}
+
+pub(super) fn ended(container: &str, code: i32, message: &str) -> Value {
+    let reason = if code == 137 { "OOMKilled" } else { "Error" };
+    json!({"name": container, "image": "churn:1", "imageID": "churn@sha256:1", "ready": false, "restartCount": 0,
+           "state": {"terminated": {"exitCode": code, "reason": reason, "message": message}}})
+}
+
+pub(super) fn waiting(container: &str, reason: &str) -> Value {
+    json!({"name": container, "image": "churn:nope", "imageID": "", "ready": false, "restartCount": 0,
+           "state": {"waiting": {"reason": reason, "message": "no such thing"}}})
+}
