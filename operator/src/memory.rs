@@ -85,10 +85,10 @@ impl Memory {
 
     /// A pass over a key went through: failures of former passes are history.
     pub(crate) fn note_success(&self, key: &Key) {
-        self.change(key, |entry| {
+        if let Some(entry) = self.entries().get_mut(key) {
             entry.failures.clear();
             entry.attempts = 0;
-        });
+        }
     }
 
     /// A write failed. Returns after how long to try again: from a second, doubled each time, to five minutes.

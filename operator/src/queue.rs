@@ -3,13 +3,13 @@
 //! Our own and not `kube_runtime::Controller`, since its five instances would each watch Jobs and pods for themselves,
 //! and it takes keys in order of arrival, so that one namespace's burst delays all others.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt;
 use tokio::sync::{Notify, mpsc};
-use tokio_util::time::DelayQueue;
+use tokio_util::time::{DelayQueue, delay_queue};
 
 use crate::key::Key;
 
@@ -70,7 +70,7 @@ impl State {
 pub(crate) struct Queue {
     state: Mutex<State>,
     ready: Notify,
-    later: mpsc::UnboundedSender<(Key, Duration)>,
+    later: mpsc::UnboundedSender<(Key, Option<Duration>)>,
 }
 
 impl Queue {
@@ -81,15 +81,23 @@ impl Queue {
         let weak = std::sync::Arc::downgrade(&queue);
         let task = async move {
             let mut timers: DelayQueue<Key> = DelayQueue::new();
+            let mut set: HashMap<Key, delay_queue::Key> = HashMap::new();
             loop {
                 tokio::select! {
-                    asked = delayed.recv() => match asked {
-                        Some((key, delay)) => { timers.insert(key, delay); }
-                        None => return,
-                    },
+                    asked = delayed.recv() => {
+                        let Some((key, delay)) = asked else { return };
+                        if let Some(timer) = set.remove(&key) {
+                            timers.remove(&timer);
+                        }
+                        if let Some(delay) = delay {
+                            set.insert(key.clone(), timers.insert(key, delay));
+                        }
+                    }
                     Some(expired) = timers.next(), if !timers.is_empty() => {
                         let Some(queue) = weak.upgrade() else { return };
-                        queue.add(expired.into_inner());
+                        let key = expired.into_inner();
+                        set.remove(&key);
+                        queue.add(key);
                     }
                 }
             }
@@ -109,8 +117,9 @@ impl Queue {
         }
     }
 
-    /// Adds a key after a while.
-    pub(crate) fn add_after(&self, key: Key, delay: Duration) {
+    /// Adds a key once this has passed, or, without it, not before somebody adds it. Each key has one timer: whoever
+    /// looked at it last knows best, and a key that is often looked at does not come ever more often.
+    pub(crate) fn add_after(&self, key: Key, delay: Option<Duration>) {
         // The receiver lives as long as the process.
         let _ = self.later.send((key, delay));
     }
@@ -215,6 +224,26 @@ mod tests {
             while let Some(key) = state.take() { wanted.remove(&key); }
             prop_assert!(wanted.is_empty(), "{wanted:?}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_key_has_one_timer_and_the_last_word_counts() {
+        let (queue, task) = Queue::new();
+        tokio::spawn(task);
+        let key = key("a", "1");
+        for seconds in [1, 50, 10] {
+            queue.add_after(key.clone(), Some(Duration::from_secs(seconds)));
+        }
+        let began = tokio::time::Instant::now();
+        assert_eq!(queue.take().await, Some(key.clone()));
+        // Timers have milliseconds.
+        assert_eq!(began.elapsed().as_secs(), 10);
+        queue.done(&key);
+        let nothing_more = tokio::time::timeout(Duration::from_secs(3600), queue.take()).await;
+        assert!(nothing_more.is_err(), "an earlier timer is still there");
+        queue.add_after(key.clone(), Some(Duration::from_secs(5)));
+        queue.add_after(key, None);
+        assert!(tokio::time::timeout(Duration::from_secs(3600), queue.take()).await.is_err());
     }
 
     #[tokio::test]

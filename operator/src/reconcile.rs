@@ -1,5 +1,6 @@
 //! observe → plan → record → apply, the same for every kind.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -75,10 +76,9 @@ impl Reconciler {
                 }
             };
             self.metrics.count_reconcile(key.kind.name(), result, began.elapsed().as_secs_f64());
+            // Before anybody else can take the key, and have a later word on when to look again.
+            self.queue.add_after(key.clone(), again);
             self.queue.done(&key);
-            if let Some(delay) = again {
-                self.queue.add_after(key, delay);
-            }
         }
     }
 
@@ -182,11 +182,12 @@ impl Reconciler {
         let own = group(RUN_LABEL, &key.name);
         let pipeline = group(PIPELINE_LABEL, &run.spec.pipeline);
         let jobs = world.jobs.group(namespace, &own);
-        let ended = has_ended(run.status.as_ref());
-        if ended {
+        let sightings = if has_ended(run.status.as_ref()) {
             self.memory.forget(key);
-        }
-        let sightings = self.memory.sightings(key, jobs.iter().filter_map(|job| job.metadata.name.as_deref()));
+            BTreeMap::new()
+        } else {
+            self.memory.sightings(key, jobs.iter().filter_map(|job| job.metadata.name.as_deref()))
+        };
         let spec = run.status.as_ref().and_then(|status| status.revision.as_ref());
         let spec = spec.and_then(|name| world.revisions.get(namespace, name));
         let spec = spec.and_then(|revision| seatrial_core::revision::spec(&revision).ok());
