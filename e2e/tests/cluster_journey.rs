@@ -19,6 +19,8 @@ fn journey() {
     let cluster = Cluster::prepared();
     trained_judged_and_served(&cluster);
     changed_without_a_failed_request(&cluster);
+    a_candidate_that_does_not_start_disturbs_nothing(&cluster);
+    scaled(&cluster);
     the_leader_is_killed(&cluster);
     upgraded_without_a_restart(&cluster);
     left_alone(&cluster);
@@ -53,9 +55,7 @@ fn trained_judged_and_served(cluster: &Cluster) {
     );
     assert!(version["spec"]["lineage"]["images"].as_array().is_some_and(|images| images.len() == 3), "{version:#}");
     wait_until_served(cluster, "mortgage-denial-v1");
-    let said = cluster.kubectl(
-        "-n mortgage exec deployment/mortgage-data -- python -m mortgage.predict http://mortgage-denial.mortgage.svc",
-    );
+    let said = predict(cluster);
     assert!(said.contains("200 OK") && said.contains("predict_proba"), "{said}");
     println!("{}", cluster.kubectl("get models,mlpipelines,mlpipelineruns,modelversions,modeldeployments -A"));
     if let Some(log) = &cluster.audit_log {
@@ -118,6 +118,53 @@ fn changed_without_a_failed_request(cluster: &Cluster) {
     let digest = |name: &str| cluster.get("mortgage", "modelversion", name)["spec"]["artifact"]["digest"].clone();
     assert_eq!(digest("mortgage-denial-v1"), digest("mortgage-denial-v3"));
     assert_ne!(digest("mortgage-denial-v1"), digest("mortgage-denial-v2"));
+}
+
+fn predict(cluster: &Cluster) -> String {
+    let ask = "python -m mortgage.predict http://mortgage-denial.mortgage.svc";
+    cluster.kubectl(&format!("-n mortgage exec deployment/mortgage-data -- {ask}"))
+}
+
+fn a_candidate_that_does_not_start_disturbs_nothing(cluster: &Cluster) {
+    let broken = example("40-deployment.yaml")
+        .replace("  model: mortgage-denial\n", "  model: mortgage-denial\n  version: mortgage-denial-v1\n")
+        .replace("[mlserver, start, /seatrial/model]", "[sh, -c, 'echo no such model >&2; exit 3']");
+    cluster.apply(&broken);
+    let stalled = cluster.wait("mortgage", "modeldeployment", "mortgage-denial", 90, |deployment| {
+        condition(deployment, "Stalled")["reason"] == "ServerFailed"
+    });
+    let message = condition(&stalled, "Stalled")["message"].as_str().unwrap().to_owned();
+    println!("a candidate that does not start: {message}");
+    assert!(message.contains("mortgage-denial-v3 serves; mortgage-denial-v1 does not"), "{message}");
+    assert!(message.contains("exit code 3: no such model"), "{message}");
+    assert_eq!(condition(&stalled, "Available")["status"], "True");
+    assert!(predict(cluster).contains("200 OK"));
+    cluster.apply(&example("40-deployment.yaml"));
+    wait_until_served(cluster, "mortgage-denial-v3");
+    assert_eq!(condition(&cluster.get("mortgage", "modeldeployment", "mortgage-denial"), "Stalled"), &Value::Null);
+}
+
+fn scaled(cluster: &Cluster) {
+    for replicas in [2, 1] {
+        cluster.kubectl(&format!("-n mortgage scale modeldeployment mortgage-denial --replicas={replicas}"));
+        cluster.wait("mortgage", "modeldeployment", "mortgage-denial", 90, |deployment| {
+            deployment["status"]["replicas"] == replicas && condition(deployment, "Ready")["status"] == "True"
+        });
+        // As an autoscaler reads it.
+        let scale = cluster.kubectl(
+            "get --raw /apis/seatrial.dev/v1alpha1/namespaces/mortgage/modeldeployments/mortgage-denial/scale",
+        );
+        let scale: Value = serde_json::from_str(&scale).unwrap();
+        assert_eq!((&scale["spec"]["replicas"], &scale["status"]["replicas"]), (&replicas.into(), &replicas.into()));
+        let selector = scale["status"]["selector"].as_str().unwrap();
+        assert!(cluster.list("mortgage", "pods", selector).len() >= replicas, "{scale}");
+    }
+    // The server that was too many drains.
+    let deadline = Instant::now() + Duration::from_secs(90);
+    while cluster.list("mortgage", "pods", "seatrial.dev/deployment").len() > 1 {
+        assert!(Instant::now() < deadline, "the server that was too many does not go");
+        std::thread::sleep(Duration::from_millis(200));
+    }
 }
 
 fn two_steps(name: &str) -> String {
