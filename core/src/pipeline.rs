@@ -64,7 +64,7 @@ pub fn plan(observed: &PipelineObserved, now: Timestamp) -> Plan<MLPipelineStatu
         }
     }
     status.last_run = last_run(observed).or(status.last_run);
-    let accepted = Accepted { problems: &problems, suspended, clash: clash(observed) };
+    let accepted = Accepted { problems: &problems, suspended, refused: refused(observed) };
     set_conditions(&mut status, pipeline, &accepted, now);
     actions.extend(history(observed));
     let (swept, again_after) = sweep::sweep(observed, now);
@@ -139,25 +139,27 @@ fn last_run(observed: &PipelineObserved) -> Option<LastRun> {
     })
 }
 
-fn clash(observed: &PipelineObserved) -> Option<String> {
-    let failure = observed
-        .failures
-        .iter()
-        .find(|failure| matches!(failure.reason, FailureReason::Clash | FailureReason::Refused))?;
-    Some(match failure.reason {
-        FailureReason::Clash => format!(
-            "a {} named \"{}\" exists that is not Seatrial's: rename or delete it, or rename the pipeline",
-            failure.kind.name(),
-            failure.name
-        ),
-        _ => format!("the API server refused the {} \"{}\": {}", failure.kind.name(), failure.name, failure.message),
+/// What the API server would not let us write: a word and a sentence.
+fn refused(observed: &PipelineObserved) -> Option<(&'static str, String)> {
+    observed.failures.iter().find_map(|failure| {
+        let (kind, name) = (failure.kind.name(), &failure.name);
+        match failure.reason {
+            FailureReason::Clash => Some((
+                "NameTaken",
+                format!("a {kind} named \"{name}\" exists that is not Seatrial's: rename or delete it, or rename the pipeline"),
+            )),
+            FailureReason::Refused => {
+                Some(("WriteRefused", format!("the API server refused the {kind} \"{name}\": {}", failure.message)))
+            }
+            FailureReason::Conflict | FailureReason::Unavailable => None,
+        }
     })
 }
 
 struct Accepted<'a> {
     problems: &'a [validation::Problem],
     suspended: bool,
-    clash: Option<String>,
+    refused: Option<(&'static str, String)>,
 }
 
 fn set_conditions(status: &mut MLPipelineStatus, pipeline: &MLPipeline, accepted: &Accepted<'_>, now: Timestamp) {
@@ -166,7 +168,7 @@ fn set_conditions(status: &mut MLPipelineStatus, pipeline: &MLPipeline, accepted
     let stalled = if !accepted.problems.is_empty() {
         Some(("InvalidSpec", validation::summary(accepted.problems)))
     } else {
-        accepted.clash.clone().map(|message| ("WriteRefused", message))
+        accepted.refused.clone()
     };
     let conditions = &mut status.conditions;
     if let Some((reason, message)) = stalled {

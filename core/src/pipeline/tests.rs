@@ -209,6 +209,7 @@ fn a_foreign_object_under_a_childs_name_is_named() {
     });
     let conditions = plan(&observed, now()).status.unwrap().conditions;
     let stalled = conditions::find(&conditions, types::STALLED).unwrap();
+    assert_eq!(stalled.reason, "NameTaken");
     assert!(stalled.message.contains("\"churn-c1\""), "{}", stalled.message);
 }
 
