@@ -1,14 +1,18 @@
 """The functions on small tables, and the three steps on the real data."""
 
 import json
+import socket
 import sys
+import threading
+import urllib.error
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from mortgage import data, evaluate, export, prepare, train
+from mortgage import data, evaluate, export, predict, prepare, train
 
 
 @pytest.fixture(scope="session")
@@ -78,3 +82,37 @@ def test_the_steps_run_one_after_the_other(raw: Path, tmp_path: Path, monkeypatc
         assert json.loads((folders["MODEL"] / "model-settings.json").read_text())["name"] == train.MODEL_NAME
     assert results[0] == results[1]
     assert results[0]["auc"] > 0.75
+
+
+class Answers(BaseHTTPRequestHandler):
+    """Answer a request for `/echo` with its body."""
+
+    def do_POST(self) -> None:
+        """Answer."""
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200 if self.path == "/echo" else 404)
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def test_the_client_waits_for_a_server_that_is_not_there_yet() -> None:
+    """The port is refused at first; what is answered is not asked again."""
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))
+        port: int = reserved.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    with pytest.raises(urllib.error.URLError):
+        predict.ask(f"{url}/echo", "x", patience=0)
+
+    servers: list[HTTPServer] = []
+
+    def serve() -> None:
+        servers.append(HTTPServer(("127.0.0.1", port), Answers))
+        servers[0].serve_forever()
+
+    threading.Timer(0.5, serve).start()
+    assert predict.ask(f"{url}/echo", "hello") == "hello"
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        predict.ask(f"{url}/other", "hello")
+    servers[0].shutdown()
+    servers[0].server_close()

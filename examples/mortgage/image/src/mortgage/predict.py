@@ -2,6 +2,8 @@
 
 import json
 import sys
+import time
+import urllib.error
 import urllib.request
 
 from mortgage.data import FEATURES
@@ -14,22 +16,37 @@ APPLICATIONS = [
 ]
 
 
-def request() -> dict[str, object]:
+def build_request() -> dict[str, object]:
     """Build the request: one row for each application, probabilities wanted."""
     rows = [float(application.get(feature, 0)) for application in APPLICATIONS for feature in FEATURES]
     inputs = {"name": "applications", "shape": [len(APPLICATIONS), len(FEATURES)], "datatype": "FP64", "data": rows}
     return {"inputs": [inputs], "outputs": [{"name": "predict_proba"}]}
 
 
+def ask(url: str, body: str, patience: float = 15) -> str:
+    """Post JSON and return the answer; connect again for some seconds, as a new Service reaches nodes in a moment."""
+    request = urllib.request.Request(url, body.encode(), {"Content-Type": "application/json"})
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            with urllib.request.urlopen(request, timeout=5) as answer:
+                text: str = answer.read().decode()
+                print(f"{answer.status} {answer.reason}\n{text}\n")
+                return text
+        except urllib.error.HTTPError:
+            raise  # An answer, which would be the same again.
+        except OSError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(0.2)
+
+
 def main() -> None:
     """Ask the service whose URL is given."""
     url = f"{sys.argv[1].rstrip('/')}/v2/models/mortgage-denial/infer"
-    body = json.dumps(request())
+    body = json.dumps(build_request())
     print(f"POST {url}\n{body}\n")
-    headers = {"Content-Type": "application/json"}
-    with urllib.request.urlopen(urllib.request.Request(url, body.encode(), headers), timeout=20) as answer:
-        text = answer.read().decode()
-        print(f"{answer.status} {answer.reason}\n{text}\n")
+    text = ask(url, body)
     probabilities = json.loads(text)["outputs"][0]["data"][1::2]
     for application, probability in zip(APPLICATIONS, probabilities, strict=True):
         print(f"denied with probability {probability:.3f}: {application}")
