@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use kube::ResourceExt;
+
 /// The kinds of objects that have a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Primary {
@@ -31,6 +33,18 @@ pub(crate) struct Key {
     pub(crate) kind: Primary,
     pub(crate) namespace: String,
     pub(crate) name: String,
+}
+
+impl Key {
+    /// The key of an object.
+    pub(crate) fn of(kind: Primary, object: &impl ResourceExt) -> Self {
+        Self::beside(kind, object, &object.name_any())
+    }
+
+    /// The key of something else in an object's namespace.
+    pub(crate) fn beside(kind: Primary, object: &impl ResourceExt, name: &str) -> Self {
+        Self { kind, namespace: object.namespace().unwrap_or_default(), name: name.to_owned() }
+    }
 }
 
 impl fmt::Display for Key {

@@ -12,6 +12,7 @@ mod queue;
 mod reconcile;
 mod settings;
 mod watch;
+mod watched;
 mod world;
 mod writes;
 

@@ -18,7 +18,8 @@ use crate::key::{Key, Primary};
 use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
-use crate::world::{Watched, World, group};
+use crate::watched::Watched;
+use crate::world::{ALL, World, group};
 use crate::writes::{Done, Writes, Written};
 
 /// After a conflict the newer object is on its way; if not, after this.
@@ -203,7 +204,7 @@ impl Reconciler {
             revisions: world.revisions.group(namespace, &pipeline),
             pods: world.pods.group(namespace, &own),
             jobs,
-            stores: world.stores.group(namespace, crate::world::ALL),
+            stores: world.stores.group(namespace, ALL),
             counters: models.iter().filter_map(counter).collect(),
             versions: models
                 .iter()
@@ -239,7 +240,7 @@ impl Reconciler {
             children: world.deployments.group(&key.namespace, &own),
             service: world.services.get(&key.namespace, &key.name),
             pods: world.pods.group(&key.namespace, &own),
-            stores: world.stores.group(&key.namespace, crate::world::ALL),
+            stores: world.stores.group(&key.namespace, ALL),
             failures: self.memory.failures(key),
             platform: world.platform(),
         }

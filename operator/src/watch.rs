@@ -12,7 +12,8 @@ use seatrial_crds::names::{MANAGED_BY, MANAGED_BY_LABEL};
 use serde::de::DeserializeOwned;
 
 use crate::queue::Queue;
-use crate::world::{Watched, World};
+use crate::watched::Watched;
+use crate::world::World;
 
 /// The key of the ConfigMap that holds the store's authority.
 const AUTHORITY_KEY: &str = "ca.crt";

@@ -1,4 +1,4 @@
-//! Everything that is watched, and which keys an event concerns.
+//! Everything that is watched: a cache for each kind, and the questions that cross kinds.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -14,6 +14,7 @@ use seatrial_crds::{MLPipeline, MLPipelineRun, Model, ModelDeployment, ModelVers
 
 use crate::cache::Cache;
 use crate::key::{Key, Primary};
+use crate::watched::Watched;
 
 /// The group of all objects of a namespace.
 pub(crate) const ALL: &str = "";
@@ -138,257 +139,33 @@ impl World {
                 let runs = self.runs.group(namespace, ALL);
                 let deployments = self.model_deployments.group(namespace, ALL);
                 runs.iter()
-                    .map(|run| key(Primary::Run, run.as_ref()))
-                    .chain(deployments.iter().map(|deployment| key(Primary::Deployment, deployment.as_ref())))
+                    .map(|run| Key::of(Primary::Run, run.as_ref()))
+                    .chain(deployments.iter().map(|deployment| Key::of(Primary::Deployment, deployment.as_ref())))
                     .collect()
             }
             None => {
                 let runs = self.runs.all();
                 let unfinished = runs.iter().filter(|run| !has_ended(run.status.as_ref()));
                 unfinished
-                    .map(|run| key(Primary::Run, run.as_ref()))
-                    .chain(self.model_deployments.all().iter().map(|d| key(Primary::Deployment, d.as_ref())))
+                    .map(|run| Key::of(Primary::Run, run.as_ref()))
+                    .chain(self.model_deployments.all().iter().map(|d| Key::of(Primary::Deployment, d.as_ref())))
                     .collect()
             }
         }
     }
 
-    fn unfinished_runs(&self, namespace: &str, pipeline: &str) -> Vec<Key> {
+    /// The unfinished runs of a pipeline.
+    pub(crate) fn unfinished_runs(&self, namespace: &str, pipeline: &str) -> Vec<Key> {
         let runs = self.runs.group(namespace, &group(PIPELINE_LABEL, pipeline));
-        runs.iter().filter(|run| !has_ended(run.status.as_ref())).map(|run| key(Primary::Run, run.as_ref())).collect()
+        runs.iter()
+            .filter(|run| !has_ended(run.status.as_ref()))
+            .map(|run| Key::of(Primary::Run, run.as_ref()))
+            .collect()
     }
 
-    fn deployments_of(&self, namespace: &str, model: &str) -> Vec<Key> {
+    /// The deployments of a model.
+    pub(crate) fn deployments_of(&self, namespace: &str, model: &str) -> Vec<Key> {
         let deployments = self.model_deployments.group(namespace, &group(MODEL_LABEL, model));
-        deployments.iter().map(|deployment| key(Primary::Deployment, deployment.as_ref())).collect()
-    }
-}
-
-/// The key of an object.
-pub(crate) fn key(kind: Primary, object: &impl ResourceExt) -> Key {
-    Key { kind, namespace: object.namespace().unwrap_or_default(), name: object.name_any() }
-}
-
-fn named(kind: Primary, object: &impl ResourceExt, name: &str) -> Key {
-    Key { kind, namespace: object.namespace().unwrap_or_default(), name: name.to_owned() }
-}
-
-/// A kind that is watched: where it is kept, what of it no decision reads, and whom it concerns.
-pub(crate) trait Watched: Sized {
-    /// The kind's cache.
-    fn cache(world: &World) -> &Cache<Self>;
-    /// Drops what no decision reads.
-    fn prune(&mut self);
-    /// The keys that an event of this object concerns.
-    fn concerns(&self, world: &World) -> Vec<Key>;
-}
-
-/// Metadata without what is large and never read.
-fn prune_metadata(object: &mut impl ResourceExt) {
-    object.managed_fields_mut().clear();
-    object.meta_mut().managed_fields = None;
-    object.annotations_mut().remove("kubectl.kubernetes.io/last-applied-configuration");
-    if object.annotations().is_empty() {
-        object.meta_mut().annotations = None;
-    }
-}
-
-impl Watched for MLPipeline {
-    fn cache(world: &World) -> &Cache<Self> {
-        &world.pipelines
-    }
-
-    fn prune(&mut self) {
-        prune_metadata(self);
-    }
-
-    fn concerns(&self, world: &World) -> Vec<Key> {
-        let mut keys = world.unfinished_runs(&self.namespace().unwrap_or_default(), &self.name_any());
-        keys.push(key(Primary::Pipeline, self));
-        keys
-    }
-}
-
-impl Watched for MLPipelineRun {
-    fn cache(world: &World) -> &Cache<Self> {
-        &world.runs
-    }
-
-    fn prune(&mut self) {
-        prune_metadata(self);
-    }
-
-    fn concerns(&self, world: &World) -> Vec<Key> {
-        let namespace = self.namespace().unwrap_or_default();
-        let mut keys = vec![key(Primary::Run, self), named(Primary::Pipeline, self, &self.spec.pipeline)];
-        if has_ended(self.status.as_ref()) || self.metadata.deletion_timestamp.is_some() {
-            // Whoever waits for it.
-            keys.extend(world.unfinished_runs(&namespace, &self.spec.pipeline));
-        }
-        keys
-    }
-}
-
-impl Watched for Model {
-    fn cache(world: &World) -> &Cache<Self> {
-        &world.models
-    }
-
-    fn prune(&mut self) {
-        prune_metadata(self);
-    }
-
-    fn concerns(&self, world: &World) -> Vec<Key> {
-        let namespace = self.namespace().unwrap_or_default();
-        let versions = world.versions.group(&namespace, &group(MODEL_LABEL, &self.name_any()));
-        let mut keys = world.deployments_of(&namespace, &self.name_any());
-        keys.push(key(Primary::Model, self));
-        keys.extend(versions.iter().map(|version| key(Primary::Version, version.as_ref())));
-        keys
-    }
-}
-
-impl Watched for ModelVersion {
-    fn cache(world: &World) -> &Cache<Self> {
-        &world.versions
-    }
-
-    fn prune(&mut self) {
-        prune_metadata(self);
-    }
-
-    fn concerns(&self, world: &World) -> Vec<Key> {
-        let namespace = self.namespace().unwrap_or_default();
-        let mut keys = world.deployments_of(&namespace, &self.spec.model);
-        keys.push(key(Primary::Version, self));
-        keys.push(named(Primary::Model, self, &self.spec.model));
-        let run = world.runs.get(&namespace, &self.spec.lineage.run);
-        if run.is_some_and(|run| !has_ended(run.status.as_ref())) {
-            keys.push(named(Primary::Run, self, &self.spec.lineage.run));
-        }
-        keys
-    }
-}
-
-impl Watched for ModelDeployment {
-    fn cache(world: &World) -> &Cache<Self> {
-        &world.model_deployments
-    }
-
-    fn prune(&mut self) {
-        prune_metadata(self);
-    }
-
-    fn concerns(&self, _: &World) -> Vec<Key> {
-        vec![key(Primary::Deployment, self)]
-    }
-}
-
-impl Watched for Store {
-    fn cache(world: &World) -> &Cache<Self> {
-        &world.stores
-    }
-
-    fn prune(&mut self) {
-        prune_metadata(self);
-    }
-
-    fn concerns(&self, world: &World) -> Vec<Key> {
-        world.store_users(Some(&self.namespace().unwrap_or_default()))
-    }
-}
-
-fn by_label(object: &impl ResourceExt, label: &str, kind: Primary) -> Option<Key> {
-    object.labels().get(label).map(|name| named(kind, object, name))
-}
-
-impl Watched for Job {
-    fn cache(world: &World) -> &Cache<Self> {
-        &world.jobs
-    }
-
-    fn prune(&mut self) {
-        prune_metadata(self);
-        self.spec = None;
-    }
-
-    fn concerns(&self, _: &World) -> Vec<Key> {
-        by_label(self, RUN_LABEL, Primary::Run).into_iter().collect()
-    }
-}
-
-impl Watched for Pod {
-    fn cache(world: &World) -> &Cache<Self> {
-        &world.pods
-    }
-
-    fn prune(&mut self) {
-        prune_metadata(self);
-        self.metadata.annotations = None;
-        self.spec = None;
-        if let Some(status) = &mut self.status {
-            let empty = k8s_openapi::api::core::v1::PodStatus::default();
-            let full = std::mem::replace(status, empty);
-            status.phase = full.phase;
-            status.reason = full.reason;
-            status.message = full.message;
-            status.conditions = full.conditions;
-            status.container_statuses = full.container_statuses;
-            status.init_container_statuses = full.init_container_statuses;
-        }
-    }
-
-    fn concerns(&self, _: &World) -> Vec<Key> {
-        let run = by_label(self, RUN_LABEL, Primary::Run);
-        run.into_iter().chain(by_label(self, DEPLOYMENT_LABEL, Primary::Deployment)).collect()
-    }
-}
-
-impl Watched for Deployment {
-    fn cache(world: &World) -> &Cache<Self> {
-        &world.deployments
-    }
-
-    fn prune(&mut self) {
-        prune_metadata(self);
-    }
-
-    fn concerns(&self, _: &World) -> Vec<Key> {
-        by_label(self, DEPLOYMENT_LABEL, Primary::Deployment).into_iter().collect()
-    }
-}
-
-impl Watched for Service {
-    fn cache(world: &World) -> &Cache<Self> {
-        &world.services
-    }
-
-    fn prune(&mut self) {
-        prune_metadata(self);
-    }
-
-    fn concerns(&self, _: &World) -> Vec<Key> {
-        by_label(self, DEPLOYMENT_LABEL, Primary::Deployment).into_iter().collect()
-    }
-}
-
-impl Watched for ControllerRevision {
-    fn cache(world: &World) -> &Cache<Self> {
-        &world.revisions
-    }
-
-    fn prune(&mut self) {
-        prune_metadata(self);
-    }
-
-    fn concerns(&self, world: &World) -> Vec<Key> {
-        let namespace = self.namespace().unwrap_or_default();
-        let Some(pipeline) = self.labels().get(PIPELINE_LABEL) else {
-            // A counter: whoever lost a race for its number looks again.
-            return world.runs.group(&namespace, ALL).iter().map(|run| key(Primary::Run, run.as_ref())).collect();
-        };
-        let mut keys = world.unfinished_runs(&namespace, pipeline);
-        keys.push(named(Primary::Pipeline, self, pipeline));
-        keys
+        deployments.iter().map(|deployment| Key::of(Primary::Deployment, deployment.as_ref())).collect()
     }
 }
