@@ -19,6 +19,9 @@ const DURATION: Duration = Duration::from_secs(15);
 const RENEW_DEADLINE: Duration = Duration::from_secs(10);
 /// The pause between two looks at the lease.
 const RETRY: Duration = Duration::from_secs(2);
+/// How much longer a process waits that has not seen the holder at work, such as a leader that was killed and started
+/// again: a replica that has waited since before is to take over, rather than what may soon be killed once more.
+const PRECEDENCE: Duration = Duration::from_secs(4);
 
 /// What to do about a lease that was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +41,8 @@ struct Observation {
     renewals: Option<MicroTime>,
     transitions: i32,
     changed_at: Instant,
+    /// Whether an earlier record was seen, too.
+    followed: bool,
 }
 
 /// Decides, and notes what was seen.
@@ -54,15 +59,18 @@ fn decide(identity: &str, spec: Option<&LeaseSpec>, seen: &mut Option<Observatio
             renewals: spec.renew_time.clone(),
             transitions,
             changed_at: now,
+            followed: seen.is_some(),
         });
     }
     let promised = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
     let promised = promised.map_or(DURATION, Duration::from_secs);
+    let followed = seen.as_ref().is_some_and(|seen| seen.followed);
+    let patience = promised.saturating_add(if followed { Duration::ZERO } else { PRECEDENCE });
     let unchanged = seen.as_ref().map_or(Duration::ZERO, |seen| now.saturating_duration_since(seen.changed_at));
     match holder.as_str() {
         "" => Step::Take,
         holder if holder == identity => Step::Renew,
-        _ if unchanged >= promised => Step::Take,
+        _ if unchanged >= patience => Step::Take,
         _ => Step::Wait,
     }
 }
@@ -199,6 +207,22 @@ mod tests {
         assert_eq!(decide("me", Some(&spec("other", 1)), &mut seen, start), Step::Wait);
         assert_eq!(decide("me", Some(&spec("other", 1)), &mut seen, after(14)), Step::Wait);
         assert_eq!(decide("me", Some(&spec("other", 1)), &mut seen, after(15)), Step::Take);
+    }
+
+    #[test]
+    fn who_has_seen_the_leader_at_work_takes_over_before_who_has_just_started() {
+        let start = Instant::now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let last = spec("killed", 2);
+        let (mut standby, mut restarted) = (None, None);
+        assert_eq!(decide("standby", Some(&spec("killed", 1)), &mut standby, start), Step::Wait);
+        // The standby looks as late as it may after the last renewal, the killed leader is back at once.
+        assert_eq!(decide("restarted", Some(&last), &mut restarted, after(2)), Step::Wait);
+        assert_eq!(decide("standby", Some(&last), &mut standby, after(4)), Step::Wait);
+        assert_eq!(decide("restarted", Some(&last), &mut restarted, after(20)), Step::Wait);
+        assert_eq!(decide("standby", Some(&last), &mut standby, after(20)), Step::Take);
+        // Alone, it takes over all the same.
+        assert_eq!(decide("restarted", Some(&last), &mut restarted, after(21)), Step::Take);
     }
 
     #[test]
