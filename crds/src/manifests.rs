@@ -81,6 +81,9 @@ pub(crate) fn condition_list(schema: &mut Schema) {
 fn manifest(definition: &CustomResourceDefinition, root_rules: Vec<Value>) -> Result<Manifest, serde_json::Error> {
     let mut value = serde_json::to_value(definition)?;
     strip(&mut value);
+    if let Some(spec) = value.pointer_mut("/spec/versions/0/schema/openAPIV3Schema/properties/spec") {
+        allow_emptied(spec);
+    }
     if let Some(root) = value.pointer_mut("/spec/versions/0/schema/openAPIV3Schema").and_then(Value::as_object_mut)
         && !root_rules.is_empty()
     {
@@ -89,8 +92,8 @@ fn manifest(definition: &CustomResourceDefinition, root_rules: Vec<Value>) -> Re
     Ok(Manifest { plural: definition.spec.names.plural.clone(), value })
 }
 
-/// Drops what says nothing: `nullable` (the API server prunes nulls of other fields by itself), and number formats
-/// that it does not know.
+/// Drops what says nothing: `nullable` (see [`allow_emptied`] for where it does), and number formats that the API
+/// server does not know.
 fn strip(value: &mut Value) {
     match value {
         Value::Object(map) => {
@@ -102,5 +105,23 @@ fn strip(value: &mut Value) {
         }
         Value::Array(list) => list.iter_mut().for_each(strip),
         _ => {}
+    }
+}
+
+/// Lets objects be null that may be left out or be empty: a server-side apply that empties one which had fields before,
+/// as charts do with `resources: {}`, arrives as null.
+fn allow_emptied(schema: &mut Value) {
+    let required = schema.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
+    if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
+        for (name, property) in properties {
+            let may_be_empty = property["type"] == "object" && property.get("required").is_none();
+            if may_be_empty && !required.iter().any(|required| required == name) {
+                property["nullable"] = json!(true);
+            }
+            allow_emptied(property);
+        }
+    }
+    if let Some(items) = schema.get_mut("items") {
+        allow_emptied(items);
     }
 }

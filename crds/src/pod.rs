@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::limits;
-use crate::schema::{list_map, rule};
+use crate::schema::{list_map, null_is_empty, rule};
 
 /// What a step's pod may be told. An allow-list: fields that could lift the restrictions of a pod do not exist.
 /// The same fields may stand on a pipeline, for all its steps, and on a step; the step wins.
@@ -26,7 +26,7 @@ pub struct PodOptions {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
     /// nodeSelector are the labels that a node must have.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = limits::MAP))]
     pub node_selector: BTreeMap<String, String>,
     /// tolerations are the taints of nodes that are tolerated.
@@ -58,18 +58,18 @@ fn pull_secrets(schema: &mut Schema) {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [
-    rule("!has(self.labels) || self.labels.all(k, !k.startsWith('seatrial.dev/') && !k.startsWith('app.kubernetes.io/') && !k.startsWith('batch.kubernetes.io/'))",
+    rule("!has(self.labels) || dyn(self.labels) == null || self.labels.all(k, !k.startsWith('seatrial.dev/') && !k.startsWith('app.kubernetes.io/') && !k.startsWith('batch.kubernetes.io/'))",
          "labels beginning with seatrial.dev/, app.kubernetes.io/ and batch.kubernetes.io/ are set by controllers: choose another prefix"),
-    rule("!has(self.annotations) || self.annotations.all(k, !k.startsWith('seatrial.dev/'))",
+    rule("!has(self.annotations) || dyn(self.annotations) == null || self.annotations.all(k, !k.startsWith('seatrial.dev/'))",
          "annotations beginning with seatrial.dev/ are set by the operator: choose another prefix"),
 ]))]
 pub struct PodMetadata {
     /// labels are put on the pods.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "label_map")]
     pub labels: BTreeMap<String, String>,
     /// annotations are put on the pods.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "annotation_map")]
     pub annotations: BTreeMap<String, String>,
 }
@@ -132,11 +132,11 @@ pub struct LocalReference {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Resources {
     /// requests are what the scheduler sets aside: `cpu`, `memory`, `nvidia.com/gpu` and so on.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = limits::MAP))]
     pub requests: BTreeMap<String, Quantity>,
     /// limits are what the container may use at most.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = limits::MAP))]
     pub limits: BTreeMap<String, Quantity>,
 }

@@ -2,8 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
 
 use kube::Client;
-use kube::api::{Api, DynamicObject, PostParams};
+use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
 use kube::discovery;
+use seatrial_crds::{MLPipeline, Model, ModelDeployment, PodMetadata, Resources};
 use seatrial_e2e::{ControlPlane, client};
 use serde_json::{Value, json};
 
@@ -56,6 +57,7 @@ async fn the_api_server_refuses_what_cannot_work_and_says_why() {
     refusals(&client).await;
     largest(&client).await;
     immutability(&client).await;
+    emptied(&client).await;
 }
 
 async fn refusals(client: &Client) {
@@ -276,4 +278,57 @@ async fn immutability(client: &Client) {
         let said = answer.unwrap_err().to_string();
         assert!(said.contains(text), "{said}");
     }
+}
+
+/// A server-side apply makes null of an object that it empties. Charts do that, with `resources: {}`.
+async fn emptied(client: &Client) {
+    let pod = json!({
+        "nodeSelector": {"a": "b"}, "resources": {"requests": {"cpu": "1"}, "limits": {"cpu": "1"}},
+        "podMetadata": {"labels": {"a": "b"}, "annotations": {"a": "b"}},
+    });
+    let without = json!({"nodeSelector": {}, "resources": {}, "podMetadata": {}});
+    let inner = json!({"resources": {"requests": {}, "limits": {}}, "podMetadata": {"labels": {}, "annotations": {}}});
+    let apply = async |value: &Value| {
+        let params = PatchParams::apply("test").force();
+        let name = value["metadata"]["name"].as_str().unwrap();
+        api(client, value).await.patch(name, &params, &Patch::Apply(value)).await.unwrap_or_else(|error| {
+            panic!("{value:#} should be taken: {error}");
+        })
+    };
+    let merged = |base: &Value, options: &Value| {
+        let mut base = base.clone();
+        base.as_object_mut().unwrap().extend(options.as_object().unwrap().clone());
+        base
+    };
+    let step = json!({"name": "a", "command": ["x"]});
+    let pipeline = |options: &Value| {
+        let steps = vec![merged(&step, options)];
+        object("MLPipeline", "emptied", merged(&json!({"image": "i", "steps": steps}), options))
+    };
+    let server = json!({"image": "i", "port": 80});
+    let deployment = |options: &Value| {
+        object("ModelDeployment", "emptied", json!({"model": "m", "server": merged(&server, options)}))
+    };
+    let about = json!({"owner": {"team": "t", "contact": "c"}, "objective": "o", "use": "Batch"});
+    let model = |budget: Value| object("Model", "emptied", merged(&about, &json!({"budget": budget})));
+    for fewer in [&without, &inner] {
+        for value in [pipeline(&pod), pipeline(fewer), deployment(&pod), deployment(fewer)] {
+            apply(&value).await;
+        }
+    }
+    apply(&model(json!({"maxSize": "1Gi"}))).await;
+    apply(&model(json!({}))).await;
+
+    // Read as the operator does, nothing is left of them.
+    let pipelines: Api<MLPipeline> = Api::default_namespaced(client.clone());
+    let spec = pipelines.get("emptied").await.unwrap().spec;
+    let options = spec.steps[0].options.clone();
+    for options in [options, spec.options] {
+        assert!(options.node_selector.is_empty() && options.resources.unwrap_or_default() == Resources::default());
+        assert_eq!(options.pod_metadata.unwrap_or_default(), PodMetadata::default());
+    }
+    let deployments: Api<ModelDeployment> = Api::default_namespaced(client.clone());
+    assert!(deployments.get("emptied").await.unwrap().spec.server.options.node_selector.is_empty());
+    let models: Api<Model> = Api::default_namespaced(client.clone());
+    assert_eq!(models.get("emptied").await.unwrap().spec.budget.and_then(|budget| budget.max_size), None);
 }
