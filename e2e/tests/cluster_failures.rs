@@ -1,6 +1,8 @@
 //! What goes wrong on real clusters, and how it is shown. Each test has a namespace of its own.
 #![allow(clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
 
+use std::time::{Duration, Instant};
+
 use seatrial_e2e::full::{Cluster, Namespace, condition, image, step};
 use serde_json::Value;
 
@@ -172,13 +174,13 @@ fn a_pod_and_a_job_that_are_deleted_cost_no_retry() {
         cluster.list(&namespace.name, "pods", &label).into_iter().find(|pod| pod["status"]["phase"] == "Running")
     };
     let wait_for_pod = |job: &str| {
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_secs(60);
         loop {
             if let Some(pod) = pod(job) {
                 return pod["metadata"]["name"].as_str().unwrap_or_default().to_owned();
             }
-            assert!(std::time::Instant::now() < deadline, "no pod of {job} runs");
-            std::thread::sleep(std::time::Duration::from_millis(200));
+            assert!(Instant::now() < deadline, "no pod of {job} runs");
+            std::thread::sleep(Duration::from_millis(200));
         }
     };
     let run = cluster.wait(&namespace.name, "mlpipelinerun", "work-c1", 30, |run| step(run, "work")["job"].is_string());
@@ -194,4 +196,40 @@ fn a_pod_and_a_job_that_are_deleted_cost_no_retry() {
     assert_eq!(condition(&run, "Succeeded")["status"], "True", "{}", message(&run));
     assert_eq!(work["attempt"], 2, "the deleted Job is followed by another attempt; the deleted pod was none");
     assert_ne!(work["job"], job.as_str());
+}
+
+#[test]
+fn what_a_namespace_that_is_being_deleted_refuses_is_no_failure() {
+    let cluster = Cluster::prepared();
+    let let_go = "-n failure-ends patch pod stays --type=merge -p {\"metadata\":{\"finalizers\":null}}";
+    let _ = cluster.try_kubectl(let_go, ""); // Of an earlier run that broke off.
+    let namespace = Namespace::new(&cluster, "failure-ends");
+    // Namespaces lose their pods first: one that stays keeps all the rest for as long as the test needs it.
+    namespace.apply(
+        "apiVersion: v1
+kind: Pod
+metadata: {name: stays, finalizers: [example.org/test]}
+spec:
+  nodeSelector: {example.org/no-such: node}
+  securityContext: {runAsNonRoot: true, runAsUser: 1, seccompProfile: {type: RuntimeDefault}}
+  containers:
+    - {name: a, image: none, securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}}",
+    );
+    namespace.apply(&pipeline("import time\ntime.sleep(600)", "      outputs: [{name: x, type: Any}]"));
+    let run = cluster.wait(&namespace.name, "mlpipelinerun", "work-c1", 60, |run| step(run, "work")["job"].is_string());
+    cluster.kubectl("delete namespace failure-ends --wait=false");
+    let job = step(&run, "work")["job"].as_str().unwrap_or_default();
+    cluster.kubectl(&format!("-n failure-ends delete job {job} --wait=true"));
+    let logs = || cluster.kubectl("logs -n seatrial-system -l app.kubernetes.io/component=operator --tail=-1");
+    let has = |line: &&str, text: &str| line.contains(r#""namespace":"failure-ends""#) && line.contains(text);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !logs().lines().any(|line| has(&line, "being deleted")) {
+        assert!(Instant::now() < deadline, "the operator says nothing:\n{}", logs());
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    cluster.kubectl(let_go);
+    cluster.kubectl("wait --for=delete namespace/failure-ends --timeout=60s");
+    let logs = logs();
+    let failed: Vec<&str> = logs.lines().filter(|line| has(line, "WARN")).collect();
+    assert!(failed.is_empty(), "{failed:#?}");
 }

@@ -127,6 +127,15 @@ impl Reconciler {
                 Ok(Done::Created(kind, name)) => self.memory.note_created(key, kind, &name, Timestamp::now()),
                 Ok(Done::Replaced(object)) => self.world.learn(action, object),
                 Ok(Done::Deleted) => {}
+                Ok(Done::NamespaceEnds) => {
+                    tracing::info!(
+                        kind = key.kind.name(),
+                        namespace = key.namespace,
+                        name = key.name,
+                        "the namespace is being deleted and takes nothing new"
+                    );
+                    return Pass::Done(None);
+                }
                 Err(failure) => return Pass::Failed(failure),
             }
         }

@@ -7,7 +7,7 @@ use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Service;
 use kube::api::{DeleteParams, PostParams, Preconditions, PropagationPolicy};
-use kube::core::NamespaceResourceScope;
+use kube::core::{NamespaceResourceScope, Status};
 use kube::runtime::events::{EventType, Recorder, Reporter};
 use kube::{Api, Client, Error, Resource, ResourceExt};
 use seatrial_core::plan::{self, Action, FailureReason, Kind, Object, WriteFailure};
@@ -43,6 +43,8 @@ pub(crate) enum Done {
     Replaced(Object),
     /// Nothing.
     Deleted,
+    /// Nothing: the namespace is being deleted, and takes nothing new.
+    NamespaceEnds,
 }
 
 impl Writes {
@@ -90,8 +92,13 @@ impl Writes {
                     Object::Run(object) => self.create::<MLPipelineRun>(namespace, object).await,
                     Object::Version(object) => self.create::<ModelVersion>(namespace, object).await,
                 };
-                result.map_err(|error| failure(object.kind(), object.name(), error))?;
-                Ok(Done::Created(object.kind(), object.name().to_owned()))
+                match result {
+                    Ok(()) => Ok(Done::Created(object.kind(), object.name().to_owned())),
+                    Err(Refusal::Other(Error::Api(status))) if is_of_ending_namespace(&status) => {
+                        Ok(Done::NamespaceEnds)
+                    }
+                    Err(refusal) => Err(failure(object.kind(), object.name(), refusal)),
+                }
             }
             Action::Replace(object) => {
                 let result = match object {
@@ -215,6 +222,13 @@ impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
         Self::Other(error)
     }
+}
+
+/// Whether something was refused since its namespace is being deleted. The API server gives this as a cause; code and
+/// reason are those of missing rights.
+fn is_of_ending_namespace(status: &Status) -> bool {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    causes.into_iter().any(|cause| cause.reason == "NamespaceTerminating")
 }
 
 fn failure(kind: Kind, name: &str, refusal: Refusal) -> WriteFailure {
