@@ -30,6 +30,7 @@ pub fn plan(observed: &ModelObserved, now: Timestamp) -> Plan<ModelStatus> {
         }
     };
     let generation = model.metadata.generation;
+    status.observed_generation = generation;
     conditions::set(&mut status.conditions, types::READY, value, reason, message, generation, now);
     if value == Status::False {
         let message = conditions::find(&status.conditions, types::READY).map(|ready| ready.message.clone());

@@ -54,6 +54,8 @@ pub struct RunObserved {
     pub versions: Vec<Arc<ModelVersion>>,
     /// What this term of leadership knows of Jobs, by name.
     pub sightings: BTreeMap<String, Sighting>,
+    /// When the API server was last asked about a Job and its pods, in this term, by name.
+    pub confirmed: BTreeMap<String, Timestamp>,
     /// Writes that failed.
     pub failures: Vec<WriteFailure>,
     /// What the platform team configured.

@@ -16,11 +16,14 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube_core::{Resource, ResourceExt};
 use seatrial_crds::names::{CHANGE_LABEL, MANAGED_BY, MANAGED_BY_LABEL, PIPELINE_LABEL, PIPELINE_UID_ANNOTATION};
-use seatrial_crds::{LastRun, MLPipeline, MLPipelineRun, MLPipelineRunSpec, MLPipelineStatus, Purpose};
+use seatrial_crds::{
+    LastRun, MLPipeline, MLPipelineRun, MLPipelineRunSpec, MLPipelineRunStatus, MLPipelineStatus, Purpose,
+};
 
 use crate::conditions::{self, Status, types};
 use crate::observed::PipelineObserved;
 use crate::plan::{Action, FailureReason, Kind, Object, Plan};
+use crate::run::change_number;
 use crate::{names, revision, validation};
 
 /// How many ended runs of a kind are kept where the pipeline does not say.
@@ -46,14 +49,17 @@ pub fn plan(observed: &PipelineObserved, now: Timestamp) -> Plan<MLPipelineStatu
     let mut actions = vec![];
     let problems = validation::pipeline(&pipeline.spec);
     let suspended = pipeline.spec.suspend == Some(true);
+    let mut unreadable = None;
     if problems.is_empty() && !suspended {
         match change(observed) {
-            Change::None { number } => status.change_number = Some(number),
-            Change::Adopt { number } => {
+            // Nobody knows whether it is a change: training everything anew would be the worst guess.
+            Err(error) => unreadable = Some(error.to_string()),
+            Ok(Change::None { number }) => status.change_number = Some(number),
+            Ok(Change::Adopt { number }) => {
                 status.change_number = Some(number);
                 actions.extend(adoption(observed, pipeline));
             }
-            Change::New { number } => {
+            Ok(Change::New { number }) => {
                 status.change_number = Some(number);
                 if validation::required_parameters(&pipeline.spec).is_empty() {
                     actions.push(Action::Create(Object::Run(Box::new(run(pipeline, number)))));
@@ -64,15 +70,17 @@ pub fn plan(observed: &PipelineObserved, now: Timestamp) -> Plan<MLPipelineStatu
         }
     }
     status.last_run = last_run(observed).or(status.last_run);
-    let accepted = Accepted { problems: &problems, suspended, refused: refused(observed) };
+    let unreadable = unreadable.map(|error| ("RevisionUnreadable", error));
+    let accepted = Accepted { problems: &problems, suspended, refused: unreadable.or_else(|| refused(observed)) };
     set_conditions(&mut status, pipeline, &accepted, now);
     actions.extend(history(observed));
     let (swept, again_after) = sweep::sweep(observed, now);
     actions.extend(swept);
-    Plan { status: (Some(&status) != pipeline.status.as_ref()).then_some(status), actions, events: vec![], again_after }
+    let changed = Some(&status) != pipeline.status.as_ref();
+    Plan { status: changed.then_some(status), actions, again_after, ..Plan::default() }
 }
 
-fn change(observed: &PipelineObserved) -> Change {
+fn change(observed: &PipelineObserved) -> Result<Change, revision::RevisionError> {
     let pipeline = &observed.pipeline;
     let recorded = pipeline.status.as_ref().and_then(|status| status.change_number);
     let newest = revision::newest(&observed.revisions);
@@ -81,18 +89,17 @@ fn change(observed: &PipelineObserved) -> Change {
         && recorded > number
     {
         // Recorded, and then cut off before the revision was written.
-        return Change::New { number: recorded };
+        return Ok(Change::New { number: recorded });
     }
-    let same = newest
-        .and_then(|newest| revision::spec(newest).ok())
-        .is_some_and(|spec| revision::projection(&spec) == revision::projection(&pipeline.spec));
+    let spec = newest.map(revision::spec).transpose()?;
+    let same = spec.is_some_and(|spec| revision::projection(&spec) == revision::projection(&pipeline.spec));
     let ours = newest.and_then(revision::pipeline_uid) == pipeline.metadata.uid.as_deref();
-    match (same, ours) {
+    Ok(match (same, ours) {
         (true, true) => Change::None { number },
         (true, false) if recorded.is_none() => Change::Adopt { number },
         (true, false) => Change::None { number },
         (false, _) => Change::New { number: number + 1 },
-    }
+    })
 }
 
 /// The newest revision belongs to this pipeline from now on: nothing of it changed.
@@ -125,7 +132,8 @@ fn run(pipeline: &MLPipeline, number: i64) -> MLPipelineRun {
 
 /// How the newest run stands.
 fn last_run(observed: &PipelineObserved) -> Option<LastRun> {
-    let newest = observed.runs.iter().max_by_key(|run| (run.creation_timestamp(), run.name_any()))?;
+    let newest =
+        observed.runs.iter().max_by_key(|run| (run.creation_timestamp(), change_number(run), run.name_any()))?;
     let status = newest.status.as_ref();
     let succeeded = status.and_then(|status| conditions::find(&status.conditions, types::SUCCEEDED));
     Some(LastRun {
@@ -164,6 +172,7 @@ struct Accepted<'a> {
 
 fn set_conditions(status: &mut MLPipelineStatus, pipeline: &MLPipeline, accepted: &Accepted<'_>, now: Timestamp) {
     let generation = pipeline.metadata.generation;
+    status.observed_generation = generation;
     let required = validation::required_parameters(&pipeline.spec);
     let stalled = if !accepted.problems.is_empty() {
         Some(("InvalidSpec", validation::summary(accepted.problems)))
@@ -198,29 +207,28 @@ fn history(observed: &PipelineObserved) -> Vec<Action> {
     let ours = |run: &MLPipelineRun| {
         run.owner_references().iter().any(|owner| owner.controller == Some(true) && Some(owner.uid.as_str()) == uid)
     };
-    let ended = |succeeded: bool| {
+    // Newest first; a change's number breaks ties of one second.
+    let beyond = |is_of_kind: &dyn Fn(&MLPipelineRunStatus) -> bool, limit: Option<u32>| {
         let mut runs: Vec<&MLPipelineRun> = observed.runs.iter().map(AsRef::as_ref).filter(|run| ours(run)).collect();
-        let wanted = if succeeded { Status::True } else { Status::False };
-        runs.retain(|run| {
-            run.metadata.deletion_timestamp.is_none()
-                && run
-                    .status
-                    .as_ref()
-                    .is_some_and(|status| conditions::is(&status.conditions, types::SUCCEEDED, wanted))
-        });
-        // Newest first; a change's number breaks ties of one second.
-        runs.sort_by_key(|run| {
-            let number = run.labels().get(CHANGE_LABEL).and_then(|number| number.parse::<i64>().ok());
-            std::cmp::Reverse((run.creation_timestamp(), number))
-        });
-        runs
-    };
-    let beyond = |succeeded: bool, limit: Option<u32>| {
+        runs.retain(|run| run.metadata.deletion_timestamp.is_none() && run.status.as_ref().is_some_and(is_of_kind));
+        runs.sort_by_key(|run| std::cmp::Reverse((run.creation_timestamp(), change_number(run))));
         let keep = usize::try_from(limit.unwrap_or(DEFAULT_HISTORY)).unwrap_or(usize::MAX);
-        ended(succeeded).into_iter().skip(keep).collect::<Vec<_>>()
+        runs.into_iter().skip(keep).collect::<Vec<_>>()
     };
-    let mut old = beyond(true, limits.succeeded);
-    old.extend(beyond(false, limits.failed));
+    let has = |status: &MLPipelineRunStatus, value| conditions::is(&status.conditions, types::SUCCEEDED, value);
+    let is_superseded = |status: &MLPipelineRunStatus| {
+        conditions::find(&status.conditions, types::SUCCEEDED).is_some_and(|condition| condition.reason == "Superseded")
+    };
+    let mut old = beyond(&|status| has(status, Status::True), limits.succeeded);
+    // Runs that did nothing push out no failure that somebody may want to look into.
+    old.extend(beyond(&|status| has(status, Status::False) && !is_superseded(status), limits.failed));
+    old.extend(beyond(&|status| has(status, Status::False) && is_superseded(status), limits.failed));
+    // A version vouches for itself by its run until it has been looked at.
+    let is_awaited = |run: &MLPipelineRun| {
+        let mut made = observed.versions.iter().filter(|version| version.spec.lineage.run == run.name_any());
+        made.any(|version| version.status.is_none())
+    };
+    old.retain(|run| !is_awaited(run));
     old.into_iter()
         .map(|run| Action::Delete {
             kind: Kind::Run,

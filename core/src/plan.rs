@@ -21,20 +21,23 @@ pub struct Plan<S> {
     pub actions: Vec<Action>,
     /// What people are told.
     pub events: Vec<Event>,
+    /// The Jobs that the API server is to be asked about, with their pods, before they are given up: caches may lag
+    /// behind for minutes where a watch died in silence. The answers go into the caches.
+    pub confirm: Vec<String>,
     /// When to look again even if nothing changes.
     pub again_after: Option<Duration>,
 }
 
 impl<S> Default for Plan<S> {
     fn default() -> Self {
-        Self { status: None, actions: vec![], events: vec![], again_after: None }
+        Self { status: None, actions: vec![], events: vec![], confirm: vec![], again_after: None }
     }
 }
 
 impl<S> Plan<S> {
     /// True where there is nothing to do but, perhaps, to wait.
     pub fn is_quiet(&self) -> bool {
-        self.status.is_none() && self.actions.is_empty() && self.events.is_empty()
+        self.status.is_none() && self.actions.is_empty() && self.events.is_empty() && self.confirm.is_empty()
     }
 }
 

@@ -52,10 +52,14 @@ pub struct DefaultStore {
     pub endpoint: String,
     /// The audience of the projected tokens.
     pub audience: String,
-    /// The authority that signed the endpoint's certificate, as PEM. The operator fills it in from the ConfigMap that
-    /// the store publishes; until then nothing that needs the store is started.
+    /// The authority that signed the endpoint's certificate, as PEM. Where the store publishes it, the operator fills
+    /// it in from the store's ConfigMap; until then nothing that needs the store is started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate_authority: Option<String>,
+    /// Whether the endpoint publishes its authority itself, as the embedded store does. False: an absent authority
+    /// means that the public ones are trusted.
+    #[serde(default)]
+    pub authority_is_published: bool,
 }
 
 const fn yes() -> bool {

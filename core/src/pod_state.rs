@@ -35,7 +35,13 @@ pub(crate) fn unschedulable(pod: &Pod) -> Option<String> {
 pub(crate) fn cannot_start(status: &ContainerStatus) -> Option<(&'static str, String)> {
     let ContainerStateWaiting { reason, message } = status.state.as_ref()?.waiting.as_ref()?;
     match reason.as_deref().unwrap_or_default() {
-        "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" => Some((
+        "ErrImagePull"
+        | "ImagePullBackOff"
+        | "InvalidImageName"
+        | "ErrImageNeverPull"
+        | "ImageInspectError"
+        | "RegistryUnavailable"
+        | "SignatureValidationFailed" => Some((
             "ImageUnavailable",
             format!("the image \"{}\" cannot be pulled: correct its name, or add imagePullSecrets", status.image),
         )),

@@ -34,9 +34,29 @@ pub fn bytes(quantity: &Quantity) -> Option<u64> {
     (product < u64::MAX as f64).then_some(product as u64)
 }
 
+/// The value, near enough to compare two; `None` for what is no quantity.
+pub fn value(quantity: &Quantity) -> Option<f64> {
+    let text = quantity.0.trim();
+    let small = [("n", 1e-9), ("u", 1e-6), ("m", 1e-3)];
+    #[expect(clippy::cast_precision_loss, reason = "powers of two and of ten, rounded alike on both sides")]
+    let large = SUFFIXES.iter().map(|(suffix, factor)| (*suffix, *factor as f64));
+    let found = large.chain(small).find_map(|(suffix, factor)| Some((text.strip_suffix(suffix)?, factor)));
+    let (number, factor) = found.unwrap_or((text, 1.0));
+    let number: f64 = number.parse().ok().filter(|number: &f64| number.is_finite())?;
+    Some(number * factor)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn quantities_of_all_kinds_compare() {
+        let value = |text: &str| value(&Quantity(text.into()));
+        assert!(value("100m") < value("1") && value("1") < value("1k") && value("1k") < value("1Ki"));
+        assert_eq!(value("1000m"), value("1"));
+        assert_eq!((value("8GB"), value("")), (None, None));
+    }
 
     #[test]
     fn sizes_are_read_as_kubernetes_writes_them() {

@@ -6,7 +6,7 @@ use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
 use seatrial_crds::names::{MANAGED_BY, MANAGED_BY_LABEL, PIPELINE_LABEL, PIPELINE_UID_ANNOTATION};
-use seatrial_crds::{MLPipeline, MLPipelineSpec};
+use seatrial_crds::{MLPipeline, MLPipelineSpec, Resources};
 use serde_json::{Value, json};
 
 use crate::names;
@@ -30,8 +30,11 @@ pub fn projection(spec: &MLPipelineSpec) -> Value {
     spec.history_limits = None;
     spec.suspend = None;
     spec.options.pod_metadata = None;
+    // What says what its absence says.
+    spec.options.resources = spec.options.resources.filter(|resources| *resources != Resources::default());
     for step in &mut spec.steps {
         step.options.pod_metadata = None;
+        step.retries = step.retries.filter(|retries| *retries > 0);
     }
     // A spec serializes: it came from JSON.
     serde_json::to_value(&spec).unwrap_or_default()

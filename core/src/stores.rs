@@ -179,7 +179,9 @@ fn anonymous(prefix: &str) -> ResolvedStore {
 
 fn embedded(namespace: &str, platform: &Platform) -> Result<ResolvedStore, StoreProblem> {
     let store = platform.default_store.as_ref().ok_or(StoreProblem::NoArtifactStore)?;
-    let certificate_authority = store.certificate_authority.clone().ok_or(StoreProblem::NotReady)?;
+    if store.authority_is_published && store.certificate_authority.is_none() {
+        return Err(StoreProblem::NotReady);
+    }
     Ok(ResolvedStore {
         config: StoreConfig {
             prefix: default_prefix(namespace),
@@ -190,7 +192,7 @@ fn embedded(namespace: &str, platform: &Platform) -> Result<ResolvedStore, Store
                 sts_endpoint: store.endpoint.clone(),
                 role: ROLE.to_owned(),
             },
-            certificate_authority: Some(certificate_authority),
+            certificate_authority: store.certificate_authority.clone(),
         },
         secret_name: None,
         audience: Some(store.audience.clone()),
@@ -201,6 +203,7 @@ fn embedded(namespace: &str, platform: &Platform) -> Result<ResolvedStore, Store
 fn is_forbidden(uri: &str) -> bool {
     let host = uri.split_once("://").map_or("", |(_, rest)| rest.split('/').next().unwrap_or_default());
     let host = host.to_ascii_lowercase();
+    let host = if host.starts_with('[') { host.as_str() } else { host.split(':').next().unwrap_or_default() };
     !uri.starts_with("s3://")
         && (host.starts_with("169.254.")
             || host.starts_with("metadata.")
@@ -225,6 +228,7 @@ mod tests {
                 endpoint: "https://store.seatrial-system.svc:9000".into(),
                 audience: "seatrial-store".into(),
                 certificate_authority: authority.map(Into::into),
+                authority_is_published: true,
             }),
             ..Platform::default()
         }
@@ -286,7 +290,20 @@ mod tests {
     #[test]
     fn metadata_services_are_refused_even_with_a_store() {
         let stores = [store("a", "http://169.254.169.254/")];
-        let problem = for_uri("http://169.254.169.254/latest/", "ns", &stores, &Platform::default()).unwrap_err();
-        assert_eq!(problem.reason(), "ForbiddenAddress");
+        for uri in
+            ["http://169.254.169.254/latest/", "http://METADATA:80/x", "http://metadata.internal/x", "http://[::1]/x"]
+        {
+            let problem = for_uri(uri, "ns", &stores, &Platform::default()).unwrap_err();
+            assert_eq!(problem.reason(), "ForbiddenAddress", "{uri}");
+        }
+    }
+
+    #[test]
+    fn a_default_store_that_publishes_no_authority_has_a_public_one() {
+        let none: [Box<Store>; 0] = [];
+        let mut platform = platform(None);
+        platform.default_store.as_mut().unwrap().authority_is_published = false;
+        let found = for_artifacts("ns", &none, &platform).unwrap();
+        assert_eq!((found.config.prefix.as_str(), found.config.certificate_authority), ("s3://ns/", None));
     }
 }

@@ -4,11 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use seatrial_crds::names::GROUP;
 use seatrial_crds::{
-    Input, MLPipelineSpec, OutputReference, OutputType, Parameter, ParameterType, ParameterValue, PodOptions, Step,
-    limits,
+    Input, MLPipelineSpec, ModelDeploymentSpec, OutputReference, OutputType, Parameter, ParameterType, ParameterValue,
+    Step, limits,
 };
+
+mod options;
+
+use options::options;
 
 /// One mistake: where it is, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,6 +48,11 @@ pub fn pipeline(spec: &MLPipelineSpec) -> Vec<Problem> {
     for step in &spec.steps {
         check_step(step, spec, &above, &mut problems);
         above.insert(&step.name, step);
+    }
+    let by_uri = spec.steps.iter().flat_map(|step| &step.inputs).filter(|input| input.uri.is_some()).count();
+    if by_uri > limits::URI_INPUTS {
+        let message = format!("{by_uri} inputs by uri are more than {}: read folders", limits::URI_INPUTS);
+        problems.push(problem("spec.steps", message));
     }
     for publication in &spec.publishes {
         let path = format!("spec.publishes[{}]", publication.model);
@@ -127,27 +135,11 @@ fn check_input(path: &str, input: &Input, above: &BTreeMap<&str, &Step>, problem
     }
 }
 
-fn options(path: &str, options: &PodOptions, problems: &mut Vec<Problem>) {
-    unique(&format!("{path}.env"), options.env.iter().map(|variable| variable.name.as_str()), problems);
-    for variable in &options.env {
-        let path = format!("{path}.env[{}]", variable.name);
-        if let Some(prefix) = limits::RESERVED_ENV_PREFIXES.iter().find(|prefix| variable.name.starts_with(**prefix)) {
-            problems.push(problem(&path, format!("names beginning with {prefix} are set by Seatrial: choose another")));
-        }
-        if variable.value.is_some() == variable.secret_key.is_some() {
-            problems.push(problem(&path, "exactly one of value and secretKey is required"));
-        }
-    }
-    let metadata =
-        options.pod_metadata.iter().flat_map(|metadata| metadata.labels.keys().chain(metadata.annotations.keys()));
-    for key in metadata {
-        if key.starts_with(GROUP) {
-            problems.push(problem(
-                format!("{path}.podMetadata"),
-                format!("\"{key}\" is set by Seatrial: choose another prefix"),
-            ));
-        }
-    }
+/// All mistakes of a deployment's spec that the schema does not see; none where it is valid.
+pub fn deployment(spec: &ModelDeploymentSpec) -> Vec<Problem> {
+    let mut problems = vec![];
+    options("spec.server", &spec.server.options, &mut problems);
+    problems
 }
 
 /// The values of all parameters of a run: the run's own, else the defaults.
@@ -208,8 +200,8 @@ fn value_is_of_type(parameter: &Parameter, value: &str) -> Result<(), String> {
         }
         ParameterType::Boolean => matches!(value, "true" | "false"),
     };
-    if value.len() > limits::PARAMETER_VALUE {
-        return Err(format!("is longer than {} bytes", limits::PARAMETER_VALUE));
+    if value.chars().count() > limits::PARAMETER_VALUE {
+        return Err(format!("is longer than {} characters", limits::PARAMETER_VALUE));
     }
     let hint = match parameter.kind {
         ParameterType::String => "any text",

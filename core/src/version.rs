@@ -2,7 +2,10 @@
 
 use jiff::Timestamp;
 use kube_core::ResourceExt;
-use seatrial_crds::{Judgement, Model, ModelVersionStatus, StepStatus, Time, Verdict, limits};
+use seatrial_crds::{
+    Evidence, Judgement, MLPipelineRunStatus, Metric, Model, ModelVersion, ModelVersionStatus, StepStatus, Time,
+    Verdict, limits,
+};
 
 use crate::conditions::{self, Status, types};
 use crate::gates;
@@ -39,6 +42,7 @@ pub fn plan(observed: &VersionObserved, now: Timestamp) -> Plan<ModelVersionStat
     };
     status.verdict = Some(verdict);
     let generation = version.metadata.generation;
+    status.observed_generation = generation;
     let mut set = |kind, value, reason: &str, message: &str| {
         conditions::set(&mut status.conditions, kind, value, reason, message, generation, now);
     };
@@ -80,16 +84,29 @@ fn judge_of(observed: &VersionObserved) -> Result<&Model, (&'static str, String)
 /// a status of ours, which people cannot write.
 fn is_known(observed: &VersionObserved) -> bool {
     let version = &observed.version;
-    let made = |step: &StepStatus| step.outputs.iter().any(|output| output.digest == version.spec.artifact.digest);
     let vouched = observed.run.as_ref().is_some_and(|run| {
         run.metadata.uid.as_deref() == Some(version.spec.lineage.run_uid.as_str())
-            && run.status.as_ref().is_some_and(|status| {
-                status.versions.iter().any(|published| published.name == version.name_any())
-                    && status.steps.iter().any(made)
-            })
+            && run.status.as_ref().is_some_and(|status| vouches(status, version))
     });
     let before = version.status.as_ref().and_then(|status| conditions::find(&status.conditions, types::READY));
     vouched || before.is_some_and(|ready| ready.reason != UNKNOWN_ORIGIN)
+}
+
+/// Whether a run's status says of a version what the version says of itself: its name, its files, its evidence, and
+/// what the evidence's steps measured.
+fn vouches(status: &MLPipelineRunStatus, version: &ModelVersion) -> bool {
+    let spec = &version.spec;
+    let made = |step: &&StepStatus, digest: &str| step.outputs.iter().any(|output| output.digest == digest);
+    let judges = |evidence: &Evidence| {
+        let mut steps = status.steps.iter().filter(|step| step.name == evidence.step);
+        steps.find(|step| made(step, &evidence.artifact.digest))
+    };
+    let judges: Vec<&StepStatus> = spec.evidence.iter().filter_map(judges).collect();
+    let measured = |metric: &Metric| judges.iter().any(|step| step.metrics.get(&metric.name) == Some(&metric.value));
+    status.versions.iter().any(|published| published.name == version.name_any())
+        && status.steps.iter().any(|step| made(&step, &spec.artifact.digest))
+        && judges.len() == spec.evidence.len()
+        && spec.metrics.iter().all(measured)
 }
 
 /// What a judgement says, in a sentence for the product owner.

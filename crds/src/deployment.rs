@@ -101,6 +101,9 @@ pub struct Server {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ModelDeploymentStatus {
+    /// observedGeneration is the generation of the spec that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
     /// servedVersion is the version that the Service leads to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub served_version: Option<String>,

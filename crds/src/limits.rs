@@ -11,7 +11,7 @@ pub const INPUTS: usize = 16;
 pub const OUTPUTS: usize = 8;
 /// Parameters of a pipeline.
 pub const PARAMETERS: usize = 64;
-/// Bytes of a parameter's value.
+/// Characters of a parameter's value.
 pub const PARAMETER_VALUE: usize = 256;
 /// Headline metrics of a step or a version.
 pub const METRICS: usize = 16;
@@ -41,6 +41,10 @@ pub const TOLERATIONS: usize = 16;
 pub const PULL_SECRETS: usize = 8;
 /// Bytes of a URI or endpoint.
 pub const URI: usize = 1024;
+/// Bytes of a Store's prefix: what an artifact's URI adds to it is a little less than the difference to [`URI`].
+pub const PREFIX: usize = 900;
+/// Inputs by URI of a pipeline, all steps together: a version's lineage names each.
+pub const URI_INPUTS: usize = 256;
 /// Bytes of an image reference.
 pub const IMAGE: usize = 512;
 /// Bytes of a sentence for people.
@@ -76,6 +80,8 @@ pub const SUBDOMAIN_PATTERN: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9](
 pub const ENV_NAME_PATTERN: &str = "^[A-Za-z_][A-Za-z0-9_]*$";
 /// What a decimal number in a string looks like.
 pub const DECIMAL_PATTERN: &str = r"^-?[0-9]{1,18}(\.[0-9]{1,18})?$";
+/// What a quantity that is not negative looks like, in Kubernetes' notation.
+pub const QUANTITY_PATTERN: &str = r"^([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$";
 /// What a duration looks like: Kubernetes' notation in whole units.
 pub const DURATION_PATTERN: &str = "^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$";
 /// The schemes that data may come by.

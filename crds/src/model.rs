@@ -5,6 +5,7 @@ use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
 use crate::limits;
+use crate::pod::quantity;
 use crate::schema::{list_map, rule};
 
 /// The product owner's word on a model: who owns it, what it is for, and what its versions are judged by.
@@ -76,6 +77,7 @@ pub enum Use {
 pub struct Budget {
     /// maxSize is the most that a version's files may take together. A larger version fails.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "quantity")]
     pub max_size: Option<Quantity>,
 }
 
@@ -127,6 +129,9 @@ pub struct MetricGate {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ModelStatus {
+    /// observedGeneration is the generation of the spec that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
     /// newestVersion is the name of the newest released version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub newest_version: Option<String>,

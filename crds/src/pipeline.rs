@@ -12,7 +12,7 @@ use crate::schema::{list_map, rule};
 const FROM_RULE: &str = "[self.transformMapEntry(i, s, {s.name: i})].all(at, self.all(i, s, !has(s.inputs) || s.inputs.all(x, !has(x.from) || (x.from.step in at && at[x.from.step] < i && has(self[at[x.from.step]].outputs) && self[at[x.from.step]].outputs.exists(o, o.name == x.from.output)))))";
 
 /// The kubelet replaces `$(PARAM_X)` before the shell sees it: in a script that is an injection.
-const SHELL_RULE: &str = "[self.command + (has(self.args) ? self.args : [])].all(w, w.all(i, x, i == 0 || !(w[i-1] in ['-c', '-ec', '-lc', '-xc', '-uc', '-euc', '-exc', '-eux', '-euxc', '-elc', '-lec', '-ic', '-lic', '-ilc']) || !x.contains('$(PARAM_')))";
+const SHELL_RULE: &str = "[self.command + (has(self.args) ? self.args : [])].all(w, w.all(i, x, i == 0 || !x.contains('$(PARAM_') || !w[i-1].matches('^-[a-z]*c$')))";
 
 const PUBLISHES_RULE: &str = "!has(self.publishes) || self.publishes.all(p, self.steps.exists(s, s.name == p.artifact.step && has(s.outputs) && s.outputs.exists(o, o.name == p.artifact.output && o.type == 'Model')))";
 
@@ -85,10 +85,22 @@ fn steps(schema: &mut Schema) {
     schema.insert("minItems".into(), serde_json::json!(1));
     schema.insert(
         "x-kubernetes-validations".into(),
-        serde_json::json!([rule(
-            FROM_RULE,
-            "inputs.from must name a step above this one and an output of that step: move the step up, or correct the name"
-        )]),
+        serde_json::json!([
+            rule(
+                FROM_RULE,
+                "inputs.from must name a step above this one and an output of that step: move the step up, or correct the name"
+            ),
+            rule(
+                &format!(
+                    "self.map(s, has(s.inputs) ? s.inputs.filter(x, has(x.uri)).size() : 0).sum() <= {}",
+                    limits::URI_INPUTS
+                ),
+                &format!(
+                    "a pipeline has at most {} inputs by uri: read a folder, or pass data on from step to step",
+                    limits::URI_INPUTS
+                )
+            ),
+        ]),
     );
 }
 
@@ -278,6 +290,9 @@ pub struct HistoryLimits {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MLPipelineStatus {
+    /// observedGeneration is the generation of the spec that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
     /// changeNumber is the number of the newest change that affects results; its run is `<pipeline>-c<number>`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change_number: Option<i64>,

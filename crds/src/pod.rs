@@ -27,7 +27,7 @@ pub struct PodOptions {
     pub resources: Option<Resources>,
     /// nodeSelector are the labels that a node must have.
     #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = limits::MAP))]
+    #[schemars(schema_with = "label_map")]
     pub node_selector: BTreeMap<String, String>,
     /// tolerations are the taints of nodes that are tolerated.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -87,6 +87,22 @@ fn annotation_map(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// A quantity, without Kubernetes' long text on how it is written.
+pub(crate) fn quantity(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "anyOf": [{"type": "integer"}, {"type": "string"}],
+        "x-kubernetes-int-or-string": true,
+        "pattern": limits::QUANTITY_PATTERN,
+    })
+}
+
+/// Quantities by resource.
+fn quantity_map(generator: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object", "maxProperties": limits::MAP, "additionalProperties": quantity(generator),
+    })
+}
+
 /// An environment variable.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -133,11 +149,11 @@ pub struct LocalReference {
 pub struct Resources {
     /// requests are what the scheduler sets aside: `cpu`, `memory`, `nvidia.com/gpu` and so on.
     #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = limits::MAP))]
+    #[schemars(schema_with = "quantity_map")]
     pub requests: BTreeMap<String, Quantity>,
     /// limits are what the container may use at most.
     #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = limits::MAP))]
+    #[schemars(schema_with = "quantity_map")]
     pub limits: BTreeMap<String, Quantity>,
 }
 

@@ -99,6 +99,9 @@ pub enum Purpose {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MLPipelineRunStatus {
+    /// observedGeneration is the generation of the spec that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
     /// revision is the name of the ControllerRevision with the exact spec that this run executes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
@@ -149,6 +152,9 @@ pub struct StepStatus {
     /// message says what happened, where, and what to do next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// heldSince is since when a step that could start is held up by what the message says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_since: Option<Time>,
     /// imageDigest is the image as it was really run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_digest: Option<String>,
@@ -211,9 +217,6 @@ pub struct StepInput {
     pub digest: String,
     /// size is the data's size in bytes.
     pub size: i64,
-    /// uri is where it was read from.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub uri: Option<String>,
 }
 
 /// An artifact that a step made.
@@ -224,9 +227,7 @@ pub struct StepOutput {
     /// type is the output's type.
     #[serde(rename = "type")]
     pub kind: OutputType,
-    /// uri is where the artifact is.
-    pub uri: String,
-    /// digest is the artifact's digest.
+    /// digest is the artifact's digest. With the run's artifactPrefix it says where the artifact is.
     pub digest: String,
     /// size is the artifact's size in bytes.
     pub size: i64,

@@ -35,7 +35,7 @@ use crate::schema::rule;
 pub struct StoreSpec {
     /// prefix is what the URIs of this store begin with, ending in `/`: `s3://bucket/`, `s3://bucket/folder/`,
     /// `https://host/folder/`. Immutable. HTTP(S) stores are read-only.
-    #[schemars(length(max = limits::URI), regex(pattern = r"^(s3|https?)://[^\s/?#@\\]+/([^\s?#\\]*/)?$"))]
+    #[schemars(length(max = limits::PREFIX), regex(pattern = r"^(s3|https?)://[^\s/?#@\\]+/([^\s?#\\]*/)?$"))]
     pub prefix: String,
     /// endpoint is the URL of the S3 service; without it, AWS.
     #[serde(default, skip_serializing_if = "Option::is_none")]

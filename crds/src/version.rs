@@ -121,7 +121,7 @@ pub struct Lineage {
     pub parameters: Vec<ParameterValue>,
     /// inputs are the data that came in by URI, with their digests.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 2048))]
+    #[schemars(length(max = limits::URI_INPUTS))]
     pub inputs: Vec<LineageInput>,
     /// images are the images of the steps, as really run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -165,6 +165,9 @@ pub struct LineageImage {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ModelVersionStatus {
+    /// observedGeneration is the generation of the spec that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
     /// verdict is the newest judgement's verdict, or Unjudged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Verdict")]

@@ -22,8 +22,9 @@ use crate::conditions::{self, Status, types};
 use crate::contract::Digest;
 use crate::observed::DeploymentObserved;
 use crate::plan::{Action, Event, EventType, FailureReason, Kind, Object, Plan};
-use crate::pod_state;
+
 use crate::stores::{self, ResolvedStore};
+use crate::{pod_state, validation};
 use server::ServerOf;
 use trouble::Trouble;
 
@@ -34,18 +35,22 @@ pub fn plan(observed: &DeploymentObserved, now: Timestamp) -> Plan<ModelDeployme
     }
     let mut draft = Draft::new(observed, now);
     let served = draft.served();
+    let problems = validation::deployment(&observed.deployment.spec);
     let (candidate, waits) = match target::target(observed, served.as_deref()) {
+        // What serves goes on as it is.
+        _ if !problems.is_empty() => (None, Some(("InvalidSpec", validation::summary(&problems)))),
         Ok(found) => (found.filter(|version| served.as_ref() != Some(&version.name_any())), None),
         Err(none) => (None, Some((none.reason, none.message))),
     };
     if let Some(served) = &served {
         draft.keep(served, candidate.is_none() && waits.is_none());
     }
+    draft.settle_places(served, candidate.map(ResourceExt::name_any));
+    // What serves comes first: a candidate that the API server refuses must not stand in its way.
+    draft.lead();
     if let Some(candidate) = candidate {
         draft.bring_up(candidate);
     }
-    draft.settle_places(served, candidate.map(ResourceExt::name_any));
-    draft.lead();
     draft.clean_up();
     draft.tell(waits);
     draft.plan()
@@ -71,13 +76,13 @@ impl<'a> Draft<'a> {
         &self.observed.deployment
     }
 
-    /// The version in service: as recorded, or, should the record be lost, the one whose ready servers the Service
-    /// leads to.
+    /// The version in service: as recorded, or, should the record be lost, the one that the Service leads to and that
+    /// has a server ready.
     fn served(&self) -> Option<String> {
         self.status.served_version.clone().or_else(|| {
             let service = self.own_service()?;
             let version = service.spec.as_ref()?.selector.as_ref()?.get(VERSION_LABEL)?;
-            self.child(version).filter(|child| is_ready(child)).map(|_| version.clone())
+            self.child(version).filter(|child| available(child) > 0).map(|_| version.clone())
         })
     }
 
@@ -106,11 +111,14 @@ impl<'a> Draft<'a> {
     fn bring_to(&mut self, version: &ModelVersion, child: Option<&Arc<Deployment>>) {
         let (store, artifact) = match self.locate(version) {
             Ok(found) => found,
-            Err(problem) => {
-                self.trouble.get_or_insert(problem);
-                child.into_iter().for_each(|child| self.scale(child));
-                return;
-            }
+            // Servers that exist carry what they need: a store that is away is no trouble of theirs.
+            Err(problem) => match child {
+                Some(child) => return self.scale(child),
+                None => {
+                    self.trouble.get_or_insert(problem);
+                    return;
+                }
+            },
         };
         let platform = &self.observed.platform;
         let server = ServerOf { deployment: self.deployment(), version, store: &store, artifact, platform };
@@ -225,6 +233,7 @@ impl<'a> Draft<'a> {
 
     /// Says how things stand.
     fn tell(&mut self, waits: Option<Trouble>) {
+        self.status.observed_generation = self.deployment().metadata.generation;
         let serving = self.status.served_version.clone();
         let child = serving.as_ref().and_then(|version| self.child(version)).cloned();
         let awaited = self.status.candidate_version.clone().or_else(|| serving.clone());
@@ -244,11 +253,17 @@ impl<'a> Draft<'a> {
         let changes = self.actions.iter().any(|action| !matches!(action, Action::Delete { .. }));
         let settled = child.as_ref().is_some_and(|child| is_ready(child)) && !changes;
         match (trouble, waits, &self.status.candidate_version) {
-            (Some(("Unschedulable", message)), ..) => self.under_way("Unschedulable", format!("{stands}; {message}")),
+            // What ends by itself, or by the cluster's own doing.
+            (Some((reason @ ("Unschedulable" | "StoreNotReady"), message)), ..) => {
+                self.under_way(reason, format!("{stands}; {message}"));
+            }
             (Some((reason, message)), _, Some(candidate)) => {
                 self.stalled(reason, format!("{stands}; {candidate} does not: {message}"));
             }
             (Some((reason, message)), ..) => self.stalled(reason, message),
+            (None, Some((reason @ ("VersionNotFound" | "InvalidSpec"), message)), _) => {
+                self.stalled(reason, format!("{stands}; {message}"));
+            }
             (None, Some((reason, message)), _) => self.under_way(reason, message),
             (None, None, Some(candidate)) => {
                 self.under_way("CandidateStarting", format!("{stands}; {candidate} is being brought up"));
@@ -316,7 +331,7 @@ impl<'a> Draft<'a> {
 
     fn plan(self) -> Plan<ModelDeploymentStatus> {
         let changed = Some(&self.status) != self.deployment().status.as_ref();
-        Plan { status: changed.then_some(self.status), actions: self.actions, events: self.events, again_after: None }
+        Plan { status: changed.then_some(self.status), actions: self.actions, events: self.events, ..Plan::default() }
     }
 }
 

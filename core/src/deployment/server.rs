@@ -54,6 +54,7 @@ impl ServerOf<'_> {
             "artifact": self.version.spec.artifact,
             "store": self.store.config,
             "secret": self.store.secret_name,
+            "audience": self.store.audience,
         });
         digest::of_json(&inputs)
     }

@@ -52,6 +52,7 @@ impl Scene {
                 endpoint: "https://store".into(),
                 audience: "seatrial-store".into(),
                 certificate_authority: Some("pem".into()),
+                authority_is_published: true,
             }),
             ..Platform::default()
         };
@@ -384,7 +385,53 @@ fn a_store_that_is_not_ready_leaves_everything_as_it_is() {
     let platform = Arc::make_mut(&mut scene.0.platform);
     platform.default_store.as_mut().unwrap().certificate_authority = None;
     assert_eq!(scene.settle(), Vec::<String>::new());
-    assert_eq!((scene.served(), scene.reason(types::STALLED)), (Some("churn-v1"), Some("StoreNotReady")));
+    assert_eq!((scene.served(), scene.reason(types::STALLED)), (Some("churn-v1"), None));
+    assert_eq!(
+        (scene.reason(types::RECONCILING), scene.reason(types::AVAILABLE)),
+        (Some("StoreNotReady"), Some("Serving"))
+    );
+}
+
+#[test]
+fn servers_that_run_are_not_disturbed_by_a_store_that_is_away() {
+    let mut scene = Scene::new(json!({}), &[passed(1)]);
+    scene.sail();
+    let before = scene.status().clone();
+    let platform = Arc::make_mut(&mut scene.0.platform);
+    platform.default_store.as_mut().unwrap().certificate_authority = None;
+    assert!(plan(&scene.0, now()).is_quiet(), "neither a write nor an event");
+    assert_eq!(scene.status(), &before);
+}
+
+#[test]
+fn a_service_that_is_gone_comes_back_before_a_candidate_is_brought_up() {
+    let mut scene = Scene::new(json!({}), &[passed(1)]);
+    scene.sail();
+    scene.0.service = None;
+    scene.0.versions.push(passed(2));
+    let kinds: Vec<_> = plan(&scene.0, now())
+        .actions
+        .iter()
+        .map(|action| match action {
+            Action::Create(object) => object.kind(),
+            other => panic!("unexpected {other:?}"),
+        })
+        .collect();
+    assert_eq!(kinds, [Kind::Service, Kind::Deployment]);
+}
+
+#[test]
+fn a_spec_that_no_pod_can_have_is_said_and_what_serves_goes_on() {
+    let mut scene = Scene::new(json!({}), &[passed(1)]);
+    scene.sail();
+    scene.edit(|deployment| {
+        let resources = json!({"requests": {"memory": "2Gi"}, "limits": {"memory": "1Gi"}});
+        deployment.spec.server.options.resources = from_value(resources).unwrap();
+        deployment.metadata.generation = Some(2);
+    });
+    assert_eq!(scene.settle(), Vec::<String>::new());
+    assert_eq!((scene.served(), scene.reason(types::STALLED)), (Some("churn-v1"), Some("InvalidSpec")));
+    assert_eq!(scene.status().observed_generation, Some(2));
 }
 
 #[test]

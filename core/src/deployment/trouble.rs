@@ -13,7 +13,9 @@ pub(super) type Trouble = (&'static str, String);
 /// What a person must see to; `None` where there is nothing but to wait.
 pub(super) fn of<'a>(child: Option<&Deployment>, pods: impl Iterator<Item = &'a Pod>) -> Option<Trouble> {
     let alive = pods.filter(|pod| pod.metadata.deletion_timestamp.is_none());
-    let told = alive.filter_map(|pod| statuses(pod).find_map(container).or_else(|| waits_for_node(pod))).max();
+    let told = alive.filter_map(|pod| statuses(pod).find_map(container).or_else(|| waits_for_node(pod)));
+    // What a person must see to before what may end by itself; of equals always the same.
+    let told = told.max_by_key(|(reason, message)| (*reason != "Unschedulable", *reason, message.clone()));
     told.or_else(|| child.and_then(stuck))
 }
 

@@ -23,6 +23,9 @@ pub(super) fn sweep(observed: &PipelineObserved, now: Timestamp) -> (Vec<Action>
     let (mut actions, mut again_after) = (vec![], None);
     for revision in &observed.revisions {
         if Some(revision.revision) == newest || is_used(revision, observed) {
+            if marked_at(revision).is_some() {
+                actions.push(Action::Replace(Object::ControllerRevision(Box::new(unmarked(revision)))));
+            }
             continue;
         }
         let age = marked_at(revision).map(|at| now.as_second().saturating_sub(at.as_second()));
@@ -60,5 +63,11 @@ fn marked_at(revision: &ControllerRevision) -> Option<Timestamp> {
 fn marked(revision: &ControllerRevision, now: Timestamp) -> ControllerRevision {
     let mut revision = revision.clone();
     revision.annotations_mut().insert(UNUSED_SINCE_ANNOTATION.to_owned(), now.to_string());
+    revision
+}
+
+fn unmarked(revision: &ControllerRevision) -> ControllerRevision {
+    let mut revision = revision.clone();
+    revision.annotations_mut().remove(UNUSED_SINCE_ANNOTATION);
     revision
 }

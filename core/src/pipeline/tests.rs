@@ -272,3 +272,95 @@ fn revisions_that_nobody_needs_go_in_two_phases() {
     assert_eq!(names(&observed), ["churn-c2", "churn-c3", "churn-c4"]);
     assert_eq!(plan(&observed, later).again_after, None);
 }
+
+#[test]
+fn a_mark_is_taken_off_a_revision_that_is_needed_again() {
+    let mut observed = observe(pipeline("a"));
+    settle(&mut observed);
+    edit(&mut observed, |spec| spec.options.image = Some("churn:2".into()));
+    settle(&mut observed);
+    let runs = std::mem::take(&mut observed.runs);
+    settle(&mut observed);
+    let is_marked = |observed: &PipelineObserved| {
+        let first = observed.revisions.iter().find(|revision| revision.name_any() == "churn-c1").unwrap();
+        first.annotations().contains_key(seatrial_crds::names::UNUSED_SINCE_ANNOTATION)
+    };
+    assert!(is_marked(&observed));
+    observed.runs = runs;
+    settle(&mut observed);
+    assert!(!is_marked(&observed));
+}
+
+#[test]
+fn an_unreadable_revision_stalls_instead_of_training_everything_anew() {
+    let mut observed = observe(pipeline("a"));
+    settle(&mut observed);
+    let revision = Arc::make_mut(&mut observed.revisions[0]);
+    revision.data.as_mut().unwrap().0["projection"] = json!(99);
+    settle(&mut observed);
+    assert_eq!(run_names(&observed), ["churn-c1"]);
+    let conditions = &observed.pipeline.status.as_ref().unwrap().conditions;
+    assert_eq!(conditions::find(conditions, types::STALLED).unwrap().reason, "RevisionUnreadable");
+}
+
+#[test]
+fn what_says_what_its_absence_says_is_no_change() {
+    let mut observed = observe(pipeline("a"));
+    settle(&mut observed);
+    edit(&mut observed, |spec| {
+        spec.options.resources = Some(seatrial_crds::Resources::default());
+        spec.steps[0].retries = Some(0);
+    });
+    settle(&mut observed);
+    assert_eq!(run_names(&observed), ["churn-c1"]);
+}
+
+#[test]
+fn the_last_run_of_one_second_is_that_of_the_newest_change() {
+    let mut observed = observe(pipeline("a"));
+    for number in [9, 10] {
+        let mut run = run(&observed.pipeline, number);
+        run.metadata.creation_timestamp = Some(Time(now()));
+        observed.runs.push(Arc::new(run));
+    }
+    assert_eq!(last_run(&observed).unwrap().name, "churn-c10");
+}
+
+#[test]
+fn skipped_runs_push_out_no_failure_and_no_run_goes_before_its_version_was_looked_at() {
+    let mut observed = observe(pipeline("a"));
+    edit(&mut observed, |spec| {
+        spec.history_limits = serde_json::from_value(json!({"succeeded": 0, "failed": 1})).unwrap();
+    });
+    for (number, status, reason) in [
+        (1, Status::False, "StepFailed"),
+        (2, Status::False, "Superseded"),
+        (3, Status::False, "Superseded"),
+        (4, Status::True, "Succeeded"),
+    ] {
+        let mut run = run(&observed.pipeline, number);
+        run.metadata.creation_timestamp = Some(Time(Timestamp::from_second(number).unwrap()));
+        let mut conditions: Vec<Condition> = vec![];
+        conditions::set(&mut conditions, types::SUCCEEDED, status, reason, "", None, now());
+        run.status = Some(MLPipelineRunStatus { conditions, ..Default::default() });
+        observed.runs.push(Arc::new(run));
+    }
+    let deleted = |observed: &PipelineObserved| -> Vec<String> {
+        let name = |action| match action {
+            Action::Delete { name, .. } => name,
+            other => panic!("{other:?}"),
+        };
+        history(observed).into_iter().map(name).collect()
+    };
+    assert_eq!(deleted(&observed), ["churn-c4", "churn-c2"]);
+    let version = json!({
+        "apiVersion": "seatrial.dev/v1alpha1", "kind": "ModelVersion", "metadata": {"name": "churn-v1"},
+        "spec": {
+            "model": "churn", "number": 1, "purpose": "Release",
+            "artifact": {"uri": "s3://growth/x", "digest": format!("sha256:{}", "0".repeat(64)), "size": 1},
+            "lineage": {"pipeline": "churn", "run": "churn-c4", "runUid": "x", "revision": "churn-c4"},
+        },
+    });
+    observed.versions.push(Arc::new(serde_json::from_value(version).unwrap()));
+    assert_eq!(deleted(&observed), ["churn-c2"]);
+}

@@ -17,11 +17,11 @@ use kube_core::ResourceExt;
 use seatrial_crds::{MLPipelineRunStatus, MLPipelineSpec, ParameterValue, StepState, StepStatus, Time};
 
 pub use job::{Attempt, ReadyInput};
-pub use queue::has_ended;
+pub use queue::{change_number, has_ended};
 
 use crate::conditions::{self, Status, types};
 use crate::observed::RunObserved;
-use crate::plan::{Action, Event, EventType, FailureReason, Plan};
+use crate::plan::{Action, Event, EventType, FailureReason, Plan, WriteFailure};
 use crate::{names, revision, validation};
 use queue::Turn;
 
@@ -29,13 +29,21 @@ use queue::Turn;
 /// is late, a pod that cannot start.
 const LOOK_AGAIN: Duration = Duration::from_secs(15);
 
+/// How long a run may be held up by what a person must see to (a missing Store, a Job that the API server refuses), in
+/// seconds, before it is given up. A newer change does not wait for that.
+const HOLD_LIMIT: i64 = 3600;
+
 /// Decides.
 pub fn plan(observed: &RunObserved, now: Timestamp) -> Plan<MLPipelineRunStatus> {
     let run = &observed.run;
-    if run.metadata.deletion_timestamp.is_some() || has_ended(run.status.as_ref()) {
+    if run.metadata.deletion_timestamp.is_some() {
         return Plan::default();
     }
     let mut draft = Draft::new(observed, now);
+    if has_ended(run.status.as_ref()) {
+        // That it ended was written before its last Jobs were deleted: a crash may have come between.
+        return draft.plan();
+    }
     match draft.begin() {
         Ok((spec, parameters)) => draft.advance(&spec, &parameters),
         Err(Held::Waits(reason, message)) => draft.under_way(reason, message),
@@ -57,6 +65,7 @@ struct Draft<'a> {
     status: MLPipelineRunStatus,
     actions: Vec<Action>,
     events: Vec<Event>,
+    confirm: Vec<String>,
     again_after: Option<Duration>,
 }
 
@@ -64,7 +73,7 @@ impl<'a> Draft<'a> {
     fn new(observed: &'a RunObserved, now: Timestamp) -> Self {
         let status = observed.run.status.clone().unwrap_or_default();
         let now = conditions::whole_seconds(now);
-        Self { observed, now, status, actions: vec![], events: vec![], again_after: None }
+        Self { observed, now, status, actions: vec![], events: vec![], confirm: vec![], again_after: None }
     }
 
     /// The pinned spec and the parameters of a run that may go on. A run that begins pins what it executes.
@@ -85,7 +94,7 @@ impl<'a> Draft<'a> {
             .map_err(|problems| Held::Ends("InvalidParameters", validation::summary(&problems)))?;
         if self.status.started_at.is_none() {
             if self.observed.pipeline.as_ref().is_some_and(|pipeline| pipeline.spec.suspend == Some(true)) {
-                return Err(Held::Waits("Suspended", "the pipeline is suspended".to_owned()));
+                return Err(suspended());
             }
             match queue::turn(self.observed) {
                 Turn::Now => {}
@@ -93,7 +102,7 @@ impl<'a> Draft<'a> {
                     return Err(Held::Waits("Queued", format!("it waits for the run \"{other}\" to end")));
                 }
                 Turn::Superseded(other) => {
-                    return Err(Held::Ends("Superseded", format!("a newer change is run by \"{other}\"")));
+                    return Err(Held::Ends("Superseded", superseded(&other)));
                 }
             }
             self.status.revision = Some(name);
@@ -108,47 +117,58 @@ impl<'a> Draft<'a> {
     /// The revision that a run executes: of the change that started it, or, of a run made by hand, the newest.
     fn revision_to_pin(&self) -> Result<String, Held> {
         let pipeline = &self.observed.run.spec.pipeline;
-        if let Some(number) = queue::change_number(&self.observed.run) {
+        if let Some(number) = change_number(&self.observed.run) {
             return Ok(names::change(pipeline, number));
         }
-        if self.observed.pipeline.is_none() {
+        let Some(found) = &self.observed.pipeline else {
             let message =
                 format!("there is no MLPipeline \"{pipeline}\" in this namespace: create it, or name another");
             return Err(Held::Waits("PipelineNotFound", message));
+        };
+        if found.spec.suspend == Some(true) {
+            return Err(suspended());
         }
-        let newest = revision::newest(&self.observed.revisions).ok_or_else(|| {
-            let message = format!("the MLPipeline \"{pipeline}\" has no accepted spec yet: look at its conditions");
+        let waits = || {
+            let message = format!(
+                "the newest spec of the MLPipeline \"{pipeline}\" is not accepted (yet): look at its conditions"
+            );
             Held::Waits("RevisionNotFound", message)
-        })?;
-        Ok(newest.name_any())
+        };
+        if !validation::pipeline(&found.spec).is_empty() {
+            return Err(waits());
+        }
+        let newest = revision::newest(&self.observed.revisions).ok_or_else(waits)?;
+        // Run and pipeline may have been applied together: what is run is what the pipeline says by now.
+        let is_outdated =
+            revision::spec(newest).is_ok_and(|spec| revision::projection(&spec) != revision::projection(&found.spec));
+        if is_outdated { Err(waits()) } else { Ok(newest.name_any()) }
     }
 
     /// Reads what became of running steps, starts those that may, and publishes at the end.
     fn advance(&mut self, spec: &MLPipelineSpec, parameters: &[ParameterValue]) {
         self.read_outcomes(spec);
+        if self.is_held_up()
+            && let Some(newer) = queue::newer_change(self.observed)
+        {
+            return self.end(Status::False, "Superseded", superseded(&newer));
+        }
         self.start_steps(spec, parameters);
-        self.delete_strays();
         let all = |state: StepState| self.status.steps.iter().all(|step| step.state == state);
         let any = |state: StepState| self.status.steps.iter().any(|step| step.state == state);
         if all(StepState::Succeeded) {
             return self.publish(spec, parameters);
         }
         if any(StepState::Failed) && !any(StepState::Running) {
-            for step in &mut self.status.steps {
-                if step.state == StepState::Pending {
-                    step.state = StepState::Skipped;
-                }
-            }
             let failed = self.status.steps.iter().find(|step| step.state == StepState::Failed);
             let message = failed.and_then(|step| step.message.clone()).unwrap_or_default();
             return self.end(Status::False, "StepFailed", message);
         }
         let done = self.status.steps.iter().filter(|step| step.state == StepState::Succeeded).count();
-        let held = self.status.steps.iter().find(|step| step.state == StepState::Pending && step.reason.is_some());
-        let held = held.or_else(|| {
-            self.status.steps.iter().find(|step| step.state == StepState::Running && step.message.is_some())
-        });
-        let told = held.and_then(|step| step.message.clone());
+        // What failed first, then what does not start, then what goes on with trouble.
+        let told = [StepState::Failed, StepState::Pending, StepState::Running]
+            .into_iter()
+            .find_map(|state| self.status.steps.iter().find(|step| step.state == state && step.message.is_some()));
+        let told = told.and_then(|step| step.message.clone());
         let message = format!("{done} of {} steps are done", self.status.steps.len());
         match told {
             Some(told) => {
@@ -167,6 +187,14 @@ impl<'a> Draft<'a> {
             return self.end(Status::False, "PublishingFailed", problem);
         }
         if !publishing.done {
+            let refused = self.observed.failures.iter().find(|failure| failure.reason == FailureReason::Refused);
+            let since = self.status.steps.iter().filter_map(|step| step.finished_at.as_ref()).max();
+            if let Some(refused) = refused
+                && since.is_some_and(|since| self.seconds_since(since) >= HOLD_LIMIT)
+            {
+                let message = format!("all steps are done, but {}", refusal(refused));
+                return self.end(Status::False, "PublishingFailed", message);
+            }
             return self.under_way("Publishing", "all steps are done; versions are being made".to_owned());
         }
         let versions: Vec<_> = self.status.versions.iter().map(|version| version.name.clone()).collect();
@@ -177,17 +205,34 @@ impl<'a> Draft<'a> {
         self.end(Status::True, "Succeeded", message);
     }
 
+    /// Whether nothing is at work, and something waits for what a person must see to.
+    fn is_held_up(&self) -> bool {
+        let steps = &self.status.steps;
+        steps.iter().any(|step| step.held_since.is_some())
+            && steps.iter().all(|step| step.state != StepState::Running || step.held_since.is_some())
+    }
+
+    fn seconds_since(&self, time: &Time) -> i64 {
+        self.now.as_second() - time.0.as_second()
+    }
+
+    /// Whether an object is this run's: by the UID of its controller, never by its name.
+    fn is_ours(&self, object: &impl ResourceExt) -> bool {
+        let uid = self.observed.run.metadata.uid.as_deref();
+        object.owner_references().iter().any(|owner| owner.controller == Some(true) && Some(owner.uid.as_str()) == uid)
+    }
+
     /// Deletes Jobs that work for an attempt that is not the recorded one: a former leader's, or of a step given up.
     fn delete_strays(&mut self) {
         for job in &self.observed.jobs {
-            let ours =
-                job.owner_references().iter().any(|owner| Some(&owner.uid) == self.observed.run.metadata.uid.as_ref());
             let name = job.name_any();
-            let wanted = self.status.steps.iter().any(|step| {
-                step.job.as_deref() == Some(name.as_str())
-                    && (step.state == StepState::Running || steps::job_has_ended(job))
-            });
-            if ours && !wanted && !steps::job_has_ended(job) && job.metadata.deletion_timestamp.is_none() {
+            let wanted = self
+                .status
+                .steps
+                .iter()
+                .any(|step| step.job.as_deref() == Some(name.as_str()) && step.state == StepState::Running);
+            let ended = steps::job_has_ended(job) || job.metadata.deletion_timestamp.is_some();
+            if self.is_ours(job.as_ref()) && !wanted && !ended {
                 let uid = job.metadata.uid.clone().unwrap_or_default();
                 self.actions.push(Action::Delete { kind: crate::plan::Kind::Job, name, uid });
             }
@@ -195,27 +240,20 @@ impl<'a> Draft<'a> {
     }
 
     fn under_way(&mut self, reason: &str, message: String) {
-        let refused = self
-            .observed
-            .failures
-            .iter()
-            .find(|failure| matches!(failure.reason, FailureReason::Clash | FailureReason::Refused));
+        // What concerns Jobs is said by their steps. A counter that another run made first is no clash, but a race.
+        let is_counter = |name: &str| self.observed.counters.values().any(|counter| counter.name_any() == name);
+        let refused = self.observed.failures.iter().find(|failure| match failure.reason {
+            FailureReason::Clash => !is_counter(&failure.name),
+            FailureReason::Refused => true,
+            FailureReason::Conflict | FailureReason::Unavailable => false,
+        });
         let (reason, message) = match refused {
-            Some(failure) if failure.reason == FailureReason::Clash => (
-                "NameTaken",
-                format!(
-                    "a {} named \"{}\" exists that is not this run's: delete or rename it",
-                    failure.kind.name(),
-                    failure.name
-                ),
-            ),
-            Some(failure) => (
-                "WriteRefused",
-                format!("the API server refused the {} \"{}\": {}", failure.kind.name(), failure.name, failure.message),
-            ),
+            Some(failure) if failure.reason == FailureReason::Clash => ("NameTaken", refusal(failure)),
+            Some(failure) => ("WriteRefused", refusal(failure)),
             None => (reason, message),
         };
         let generation = self.observed.run.metadata.generation;
+        self.status.observed_generation = generation;
         conditions::set(
             &mut self.status.conditions,
             types::SUCCEEDED,
@@ -229,20 +267,53 @@ impl<'a> Draft<'a> {
 
     fn end(&mut self, status: Status, reason: &'static str, message: String) {
         self.status.finished_at = Some(Time(self.now));
-        let kind = if status == Status::True { EventType::Normal } else { EventType::Warning };
+        for step in &mut self.status.steps {
+            match step.state {
+                StepState::Pending => step.state = StepState::Skipped,
+                // Its Job goes with the run, if there is one.
+                StepState::Running => {
+                    step.state = StepState::Failed;
+                    step.reason.get_or_insert_with(|| reason.to_owned());
+                    step.finished_at = Some(Time(self.now));
+                }
+                StepState::Succeeded | StepState::Failed | StepState::Skipped => {}
+            }
+        }
+        let expected = status == Status::True || reason == "Superseded";
+        let kind = if expected { EventType::Normal } else { EventType::Warning };
         self.events.push(Event { kind, reason, action: "Run", message: message.clone() });
         let generation = self.observed.run.metadata.generation;
+        self.status.observed_generation = generation;
         conditions::set(&mut self.status.conditions, types::SUCCEEDED, status, reason, message, generation, self.now);
     }
 
-    fn plan(self) -> Plan<MLPipelineRunStatus> {
+    fn plan(mut self) -> Plan<MLPipelineRunStatus> {
+        self.delete_strays();
         let changed = Some(&self.status) != self.observed.run.status.as_ref();
         Plan {
             status: changed.then_some(self.status),
             actions: self.actions,
             events: self.events,
+            confirm: self.confirm,
             again_after: self.again_after,
         }
+    }
+}
+
+fn suspended() -> Held {
+    Held::Waits("Suspended", "the pipeline is suspended".to_owned())
+}
+
+fn superseded(newer: &str) -> String {
+    format!("a newer change is run by \"{newer}\"")
+}
+
+/// What a write that failed means for a run.
+fn refusal(failure: &WriteFailure) -> String {
+    let (kind, name) = (failure.kind.name(), &failure.name);
+    match failure.reason {
+        FailureReason::Clash => format!("a {kind} named \"{name}\" exists that is not this run's: delete or rename it"),
+        _ => format!("the API server refused the {kind} \"{name}\": {}", failure.message),
     }
 }
 
@@ -253,6 +324,8 @@ fn step_status<'a>(steps: &'a [StepStatus], name: &str) -> Option<&'a StepStatus
 
 #[cfg(test)]
 mod fates;
+#[cfg(test)]
+mod held;
 #[cfg(test)]
 mod scene;
 #[cfg(test)]

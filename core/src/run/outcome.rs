@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod};
+use kube_core::ResourceExt;
 use seatrial_crds::{Interruption, Quantity, Step, StepInput, StepStatus, limits};
 
 use crate::contract::{Cause, ExitCode, Message};
@@ -19,6 +20,13 @@ pub(super) const START_GRACE: i64 = 300;
 /// started; where not even `exec` did, it would wait for a start that never comes.
 const END_GRACE: i64 = 60;
 
+/// How old a Job may be without a pod, in seconds, before that is said: something refuses its pods.
+const POD_GRACE: i64 = 20;
+
+/// How long after the step's container ended `publish` may be unready, in seconds, before that is said: a container is
+/// not ready before its first probe either.
+const STORE_GRACE: i64 = 30;
+
 /// How much later than its Job the last update of a pod may come, in seconds.
 const REPORT_GRACE: i64 = 10;
 
@@ -29,6 +37,8 @@ pub(super) enum Outcome {
     Running(Option<(&'static str, String)>),
     /// It is done.
     Done(Box<Report>),
+    /// It is done, and what its containers said is not in sight: the API server must say whether there is more to see.
+    Confirm,
     /// It is done, but what its containers said is lost.
     ReportLost,
     /// It failed, with a word and a sentence.
@@ -46,20 +56,56 @@ pub(super) struct Report {
     pub(super) metrics: BTreeMap<String, String>,
 }
 
-/// Reads it. `pods` are the attempt's pods.
-pub(super) fn read(step: &Step, job: &Job, pods: &[&Pod], now: Timestamp) -> Outcome {
-    match ended(job) {
-        Some((true, _, _)) => {
-            let done = pods.iter().find(|pod| phase(pod) == "Succeeded");
-            match done.map(|pod| report(step, pod)) {
-                Some(Some(report)) => Outcome::Done(Box::new(report)),
-                // The pod's last update may be a moment behind the Job's.
-                _ if job_ended_seconds_ago(job, now) < REPORT_GRACE => Outcome::Running(None),
-                _ => Outcome::ReportLost,
-            }
+/// What is seen of an attempt.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seen<'a> {
+    /// The step.
+    pub(super) step: &'a Step,
+    /// The attempt's Job.
+    pub(super) job: &'a Job,
+    /// The Job's pods.
+    pub(super) pods: &'a [&'a Pod],
+    /// The word and sentence that were last said of it.
+    pub(super) before: Option<&'a (String, String)>,
+    /// When the API server was last asked about Job and pods.
+    pub(super) confirmed: Option<Timestamp>,
+}
+
+/// Reads it.
+pub(super) fn read(seen: &Seen<'_>, now: Timestamp) -> Outcome {
+    match ended(seen.job) {
+        Some((true, _, _)) => done(seen, now),
+        Some((false, reason, message)) => failure(seen, &reason, &message),
+        None => waiting(seen, now),
+    }
+}
+
+fn done(seen: &Seen<'_>, now: Timestamp) -> Outcome {
+    let Seen { step, job, pods, confirmed, .. } = *seen;
+    if step.inputs.is_empty() && step.outputs.is_empty() {
+        return Outcome::Done(Box::default());
+    }
+    let pod = pods.iter().find(|pod| phase(pod) == "Succeeded");
+    match pod.map(|pod| report(step, pod)) {
+        Some(Ok(Some(report))) => return Outcome::Done(Box::new(report)),
+        // The same again would say the same.
+        Some(Err(problem)) => {
+            let message = format!(
+                "step \"{}\" is done, but what {problem}: fewer or smaller outputs, metrics or injected containers leave more room",
+                step.name
+            );
+            return Outcome::Failed("ReportUnreadable", message);
         }
-        Some((false, reason, message)) => failure(step, &reason, &message, pods),
-        None => waiting(step, pods, now),
+        Some(Ok(None)) | None => {}
+    }
+    let at = job.status.as_ref().and_then(|status| status.completion_time.as_ref()).map(|at| at.0);
+    // The pod's last update may be a moment behind the Job's, or for minutes where a watch died in silence.
+    if at.is_some_and(|at| now.as_second() - at.as_second() < REPORT_GRACE) {
+        Outcome::Running(None)
+    } else if confirmed.is_none_or(|asked| at.is_some_and(|at| asked < at)) {
+        Outcome::Confirm
+    } else {
+        Outcome::ReportLost
     }
 }
 
@@ -107,49 +153,48 @@ fn ended(job: &Job) -> Option<(bool, String, String)> {
     })
 }
 
-fn job_ended_seconds_ago(job: &Job, now: Timestamp) -> i64 {
-    let at = job.status.as_ref().and_then(|status| status.completion_time.as_ref());
-    at.map_or(i64::MAX, |at| now.as_second() - at.0.as_second())
+/// What a container said when it ended; `None` where it said nothing.
+fn said(pod: &Pod, container: &str) -> Result<Option<Message>, String> {
+    let message = terminated(pod, container).and_then(|end| end.message.as_deref());
+    message
+        .map(|text| Message::parse(text).map_err(|error| format!("{container} said of it cannot be read ({error})")))
+        .transpose()
 }
 
-/// What a pod that ended well said; `None` where a message that must be there is not.
-fn report(step: &Step, pod: &Pod) -> Option<Report> {
-    let said =
-        |container: &str| -> Option<Message> { Message::parse(terminated(pod, container)?.message.as_deref()?).ok() };
+/// What a pod that ended well said; `None` where a message that must be there is not, an error where it is damaged.
+fn report(step: &Step, pod: &Pod) -> Result<Option<Report>, String> {
     let mut report = Report::default();
     if !step.inputs.is_empty() {
-        for input in said(FETCH)?.inputs {
-            let Some(known) = step.inputs.iter().find(|known| known.name == input.name) else { continue };
-            report.inputs.push(StepInput {
-                uri: known.uri.clone(),
-                name: input.name,
-                digest: input.digest.to_string(),
-                size: i64::try_from(input.size).unwrap_or(i64::MAX),
-            });
-        }
+        let Some(message) = said(pod, FETCH)? else { return Ok(None) };
+        let known = message.inputs.into_iter().filter(|input| step.inputs.iter().any(|known| known.name == input.name));
+        report.inputs.extend(known.map(|input| StepInput {
+            name: input.name,
+            digest: input.digest.to_string(),
+            size: i64::try_from(input.size).unwrap_or(i64::MAX),
+        }));
     }
     if !step.outputs.is_empty() {
-        let message = said(PUBLISH)?;
+        let Some(message) = said(pod, PUBLISH)? else { return Ok(None) };
         if step.outputs.iter().any(|output| message.outputs.iter().all(|made| made.name != output.name)) {
-            return None;
+            return Ok(None);
         }
         report.outputs = message.outputs;
         report.metrics = message.metrics;
     }
-    Some(report)
+    Ok(Some(report))
 }
 
 /// Why a Job failed, told by the container whose fault it was.
-fn failure(step: &Step, reason: &str, message: &str, pods: &[&Pod]) -> Outcome {
+fn failure(seen: &Seen<'_>, reason: &str, message: &str) -> Outcome {
+    let Seen { step, pods, before, .. } = *seen;
     if reason == "DeadlineExceeded" {
         let limit = step.timeout.clone().unwrap_or_else(|| "24h".to_owned());
-        return Outcome::Failed(
-            "Timeout",
-            format!(
-                "step \"{}\" took longer than {limit}: make it faster, or raise spec.steps[{}].timeout",
-                step.name, step.name
-            ),
-        );
+        let advice = match before {
+            // It was not at work: being faster would not have helped.
+            Some((reason, message)) => format!("when it was over, it was held up ({reason}): {message}"),
+            None => format!("make it faster, or raise spec.steps[{}].timeout", step.name),
+        };
+        return Outcome::Failed("Timeout", format!("step \"{}\" took longer than {limit}: {advice}", step.name));
     }
     let mut failed: Vec<&&Pod> =
         pods.iter().filter(|pod| phase(pod) == "Failed" && interruption(pod).is_none()).collect();
@@ -197,7 +242,17 @@ fn container_failure(step: &Step, pod: &Pod) -> Option<Outcome> {
 }
 
 /// What holds a pod up, and whether it is given up for it.
-fn waiting(step: &Step, pods: &[&Pod], now: Timestamp) -> Outcome {
+fn waiting(seen: &Seen<'_>, now: Timestamp) -> Outcome {
+    let Seen { step, job, pods, before, .. } = *seen;
+    let age = job.metadata.creation_timestamp.as_ref().map_or(0, |at| now.as_second() - at.0.as_second());
+    if pods.is_empty() && age >= POD_GRACE && !is_suspended(job) {
+        let message = format!(
+            "step \"{}\" has no pod {POD_GRACE} s after its Job was created: a quota, a LimitRange, Pod Security or an admission policy may refuse it; kubectl describe job {} says which",
+            step.name,
+            job.name_any()
+        );
+        return Outcome::Running(Some(("PodsRefused", message)));
+    }
     let live = pods.iter().filter(|pod| matches!(phase(pod), "Pending" | "Running"));
     let Some(pod) = live.max_by_key(|pod| pod.metadata.creation_timestamp.clone()) else {
         let outage = pods.iter().find(|pod| interruption(pod) == Some("StoreUnavailable"));
@@ -220,10 +275,12 @@ fn waiting(step: &Step, pods: &[&Pod], now: Timestamp) -> Outcome {
         };
     }
     if let Some(message) = unschedulable(pod) {
-        return Outcome::Running(Some((
-            "Unschedulable",
-            format!("step \"{}\" waits for a node: {message}", step.name),
-        )));
+        // The scheduler counts nodes anew all the time: what was said first is as good, and costs no write.
+        let message = match before {
+            Some((reason, before)) if reason == "Unschedulable" => before.clone(),
+            _ => format!("step \"{}\" waits for a node: {message}", step.name),
+        };
+        return Outcome::Running(Some(("Unschedulable", message)));
     }
     let failed_for =
         failed_step(pod).and_then(|end| end.finished_at.as_ref()).map(|at| now.as_second() - at.0.as_second());
@@ -232,12 +289,9 @@ fn waiting(step: &Step, pods: &[&Pod], now: Timestamp) -> Outcome {
     {
         return failure;
     }
-    let step_is_done = terminated(pod, STEP).is_some_and(|end| end.exit_code == 0);
-    let publish = statuses(pod).find(|status| status.name == PUBLISH);
-    if step_is_done
-        && publish
-            .is_some_and(|status| !status.ready && status.state.as_ref().is_some_and(|state| state.running.is_some()))
-    {
+    let done_for = terminated(pod, STEP).filter(|end| end.exit_code == 0).and_then(|end| end.finished_at.as_ref());
+    let done_for = done_for.map(|at| now.as_second() - at.0.as_second());
+    if done_for.is_some_and(|seconds| seconds >= STORE_GRACE) && publish_is_unready(pod) {
         let message = format!("step \"{}\" is done, but its outputs wait for the store to come back", step.name);
         return Outcome::Running(Some(("StoreUnavailable", message)));
     }
@@ -248,10 +302,27 @@ fn failed_step(pod: &Pod) -> Option<&ContainerStateTerminated> {
     terminated(pod, STEP).filter(|end| end.exit_code != 0)
 }
 
-/// True where an attempt is about to end: if nothing more is heard of it, time must decide.
-pub(super) fn is_ending(job: &Job, pods: &[&Pod]) -> bool {
+/// Whether a queue, such as Kueue, holds the Job back.
+fn is_suspended(job: &Job) -> bool {
+    let conditions = job.status.as_ref().and_then(|status| status.conditions.as_ref());
+    conditions.into_iter().flatten().any(|condition| condition.type_ == "Suspended" && condition.status == "True")
+}
+
+fn publish_is_unready(pod: &Pod) -> bool {
+    let publish = statuses(pod).find(|status| status.name == PUBLISH);
+    publish.is_some_and(|status| !status.ready && status.state.as_ref().is_some_and(|state| state.running.is_some()))
+}
+
+/// True where, if nothing more is heard of an attempt, time must decide: it is about to end, waits for the store, or has
+/// no pod.
+pub(super) fn needs_time(seen: &Seen<'_>) -> bool {
+    let Seen { job, pods, .. } = *seen;
     let is_live = |pod: &Pod| matches!(phase(pod), "Pending" | "Running");
-    ended(job).is_some() || pods.iter().any(|pod| is_live(pod) && failed_step(pod).is_some())
+    ended(job).is_some()
+        || pods.is_empty()
+        || pods.iter().any(|pod| {
+            is_live(pod) && terminated(pod, STEP).is_some() && (failed_step(pod).is_some() || publish_is_unready(pod))
+        })
 }
 
 /// The image of the step's container as it was really run.

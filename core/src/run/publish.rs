@@ -18,6 +18,7 @@ use seatrial_crds::{
     ModelVersionSpec, OutputReference, ParameterValue, Publication, PublishedVersion, StepOutput, limits,
 };
 
+use super::steps::artifact_uri;
 use crate::names;
 use crate::observed::RunObserved;
 use crate::plan::{Action, FailureReason, Kind, Object};
@@ -73,7 +74,7 @@ pub(super) fn publish(
         if taken < number {
             publishing.actions.push(count(observed, counter.map(AsRef::as_ref), model, number, &uid));
         }
-        match version(observed, status, parameters, publication, number) {
+        match version(observed, spec, status, parameters, publication, number) {
             Some(version) => publishing.actions.push(Action::Create(Object::Version(Box::new(version)))),
             None => publishing.problem = Some(format!("an output that becomes {name} is not in the run's status")),
         }
@@ -130,31 +131,36 @@ fn count(
 
 fn version(
     observed: &RunObserved,
+    spec: &MLPipelineSpec,
     status: &MLPipelineRunStatus,
     parameters: &[ParameterValue],
     publication: &Publication,
     number: i64,
 ) -> Option<ModelVersion> {
     let run = &observed.run;
-    let artifact = artifact(output(status, &publication.artifact)?);
+    let artifact = artifact(status, &publication.artifact)?;
     let mut evidence = vec![];
     let mut metrics = BTreeMap::new();
     for reference in &publication.evidence {
         evidence.push(Evidence {
             step: reference.step.clone(),
             output: reference.output.clone(),
-            artifact: self::artifact(output(status, reference)?),
+            artifact: self::artifact(status, reference)?,
         });
         let step = status.steps.iter().find(|step| step.name == reference.step)?;
         metrics.extend(step.metrics.clone());
     }
     let metrics = metrics.into_iter().take(limits::METRICS).map(|(name, value)| Metric { name, value }).collect();
+    let uri = |step: &str, input: &str| {
+        let step = spec.steps.iter().find(|known| known.name == step)?;
+        step.inputs.iter().find(|known| known.name == input)?.uri.clone()
+    };
     let inputs = status.steps.iter().flat_map(|step| {
         step.inputs.iter().filter_map(|input| {
             Some(LineageInput {
                 step: step.name.clone(),
                 name: input.name.clone(),
-                uri: input.uri.clone()?,
+                uri: uri(&step.name, &input.name)?,
                 digest: input.digest.clone(),
             })
         })
@@ -200,6 +206,8 @@ fn output<'a>(status: &'a MLPipelineRunStatus, reference: &OutputReference) -> O
     step.outputs.iter().find(|output| output.name == reference.output)
 }
 
-fn artifact(output: &StepOutput) -> Artifact {
-    Artifact { uri: output.uri.clone(), digest: output.digest.clone(), size: output.size }
+fn artifact(status: &MLPipelineRunStatus, reference: &OutputReference) -> Option<Artifact> {
+    let output = output(status, reference)?;
+    let uri = artifact_uri(status, &output.digest)?;
+    Some(Artifact { uri, digest: output.digest.clone(), size: output.size })
 }

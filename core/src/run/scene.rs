@@ -22,6 +22,11 @@ pub(super) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(START + second).unwrap()
 }
 
+/// What a pipeline's plan puts on the runs that changes start.
+pub(super) fn owner_of_runs() -> Value {
+    json!([{"apiVersion": "seatrial.dev/v1alpha1", "kind": "MLPipeline", "name": "churn", "uid": "pipeline-uid", "controller": true}])
+}
+
 pub(super) fn plain() -> Value {
     json!({"image": "churn:1", "steps": [
         {"name": "one", "command": ["one"]},
@@ -62,7 +67,7 @@ impl Scene {
         let run: MLPipelineRun = from_value(json!({
             "apiVersion": "seatrial.dev/v1alpha1", "kind": "MLPipelineRun",
             "metadata": {"name": "churn-c1", "namespace": "growth", "uid": "run-uid", "generation": 1,
-                         "labels": {CHANGE_LABEL: "1"}},
+                         "labels": {CHANGE_LABEL: "1"}, "ownerReferences": owner_of_runs()},
             "spec": {"pipeline": "churn"},
         }))
         .unwrap();
@@ -72,6 +77,7 @@ impl Scene {
                 endpoint: "https://store".into(),
                 audience: "seatrial-store".into(),
                 certificate_authority: Some("pem".into()),
+                authority_is_published: true,
             }),
             run_as_non_root: true,
             ..Platform::default()
@@ -88,6 +94,7 @@ impl Scene {
             counters: BTreeMap::new(),
             versions: vec![],
             sightings: BTreeMap::new(),
+            confirmed: BTreeMap::new(),
             failures: vec![],
             platform: Arc::new(platform),
         };
@@ -99,6 +106,10 @@ impl Scene {
         let plan = plan(&self.observed, at(self.now));
         if plan.is_quiet() {
             return false;
+        }
+        // The caches of a scene never lag behind: the answer is what they have.
+        for job in plan.confirm {
+            self.observed.confirmed.insert(job, at(self.now));
         }
         for action in &plan.actions {
             if let Action::Create(Object::Job(job)) = action {
@@ -150,6 +161,7 @@ impl Scene {
     pub(super) fn change_leader(&mut self) {
         let seen = self.observed.jobs.iter().map(|job| (job.name_any(), Sighting::Seen));
         self.observed.sightings = seen.collect();
+        self.observed.confirmed.clear();
     }
 
     /// The steps whose Job exists and has not ended.
@@ -193,7 +205,7 @@ impl Scene {
             "metadata": {
                 "name": format!("pod-{}", self.observed.pods.len()), "uid": format!("pod-{}", self.observed.pods.len()),
                 "creationTimestamp": at(self.now).to_string(), "labels": {STEP_LABEL: step},
-                "ownerReferences": [{"apiVersion": "batch/v1", "kind": "Job", "name": job.name_any(), "uid": job.metadata.uid}],
+                "ownerReferences": [{"apiVersion": "batch/v1", "kind": "Job", "name": job.name_any(), "uid": job.metadata.uid, "controller": true}],
             },
             "status": status,
         }))

@@ -1,15 +1,18 @@
 //! Starts steps, and records what became of them.
 
+use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use kube_core::{Resource, ResourceExt};
-use seatrial_crds::{Input, MLPipelineSpec, ParameterValue, Step, StepOutput, StepState, StepStatus, Time, limits};
+use seatrial_crds::{
+    Input, MLPipelineRunStatus, MLPipelineSpec, ParameterValue, Step, StepOutput, StepState, StepStatus, Time, limits,
+};
 
 use super::job::{Attempt, ReadyInput};
-use super::outcome::{self, Outcome, Report};
-use super::{Draft, LOOK_AGAIN, step_status};
+use super::outcome::{self, Outcome, Report, Seen};
+use super::{Draft, HOLD_LIMIT, LOOK_AGAIN, step_status};
 use crate::contract::{InputSource, layout};
 use crate::observed::Sighting;
-use crate::plan::{Action, Object};
+use crate::plan::{Action, FailureReason, Kind, Object};
 use crate::stores::{self, StoreProblem};
 
 /// How long a Job that the API server confirmed may be missing from the cache before it counts as lost, in seconds.
@@ -24,6 +27,7 @@ pub(super) fn pending(name: &str) -> StepStatus {
         job: None,
         reason: None,
         message: None,
+        held_since: None,
         image_digest: None,
         started_at: None,
         finished_at: None,
@@ -49,6 +53,10 @@ enum Known<'a> {
     Create,
     /// It was created; the cache lags behind.
     Wait,
+    /// It was created, and should be in the cache by now: the API server must say whether it exists.
+    Confirm,
+    /// It bears the name, and is not this run's.
+    Foreign,
     /// Nobody will ever hear of it.
     Lost,
 }
@@ -62,10 +70,24 @@ impl<'a> Draft<'a> {
                 continue;
             }
             let mut status = recorded.clone();
-            match self.known(status.job.as_deref().unwrap_or_default()) {
-                Known::Exists(job) => self.read_job(step, job, &mut status),
-                Known::Lost => next_attempt(&mut status, "JobLost", "its Job is gone"),
-                Known::Create | Known::Wait => self.again_after = Some(LOOK_AGAIN),
+            let name = status.job.clone().unwrap_or_default();
+            match self.known(&name) {
+                Known::Exists(job) => {
+                    status.held_since = None;
+                    self.read_job(step, job, &mut status);
+                }
+                Known::Lost => next_attempt(&mut status, "JobLost", "its Job is gone", self.now),
+                Known::Confirm => {
+                    self.confirm.push(name);
+                    self.again_after = Some(LOOK_AGAIN);
+                }
+                Known::Wait => self.again_after = Some(LOOK_AGAIN),
+                Known::Create | Known::Foreign => {
+                    self.again_after = Some(LOOK_AGAIN);
+                    if let Some((reason, message)) = self.refused(&name) {
+                        self.hold(&mut status, reason, message);
+                    }
+                }
             }
             self.replace(status);
         }
@@ -74,28 +96,60 @@ impl<'a> Draft<'a> {
     fn known(&self, name: &str) -> Known<'a> {
         let job = self.observed.jobs.iter().find(|job| job.metadata.name.as_deref() == Some(name));
         // A Job on its way out is as good as gone; its pods go with it.
-        if let Some(job) = job.filter(|job| job.metadata.deletion_timestamp.is_none()) {
-            return Known::Exists(job);
+        match job {
+            Some(job) if !self.is_ours(job.as_ref()) => return Known::Foreign,
+            Some(job) if job.metadata.deletion_timestamp.is_none() => return Known::Exists(job),
+            Some(_) => return Known::Lost,
+            None => {}
         }
         match self.observed.sightings.get(name) {
-            Some(Sighting::Recorded) if job.is_none() => Known::Create,
-            Some(Sighting::Created(at)) if job.is_none() && self.now.as_second() - at.as_second() < CACHE_LAG => {
-                Known::Wait
+            Some(Sighting::Recorded) => Known::Create,
+            Some(Sighting::Created(at)) if self.now.as_second() - at.as_second() < CACHE_LAG => Known::Wait,
+            Some(Sighting::Created(at)) if self.observed.confirmed.get(name).is_none_or(|asked| asked < at) => {
+                Known::Confirm
             }
             _ => Known::Lost,
         }
     }
 
+    /// Why a recorded Job does not come to be: a word and a sentence.
+    fn refused(&self, job: &str) -> Option<(&'static str, String)> {
+        let failures = self.observed.failures.iter().filter(|failure| failure.kind == Kind::Job && failure.name == job);
+        let mut told = failures.filter_map(|failure| match failure.reason {
+            FailureReason::Refused => Some(("WriteRefused", super::refusal(failure))),
+            FailureReason::Clash => Some(("NameTaken", super::refusal(failure))),
+            FailureReason::Conflict | FailureReason::Unavailable => None,
+        });
+        let foreign = || {
+            let message = format!("a Job named \"{job}\" exists that is not this run's: delete or rename it");
+            matches!(self.known(job), Known::Foreign).then_some(("NameTaken", message))
+        };
+        told.next_back().or_else(foreign)
+    }
+
+    /// Says what holds a step up that could start. After an hour it is given up, so that every run ends.
+    fn hold(&self, status: &mut StepStatus, reason: &str, message: String) {
+        let since = status.held_since.get_or_insert(Time(self.now)).clone();
+        let message = format!("step \"{}\" waits: {message}", status.name);
+        if self.seconds_since(&since) >= HOLD_LIMIT {
+            return self.fail(status, reason, message);
+        }
+        status.reason = Some(reason.to_owned());
+        status.message = Some(message.chars().take(limits::SENTENCE).collect());
+    }
+
     fn read_job(&mut self, step: &Step, job: &Job, status: &mut StepStatus) {
         let mine = |pod: &&std::sync::Arc<k8s_openapi::api::core::v1::Pod>| {
-            pod.owner_references().iter().any(|owner| Some(&owner.uid) == job.metadata.uid.as_ref())
+            let mut owners = pod.owner_references().iter();
+            owners.any(|owner| owner.controller == Some(true) && Some(&owner.uid) == job.metadata.uid.as_ref())
         };
         let pods: Vec<_> = self.observed.pods.iter().filter(mine).map(AsRef::as_ref).collect();
         status.interruptions = outcome::interruptions(&status.interruptions, &pods);
         status.image_digest = outcome::image_digest(&pods).or_else(|| status.image_digest.take());
-        status.reason = None;
-        status.message = None;
-        match outcome::read(step, job, &pods, self.now) {
+        let before = status.reason.take().zip(status.message.take());
+        let confirmed = self.observed.confirmed.get(&job.name_any()).copied();
+        let attempt = Seen { step, job, pods: &pods, before: before.as_ref(), confirmed };
+        match outcome::read(&attempt, self.now) {
             Outcome::Running(_) if outcome::too_many(status) => {
                 let last = status.interruptions.last().map_or_else(String::new, |last| last.reason.clone());
                 let message = format!(
@@ -106,7 +160,7 @@ impl<'a> Draft<'a> {
                 self.fail(status, "TooManyInterruptions", message);
             }
             Outcome::Running(told) => {
-                self.again_after = self.again_after.or(outcome::is_ending(job, &pods).then_some(LOOK_AGAIN));
+                self.again_after = self.again_after.or(outcome::needs_time(&attempt).then_some(LOOK_AGAIN));
                 // What the image really was is worth a write of its own only together with others.
                 status.image_digest =
                     step_status(&self.status.steps, &step.name).and_then(|old| old.image_digest.clone());
@@ -116,7 +170,11 @@ impl<'a> Draft<'a> {
                 }
             }
             Outcome::Done(report) => self.succeed(step, status, *report),
-            Outcome::ReportLost => next_attempt(status, "ReportLost", "what its pod reported is gone"),
+            Outcome::Confirm => {
+                self.confirm.push(job.name_any());
+                self.again_after = Some(LOOK_AGAIN);
+            }
+            Outcome::ReportLost => next_attempt(status, "ReportLost", "what its pod reported is gone", self.now),
             Outcome::Failed(reason, message) => self.fail(status, reason, message),
         }
     }
@@ -126,13 +184,11 @@ impl<'a> Draft<'a> {
         status.finished_at = Some(Time(self.now));
         status.inputs = report.inputs;
         status.metrics = report.metrics.into_iter().take(limits::METRICS).collect();
-        let prefix = self.status.artifact_prefix.clone().unwrap_or_default();
         let made = |output: &seatrial_crds::Output| {
             let made = report.outputs.iter().find(|made| made.name == output.name)?;
             Some(StepOutput {
                 name: output.name.clone(),
                 kind: output.kind,
-                uri: format!("{prefix}{}", layout::artifact(&made.digest)),
                 digest: made.digest.to_string(),
                 size: i64::try_from(made.size).unwrap_or(i64::MAX),
             })
@@ -186,6 +242,7 @@ impl<'a> Draft<'a> {
                 if let Some(store) = &artifacts {
                     self.status.artifact_prefix = Some(store.config.prefix.clone());
                 }
+                status.held_since = status.held_since.filter(|_| status.state == StepState::Running);
                 if status.state == StepState::Pending {
                     status.state = StepState::Running;
                     status.attempt = Some(attempt.attempt);
@@ -197,8 +254,8 @@ impl<'a> Draft<'a> {
                 self.actions.push(Action::Create(Object::Job(Box::new(job))));
             }
             Err(problem) => {
-                status.reason = Some(problem.reason().to_owned());
-                status.message = Some(format!("step \"{}\" waits: {problem}", step.name));
+                self.again_after = Some(LOOK_AGAIN);
+                self.hold(&mut status, problem.reason(), problem.to_string());
             }
         }
         self.replace(status);
@@ -221,7 +278,11 @@ impl<'a> Draft<'a> {
     fn artifacts(&self, namespace: &str) -> Result<stores::ResolvedStore, StoreProblem> {
         let (own, platform) = (&self.observed.stores, &self.observed.platform);
         match &self.status.artifact_prefix {
-            Some(prefix) => stores::for_uri(prefix, namespace, own, platform),
+            // Where the run's first artifact went, whatever takes the namespace's artifacts by now.
+            Some(prefix) => stores::for_uri(prefix, namespace, own, platform).map(|mut store| {
+                store.config.prefix.clone_from(prefix);
+                store
+            }),
             None => stores::for_artifacts(namespace, own, platform),
         }
     }
@@ -235,9 +296,10 @@ impl<'a> Draft<'a> {
                 (store, source, None)
             }
             (None, Some(output)) => {
-                let invalid = || StoreProblem::NotAnArtifact(output.uri.clone());
+                let invalid = || StoreProblem::NotAnArtifact(output.digest.clone());
                 let digest = output.digest.parse().map_err(|_| invalid())?;
-                let store = stores::for_artifact(&output.uri, &digest, namespace, own, platform)?;
+                let uri = artifact_uri(&self.status, &output.digest).ok_or_else(invalid)?;
+                let store = stores::for_artifact(&uri, &digest, namespace, own, platform)?;
                 (store.clone(), InputSource::Artifact { store: store.config.prefix, digest }, Some(output.kind))
             }
             (None, None) => return Ok(None),
@@ -263,12 +325,19 @@ impl<'a> Draft<'a> {
     }
 }
 
+/// Where an artifact of a run is.
+pub(super) fn artifact_uri(status: &MLPipelineRunStatus, digest: &str) -> Option<String> {
+    let prefix = status.artifact_prefix.as_ref()?;
+    Some(format!("{prefix}{}", layout::artifact(&digest.parse().ok()?)))
+}
+
 /// The attempt is void through nobody's fault: the step goes back to the line with the next number. Bounded, since
 /// whatever deletes Jobs may do so for ever.
-fn next_attempt(status: &mut StepStatus, reason: &str, what: &str) {
+fn next_attempt(status: &mut StepStatus, reason: &str, what: &str, now: Timestamp) {
     let attempt = status.attempt.unwrap_or(1);
     if usize::try_from(attempt).is_ok_and(|attempt| attempt > limits::INTERRUPTIONS) {
         status.state = StepState::Failed;
+        status.finished_at = Some(Time(now));
         status.reason = Some(reason.to_owned());
         status.message = Some(format!(
             "step \"{}\" is given up after {attempt} attempts, of which the last ended because {what}: find out what deletes its Jobs and pods",

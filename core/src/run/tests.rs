@@ -57,6 +57,31 @@ fn jobs_are_built_as_they_were() {
 }
 
 #[test]
+fn options_of_pipeline_and_step_reach_the_pod_and_the_step_wins() {
+    let mut spec = plain();
+    let ours = json!({
+        "resources": {"requests": {"cpu": "1"}}, "nodeSelector": {"disk": "ssd", "zone": "a"},
+        "tolerations": [{"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}],
+        "serviceAccountName": "trainer", "imagePullSecrets": [{"name": "registry"}],
+        "podMetadata": {"labels": {"cost": "42"}, "annotations": {"sidecar.istio.io/inject": "false"}},
+    });
+    spec.as_object_mut().unwrap().extend(ours.as_object().unwrap().clone());
+    let own = json!({
+        "image": "other:2", "resources": {"limits": {"memory": "1Gi"}}, "nodeSelector": {"zone": "b"},
+        "tolerations": [{"key": "spot", "value": "yes", "tolerationSeconds": 60, "effect": "NoExecute"}],
+        "serviceAccountName": "other", "imagePullSecrets": [{"name": "mine"}],
+        "podMetadata": {"labels": {"cost": "43"}},
+    });
+    spec["steps"][1].as_object_mut().unwrap().extend(own.as_object().unwrap().clone());
+    let mut scene = Scene::new(spec);
+    scene.settle();
+    for step in ["one", "two"] {
+        let template = scene.job(step).spec.as_ref().unwrap().template.clone();
+        insta::assert_yaml_snapshot!(format!("pod_options_{step}"), template);
+    }
+}
+
+#[test]
 fn an_attempt_is_on_record_before_its_job_exists() {
     let mut scene = Scene::new(plain());
     while scene.observed.run.status.as_ref().is_none_or(|status| status.steps.iter().all(|step| step.job.is_none())) {
@@ -276,7 +301,9 @@ fn a_uri_without_a_store_and_a_store_that_is_not_ready_are_waited_for_and_said()
     authority(&mut scene, None);
     scene.succeed("prepare");
     scene.settle();
-    assert!(scene.step("prepare").outputs[0].uri.starts_with("s3://growth/seatrial/artifacts/"));
+    let digest = scene.step("prepare").outputs[0].digest.clone();
+    let uri = steps::artifact_uri(scene.status(), &digest).unwrap();
+    assert!(uri.starts_with("s3://growth/seatrial/artifacts/"), "{uri}");
 }
 
 #[test]
@@ -295,7 +322,8 @@ fn one_run_at_a_time_and_of_changes_only_the_newest_waits() {
         Arc::new(
             from_value(json!({
                 "apiVersion": "seatrial.dev/v1alpha1", "kind": "MLPipelineRun",
-                "metadata": {"name": name, "namespace": "growth", "uid": name, "labels": {CHANGE_LABEL: number}},
+                "metadata": {"name": name, "namespace": "growth", "uid": name, "labels": {CHANGE_LABEL: number},
+                             "ownerReferences": owner_of_runs()},
                 "spec": {"pipeline": "churn"}, "status": status,
             }))
             .unwrap(),
@@ -337,14 +365,13 @@ fn a_versions_number_is_never_used_twice() {
 fn the_largest_status_stays_under_a_mebibyte() {
     let name = |prefix: &str, n: usize| format!("{prefix}{n:0>width$}", width = limits::NAME - prefix.len());
     let digest = Digest::of(b"x").to_string();
-    let uri = format!("s3://{}/seatrial/artifacts/aa/{}", "b".repeat(63), "a".repeat(64));
     let steps: Vec<Value> = (0..limits::STEPS)
         .map(|step| {
             let inputs: Vec<Value> = (0..limits::INPUTS)
                 .map(|n| json!({"name": name("i", n), "digest": digest, "size": i64::MAX}))
                 .collect();
             let outputs: Vec<Value> = (0..limits::OUTPUTS)
-                .map(|n| json!({"name": name("o", n), "type": "Dataset", "uri": uri, "digest": digest, "size": i64::MAX}))
+                .map(|n| json!({"name": name("o", n), "type": "Dataset", "digest": digest, "size": i64::MAX}))
                 .collect();
             let metrics: BTreeMap<String, String> =
                 (0..limits::METRICS).map(|n| (format!("{n:0>63}"), "0.123456789012345".into())).collect();
@@ -355,7 +382,8 @@ fn the_largest_status_stays_under_a_mebibyte() {
             })
         })
         .collect();
-    let status: MLPipelineRunStatus = from_value(json!({"steps": steps})).unwrap();
+    let prefix = format!("s3://{}/", "p".repeat(limits::PREFIX - 6));
+    let status: MLPipelineRunStatus = from_value(json!({"artifactPrefix": prefix, "steps": steps})).unwrap();
     let size = serde_json::to_vec(&status).unwrap().len();
     assert!(size < 1 << 20, "{size} bytes");
 }

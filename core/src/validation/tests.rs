@@ -54,6 +54,49 @@ fn each_mistake_is_named_with_its_place() {
             "must not contain",
         ),
         (|s| s.steps[0].inputs[0].uri = Some("http://a/b/".into()), "spec.steps[prepare].inputs[raw].uri", "one file"),
+        (
+            |s| s.options.resources = serde_json::from_value(json!({"limits": {"memory": "8GB"}})).unwrap(),
+            "spec.resources.limits[memory]",
+            "no quantity",
+        ),
+        (
+            |s| {
+                let resources = json!({"requests": {"cpu": "2"}, "limits": {"cpu": "1500m"}});
+                s.steps[1].options.resources = serde_json::from_value(resources).unwrap();
+            },
+            "spec.steps[train].resources.requests[cpu]",
+            "more than its limit of 1500m",
+        ),
+        (
+            |s| drop(s.options.node_selector.insert("no key!".into(), "x".into())),
+            "spec.nodeSelector",
+            "no name of a label",
+        ),
+        (
+            |s| {
+                s.options.pod_metadata = serde_json::from_value(json!({"annotations": {"a//b": "x"}})).unwrap();
+            },
+            "spec.podMetadata",
+            "no name of a label",
+        ),
+        (
+            |s| s.options.tolerations = serde_json::from_value(json!([{"operator": "Exists", "value": "x"}])).unwrap(),
+            "spec.tolerations[0]",
+            "takes no value",
+        ),
+        (
+            |s| s.options.tolerations = serde_json::from_value(json!([{"value": "x"}])).unwrap(),
+            "spec.tolerations[0]",
+            "needs operator Exists",
+        ),
+        (
+            |s| {
+                let toleration = json!([{"key": "a", "effect": "NoSchedule", "tolerationSeconds": 5}]);
+                s.options.tolerations = serde_json::from_value(toleration).unwrap();
+            },
+            "spec.tolerations[0]",
+            "needs effect NoExecute",
+        ),
         (|s| s.steps[0].command.clear(), "spec.steps[prepare].command", "empty"),
         (|s| s.options.image = None, "spec.steps[prepare].image", "missing"),
         (|s| s.steps[0].timeout = Some("2 days".into()), "spec.steps[prepare].timeout", "no duration"),

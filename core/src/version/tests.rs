@@ -15,12 +15,18 @@ fn digest() -> String {
     format!("sha256:{}", "a".repeat(64))
 }
 
+fn measured() -> String {
+    format!("sha256:{}", "e".repeat(64))
+}
+
 fn version(number: i64, purpose: &str, auc: &str) -> ModelVersion {
     from_value(json!({
         "apiVersion": "seatrial.dev/v1alpha1", "kind": "ModelVersion",
         "metadata": {"name": format!("churn-v{number}"), "namespace": "growth", "generation": 1},
         "spec": {
             "model": "churn", "number": number, "purpose": purpose, "metrics": [{"name": "auc", "value": auc}],
+            "evidence": [{"step": "evaluate", "output": "metrics",
+                          "artifact": {"uri": "s3://growth/y", "digest": measured(), "size": 1}}],
             "artifact": {"uri": "s3://growth/x", "digest": digest(), "size": 10},
             "lineage": {"pipeline": "churn", "run": "churn-c1", "runUid": "run-uid", "revision": "churn-c1"},
         },
@@ -28,8 +34,9 @@ fn version(number: i64, purpose: &str, auc: &str) -> ModelVersion {
     .unwrap()
 }
 
-fn run(uid: &str, version: &str) -> Arc<MLPipelineRun> {
-    let output = json!({"name": "model", "type": "Model", "uri": "s3://growth/x", "digest": digest(), "size": 10});
+fn run(uid: &str, version: &str, auc: &str) -> Arc<MLPipelineRun> {
+    let model = json!({"name": "model", "type": "Model", "digest": digest(), "size": 10});
+    let metrics = json!({"name": "metrics", "type": "Metrics", "digest": measured(), "size": 1});
     Arc::new(
         from_value(json!({
             "apiVersion": "seatrial.dev/v1alpha1", "kind": "MLPipelineRun",
@@ -37,7 +44,10 @@ fn run(uid: &str, version: &str) -> Arc<MLPipelineRun> {
             "spec": {"pipeline": "churn"},
             "status": {
                 "versions": [{"model": "churn", "name": version}],
-                "steps": [{"name": "train", "state": "Succeeded", "outputs": [output]}],
+                "steps": [
+                    {"name": "train", "state": "Succeeded", "outputs": [model]},
+                    {"name": "evaluate", "state": "Succeeded", "outputs": [metrics], "metrics": {"auc": auc}},
+                ],
             },
         }))
         .unwrap(),
@@ -75,7 +85,8 @@ fn reason<'a>(status: &'a ModelVersionStatus, kind: &str) -> &'a str {
 
 #[test]
 fn a_version_is_judged_once_and_again_when_the_gates_change() {
-    let mut observed = observe(version(1, "Release", "0.8"), Some(judge(auc("0.7"))), Some(run("run-uid", "churn-v1")));
+    let mut observed =
+        observe(version(1, "Release", "0.8"), Some(judge(auc("0.7"))), Some(run("run-uid", "churn-v1", "0.8")));
     assert_eq!(settle(&mut observed).verdict, Some(Verdict::Passed));
     observed.model = Some(judge(auc("0.9")));
     let status = settle(&mut observed);
@@ -86,7 +97,7 @@ fn a_version_is_judged_once_and_again_when_the_gates_change() {
 
 #[test]
 fn without_a_model_or_gates_it_is_unjudged_and_says_what_to_do() {
-    let known = || Some(run("run-uid", "churn-v1"));
+    let known = || Some(run("run-uid", "churn-v1", "1"));
     for (model, expected) in [(None, "ModelNotFound"), (Some(judge(json!([]))), "NoGates")] {
         let status = settle(&mut observe(version(1, "Release", "1"), model, known()));
         assert_eq!((status.verdict, reason(&status, types::READY)), (Some(Verdict::Unjudged), expected));
@@ -96,19 +107,27 @@ fn without_a_model_or_gates_it_is_unjudged_and_says_what_to_do() {
 
 #[test]
 fn a_version_that_no_run_of_this_cluster_made_is_unjudged() {
-    for run in [None, Some(run("another", "churn-v1")), Some(run("run-uid", "churn-v2"))] {
+    for run in [None, Some(run("another", "churn-v1", "1")), Some(run("run-uid", "churn-v2", "1"))] {
         let status = settle(&mut observe(version(1, "Release", "1"), Some(judge(auc("0"))), run));
         assert_eq!((status.verdict, reason(&status, types::READY)), (Some(Verdict::Unjudged), UNKNOWN_ORIGIN));
     }
-    let mut forged = version(1, "Release", "1");
-    forged.spec.artifact.digest = format!("sha256:{}", "b".repeat(64));
-    let status = settle(&mut observe(forged, Some(judge(auc("0"))), Some(run("run-uid", "churn-v1"))));
-    assert_eq!(reason(&status, types::READY), UNKNOWN_ORIGIN);
+    let forgeries: [fn(&mut ModelVersion); 3] = [
+        |version| version.spec.artifact.digest = format!("sha256:{}", "b".repeat(64)),
+        |version| version.spec.evidence[0].artifact.digest = format!("sha256:{}", "b".repeat(64)),
+        |version| version.spec.metrics[0].value = "0.99".into(),
+    ];
+    for forge in forgeries {
+        let mut forged = version(1, "Release", "1");
+        forge(&mut forged);
+        let status = settle(&mut observe(forged, Some(judge(auc("0"))), Some(run("run-uid", "churn-v1", "1"))));
+        assert_eq!(reason(&status, types::READY), UNKNOWN_ORIGIN);
+    }
 }
 
 #[test]
 fn a_version_outlives_its_run_and_is_judged_again() {
-    let mut observed = observe(version(1, "Release", "0.8"), Some(judge(auc("0.7"))), Some(run("run-uid", "churn-v1")));
+    let mut observed =
+        observe(version(1, "Release", "0.8"), Some(judge(auc("0.7"))), Some(run("run-uid", "churn-v1", "0.8")));
     settle(&mut observed);
     observed.run = None;
     observed.model = Some(judge(auc("0.9")));
@@ -117,7 +136,7 @@ fn a_version_outlives_its_run_and_is_judged_again() {
 
 #[test]
 fn history_is_bounded_newest_first() {
-    let mut observed = observe(version(1, "Release", "0.8"), None, Some(run("run-uid", "churn-v1")));
+    let mut observed = observe(version(1, "Release", "0.8"), None, Some(run("run-uid", "churn-v1", "0.8")));
     for n in 0..limits::JUDGEMENTS + 3 {
         observed.model = Some(judge(auc(&format!("0.{n}1"))));
         settle(&mut observed);

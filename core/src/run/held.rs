@@ -1,0 +1,304 @@
+//! What holds a run up, and what ends that.
+
+use std::sync::Arc;
+
+use seatrial_crds::names::CHANGE_LABEL;
+use serde_json::{Value, from_value, json};
+
+use super::scene::*;
+use super::*;
+use crate::observed::Sighting;
+use crate::plan::Kind;
+use crate::revision;
+
+fn sibling(name: &str, label: &str, owners: Value, status: Value) -> Arc<seatrial_crds::MLPipelineRun> {
+    Arc::new(
+        from_value(json!({
+            "apiVersion": "seatrial.dev/v1alpha1", "kind": "MLPipelineRun",
+            "metadata": {"name": name, "namespace": "growth", "uid": name, "labels": {CHANGE_LABEL: label},
+                         "ownerReferences": owners},
+            "spec": {"pipeline": "churn"}, "status": status,
+        }))
+        .unwrap(),
+    )
+}
+
+fn newer_change() -> Arc<seatrial_crds::MLPipelineRun> {
+    sibling("churn-c2", "2", owner_of_runs(), json!({}))
+}
+
+fn without_a_store() -> Scene {
+    let mut spec = training();
+    spec["steps"][0]["inputs"][0]["uri"] = json!("s3://lkae/raw/");
+    let mut scene = Scene::new(spec);
+    scene.settle();
+    scene
+}
+
+fn refuse(scene: &mut Scene, reason: FailureReason) {
+    let name = scene.step("one").job.clone().unwrap();
+    scene.observed.jobs.retain(|job| job.name_any() != name);
+    scene.jobs_created.retain(|job| *job != name);
+    scene.observed.sightings.insert(name.clone(), Sighting::Recorded);
+    let message = "quantities must match".to_owned();
+    scene.observed.failures = vec![WriteFailure { kind: Kind::Job, name, reason, message }];
+}
+
+#[test]
+fn a_corrected_pipeline_does_not_wait_for_a_run_that_waits_for_a_person() {
+    let mut scene = without_a_store();
+    assert_eq!(scene.stands().0, "Waiting");
+    scene.observed.siblings.push(newer_change());
+    scene.settle();
+    assert_eq!(scene.stands(), ("Superseded", "a newer change is run by \"churn-c2\""));
+    assert!(scene.status().steps.iter().all(|step| step.state == StepState::Skipped));
+}
+
+#[test]
+fn a_run_that_is_at_work_is_not_superseded() {
+    let mut scene = Scene::new(plain());
+    scene.settle();
+    scene.observed.siblings.push(newer_change());
+    scene.settle();
+    assert_eq!(scene.stands().0, "Running");
+    // One step is refused, the other works: its work is not thrown away.
+    refuse(&mut scene, FailureReason::Refused);
+    scene.pass(usize::MAX);
+    assert_eq!((scene.step("one").reason.as_deref(), scene.stands().0), (Some("WriteRefused"), "WriteRefused"));
+    assert_eq!(scene.step("two").state, StepState::Running);
+}
+
+#[test]
+fn a_refused_job_is_said_gives_way_to_a_correction_and_is_given_up_in_the_end() {
+    for (reason, expected) in [(FailureReason::Refused, "WriteRefused"), (FailureReason::Clash, "NameTaken")] {
+        let mut scene = Scene::new(json!({"image": "churn:1", "steps": [{"name": "one", "command": ["one"]}]}));
+        scene.settle();
+        refuse(&mut scene, reason);
+        scene.pass(0);
+        assert_eq!(scene.stands().0, expected);
+        assert_eq!(scene.step("one").reason.as_deref(), Some(expected));
+        let mut corrected = scene.observed.clone();
+        corrected.siblings.push(newer_change());
+        let plan = plan(&corrected, at(1));
+        assert!(has_ended(plan.status.as_ref()), "{:?}", plan.status);
+        assert!(plan.actions.is_empty());
+        scene.now = HOLD_LIMIT + 1;
+        scene.pass(0);
+        scene.observed.failures.clear();
+        scene.settle();
+        assert_eq!((scene.step("one").state, scene.stands().0), (StepState::Failed, "StepFailed"));
+        assert_eq!(scene.step("one").reason.as_deref(), Some(expected));
+    }
+}
+
+#[test]
+fn a_missing_store_is_given_up_after_an_hour_and_forgotten_when_it_comes() {
+    let mut scene = without_a_store();
+    let since = scene.step("prepare").held_since.clone();
+    assert!(since.is_some());
+    let mut late = without_a_store();
+    late.now = HOLD_LIMIT;
+    late.settle();
+    assert_eq!((late.step("prepare").reason.as_deref(), late.stands().0), (Some("StoreNotFound"), "StepFailed"));
+    scene.observed.stores.push(Arc::new(
+        from_value(json!({
+            "apiVersion": "seatrial.dev/v1alpha1", "kind": "Store", "metadata": {"name": "lake"},
+            "spec": {"prefix": "s3://lkae/"},
+        }))
+        .unwrap(),
+    ));
+    scene.now = 600;
+    scene.settle();
+    let step = scene.step("prepare");
+    assert_eq!((step.state, &step.held_since, &step.reason), (StepState::Running, &None, &None));
+}
+
+#[test]
+fn a_foreign_job_is_not_read_and_not_touched() {
+    let mut scene = Scene::new(plain());
+    scene.settle();
+    let name = scene.step("one").job.clone().unwrap();
+    let job = scene.observed.jobs.iter_mut().find(|job| job.name_any() == name).unwrap();
+    let job = Arc::make_mut(job);
+    job.metadata.owner_references.as_mut().unwrap()[0].uid = "another".into();
+    job.status = Some(from_value(json!({"conditions": [{"type": "Complete", "status": "True"}]})).unwrap());
+    scene.pass(usize::MAX);
+    assert_eq!((scene.step("one").state, scene.step("one").reason.as_deref()), (StepState::Running, Some("NameTaken")));
+    assert!(scene.observed.jobs.iter().any(|job| job.name_any() == name));
+}
+
+#[test]
+fn the_end_of_a_run_that_was_cut_off_is_made_up_for() {
+    let mut scene = Scene::new(plain());
+    scene.settle();
+    scene.pod("one", json!({"phase": "Pending", "containerStatuses": [waiting("step", "ImagePullBackOff")]}));
+    scene.end_job("two", json!({"type": "Failed", "status": "True"}));
+    scene.now = 400;
+    // The status is written, and then the operator is killed.
+    scene.pass(0);
+    scene.change_leader();
+    assert!(has_ended(scene.observed.run.status.as_ref()));
+    assert_eq!(scene.live().len() + scene.observed.jobs.iter().filter(|job| job.status.is_none()).count(), 1);
+    scene.settle();
+    assert!(scene.observed.jobs.iter().all(|job| job.status.is_some()), "the Job goes after all");
+    assert!(plan(&scene.observed, at(500)).is_quiet());
+}
+
+#[test]
+fn a_step_without_a_pod_says_what_may_refuse_it() {
+    let mut scene = Scene::new(plain());
+    scene.settle();
+    for job in &mut scene.observed.jobs {
+        Arc::make_mut(job).metadata.creation_timestamp = Some(Time(at(0)));
+    }
+    scene.now = 5;
+    scene.settle();
+    assert_eq!(scene.stands().0, "Running");
+    assert_eq!(plan(&scene.observed, at(5)).again_after, Some(LOOK_AGAIN), "nobody else would wake the operator");
+    scene.now = 30;
+    scene.settle();
+    assert_eq!(scene.step("one").reason.as_deref(), Some("PodsRefused"));
+    assert!(scene.stands().1.contains("kubectl describe job"), "{:?}", scene.stands());
+    // A deadline that passes meanwhile is not blamed on the command.
+    scene.end_job("one", json!({"type": "Failed", "status": "True", "reason": "DeadlineExceeded"}));
+    scene.settle();
+    let message = scene.step("one").message.clone().unwrap();
+    assert!(message.contains("held up (PodsRefused)") && !message.contains("make it faster"), "{message}");
+}
+
+#[test]
+fn a_job_that_a_queue_holds_back_is_not_refused() {
+    let mut scene = Scene::new(plain());
+    scene.settle();
+    for job in &mut scene.observed.jobs {
+        let job = Arc::make_mut(job);
+        job.metadata.creation_timestamp = Some(Time(at(0)));
+        job.status = Some(from_value(json!({"conditions": [{"type": "Suspended", "status": "True"}]})).unwrap());
+    }
+    scene.now = 500;
+    scene.settle();
+    assert_eq!(scene.stands().0, "Running");
+}
+
+#[test]
+fn a_short_step_does_not_pass_for_an_outage() {
+    let mut scene = Scene::new(training());
+    scene.settle();
+    let mut step = ended("step", 0, "");
+    step["state"]["terminated"]["finishedAt"] = json!(at(5).to_string());
+    let publish = json!({"name": "seatrial-publish", "image": "agent", "imageID": "", "ready": false, "restartCount": 0,
+        "state": {"running": {}}});
+    scene.pod("prepare", json!({"phase": "Running", "containerStatuses": [step, publish]}));
+    scene.now = 6;
+    let writes = scene.status_writes;
+    scene.settle();
+    assert_eq!(scene.status_writes, writes, "a container is not ready before its first probe");
+    assert_eq!(plan(&scene.observed, at(6)).again_after, Some(LOOK_AGAIN));
+    scene.now = 60;
+    scene.settle();
+    assert_eq!(scene.step("prepare").reason.as_deref(), Some("StoreUnavailable"));
+}
+
+#[test]
+fn nothing_is_given_up_before_the_api_server_was_asked() {
+    // Neither a Job that the cache should show by now ...
+    let mut scene = Scene::new(plain());
+    scene.settle();
+    let name = scene.step("one").job.clone().unwrap();
+    scene.observed.jobs.retain(|job| job.name_any() != name);
+    scene.observed.sightings.insert(name.clone(), Sighting::Created(at(0)));
+    let lost = plan(&scene.observed, at(120));
+    assert_eq!((lost.confirm.as_slice(), lost.actions.len()), ([name.clone()].as_slice(), 0));
+    scene.observed.confirmed.insert(name, at(121));
+    assert_eq!(plan(&scene.observed, at(122)).actions.len(), 1, "now it is lost: the next attempt");
+    // ... nor a report that should be there.
+    let mut scene = Scene::new(training());
+    scene.settle();
+    scene.end_job("prepare", json!({"type": "Complete", "status": "True"}));
+    let name = scene.step("prepare").job.clone().unwrap();
+    let late = plan(&scene.observed, at(60));
+    assert_eq!((late.confirm.as_slice(), late.actions.len()), ([name].as_slice(), 0));
+    // The answer brought the pod along.
+    scene.observed.jobs.iter_mut().for_each(|job| Arc::make_mut(job).status = None);
+    scene.succeed("prepare");
+    scene.now = 61;
+    scene.settle();
+    assert_eq!((scene.step("prepare").state, scene.step("prepare").attempt), (StepState::Succeeded, Some(1)));
+}
+
+#[test]
+fn a_damaged_report_fails_the_step_instead_of_running_it_again() {
+    let mut scene = Scene::new(training());
+    scene.settle();
+    let cut = r#"{"version": 1, "inputs": [{"na"#;
+    scene.pod(
+        "prepare",
+        json!({
+            "phase": "Succeeded", "initContainerStatuses": [ended("seatrial-fetch", 0, cut)],
+            "containerStatuses": [ended("step", 0, ""), ended("seatrial-publish", 0, "{}")],
+        }),
+    );
+    scene.end_job("prepare", json!({"type": "Complete", "status": "True"}));
+    scene.settle();
+    assert_eq!(scene.step("prepare").reason.as_deref(), Some("ReportUnreadable"));
+}
+
+#[test]
+fn a_step_with_nothing_to_report_is_done_when_its_job_is() {
+    let mut scene = Scene::new(plain());
+    scene.settle();
+    scene.end_job("one", json!({"type": "Complete", "status": "True"}));
+    scene.settle();
+    assert_eq!((scene.step("one").state, scene.step("one").attempt), (StepState::Succeeded, Some(1)));
+}
+
+#[test]
+fn a_run_by_hand_executes_what_the_pipeline_says_by_now() {
+    let mut scene = Scene::new(plain());
+    let run = Arc::make_mut(&mut scene.observed.run);
+    run.metadata.labels = None;
+    run.metadata.owner_references = None;
+    run.metadata.name = Some("by-hand".into());
+    // Applied together with a change of the pipeline, whose revision is not there yet.
+    let mut pipeline = scene.observed.pipeline.as_ref().unwrap().as_ref().clone();
+    pipeline.spec.options.image = Some("churn:2".into());
+    scene.observed.pipeline = Some(Arc::new(pipeline.clone()));
+    scene.settle();
+    assert_eq!(scene.stands().0, "RevisionNotFound");
+    scene.observed.revisions.push(Arc::new(revision::build(&pipeline, 2)));
+    scene.settle();
+    assert_eq!((scene.status().revision.as_deref(), scene.stands().0), (Some("churn-c2"), "Running"));
+}
+
+#[test]
+fn a_copied_run_is_no_change() {
+    let copy = sibling("churn-copy", "12", json!([]), json!({}));
+    let renamed = sibling("churn-copy", "12", owner_of_runs(), json!({}));
+    let own = sibling("churn-c12", "12", owner_of_runs(), json!({}));
+    assert_eq!([&copy, &renamed, &own].map(|run| change_number(run)), [None, None, Some(12)]);
+    let mut scene = Scene::new(plain());
+    scene.observed.siblings.push(copy);
+    scene.settle();
+    assert_ne!(scene.stands().0, "Superseded");
+}
+
+#[test]
+fn a_newer_change_waits_for_an_older_one_to_step_aside() {
+    // Whoever plans the older one may not have seen the newer one yet, and be about to let it begin.
+    let mut scene = Scene::new(plain());
+    let older = sibling("churn-c0", "0", owner_of_runs(), json!({}));
+    scene.observed.siblings.push(older);
+    scene.settle();
+    assert_eq!(scene.stands(), ("Queued", "it waits for the run \"churn-c0\" to end"));
+}
+
+#[test]
+fn a_failed_step_is_told_while_others_still_run() {
+    let mut scene = Scene::new(plain());
+    scene.settle();
+    scene.pod("one", json!({"phase": "Failed", "containerStatuses": [ended("step", 1, "boom")]}));
+    scene.end_job("one", json!({"type": "Failed", "status": "True"}));
+    scene.settle();
+    assert!(scene.stands().1.contains("boom"), "{:?}", scene.stands());
+    assert_eq!(scene.step("two").state, StepState::Running);
+}
