@@ -92,6 +92,16 @@ impl<K: ResourceExt> Cache<K> {
         }
     }
 
+    /// An object as a request was answered, unless a watch has brought a newer one. Resource versions of one kind are
+    /// numbers that grow.
+    pub(crate) fn insert_newer(&self, object: Arc<K>) {
+        let number = |object: &K| object.resource_version().and_then(|version| version.parse::<u128>().ok());
+        let cached = self.get(&object.namespace().unwrap_or_default(), &object.name_any());
+        if cached.is_none_or(|cached| number(&cached) < number(&object)) {
+            self.insert(object);
+        }
+    }
+
     /// An object is gone.
     pub(crate) fn remove(&self, namespace: &str, name: &str) -> Option<Arc<K>> {
         self.write(|content| {

@@ -3,6 +3,7 @@
 
 mod cache;
 mod check;
+mod confirm;
 mod http;
 mod key;
 mod lease;
@@ -83,6 +84,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     let (queue, timers) = Queue::new();
     let reconciler = Arc::new(Reconciler {
         world: world.clone(),
+        client: client.clone(),
         queue: queue.clone(),
         memory: Memory::default(),
         writes: Writes::new(client.clone(), &identity, metrics.clone()),

@@ -26,6 +26,7 @@ struct Entry {
     sightings: BTreeMap<String, Sighting>,
     failures: Vec<WriteFailure>,
     expected: Vec<Expected>,
+    confirmed: BTreeMap<String, Timestamp>,
     attempts: u32,
 }
 
@@ -68,6 +69,18 @@ impl Memory {
                 entry.expected.push(Expected { kind, name: name.to_owned(), since: Instant::now() });
             }
         });
+    }
+
+    /// The API server was asked about a run's Job.
+    pub(crate) fn note_confirmed(&self, key: &Key, job: &str, now: Timestamp) {
+        self.change(key, |entry| {
+            entry.confirmed.insert(job.to_owned(), now);
+        });
+    }
+
+    /// When the API server was last asked about each of a run's Jobs.
+    pub(crate) fn confirmed(&self, key: &Key) -> BTreeMap<String, Timestamp> {
+        self.entries().get(key).map(|entry| entry.confirmed.clone()).unwrap_or_default()
     }
 
     /// Whether the caches lag behind what this key created; `shown` says whether they have an object.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use kube::{Error, ResourceExt};
+use kube::{Client, Error, ResourceExt};
 use seatrial_core::observed::{DeploymentObserved, ModelObserved, PipelineObserved, RunObserved, VersionObserved};
 use seatrial_core::plan::{Action, Kind, Object, Plan, WriteFailure};
 use seatrial_core::run::has_ended;
@@ -14,6 +14,7 @@ use seatrial_crds::names::{DEPLOYMENT_LABEL, MODEL_LABEL, PIPELINE_LABEL, RUN_LA
 use seatrial_crds::{MLPipeline, MLPipelineRun, Model, ModelDeployment, ModelVersion};
 
 use crate::cache::Cache;
+use crate::confirm;
 use crate::key::{Key, Primary};
 use crate::memory::Memory;
 use crate::metrics::Metrics;
@@ -30,6 +31,7 @@ const AFTER_LAG: Duration = Duration::from_millis(500);
 /// What a worker has at hand.
 pub(crate) struct Reconciler {
     pub(crate) world: Arc<World>,
+    pub(crate) client: Client,
     pub(crate) queue: Arc<Queue>,
     pub(crate) memory: Memory,
     pub(crate) writes: Writes,
@@ -139,11 +141,19 @@ impl Reconciler {
                 Err(failure) => return Pass::Failed(failure),
             }
         }
+        for job in &plan.confirm {
+            // What is found comes before the next plan, and nothing else was to be decided without it.
+            let asked = Timestamp::now();
+            if let Err(error) = confirm::confirm(&self.client, &self.world, &key.namespace, job).await {
+                return Pass::Trouble(error);
+            }
+            self.memory.note_confirmed(key, job, asked);
+        }
         for event in &plan.events {
             self.writes.tell(observed.as_ref(), event).await;
         }
         self.memory.note_success(key);
-        Pass::Done(plan.again_after)
+        Pass::Done(if plan.confirm.is_empty() { plan.again_after } else { Some(Duration::ZERO) })
     }
 
     /// Writes a status, and lets the cache have the answer, so that the next plan starts from it.
@@ -220,6 +230,7 @@ impl Reconciler {
                 .flat_map(|model| world.versions.group(namespace, &group(MODEL_LABEL, model)))
                 .collect(),
             sightings,
+            confirmed: self.memory.confirmed(key),
             failures: self.memory.failures(key),
             platform: world.platform(),
         }

@@ -60,8 +60,8 @@ impl Watched for MLPipelineRun {
     fn concerns(&self, world: &World) -> Vec<Key> {
         let namespace = self.namespace().unwrap_or_default();
         let mut keys = vec![Key::of(Primary::Run, self), Key::beside(Primary::Pipeline, self, &self.spec.pipeline)];
-        if has_ended(self.status.as_ref()) || self.metadata.deletion_timestamp.is_some() {
-            // Whoever waits for it.
+        if self.status.is_none() || has_ended(self.status.as_ref()) || self.metadata.deletion_timestamp.is_some() {
+            // Whom a new one supersedes; whoever waits for one that is over.
             keys.extend(world.unfinished_runs(&namespace, &self.spec.pipeline));
         }
         keys
