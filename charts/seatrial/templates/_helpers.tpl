@@ -25,14 +25,21 @@
 {{- default (include "seatrial.store.name" .) .Values.store.persistence.existingClaim -}}
 {{- end -}}
 
+{{/* Never the namespace's account `default`, unless a person names it: every pod of the namespace would get the rights. */}}
 {{- define "seatrial.operator.serviceAccount" -}}
 {{- $account := .Values.operator.serviceAccount -}}
-{{- default (ternary (include "seatrial.operator.name" .) "default" $account.create) $account.name -}}
+{{- if not (or $account.create $account.name) -}}
+{{- fail "operator.serviceAccount.create is false: say in operator.serviceAccount.name which account the operator has" -}}
+{{- end -}}
+{{- default (include "seatrial.operator.name" .) $account.name -}}
 {{- end -}}
 
 {{- define "seatrial.store.serviceAccount" -}}
 {{- $account := .Values.store.serviceAccount -}}
-{{- default (ternary (include "seatrial.store.name" .) "default" $account.create) $account.name -}}
+{{- if not (or $account.create $account.name) -}}
+{{- fail "store.serviceAccount.create is false: say in store.serviceAccount.name which account the store has" -}}
+{{- end -}}
+{{- default (include "seatrial.store.name" .) $account.name -}}
 {{- end -}}
 
 {{/*
@@ -55,6 +62,14 @@ Call with a dict of root and component.
 app.kubernetes.io/name: {{ include "seatrial.name" .root }}
 app.kubernetes.io/instance: {{ .root.Release.Name }}
 app.kubernetes.io/component: {{ .component }}
+{{- end -}}
+
+{{/*
+Labels of a pod. Neither the chart's version nor the application's is among them: a pod is replaced only when it would
+run something else. Call with a dict of root, component and more, the labels of this pod alone.
+*/}}
+{{- define "seatrial.podLabels" -}}
+{{- merge (include "seatrial.selector" . | fromYaml) .more .root.Values.commonLabels | toYaml -}}
 {{- end -}}
 
 {{/* The annotations of an object, if any, as lines of its metadata. Call with a list of dicts, first wins. */}}
@@ -94,14 +109,21 @@ capabilities:
   drop: [ALL]
 {{- end -}}
 
-{{/* The default store, if there is one: the embedded one, else the one that the values name. */}}
+{{/*
+The default store, if there is one: the embedded one, else the one that the values name. The embedded one publishes its
+authority; the operator waits for it. Of another one, no authority means the public ones.
+*/}}
 {{- define "seatrial.defaultStore" -}}
 {{- if .Values.store.enabled -}}
+{{- if .Values.defaultStore.endpoint -}}
+{{- fail "defaultStore.endpoint and store.enabled exclude each other: set store.enabled=false to use another store than the embedded one" -}}
+{{- end -}}
 endpoint: https://{{ include "seatrial.store.name" . }}.{{ .Release.Namespace }}.svc:{{ .Values.store.service.port }}
-audience: {{ .Values.store.audience }}
+audience: {{ .Values.store.audience | quote }}
+authorityIsPublished: true
 {{- else if .Values.defaultStore.endpoint -}}
 endpoint: {{ .Values.defaultStore.endpoint }}
-audience: {{ .Values.defaultStore.audience }}
+audience: {{ .Values.defaultStore.audience | quote }}
 {{- with .Values.defaultStore.certificateAuthority }}
 certificateAuthority: {{ . | quote }}
 {{- end }}

@@ -8,10 +8,21 @@ agentImagePullSecrets:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- with .Values.agent.resources }}
+{{- /* As text, also where somebody wrote a number: `cpu: 1`. */}}
 agentResources:
-  {{- toYaml . | nindent 2 }}
+  {{- range $kind, $quantities := . }}
+  {{ $kind }}:
+    {{- range $resource, $quantity := $quantities }}
+    {{ $resource }}: {{ printf "%v" $quantity | quote }}
+    {{- else }} {}
+    {{- end }}
+  {{- end }}
 {{- end }}
-{{- with .Values.agent.env }}
+{{- $env := .Values.agent.env }}
+{{- with .Values.agent.caBundle }}
+{{- $env = append $env (dict "name" "SEATRIAL_CA_BUNDLE" "value" .) }}
+{{- end }}
+{{- with $env }}
 agentEnv:
   {{- toYaml . | nindent 2 }}
 {{- end }}

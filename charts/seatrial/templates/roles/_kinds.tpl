@@ -35,7 +35,8 @@ write it is decided in each role.
 - apiGroups: [seatrial.dev]
   resources: [mlpipelines, modeldeployments]
   verbs: [create, update, patch, delete, deletecollection]
-# A run never changes: it is created, and deleted to stop it.
+# A run never changes: it is created, and deleted to stop it. There is no `patch`, since its labels are the operator's:
+# make runs by `kubectl create`, not by `kubectl apply --server-side`.
 - apiGroups: [seatrial.dev]
   resources: [mlpipelineruns]
   verbs: [create, delete, deletecollection]
