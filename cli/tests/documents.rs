@@ -36,6 +36,7 @@ const NO_REASONS: &[&str] = &[
     "MLPipelineRun",
     "ModelVersion",
     "Never",
+    "NoExecute",
     "NoSchedule",
     "OOMKilled",
     "Passed",
