@@ -1,7 +1,11 @@
 //! Caches of what the API server has: by name, and by the group that plans ask for (a run's pods, a model's versions),
 //! so that no plan scans what does not concern it.
+//!
+//! Two write to a cache at the same time: its watch, and workers who learn what their writes were answered with. The
+//! watch is the truth. An answer only replaces what its writer had observed, which is looked at and replaced under one
+//! lock, so that it never undoes what the watch brought in between; and it says nothing about what a list has brought.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use kube::ResourceExt;
@@ -12,22 +16,110 @@ type Place = (String, String);
 struct Content<K> {
     objects: HashMap<Place, Arc<K>>,
     groups: HashMap<Place, BTreeSet<String>>,
+    group: fn(&K) -> Vec<String>,
     /// The names that a list in progress has brought.
     listing: Option<BTreeSet<Place>>,
+    /// What exists, but did not fit our types when it last arrived. Of some of it there is an older copy.
+    unreadable: BTreeSet<Place>,
     synced: bool,
+}
+
+impl<K: ResourceExt> Content<K> {
+    fn new(group: fn(&K) -> Vec<String>) -> Self {
+        let (objects, groups) = (HashMap::new(), HashMap::new());
+        Self { objects, groups, group, listing: None, unreadable: BTreeSet::new(), synced: false }
+    }
+
+    /// The watch brings an object; returns what it was.
+    fn insert(&mut self, object: Arc<K>) -> Option<Arc<K>> {
+        let place = place(object.as_ref());
+        if let Some(listing) = &mut self.listing {
+            listing.insert(place.clone());
+        }
+        self.unreadable.remove(&place);
+        self.put(place, object)
+    }
+
+    /// The watch brings an object that cannot be read: it exists, and what was known of it stays.
+    fn insert_unreadable(&mut self, place: Place) {
+        if let Some(listing) = &mut self.listing {
+            listing.insert(place.clone());
+        }
+        self.unreadable.insert(place);
+    }
+
+    /// A write was answered.
+    fn replace_observed(&mut self, observed: &K, answer: Arc<K>) {
+        let place = place(observed);
+        let version = observed.resource_version();
+        let same = |cached: &Arc<K>| version.is_some() && cached.resource_version() == version;
+        if self.objects.get(&place).is_some_and(same) {
+            self.put(place, answer);
+        }
+    }
+
+    /// A read was answered. Resource versions of one kind are numbers that grow.
+    fn insert_newer(&mut self, object: Arc<K>) {
+        let number = |object: &K| object.resource_version().and_then(|version| version.parse::<u128>().ok());
+        let place = place(object.as_ref());
+        if self.objects.get(&place).is_none_or(|cached| number(cached) < number(&object)) {
+            self.put(place, object);
+        }
+    }
+
+    fn put(&mut self, place: Place, object: Arc<K>) -> Option<Arc<K>> {
+        let old = self.objects.insert(place.clone(), object.clone());
+        if let Some(old) = &old {
+            self.leave_groups(&place, old);
+        }
+        for group in (self.group)(&object) {
+            self.groups.entry((place.0.clone(), group)).or_default().insert(place.1.clone());
+        }
+        old
+    }
+
+    fn remove(&mut self, place: &Place) -> Option<Arc<K>> {
+        self.unreadable.remove(place);
+        let old = self.objects.remove(place)?;
+        self.leave_groups(place, &old);
+        Some(old)
+    }
+
+    fn leave_groups(&mut self, place: &Place, object: &K) {
+        for group in (self.group)(object) {
+            let key = (place.0.clone(), group);
+            if let Some(names) = self.groups.get_mut(&key) {
+                names.remove(&place.1);
+                if names.is_empty() {
+                    self.groups.remove(&key);
+                }
+            }
+        }
+    }
+
+    fn list_begins(&mut self) {
+        self.listing = Some(BTreeSet::new());
+    }
+
+    /// Returns what is gone.
+    fn list_ends(&mut self) -> Vec<Arc<K>> {
+        self.synced = true;
+        let listed = self.listing.take().unwrap_or_default();
+        self.unreadable.retain(|place| listed.contains(place));
+        let gone: Vec<Place> = self.objects.keys().filter(|place| !listed.contains(*place)).cloned().collect();
+        gone.iter().filter_map(|place| self.remove(place)).collect()
+    }
 }
 
 /// The objects of one kind.
 pub(crate) struct Cache<K> {
     content: RwLock<Content<K>>,
-    group: fn(&K) -> Vec<String>,
 }
 
 impl<K: ResourceExt> Cache<K> {
     /// An empty cache, indexed by what `group` says of an object.
     pub(crate) fn new(group: fn(&K) -> Vec<String>) -> Self {
-        let content = Content { objects: HashMap::new(), groups: HashMap::new(), listing: None, synced: false };
-        Self { content: RwLock::new(content), group }
+        Self { content: RwLock::new(Content::new(group)) }
     }
 
     fn write<T>(&self, change: impl FnOnce(&mut Content<K>) -> T) -> T {
@@ -66,65 +158,51 @@ impl<K: ResourceExt> Cache<K> {
         self.read(|content| content.synced)
     }
 
-    /// An object as it is now; returns what it was.
-    pub(crate) fn insert(&self, object: Arc<K>) -> Option<Arc<K>> {
-        self.write(|content| {
-            let place = place(object.as_ref());
-            if let Some(listing) = &mut content.listing {
-                listing.insert(place.clone());
-            }
-            let old = content.objects.insert(place.clone(), object.clone());
-            if let Some(old) = &old {
-                leave(content, &place, &(self.group)(old));
-            }
-            for group in (self.group)(&object) {
-                content.groups.entry((place.0.clone(), group)).or_default().insert(place.1.clone());
-            }
-            old
+    /// Whether the object of a name exists as something that cannot be read.
+    pub(crate) fn is_unreadable(&self, namespace: &str, name: &str) -> bool {
+        self.read(|content| {
+            !content.unreadable.is_empty() && content.unreadable.contains(&(namespace.to_owned(), name.to_owned()))
         })
     }
 
-    /// Replaces an object by what a write returned, if the cache still has the one that was observed.
-    pub(crate) fn replace_observed(&self, observed: &K, object: Arc<K>) {
-        let same = self.get(&observed.namespace().unwrap_or_default(), &observed.name_any());
-        if same.is_some_and(|cached| cached.resource_version() == observed.resource_version()) {
-            self.insert(object);
-        }
+    /// The number of objects that exist and cannot be read.
+    pub(crate) fn unreadable(&self) -> usize {
+        self.read(|content| content.unreadable.len())
     }
 
-    /// An object as a request was answered, unless a watch has brought a newer one. Resource versions of one kind are
-    /// numbers that grow.
+    /// An object as the watch brings it; returns what it was.
+    pub(crate) fn insert(&self, object: Arc<K>) -> Option<Arc<K>> {
+        self.write(|content| content.insert(object))
+    }
+
+    /// The watch brings something that cannot be read: it exists, and what was known of it stays.
+    pub(crate) fn insert_unreadable(&self, namespace: &str, name: &str) {
+        self.write(|content| content.insert_unreadable((namespace.to_owned(), name.to_owned())));
+    }
+
+    /// Replaces an object by what a write returned, if the cache still has the one that was observed.
+    pub(crate) fn replace_observed(&self, observed: &K, answer: Arc<K>) {
+        self.write(|content| content.replace_observed(observed, answer));
+    }
+
+    /// An object as the API server has it, unless the watch has brought a newer one.
     pub(crate) fn insert_newer(&self, object: Arc<K>) {
-        let number = |object: &K| object.resource_version().and_then(|version| version.parse::<u128>().ok());
-        let cached = self.get(&object.namespace().unwrap_or_default(), &object.name_any());
-        if cached.is_none_or(|cached| number(&cached) < number(&object)) {
-            self.insert(object);
-        }
+        self.write(|content| content.insert_newer(object));
     }
 
     /// An object is gone.
     pub(crate) fn remove(&self, namespace: &str, name: &str) -> Option<Arc<K>> {
-        self.write(|content| {
-            let place = (namespace.to_owned(), name.to_owned());
-            let old = content.objects.remove(&place)?;
-            leave(content, &place, &(self.group)(&old));
-            Some(old)
-        })
+        self.write(|content| content.remove(&(namespace.to_owned(), name.to_owned())))
     }
 
     /// A list begins.
     pub(crate) fn list_begins(&self) {
-        self.write(|content| content.listing = Some(BTreeSet::new()));
+        self.write(Content::list_begins);
     }
 
     /// A list has ended: what it did not bring is gone. Returns that.
     pub(crate) fn list_ends(&self) -> Vec<Arc<K>> {
-        let gone: Vec<Place> = self.write(|content| {
-            content.synced = true;
-            let listed = content.listing.take().unwrap_or_default();
-            content.objects.keys().filter(|place| !listed.contains(*place)).cloned().collect()
-        });
-        gone.into_iter().filter_map(|(namespace, name)| self.remove(&namespace, &name)).collect()
+        self.write(Content::list_ends)
     }
 }
 
@@ -132,80 +210,5 @@ fn place(object: &impl ResourceExt) -> Place {
     (object.namespace().unwrap_or_default(), object.name_any())
 }
 
-fn leave<K>(content: &mut Content<K>, place: &Place, groups: &[String]) {
-    let mut left = BTreeMap::new();
-    for group in groups {
-        left.insert((place.0.clone(), group.clone()), ());
-    }
-    for key in left.into_keys() {
-        if let Some(names) = content.groups.get_mut(&key) {
-            names.remove(&place.1);
-            if names.is_empty() {
-                content.groups.remove(&key);
-            }
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use k8s_openapi::api::core::v1::Pod;
-    use kube::api::ObjectMeta;
-
-    use super::*;
-
-    fn pod(name: &str, run: &str, version: &str) -> Arc<Pod> {
-        let labels = Some(BTreeMap::from([("run".to_owned(), run.to_owned())]));
-        let metadata = ObjectMeta {
-            name: Some(name.into()),
-            namespace: Some("ns".into()),
-            resource_version: Some(version.into()),
-            labels,
-            ..ObjectMeta::default()
-        };
-        Arc::new(Pod { metadata, ..Pod::default() })
-    }
-
-    fn cache() -> Cache<Pod> {
-        Cache::new(|pod| pod.labels().get("run").cloned().into_iter().collect())
-    }
-
-    fn names(cache: &Cache<Pod>, group: &str) -> Vec<String> {
-        cache.group("ns", group).iter().map(|pod| pod.name_any()).collect()
-    }
-
-    #[test]
-    fn objects_are_found_by_group_and_leave_it_when_it_changes() {
-        let cache = cache();
-        cache.insert(pod("b", "r1", "1"));
-        cache.insert(pod("a", "r1", "1"));
-        assert_eq!(names(&cache, "r1"), ["a", "b"]);
-        cache.insert(pod("a", "r2", "2"));
-        assert_eq!((names(&cache, "r1"), names(&cache, "r2")), (vec!["b".into()], vec!["a".into()]));
-        cache.remove("ns", "b");
-        assert!(names(&cache, "r1").is_empty());
-    }
-
-    #[test]
-    fn what_a_new_list_does_not_bring_is_gone() {
-        let cache = cache();
-        cache.insert(pod("old", "r", "1"));
-        assert!(!cache.is_synced());
-        cache.list_begins();
-        cache.insert(pod("new", "r", "2"));
-        let gone: Vec<_> = cache.list_ends().iter().map(|pod| pod.name_any()).collect();
-        assert_eq!((gone, names(&cache, "r"), cache.is_synced()), (vec!["old".into()], vec!["new".into()], true));
-    }
-
-    #[test]
-    fn a_writes_answer_never_replaces_something_newer() {
-        let cache = cache();
-        let observed = pod("a", "r", "1");
-        cache.insert(pod("a", "r", "3"));
-        cache.replace_observed(&observed, pod("a", "r", "2"));
-        assert_eq!(cache.get("ns", "a").unwrap().resource_version().as_deref(), Some("3"));
-        cache.remove("ns", "a");
-        cache.replace_observed(&observed, pod("a", "r", "2"));
-        assert_eq!(cache.len(), 0);
-    }
-}
+mod tests;

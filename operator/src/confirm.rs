@@ -5,24 +5,62 @@ use std::sync::Arc;
 
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
+use kube::Error;
 use kube::api::ListParams;
-use kube::{Api, Client, Error};
 
+use crate::seam::{LIMIT, within};
 use crate::watched::Watched;
 use crate::world::World;
+use crate::writes::Writes;
 
-/// Lets the caches have what the API server says by now, unless they have something newer.
-pub(crate) async fn confirm(client: &Client, world: &World, namespace: &str, job: &str) -> Result<(), Error> {
-    let jobs: Api<Job> = Api::namespaced(client.clone(), namespace);
-    if let Some(mut found) = jobs.get_opt(job).await? {
-        found.prune();
-        world.jobs.insert_newer(Arc::new(found));
+impl Writes {
+    /// Lets the caches have what the API server says by now of a Job and its pods, unless they have something newer.
+    pub(crate) async fn confirm(&self, world: &World, namespace: &str, job: &str) -> Result<(), Error> {
+        if let Some(mut found) = within(LIMIT, self.api::<Job>(namespace).get_opt(job)).await? {
+            found.prune();
+            world.jobs.insert_newer(Arc::new(found));
+        }
+        let pods = self.api::<Pod>(namespace);
+        let of_job = ListParams::default().labels(&format!("batch.kubernetes.io/job-name={job}"));
+        for mut pod in within(LIMIT, pods.list(&of_job)).await?.items {
+            pod.prune();
+            world.pods.insert_newer(Arc::new(pod));
+        }
+        Ok(())
     }
-    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    let of_job = ListParams::default().labels(&format!("batch.kubernetes.io/job-name={job}"));
-    for mut pod in pods.list(&of_job).await?.items {
-        pod.prune();
-        world.pods.insert_newer(Arc::new(pod));
+}
+
+#[cfg(test)]
+mod tests {
+    use seatrial_core::platform::Platform;
+    use serde_json::{Value, from_value, json};
+
+    use super::*;
+    use crate::fake;
+    use crate::metrics::Metrics;
+    use crate::seam::Seam;
+
+    fn object(kind: &str, name: &str, version: &str) -> Value {
+        let api = if kind == "Job" { "batch/v1" } else { "v1" };
+        json!({"apiVersion": api, "kind": kind, "metadata": {"name": name, "namespace": "ns", "resourceVersion": version}})
     }
-    Ok(())
+
+    #[tokio::test]
+    async fn what_the_api_server_says_is_taken_unless_a_watch_brought_something_newer() {
+        let client = fake::client(|_, path, _| match path {
+            "/apis/batch/v1/namespaces/ns/jobs/train" => fake::answer(200, &object("Job", "train", "10")),
+            "/api/v1/namespaces/ns/pods" => {
+                let items = [object("Pod", "old", "9"), object("Pod", "new", "10")];
+                fake::answer(200, &json!({"apiVersion": "v1", "kind": "PodList", "metadata": {}, "items": items}))
+            }
+            other => panic!("{other}"),
+        });
+        let writes = Writes::new(client, "i", Seam::new(Arc::new(Metrics::new().0)));
+        let world = World::new(Platform::default(), false);
+        world.pods.insert(Arc::new(from_value(object("Pod", "old", "11")).unwrap()));
+        writes.confirm(&world, "ns", "train").await.unwrap();
+        let version = |name: &str| world.pods.get("ns", name).unwrap().metadata.resource_version.clone();
+        assert!(world.jobs.get("ns", "train").is_some());
+        assert_eq!((version("old").as_deref(), version("new").as_deref()), (Some("11"), Some("10")));
+    }
 }

@@ -4,7 +4,7 @@
 //! duration by this process's own monotonic clock. Every write carries the resourceVersion that was read, so of two
 //! that want the lease at once one is refused.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
@@ -12,6 +12,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::api::PostParams;
 use kube::{Api, Client, Error};
 use seatrial_crds::names::FIELD_MANAGER;
+use tokio::time::Instant;
+
+use crate::seam::{Seam, within};
 
 /// How long a lease holds without being renewed.
 const DURATION: Duration = Duration::from_secs(15);
@@ -78,23 +81,31 @@ fn decide(identity: &str, spec: Option<&LeaseSpec>, seen: &mut Option<Observatio
 /// A candidate for one lease.
 pub(crate) struct Candidate {
     api: Api<Lease>,
+    seam: Seam,
     name: String,
     identity: String,
     seen: Option<Observation>,
+    /// When the write began that last made the lease ours.
+    renewed: Instant,
 }
 
 impl Candidate {
     /// `identity` must be this process's alone: a restarted process is another candidate.
-    pub(crate) fn new(client: Client, namespace: &str, name: &str, identity: &str) -> Self {
+    pub(crate) fn new(client: Client, seam: Seam, namespace: &str, name: &str, identity: &str) -> Self {
         let api = Api::namespaced(client, namespace);
-        Self { api, name: name.to_owned(), identity: identity.to_owned(), seen: None }
+        let (name, identity) = (name.to_owned(), identity.to_owned());
+        Self { api, seam, name, identity, seen: None, renewed: Instant::now() }
     }
 
     /// Waits until the lease is ours.
     pub(crate) async fn win(&mut self) {
         loop {
-            match self.attempt().await {
-                Ok(true) => return,
+            let began = Instant::now();
+            match self.attempt(RENEW_DEADLINE).await {
+                Ok(true) => {
+                    self.renewed = began;
+                    return;
+                }
                 Ok(false) => {}
                 Err(error) => tracing::warn!(%error, lease = self.name, "the lease could not be read or written"),
             }
@@ -102,41 +113,44 @@ impl Candidate {
         }
     }
 
-    /// Renews the lease until it is lost; returns then.
+    /// Renews the lease until it is lost; returns then. May be left off and taken up again.
     pub(crate) async fn hold(&mut self) {
-        let mut renewed = Instant::now();
         loop {
-            tokio::time::sleep(RETRY).await;
-            let left = RENEW_DEADLINE.saturating_sub(renewed.elapsed());
+            let left = RENEW_DEADLINE.saturating_sub(self.renewed.elapsed());
+            tokio::time::sleep(RETRY.min(left)).await;
+            let left = RENEW_DEADLINE.saturating_sub(self.renewed.elapsed());
             // What began before a renewal must not count as later than it: the time is taken before the write.
             let began = Instant::now();
-            match tokio::time::timeout(left, self.attempt()).await {
-                Ok(Ok(true)) => renewed = began,
-                Ok(Ok(false)) => return tracing::error!(lease = self.name, "another process has the lease"),
-                Ok(Err(error)) => {
-                    tracing::warn!(%error, lease = self.name, "the lease could not be renewed; trying again")
+            match self.attempt(left).await {
+                Ok(true) => self.renewed = began,
+                Ok(false) => return tracing::error!(lease = self.name, "another process has the lease"),
+                Err(error) if self.renewed.elapsed() >= RENEW_DEADLINE => {
+                    return tracing::error!(%error, lease = self.name, "the lease could not be renewed in time");
                 }
-                Err(_) => return tracing::error!(lease = self.name, "the lease could not be renewed in time"),
+                Err(error) => tracing::warn!(%error, lease = self.name, "the lease could not be renewed; trying again"),
             }
         }
     }
 
     /// Gives the lease back, so that another takes over at once.
     pub(crate) async fn release(&self) -> Result<(), Error> {
-        let Some(mut lease) = self.api.get_opt(&self.name).await? else { return Ok(()) };
+        let Some(mut lease) = within(RENEW_DEADLINE, self.api.get_opt(&self.name)).await? else { return Ok(()) };
         let spec = lease.spec.get_or_insert_default();
         if spec.holder_identity.as_deref() != Some(&self.identity) {
             return Ok(());
         }
         spec.holder_identity = Some(String::new());
         spec.lease_duration_seconds = Some(1);
-        self.api.replace(&self.name, &params(), &lease).await?;
+        let (name, params) = (&self.name, params());
+        self.seam.write("update", "Lease", RENEW_DEADLINE, self.api.replace(name, &params, &lease)).await?;
         Ok(())
     }
 
-    /// One look, and one write if need be. True where the lease is ours afterwards.
-    async fn attempt(&mut self) -> Result<bool, Error> {
-        let lease = self.api.get_opt(&self.name).await?;
+    /// One look, and one write if need be, within this time. True where the lease is ours afterwards.
+    async fn attempt(&mut self, limit: Duration) -> Result<bool, Error> {
+        let began = Instant::now();
+        let lease = within(limit, self.api.get_opt(&self.name)).await?;
+        let left = limit.saturating_sub(began.elapsed());
         let spec = lease.as_ref().and_then(|lease| lease.spec.as_ref());
         let step = decide(&self.identity, spec, &mut self.seen, Instant::now());
         if step == Step::Wait {
@@ -147,7 +161,9 @@ impl Candidate {
             None => {
                 let spec = self.spec(&now, Some(now.clone()), 0);
                 let metadata = ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() };
-                self.api.create(&params(), &Lease { metadata, spec: Some(spec) }).await
+                let lease = Lease { metadata, spec: Some(spec) };
+                let (api, params) = (&self.api, params());
+                self.seam.write("create", "Lease", left, api.create(&params, &lease)).await
             }
             Some(mut lease) => {
                 let old = lease.spec.take().unwrap_or_default();
@@ -156,7 +172,8 @@ impl Candidate {
                     Step::Renew => self.spec(&now, old.acquire_time, transitions),
                     _ => self.spec(&now, Some(now.clone()), transitions.saturating_add(1)),
                 });
-                self.api.replace(&self.name, &params(), &lease).await
+                let (api, params) = (&self.api, params());
+                self.seam.write("update", "Lease", left, api.replace(&self.name, &params, &lease)).await
             }
         };
         match written {
@@ -184,65 +201,4 @@ fn params() -> PostParams {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn spec(holder: &str, renewed: i64) -> LeaseSpec {
-        LeaseSpec {
-            holder_identity: Some(holder.into()),
-            lease_duration_seconds: Some(15),
-            renew_time: Some(MicroTime(Timestamp::from_second(renewed).unwrap())),
-            ..LeaseSpec::default()
-        }
-    }
-
-    #[test]
-    fn a_lease_is_taken_when_it_is_new_free_or_unchanged_for_its_duration() {
-        let start = Instant::now();
-        let after = |seconds| start + Duration::from_secs(seconds);
-        let mut seen = None;
-        assert_eq!(decide("me", None, &mut seen, start), Step::Take);
-        assert_eq!(decide("me", Some(&spec("", 1)), &mut seen, start), Step::Take);
-        assert_eq!(decide("me", Some(&spec("me", 1)), &mut seen, start), Step::Renew);
-        assert_eq!(decide("me", Some(&spec("other", 1)), &mut seen, start), Step::Wait);
-        assert_eq!(decide("me", Some(&spec("other", 1)), &mut seen, after(14)), Step::Wait);
-        assert_eq!(decide("me", Some(&spec("other", 1)), &mut seen, after(15)), Step::Take);
-    }
-
-    #[test]
-    fn who_has_seen_the_leader_at_work_takes_over_before_who_has_just_started() {
-        let start = Instant::now();
-        let after = |seconds| start + Duration::from_secs(seconds);
-        let last = spec("killed", 2);
-        let (mut standby, mut restarted) = (None, None);
-        assert_eq!(decide("standby", Some(&spec("killed", 1)), &mut standby, start), Step::Wait);
-        // The standby looks as late as it may after the last renewal, the killed leader is back at once.
-        assert_eq!(decide("restarted", Some(&last), &mut restarted, after(2)), Step::Wait);
-        assert_eq!(decide("standby", Some(&last), &mut standby, after(4)), Step::Wait);
-        assert_eq!(decide("restarted", Some(&last), &mut restarted, after(20)), Step::Wait);
-        assert_eq!(decide("standby", Some(&last), &mut standby, after(20)), Step::Take);
-        // Alone, it takes over all the same.
-        assert_eq!(decide("restarted", Some(&last), &mut restarted, after(21)), Step::Take);
-    }
-
-    #[test]
-    fn a_renewal_starts_the_wait_anew_whatever_its_clock_says() {
-        let start = Instant::now();
-        let after = |seconds| start + Duration::from_secs(seconds);
-        let mut seen = None;
-        // A clock that runs years ahead or behind changes nothing: only that the record changes counts.
-        for (second, renewed) in [(0, 4_000_000_000), (10, 5), (20, 4_000_000_001)] {
-            assert_eq!(decide("me", Some(&spec("other", renewed)), &mut seen, after(second)), Step::Wait);
-        }
-        assert_eq!(decide("me", Some(&spec("other", 4_000_000_001)), &mut seen, after(34)), Step::Wait);
-        assert_eq!(decide("me", Some(&spec("other", 4_000_000_001)), &mut seen, after(35)), Step::Take);
-    }
-
-    #[test]
-    fn a_leader_that_finds_another_holder_waits() {
-        let mut seen = None;
-        let start = Instant::now();
-        assert_eq!(decide("zombie", Some(&spec("zombie", 1)), &mut seen, start), Step::Renew);
-        assert_eq!(decide("zombie", Some(&spec("new", 2)), &mut seen, start + Duration::from_secs(60)), Step::Wait);
-    }
-}
+mod tests;

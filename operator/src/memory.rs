@@ -30,6 +30,15 @@ struct Entry {
     attempts: u32,
 }
 
+/// What became of a key's failures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Settled {
+    /// After how long to try again; `None` where nothing failed.
+    pub(crate) retry_after: Option<Duration>,
+    /// Whether a failure of before is over: the plan that was just carried out did not know that yet.
+    pub(crate) cleared: bool,
+}
+
 /// The memory of a term.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
@@ -96,26 +105,33 @@ impl Memory {
         self.entries().get(key).map(|entry| entry.failures.clone()).unwrap_or_default()
     }
 
-    /// A pass over a key went through: failures of former passes are history.
-    pub(crate) fn note_success(&self, key: &Key) {
-        if let Some(entry) = self.entries().get_mut(key) {
-            entry.failures.clear();
-            entry.attempts = 0;
+    /// A pass over a key has ended: what failed is known from now on. What went through, or is asked for no more, is
+    /// forgotten; what was not tried (`untried`) stays as it was.
+    pub(crate) fn settle(&self, key: &Key, failures: Vec<WriteFailure>, untried: &[(Kind, String)]) -> Settled {
+        let mut entries = self.entries();
+        if failures.is_empty() && !entries.contains_key(key) {
+            return Settled::default();
         }
+        let entry = entries.entry(key.clone()).or_default();
+        let old = std::mem::take(&mut entry.failures);
+        let again = |old: &WriteFailure| failures.iter().any(|new| (new.kind, &new.name) == (old.kind, &old.name));
+        let (kept, cleared): (Vec<_>, Vec<_>) = old
+            .into_iter()
+            .filter(|old| !again(old))
+            .partition(|old| untried.iter().any(|(kind, name)| (*kind, name) == (old.kind, &old.name)));
+        let retry_after = if failures.is_empty() {
+            entry.attempts = 0;
+            None
+        } else {
+            Some(backoff(entry))
+        };
+        entry.failures = failures;
+        entry.failures.extend(kept);
+        Settled { retry_after, cleared: !cleared.is_empty() }
     }
 
-    /// A write failed. Returns after how long to try again: from a second, doubled each time, to five minutes.
-    pub(crate) fn note_failure(&self, key: &Key, failure: WriteFailure) -> Duration {
-        let mut delay = Duration::ZERO;
-        self.change(key, |entry| {
-            entry.failures.retain(|old| (old.kind, &old.name) != (failure.kind, &failure.name));
-            entry.failures.push(failure);
-            delay = backoff(entry);
-        });
-        delay
-    }
-
-    /// Something else failed. Returns after how long to try again.
+    /// Something else failed, or someone wrote in between. Returns after how long to try again: from a second, doubled
+    /// each time, to five minutes.
     pub(crate) fn note_trouble(&self, key: &Key) -> Duration {
         let mut delay = Duration::ZERO;
         self.change(key, |entry| delay = backoff(entry));
@@ -145,19 +161,35 @@ mod tests {
         Key { kind: Primary::Run, namespace: "ns".into(), name: "run".into() }
     }
 
-    fn failure() -> WriteFailure {
-        WriteFailure { kind: Kind::Job, name: "job".into(), reason: FailureReason::Unavailable, message: String::new() }
+    fn failure(name: &str) -> WriteFailure {
+        WriteFailure { kind: Kind::Job, name: name.into(), reason: FailureReason::Refused, message: String::new() }
+    }
+
+    fn names(memory: &Memory) -> Vec<String> {
+        memory.failures(&key()).into_iter().map(|failure| failure.name).collect()
     }
 
     #[test]
     fn failures_back_off_and_success_forgets_them() {
         let memory = Memory::default();
-        let delays: Vec<_> = (0..12).map(|_| memory.note_failure(&key(), failure()).as_secs()).collect();
+        let fail = || memory.settle(&key(), vec![failure("job")], &[]).retry_after.unwrap().as_secs();
+        let delays: Vec<_> = (0..12).map(|_| fail()).collect();
         assert_eq!(delays, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300]);
-        assert_eq!(memory.failures(&key()).len(), 1);
-        memory.note_success(&key());
-        assert!(memory.failures(&key()).is_empty());
-        assert_eq!(memory.note_failure(&key(), failure()).as_secs(), 1);
+        assert_eq!(names(&memory), ["job"]);
+        assert_eq!(memory.settle(&key(), vec![], &[]), Settled { retry_after: None, cleared: true });
+        assert_eq!((names(&memory).len(), fail()), (0, 1));
+    }
+
+    #[test]
+    fn all_failures_of_a_pass_are_known_and_only_what_went_through_is_forgotten() {
+        let memory = Memory::default();
+        memory.settle(&key(), vec![failure("a"), failure("b"), failure("c")], &[]);
+        // This time b goes through, a fails again, and c was not tried after that.
+        let settled = memory.settle(&key(), vec![failure("a")], &[(Kind::Job, "c".into())]);
+        assert_eq!((names(&memory), settled.cleared), (vec!["a".into(), "c".into()], true));
+        // What no plan asks for any more does not stand there for ever.
+        memory.settle(&key(), vec![failure("c")], &[]);
+        assert_eq!(names(&memory), ["c"]);
     }
 
     #[test]

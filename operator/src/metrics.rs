@@ -31,6 +31,11 @@ struct NameLabels {
     name: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindLabels {
+    kind: String,
+}
+
 /// The counters.
 pub(crate) struct Metrics {
     writes: Family<WriteLabels, Counter>,
@@ -38,6 +43,7 @@ pub(crate) struct Metrics {
     durations: Family<ControllerLabels, Histogram>,
     depth: Family<NameLabels, Gauge>,
     leader: Family<NameLabels, Gauge>,
+    unreadable: Family<KindLabels, Gauge>,
 }
 
 impl Metrics {
@@ -49,6 +55,7 @@ impl Metrics {
             durations: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.0005, 2.0, 16))),
             depth: Family::default(),
             leader: Family::default(),
+            unreadable: Family::default(),
         };
         let mut registry = Registry::default();
         registry.register("seatrial_api_writes", "Writes to the API server", metrics.writes.clone());
@@ -60,6 +67,11 @@ impl Metrics {
         );
         registry.register("workqueue_depth", "Keys that wait", metrics.depth.clone());
         registry.register("leader_election_master_status", "1 while this process leads", metrics.leader.clone());
+        registry.register(
+            "seatrial_unreadable_objects",
+            "Objects that exist but do not fit this version's types, and are left alone",
+            metrics.unreadable.clone(),
+        );
         (metrics, registry)
     }
 
@@ -81,5 +93,27 @@ impl Metrics {
 
     pub(crate) fn set_leading(&self, leads: bool) {
         self.leader.get_or_create(&NameLabels { name: "seatrial-operator".into() }).set(i64::from(leads));
+    }
+
+    pub(crate) fn set_unreadable(&self, kind: &str, count: usize) {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        self.unreadable.get_or_create(&KindLabels { kind: kind.to_owned() }).set(count);
+    }
+}
+
+#[cfg(test)]
+impl Metrics {
+    pub(crate) fn writes(&self, verb: &str, kind: &str, outcome: &str) -> u64 {
+        let labels = WriteLabels { verb: verb.to_owned(), kind: kind.to_owned(), outcome: outcome.to_owned() };
+        self.writes.get_or_create(&labels).get()
+    }
+
+    pub(crate) fn reconciles(&self, kind: &str, result: &str) -> u64 {
+        let labels = ReconcileLabels { controller: kind.to_owned(), result: result.to_owned() };
+        self.reconciles.get_or_create(&labels).get()
+    }
+
+    pub(crate) fn unreadable(&self, kind: &str) -> i64 {
+        self.unreadable.get_or_create(&KindLabels { kind: kind.to_owned() }).get()
     }
 }

@@ -1,74 +1,90 @@
 //! observe → plan → record → apply, the same for every kind.
+//!
+//! Which actions of a plan still follow, once one has failed:
+//!
+//! - What the API server refused, or whose name someone else's object has, says nothing about other actions: they
+//!   follow. One step that is refused holds up no other, and no candidate the Service of what serves.
+//! - A deletion may depend on whatever stands before it: none follows a failure.
+//! - A ControllerRevision records that something is taken or done with: the number of a version, the run of a change.
+//!   So nothing follows one that was not written, and none is written after a run that was not.
+//! - After a conflict, or without an API server, nothing follows: the next plan knows more.
+//!
+//! All failures of a pass are remembered for the next plan.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use kube::{Client, Error, ResourceExt};
-use seatrial_core::observed::{DeploymentObserved, ModelObserved, PipelineObserved, RunObserved, VersionObserved};
-use seatrial_core::plan::{Action, Kind, Object, Plan, WriteFailure};
-use seatrial_core::run::has_ended;
+use kube::{Error, ResourceExt};
+use seatrial_core::plan::{Action, FailureReason, Kind, Object, Plan, WriteFailure};
 use seatrial_core::{deployment, model, pipeline, run, version};
-use seatrial_crds::names::{DEPLOYMENT_LABEL, MODEL_LABEL, PIPELINE_LABEL, RUN_LABEL};
 use seatrial_crds::{MLPipeline, MLPipelineRun, Model, ModelDeployment, ModelVersion};
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
-use crate::cache::Cache;
-use crate::confirm;
 use crate::key::{Key, Primary};
 use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
+use crate::turns::Turns;
 use crate::watched::Watched;
-use crate::world::{ALL, World, group};
+use crate::world::World;
 use crate::writes::{Done, Writes, Written};
 
-/// After a conflict the newer object is on its way; if not, after this.
-const AFTER_CONFLICT: Duration = Duration::from_secs(2);
-/// How soon a key is looked at whose own creations the caches do not show yet.
+/// How soon a key is looked at whose own creations the caches do not show yet, or whose failures are over.
 const AFTER_LAG: Duration = Duration::from_millis(500);
 
 /// What a worker has at hand.
 pub(crate) struct Reconciler {
     pub(crate) world: Arc<World>,
-    pub(crate) client: Client,
     pub(crate) queue: Arc<Queue>,
     pub(crate) memory: Memory,
     pub(crate) writes: Writes,
     pub(crate) metrics: Arc<Metrics>,
+    /// Lets the runs of a pipeline begin one after the other.
+    pub(crate) turns: Turns,
+    /// The passes under way.
+    pub(crate) passes: TaskTracker,
 }
 
-/// How a pass ended.
-enum Pass {
-    /// Nothing is left to do until something changes, or until then.
+/// How a pass ended, and when to look again even if nothing changes.
+#[derive(Debug)]
+pub(crate) enum Pass {
+    /// Nothing is left to do for now.
     Done(Option<Duration>),
-    /// Someone wrote in between.
+    /// Writes failed; they are remembered.
+    Failed(Duration),
+    /// Someone wrote in between: the newer object is on its way.
     Conflict,
-    /// A write failed.
-    Failed(WriteFailure),
     /// The status could not be written.
     Trouble(Error),
+}
+
+/// What became of a plan's actions.
+#[derive(Default)]
+struct Acted {
+    failures: Vec<WriteFailure>,
+    untried: Vec<(Kind, String)>,
+    namespace_ends: bool,
 }
 
 impl Reconciler {
     /// Takes keys until the queue is closed.
     pub(crate) async fn work(self: Arc<Self>) {
+        self.work_by(|reconciler, key| async move { reconciler.reconcile(&key).await }).await;
+    }
+
+    /// The same, by whatever a pass is.
+    async fn work_by<F: Future<Output = Pass> + Send + 'static>(self: Arc<Self>, pass: impl Fn(Arc<Self>, Key) -> F) {
         while let Some(key) = self.queue.take().await {
             self.metrics.set_depth(self.queue.depth());
             let began = Instant::now();
-            let reconciler = self.clone();
-            let own = key.clone();
-            // A task of its own, so that a panic ends this pass and not the worker.
-            let pass = tokio::spawn(async move { reconciler.reconcile(&own).await }).await;
-            let (result, again) = match pass {
+            // A task of its own, so that a panic ends this pass and not the worker; it ends with its worker.
+            let own = pass(self.clone(), key.clone());
+            let passed = AbortOnDropHandle::new(self.passes.spawn(own)).await;
+            let (result, again) = match passed {
                 Ok(Pass::Done(again)) => ("success", again),
-                Ok(Pass::Conflict) => ("requeue", Some(AFTER_CONFLICT)),
-                Ok(Pass::Failed(failure)) => {
-                    tracing::warn!(kind = key.kind.name(), namespace = key.namespace, name = key.name,
-                        child = failure.kind.name(), child_name = failure.name, reason = ?failure.reason,
-                        error = failure.message, "a write failed");
-                    ("error", Some(self.memory.note_failure(&key, failure)))
-                }
+                Ok(Pass::Conflict) => ("requeue", Some(self.memory.note_trouble(&key))),
+                Ok(Pass::Failed(again)) => ("error", Some(again)),
                 Ok(Pass::Trouble(error)) => {
                     tracing::warn!(kind = key.kind.name(), namespace = key.namespace, name = key.name, %error, "the status could not be written");
                     ("error", Some(self.memory.note_trouble(&key)))
@@ -89,6 +105,10 @@ impl Reconciler {
         if self.memory.must_wait(key, |kind, name| self.shows(&key.namespace, kind, name)) {
             return Pass::Done(Some(AFTER_LAG));
         }
+        let _turn = match key.kind {
+            Primary::Run => self.turns.of(&self.world, key).await,
+            _ => None,
+        };
         let now = Timestamp::now();
         match key.kind {
             Primary::Pipeline => self.pass(key, |seen| pipeline::plan(&self.observe_pipeline(key, seen), now)).await,
@@ -107,7 +127,12 @@ impl Reconciler {
         key: &Key,
         plan: impl FnOnce(&Arc<K>) -> Plan<K::Status>,
     ) -> Pass {
-        let Some(observed) = K::cache(&self.world).get(&key.namespace, &key.name) else {
+        let cache = K::cache(&self.world);
+        if cache.is_unreadable(&key.namespace, &key.name) {
+            // What is known of it is out of date, and nothing may be decided on that.
+            return Pass::Done(None);
+        }
+        let Some(observed) = cache.get(&key.namespace, &key.name) else {
             self.memory.forget(key);
             return Pass::Done(None);
         };
@@ -124,36 +149,66 @@ impl Reconciler {
                 Err(error) => return Pass::Trouble(error),
             }
         }
-        for action in &plan.actions {
+        let acted = self.act(key, &plan.actions).await;
+        // They are about what was recorded, which no later plan repeats.
+        for event in &plan.events {
+            self.writes.tell(observed.as_ref(), event).await;
+        }
+        if acted.namespace_ends {
+            tracing::info!(
+                kind = key.kind.name(),
+                namespace = key.namespace,
+                name = key.name,
+                "the namespace is being deleted and takes nothing new"
+            );
+            return Pass::Done(None);
+        }
+        for job in &plan.confirm {
+            // What is found is for the next plan: without it nothing else was decided about the Job.
+            let asked = Timestamp::now();
+            if let Err(error) = self.writes.confirm(&self.world, &key.namespace, job).await {
+                tracing::warn!(kind = key.kind.name(), namespace = key.namespace, name = key.name, job, %error,
+                    "the API server could not be asked about a Job");
+                return Pass::Failed(self.memory.note_trouble(key));
+            }
+            self.memory.note_confirmed(key, job, asked);
+        }
+        let settled = self.memory.settle(key, acted.failures, &acted.untried);
+        // Whoever told people about a failure that is over has to look again, and nothing else may wake it.
+        let asked = (!plan.confirm.is_empty()).then_some(Duration::ZERO);
+        let sooner = [plan.again_after, settled.cleared.then_some(AFTER_LAG), asked].into_iter().flatten().min();
+        match settled.retry_after {
+            Some(delay) => Pass::Failed(sooner.map_or(delay, |sooner| sooner.min(delay))),
+            None => Pass::Done(sooner),
+        }
+    }
+
+    /// Carries out what may be carried out.
+    async fn act(&self, key: &Key, actions: &[Action]) -> Acted {
+        let mut acted = Acted::default();
+        for action in actions {
+            if is_held_back(action, &acted.failures) {
+                let (kind, name) = subject(action);
+                acted.untried.push((kind, name.to_owned()));
+                continue;
+            }
             match self.writes.carry_out(&key.namespace, action).await {
                 Ok(Done::Created(kind, name)) => self.memory.note_created(key, kind, &name, Timestamp::now()),
                 Ok(Done::Replaced(object)) => self.world.learn(action, object),
                 Ok(Done::Deleted) => {}
                 Ok(Done::NamespaceEnds) => {
-                    tracing::info!(
-                        kind = key.kind.name(),
-                        namespace = key.namespace,
-                        name = key.name,
-                        "the namespace is being deleted and takes nothing new"
-                    );
-                    return Pass::Done(None);
+                    acted.namespace_ends = true;
+                    return acted;
                 }
-                Err(failure) => return Pass::Failed(failure),
+                Err(failure) => {
+                    tracing::warn!(kind = key.kind.name(), namespace = key.namespace, name = key.name,
+                        child = failure.kind.name(), child_name = failure.name, reason = ?failure.reason,
+                        error = failure.message, "a write failed");
+                    acted.failures.push(failure);
+                }
             }
         }
-        for job in &plan.confirm {
-            // What is found comes before the next plan, and nothing else was to be decided without it.
-            let asked = Timestamp::now();
-            if let Err(error) = confirm::confirm(&self.client, &self.world, &key.namespace, job).await {
-                return Pass::Trouble(error);
-            }
-            self.memory.note_confirmed(key, job, asked);
-        }
-        for event in &plan.events {
-            self.writes.tell(observed.as_ref(), event).await;
-        }
-        self.memory.note_success(key);
-        Pass::Done(if plan.confirm.is_empty() { plan.again_after } else { Some(Duration::ZERO) })
+        acted
     }
 
     /// Writes a status, and lets the cache have the answer, so that the next plan starts from it.
@@ -169,102 +224,25 @@ impl Reconciler {
         K::cache(&self.world).replace_observed(observed.as_ref(), Arc::new(written));
         Ok(())
     }
+}
 
-    /// Whether the caches have an object.
-    fn shows(&self, namespace: &str, kind: Kind, name: &str) -> bool {
-        fn has<K: ResourceExt>(cache: &Cache<K>, namespace: &str, name: &str) -> bool {
-            cache.get(namespace, name).is_some()
-        }
-        match kind {
-            Kind::Job => has(&self.world.jobs, namespace, name),
-            Kind::Deployment => has(&self.world.deployments, namespace, name),
-            Kind::Service => has(&self.world.services, namespace, name),
-            Kind::ControllerRevision => has(&self.world.revisions, namespace, name),
-            Kind::Run => has(&self.world.runs, namespace, name),
-            Kind::Version => has(&self.world.versions, namespace, name),
-        }
+/// What an action writes.
+fn subject(action: &Action) -> (Kind, &str) {
+    match action {
+        Action::Create(object) | Action::Replace(object) => (object.kind(), object.name()),
+        Action::Delete { kind, name, .. } => (*kind, name),
     }
+}
 
-    fn observe_pipeline(&self, key: &Key, pipeline: &Arc<MLPipeline>) -> PipelineObserved {
-        let own = group(PIPELINE_LABEL, &key.name);
-        PipelineObserved {
-            pipeline: pipeline.clone(),
-            revisions: self.world.revisions.group(&key.namespace, &own),
-            runs: self.world.runs.group(&key.namespace, &own),
-            versions: self.world.versions.group(&key.namespace, &own),
-            failures: self.memory.failures(key),
-        }
-    }
-
-    fn observe_run(&self, key: &Key, run: &Arc<MLPipelineRun>) -> RunObserved {
-        let world = &self.world;
-        let namespace = &key.namespace;
-        let own = group(RUN_LABEL, &key.name);
-        let pipeline = group(PIPELINE_LABEL, &run.spec.pipeline);
-        let jobs = world.jobs.group(namespace, &own);
-        let sightings = if has_ended(run.status.as_ref()) {
-            self.memory.forget(key);
-            BTreeMap::new()
-        } else {
-            self.memory.sightings(key, jobs.iter().filter_map(|job| job.metadata.name.as_deref()))
-        };
-        let spec = run.status.as_ref().and_then(|status| status.revision.as_ref());
-        let spec = spec.and_then(|name| world.revisions.get(namespace, name));
-        let spec = spec.and_then(|revision| seatrial_core::revision::spec(&revision).ok());
-        let models: Vec<String> = spec.iter().flat_map(|spec| spec.publishes.iter().map(|p| p.model.clone())).collect();
-        let counter = |model: &String| {
-            let name = seatrial_core::names::counter(model);
-            world.revisions.get(namespace, &name).map(|counter| (model.clone(), counter))
-        };
-        RunObserved {
-            run: run.clone(),
-            pipeline: world.pipelines.get(namespace, &run.spec.pipeline),
-            siblings: world.runs.group(namespace, &pipeline),
-            revisions: world.revisions.group(namespace, &pipeline),
-            pods: world.pods.group(namespace, &own),
-            jobs,
-            stores: world.stores.group(namespace, ALL),
-            counters: models.iter().filter_map(counter).collect(),
-            versions: models
-                .iter()
-                .flat_map(|model| world.versions.group(namespace, &group(MODEL_LABEL, model)))
-                .collect(),
-            sightings,
-            confirmed: self.memory.confirmed(key),
-            failures: self.memory.failures(key),
-            platform: world.platform(),
-        }
-    }
-
-    fn observe_version(&self, key: &Key, version: &Arc<ModelVersion>) -> VersionObserved {
-        VersionObserved {
-            version: version.clone(),
-            model: self.world.models.get(&key.namespace, &version.spec.model),
-            run: self.world.runs.get(&key.namespace, &version.spec.lineage.run),
-        }
-    }
-
-    fn observe_model(&self, key: &Key, model: &Arc<Model>) -> ModelObserved {
-        let versions = self.world.versions.group(&key.namespace, &group(MODEL_LABEL, &key.name));
-        ModelObserved { model: model.clone(), versions }
-    }
-
-    fn observe_deployment(&self, key: &Key, deployment: &Arc<ModelDeployment>) -> DeploymentObserved {
-        let world = &self.world;
-        let own = group(DEPLOYMENT_LABEL, &key.name);
-        let model = &deployment.spec.model;
-        DeploymentObserved {
-            deployment: deployment.clone(),
-            model: world.models.get(&key.namespace, model),
-            versions: world.versions.group(&key.namespace, &group(MODEL_LABEL, model)),
-            children: world.deployments.group(&key.namespace, &own),
-            service: world.services.get(&key.namespace, &key.name),
-            pods: world.pods.group(&key.namespace, &own),
-            stores: world.stores.group(&key.namespace, ALL),
-            failures: self.memory.failures(key),
-            platform: world.platform(),
-        }
-    }
+/// Whether an action is not to be tried after these failures of the same pass: the rules above.
+fn is_held_back(action: &Action, failures: &[WriteFailure]) -> bool {
+    let ends_the_pass = |failure: &WriteFailure| {
+        matches!(failure.reason, FailureReason::Conflict | FailureReason::Unavailable)
+            || failure.kind == Kind::ControllerRevision
+    };
+    failures.iter().any(ends_the_pass)
+        || (!failures.is_empty() && matches!(action, Action::Delete { .. }))
+        || (subject(action).0 == Kind::ControllerRevision && failures.iter().any(|failure| failure.kind == Kind::Run))
 }
 
 /// An object with a status of ours.
@@ -290,3 +268,6 @@ has_status! {
     ModelVersion, ModelVersionStatus;
     ModelDeployment, ModelDeploymentStatus;
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,7 @@ use kube::{Api, Client, Resource, ResourceExt};
 use seatrial_crds::names::{MANAGED_BY, MANAGED_BY_LABEL};
 use serde::de::DeserializeOwned;
 
+use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::watched::Watched;
 use crate::world::World;
@@ -26,92 +27,125 @@ pub(crate) enum Selection {
     Ours,
 }
 
-/// Watches a kind for ever.
-pub(crate) async fn watch<K>(client: Client, selection: Selection, world: Arc<World>, queue: Arc<Queue>)
-where
-    K: Watched + Resource<DynamicType = ()> + ResourceExt + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
-{
-    let config = match selection {
-        Selection::All => watcher::Config::default(),
-        Selection::Ours => watcher::Config::default().labels(&format!("{MANAGED_BY_LABEL}={MANAGED_BY}")),
-    };
-    // The guard keeps an object that does not fit our types from ending the watch for all others.
-    let api: Api<DeserializeGuard<K>> = Api::all(client);
-    let mut events = watcher(api, config).default_backoff().boxed();
-    let cache = K::cache(&world);
-    let tell = |object: &K| object.concerns(&world).into_iter().for_each(|key| queue.add(key));
-    loop {
-        match events.try_next().await {
-            Ok(Some(event)) => match event {
-                watcher::Event::Init => cache.list_begins(),
-                watcher::Event::InitApply(guard) | watcher::Event::Apply(guard) => {
-                    let Some(object) = readable(guard) else { continue };
+/// Where events go.
+#[derive(Clone)]
+pub(crate) struct Feed {
+    pub(crate) world: Arc<World>,
+    pub(crate) queue: Arc<Queue>,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+impl Feed {
+    /// Watches a kind for ever.
+    pub(crate) async fn watch<K>(self, client: Client, selection: Selection)
+    where
+        K: Watched + Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    {
+        let config = match selection {
+            Selection::All => watcher::Config::default(),
+            Selection::Ours => watcher::Config::default().labels(&format!("{MANAGED_BY_LABEL}={MANAGED_BY}")),
+        };
+        // The guard keeps an object that does not fit our types from ending the watch for all others.
+        let api: Api<DeserializeGuard<K>> = Api::all(client);
+        let mut events = watcher(api, config).default_backoff().boxed();
+        loop {
+            match events.try_next().await {
+                Ok(Some(event)) => self.take(event),
+                Ok(None) => return,
+                Err(error) => tracing::warn!(kind = %K::kind(&()), %error, "the watch was interrupted; it is resumed"),
+            }
+        }
+    }
+
+    fn tell<K: Watched>(&self, object: &K) {
+        object.concerns(&self.world).into_iter().for_each(|key| self.queue.add(key));
+    }
+
+    /// One event.
+    fn take<K: Watched + Resource<DynamicType = ()>>(&self, event: watcher::Event<DeserializeGuard<K>>) {
+        let cache = K::cache(&self.world);
+        match event {
+            watcher::Event::Init => cache.list_begins(),
+            watcher::Event::InitApply(guard) | watcher::Event::Apply(guard) => match guard.0 {
+                Ok(mut object) => {
+                    object.prune();
                     let object = Arc::new(object);
                     let old = cache.insert(object.clone());
-                    tell(&object);
+                    self.tell(object.as_ref());
                     // Whom it concerned before, where that changed.
                     if let Some(old) = old {
-                        tell(&old);
+                        self.tell(old.as_ref());
                     }
                 }
-                watcher::Event::InitDone => cache.list_ends().iter().for_each(|gone| tell(gone)),
-                watcher::Event::Delete(guard) => {
-                    let metadata = guard.meta().clone();
-                    let (namespace, name) = (metadata.namespace.unwrap_or_default(), metadata.name.unwrap_or_default());
-                    if let Some(gone) = cache.remove(&namespace, &name) {
-                        tell(&gone);
-                    }
+                Err(invalid) => {
+                    let name = invalid.metadata.name.unwrap_or_default();
+                    let namespace = invalid.metadata.namespace.unwrap_or_default();
+                    cache.insert_unreadable(&namespace, &name);
+                    tracing::error!(kind = %K::kind(&()), namespace, name, error = invalid.error,
+                        "the object cannot be read and is left alone: another version of the operator may have written it");
                 }
             },
-            Ok(None) => return,
-            Err(error) => tracing::warn!(kind = %K::kind(&()), %error, "the watch was interrupted; it is resumed"),
+            watcher::Event::InitDone => cache.list_ends().iter().for_each(|gone| self.tell(gone.as_ref())),
+            watcher::Event::Delete(guard) => {
+                let metadata = guard.meta().clone();
+                let (namespace, name) = (metadata.namespace.unwrap_or_default(), metadata.name.unwrap_or_default());
+                if let Some(gone) = cache.remove(&namespace, &name) {
+                    self.tell(gone.as_ref());
+                }
+            }
+        }
+        self.metrics.set_unreadable(&K::kind(&()), cache.unreadable());
+    }
+
+    /// Watches the ConfigMap in which the store publishes its certificate authority.
+    pub(crate) async fn watch_authority(self, client: Client, namespace: String, name: String) {
+        let api: Api<ConfigMap> = Api::namespaced(client, &namespace);
+        let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
+        let mut events = watcher(api, config).default_backoff().boxed();
+        loop {
+            match events.try_next().await {
+                Ok(Some(event)) => self.take_authority(event),
+                Ok(None) => return,
+                Err(error) => {
+                    tracing::warn!(%error, namespace, name, "the watch of the store's ConfigMap was interrupted; it is resumed");
+                }
+            }
+        }
+    }
+
+    /// One event of that ConfigMap. An authority that was known stays known, even if whoever looks after the ConfigMap
+    /// empties or deletes it: what was started with it goes on, and the store publishes it again.
+    fn take_authority(&self, event: watcher::Event<ConfigMap>) {
+        match event {
+            watcher::Event::Apply(map) | watcher::Event::InitApply(map) => {
+                let (namespace, name) = (map.namespace().unwrap_or_default(), map.name_any());
+                let authority = map.data.and_then(|mut data| data.remove(AUTHORITY_KEY));
+                let Some(authority) = authority.filter(|text| !text.trim().is_empty()) else {
+                    return tracing::warn!(
+                        namespace,
+                        name,
+                        key = AUTHORITY_KEY,
+                        "the store's ConfigMap holds no certificate authority; the last one that was known is kept"
+                    );
+                };
+                if self.world.set_certificate_authority(authority) {
+                    tracing::info!(namespace, name, "the store's certificate authority changed");
+                    self.world.store_users(None).into_iter().for_each(|key| self.queue.add(key));
+                }
+            }
+            watcher::Event::Delete(map) => {
+                let (namespace, name) = (map.namespace().unwrap_or_default(), map.name_any());
+                tracing::warn!(
+                    namespace,
+                    name,
+                    "the store's ConfigMap is gone; the last certificate authority that was known is kept"
+                );
+            }
+            watcher::Event::Init => {}
+            watcher::Event::InitDone => self.world.authority_is_listed(),
         }
     }
 }
 
-/// The pruned object; what does not fit our types is logged and left out.
-fn readable<K: Watched + Resource<DynamicType = ()>>(guard: DeserializeGuard<K>) -> Option<K> {
-    match guard.0 {
-        Ok(mut object) => {
-            object.prune();
-            Some(object)
-        }
-        Err(invalid) => {
-            let name = invalid.metadata.name.unwrap_or_default();
-            let namespace = invalid.metadata.namespace.unwrap_or_default();
-            tracing::error!(kind = %K::kind(&()), namespace, name, error = invalid.error, "the object cannot be read and is left alone");
-            None
-        }
-    }
-}
-
-/// Watches the ConfigMap in which the store publishes its certificate authority.
-pub(crate) async fn watch_authority(
-    client: Client,
-    namespace: String,
-    name: String,
-    world: Arc<World>,
-    queue: Arc<Queue>,
-) {
-    let api: Api<ConfigMap> = Api::namespaced(client, &namespace);
-    let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
-    let mut events = watcher(api, config).default_backoff().boxed();
-    loop {
-        let authority = match events.try_next().await {
-            Ok(Some(watcher::Event::Apply(map) | watcher::Event::InitApply(map))) => {
-                map.data.and_then(|mut data| data.remove(AUTHORITY_KEY))
-            }
-            Ok(Some(watcher::Event::Delete(_))) => None,
-            Ok(Some(watcher::Event::Init | watcher::Event::InitDone)) => continue,
-            Ok(None) => return,
-            Err(error) => {
-                tracing::warn!(%error, namespace, name, "the watch of the store's ConfigMap was interrupted; it is resumed");
-                continue;
-            }
-        };
-        if world.set_certificate_authority(authority) {
-            tracing::info!(namespace, name, "the store's certificate authority changed");
-            world.store_users(None).into_iter().for_each(|key| queue.add(key));
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -64,6 +64,10 @@ impl Watched for MLPipelineRun {
             // Whom a new one supersedes; whoever waits for one that is over.
             keys.extend(world.unfinished_runs(&namespace, &self.spec.pipeline));
         }
+        if self.status.as_ref().is_some_and(|status| !status.versions.is_empty()) {
+            // The versions may have arrived before the run did: those wait for its word.
+            keys.extend(world.unvouched_versions(&namespace, &self.name_any()));
+        }
         keys
     }
 }

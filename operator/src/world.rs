@@ -1,11 +1,13 @@
 //! Everything that is watched: a cache for each kind, and the questions that cross kinds.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::ResourceExt;
+use seatrial_core::conditions::{self, types};
 use seatrial_core::plan::{Action, Object};
 use seatrial_core::platform::Platform;
 use seatrial_core::run::has_ended;
@@ -18,6 +20,9 @@ use crate::watched::Watched;
 
 /// The group of all objects of a namespace.
 pub(crate) const ALL: &str = "";
+
+/// The reason of a version's condition where no run of this cluster vouches for it.
+const UNKNOWN_ORIGIN: &str = "UnknownOrigin";
 
 /// The caches.
 pub(crate) struct World {
@@ -33,6 +38,8 @@ pub(crate) struct World {
     pub(crate) services: Cache<Service>,
     pub(crate) revisions: Cache<ControllerRevision>,
     platform: RwLock<Arc<Platform>>,
+    /// Whether the store's authority is published where it is watched, and has not been looked for yet.
+    awaits_authority: AtomicBool,
 }
 
 /// The groups of a run, for runs that have not ended also the namespace's.
@@ -57,8 +64,8 @@ fn by_labels<K: ResourceExt>(object: &K) -> Vec<String> {
 }
 
 impl World {
-    /// Empty caches.
-    pub(crate) fn new(platform: Platform) -> Self {
+    /// Empty caches. With `awaits_authority`, the store's authority is watched, too.
+    pub(crate) fn new(platform: Platform, awaits_authority: bool) -> Self {
         Self {
             pipelines: Cache::new(|_| vec![]),
             runs: Cache::new(run_groups),
@@ -81,22 +88,32 @@ impl World {
             services: Cache::new(by_labels),
             revisions: Cache::new(by_labels),
             platform: RwLock::new(Arc::new(platform)),
+            awaits_authority: AtomicBool::new(awaits_authority),
         }
     }
 
-    /// Whether every kind has been listed.
-    pub(crate) fn is_synced(&self) -> bool {
-        self.pipelines.is_synced()
-            && self.runs.is_synced()
-            && self.models.is_synced()
-            && self.versions.is_synced()
-            && self.model_deployments.is_synced()
-            && self.stores.is_synced()
-            && self.jobs.is_synced()
-            && self.pods.is_synced()
-            && self.deployments.is_synced()
-            && self.services.is_synced()
-            && self.revisions.is_synced()
+    /// What has not been listed yet. Nothing is planned before: what is not known would be taken for gone.
+    pub(crate) fn unlisted(&self) -> Vec<&'static str> {
+        let kinds = [
+            ("Store", self.stores.is_synced()),
+            ("Model", self.models.is_synced()),
+            ("MLPipeline", self.pipelines.is_synced()),
+            ("MLPipelineRun", self.runs.is_synced()),
+            ("ModelVersion", self.versions.is_synced()),
+            ("ModelDeployment", self.model_deployments.is_synced()),
+            ("Job", self.jobs.is_synced()),
+            ("Pod", self.pods.is_synced()),
+            ("Service", self.services.is_synced()),
+            ("Deployment", self.deployments.is_synced()),
+            ("ControllerRevision", self.revisions.is_synced()),
+            ("ConfigMap", !self.awaits_authority.load(Ordering::Acquire)),
+        ];
+        kinds.into_iter().filter_map(|(kind, listed)| (!listed).then_some(kind)).collect()
+    }
+
+    /// The store's authority has been looked for: it is known, or not published yet.
+    pub(crate) fn authority_is_listed(&self) {
+        self.awaits_authority.store(false, Ordering::Release);
     }
 
     /// What the platform team configured, with the authority that the store published.
@@ -105,11 +122,11 @@ impl World {
     }
 
     /// Takes the authority that the store published; true where it is news.
-    pub(crate) fn set_certificate_authority(&self, authority: Option<String>) -> bool {
+    pub(crate) fn set_certificate_authority(&self, authority: String) -> bool {
         let mut platform = self.platform.write().unwrap_or_else(PoisonError::into_inner);
         let mut changed = platform.as_ref().clone();
         let Some(store) = &mut changed.default_store else { return false };
-        store.certificate_authority = authority;
+        store.certificate_authority = Some(authority);
         let is_news = changed != **platform;
         *platform = Arc::new(changed);
         is_news
@@ -161,6 +178,18 @@ impl World {
             .filter(|run| !has_ended(run.status.as_ref()))
             .map(|run| Key::of(Primary::Run, run.as_ref()))
             .collect()
+    }
+
+    /// The versions that a run made, as far as no run has vouched for them yet: their judgement waits for it.
+    pub(crate) fn unvouched_versions(&self, namespace: &str, run: &str) -> Vec<Key> {
+        let unvouched = |version: &ModelVersion| {
+            let status = version.status.as_ref();
+            let ready = status.and_then(|status| conditions::find(&status.conditions, types::READY));
+            ready.is_none_or(|ready| ready.reason == UNKNOWN_ORIGIN)
+        };
+        let versions = self.versions.group(namespace, &group(RUN_LABEL, run));
+        let unvouched = versions.iter().filter(|version| unvouched(version));
+        unvouched.map(|version| Key::of(Primary::Version, version.as_ref())).collect()
     }
 
     /// The deployments of a model.

@@ -1,14 +1,12 @@
-//! The one seam that every write passes, counted; and the executor of actions.
+//! The executor of actions. Every write passes the seam.
 
 use std::fmt::Debug;
-use std::sync::Arc;
 
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Service;
 use kube::api::{DeleteParams, PostParams, Preconditions, PropagationPolicy};
 use kube::core::{NamespaceResourceScope, Status};
-use kube::runtime::events::{EventType, Recorder, Reporter};
 use kube::{Api, Client, Error, Resource, ResourceExt};
 use seatrial_core::plan::{self, Action, FailureReason, Kind, Object, WriteFailure};
 use seatrial_crds::names::FIELD_MANAGER;
@@ -16,7 +14,8 @@ use seatrial_crds::{MLPipelineRun, ModelVersion};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::metrics::Metrics;
+use crate::events::Recorder;
+use crate::seam::{LIMIT, Seam, within};
 
 /// What any object of ours can do.
 pub(crate) trait Written:
@@ -31,8 +30,8 @@ impl<K> Written for K where
 /// The writes.
 pub(crate) struct Writes {
     client: Client,
+    seam: Seam,
     recorder: Recorder,
-    metrics: Arc<Metrics>,
 }
 
 /// What a carried-out action left behind, as far as caches do not show it yet.
@@ -48,27 +47,16 @@ pub(crate) enum Done {
 }
 
 impl Writes {
-    pub(crate) fn new(client: Client, identity: &str, metrics: Arc<Metrics>) -> Self {
-        let reporter = Reporter { controller: "seatrial.dev/operator".into(), instance: Some(identity.to_owned()) };
-        Self { recorder: Recorder::new(client.clone(), reporter), client, metrics }
+    pub(crate) fn new(client: Client, identity: &str, seam: Seam) -> Self {
+        Self { recorder: Recorder::new(client.clone(), seam.clone(), identity), client, seam }
     }
 
-    /// Counts a write and passes its answer on.
-    async fn count<T>(
+    async fn count<K: Written, T>(
         &self,
-        verb: &str,
-        kind: &str,
+        verb: &'static str,
         write: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        let answer = write.await;
-        let outcome = match &answer {
-            Ok(_) => "success",
-            Err(Error::Api(status)) if status.code == 409 => "conflict",
-            Err(Error::Api(_)) => "refused",
-            Err(_) => "unavailable",
-        };
-        self.metrics.count_write(verb, kind, outcome);
-        answer
+        self.seam.write(verb, &K::kind(&()), LIMIT, write).await
     }
 
     /// Writes the status of an object as it was observed: if someone wrote in between, the answer is a conflict.
@@ -77,7 +65,7 @@ impl Writes {
         let params = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
         let name = object.name_any();
         let write = api.replace_status(&name, &params, object);
-        self.count("update-status", &K::kind(&()), write).await
+        self.count::<K, _>("update-status", write).await
     }
 
     /// Carries out one action.
@@ -132,34 +120,22 @@ impl Writes {
 
     /// Tells people. An event that is lost is no harm.
     pub(crate) async fn tell<K: Written>(&self, object: &K, event: &plan::Event) {
-        let event = kube::runtime::events::Event {
-            type_: match event.kind {
-                plan::EventType::Normal => EventType::Normal,
-                plan::EventType::Warning => EventType::Warning,
-            },
-            reason: event.reason.to_owned(),
-            note: Some(event.message.chars().take(1000).collect()),
-            action: event.action.to_owned(),
-            secondary: None,
-        };
-        let reference = object.object_ref(&());
-        let write = self.recorder.publish(&event, &reference);
-        if let Err(error) = self.count("create", "Event", write).await {
+        if let Err(error) = self.recorder.tell(object, event).await {
             tracing::debug!(%error, "an event could not be written");
         }
     }
 
-    fn api<K: Written>(&self, namespace: &str) -> Api<K> {
+    pub(crate) fn api<K: Written>(&self, namespace: &str) -> Api<K> {
         Api::namespaced(self.client.clone(), namespace)
     }
 
     async fn create<K: Written>(&self, namespace: &str, object: &K) -> Result<(), Refusal> {
         let api = self.api::<K>(namespace);
         let params = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
-        match self.count("create", &K::kind(&()), api.create(&params, object)).await {
+        match self.count::<K, _>("create", api.create(&params, object)).await {
             Ok(_) => Ok(()),
             Err(Error::Api(status)) if status.reason == "AlreadyExists" => {
-                let existing = api.get(&object.name_any()).await?;
+                let existing = within(LIMIT, api.get(&object.name_any())).await?;
                 if is_ours(object, &existing) { Ok(()) } else { Err(Refusal::Clash(status.message.clone())) }
             }
             Err(error) => Err(error.into()),
@@ -171,7 +147,7 @@ impl Writes {
         let api = self.api::<K>(namespace);
         let name = object.name_any();
         let write = api.replace(&name, &params, object);
-        Ok(self.count("update", &K::kind(&()), write).await?)
+        Ok(self.count::<K, _>("update", write).await?)
     }
 
     async fn delete<K: Written>(&self, namespace: &str, name: &str, uid: &str) -> Result<(), Error> {
@@ -181,7 +157,7 @@ impl Writes {
             ..DeleteParams::default()
         };
         let api = self.api::<K>(namespace);
-        match self.count("delete", &K::kind(&()), api.delete(name, &params)).await {
+        match self.count::<K, _>("delete", api.delete(name, &params)).await {
             // Gone, or another object of the name: either way the one that was meant is no more.
             Err(Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(()),
             other => other.map(|_| ()),
@@ -231,12 +207,24 @@ fn is_of_ending_namespace(status: &Status) -> bool {
     causes.into_iter().any(|cause| cause.reason == "NamespaceTerminating")
 }
 
+/// Whether something was refused since an admission webhook did not answer. The API server calls that an error of its
+/// own, and gives no reason or cause that would tell: only the message does. It lasts until somebody looks after the
+/// webhook, so people must hear of it.
+fn is_of_silent_webhook(status: &Status) -> bool {
+    status.code == 500 && status.message.contains("failed calling webhook")
+}
+
 fn failure(kind: Kind, name: &str, refusal: Refusal) -> WriteFailure {
     let (reason, message) = match refusal {
         Refusal::Clash(message) => (FailureReason::Clash, message),
+        Refusal::Other(Error::Api(status)) if is_of_silent_webhook(&status) => (
+            FailureReason::Refused,
+            format!("an admission webhook of this cluster does not answer: {}", status.message),
+        ),
         Refusal::Other(Error::Api(status)) => match status.code {
             409 => (FailureReason::Conflict, status.message.clone()),
-            429 | 500..=599 => (FailureReason::Unavailable, status.message.clone()),
+            // An answer in JSON that is no Status, such as a proxy's, has no code.
+            0 | 429 | 500..=599 => (FailureReason::Unavailable, status.message.clone()),
             _ => (FailureReason::Refused, status.message.clone()),
         },
         Refusal::Other(error) => (FailureReason::Unavailable, error.to_string()),
@@ -247,9 +235,13 @@ fn failure(kind: Kind, name: &str, refusal: Refusal) -> WriteFailure {
 #[cfg(test)]
 mod tests {
     use kube::api::ObjectMeta;
+    use std::sync::Arc;
+
     use serde_json::{from_value, json};
 
     use super::*;
+    use crate::fake;
+    use crate::metrics::Metrics;
 
     fn job(metadata: serde_json::Value) -> Job {
         let metadata: ObjectMeta = from_value(metadata).unwrap();
@@ -270,5 +262,35 @@ mod tests {
         let wanted = job(json!({"labels": {"a": "1"}, "annotations": {"holder": "run"}}));
         assert!(is_ours(&wanted, &job(json!({"labels": {"a": "1", "b": "2"}, "annotations": {"holder": "run"}}))));
         assert!(!is_ours(&wanted, &job(json!({"labels": {"a": "1"}, "annotations": {"holder": "other"}}))));
+    }
+
+    #[tokio::test]
+    async fn a_webhook_that_does_not_answer_is_a_refusal_that_says_so() {
+        let said = "Internal error occurred: failed calling webhook \"validate.kyverno.svc\": connection refused";
+        let client = fake::client(move |_, _, _| fake::status(500, "InternalError", said));
+        let writes = Writes::new(client, "i", Seam::new(Arc::new(Metrics::new().0)));
+        let action = Action::Create(Object::Job(Box::new(job(json!({"name": "a"})))));
+        let Err(failure) = writes.carry_out("ns", &action).await else { panic!("it was not refused") };
+        assert_eq!(failure.reason, FailureReason::Refused);
+        assert!(failure.message.starts_with("an admission webhook of this cluster does not answer"), "{failure:?}");
+        assert!(failure.message.contains("kyverno"), "{failure:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_waits_for_ever_for_an_answer_not_even_the_look_at_what_exists() {
+        let client = fake::client(|method, _, _| match method {
+            "POST" => fake::status(409, "AlreadyExists", "it exists"),
+            _ => None,
+        });
+        let writes = Writes::new(client, "i", Seam::new(Arc::new(Metrics::new().0)));
+        let create = Action::Create(Object::Job(Box::new(job(json!({"name": "a"})))));
+        let named = ObjectMeta { name: Some("a".into()), ..ObjectMeta::default() };
+        let replace = Action::Replace(Object::Service(Box::new(Service { metadata: named, ..Service::default() })));
+        let delete = Action::Delete { kind: Kind::Job, name: "a".into(), uid: "1".into() };
+        for action in [create, replace, delete] {
+            let began = tokio::time::Instant::now();
+            let Err(failure) = writes.carry_out("ns", &action).await else { panic!("{action:?}") };
+            assert_eq!((failure.reason, began.elapsed()), (FailureReason::Unavailable, LIMIT), "{action:?}");
+        }
     }
 }

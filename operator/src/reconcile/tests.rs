@@ -1,0 +1,242 @@
+use std::sync::Mutex;
+
+use k8s_openapi::api::apps::v1::ControllerRevision;
+use k8s_openapi::api::batch::v1::Job;
+use kube::Client;
+use kube::api::ObjectMeta;
+use seatrial_core::plan::{Event, EventType};
+use seatrial_core::platform::Platform;
+use seatrial_crds::MLPipelineRunStatus;
+use serde_json::{Value, from_value, json};
+use tokio::time::Instant as Moment;
+
+use super::*;
+use crate::fake;
+use crate::seam::Seam;
+use crate::turns::Turns;
+
+fn key(kind: Primary, name: &str) -> Key {
+    Key { kind, namespace: "ns".into(), name: name.into() }
+}
+
+fn reconciler(client: Client) -> Arc<Reconciler> {
+    let metrics = Arc::new(Metrics::new().0);
+    let (queue, timers) = Queue::new();
+    tokio::spawn(timers);
+    let world = Arc::new(World::new(Platform::default(), false));
+    let run = json!({
+        "apiVersion": "seatrial.dev/v1alpha1", "kind": "MLPipelineRun", "spec": {"pipeline": "churn"},
+        "metadata": {"name": "churn-c1", "namespace": "ns", "uid": "1", "resourceVersion": "1"},
+    });
+    world.runs.insert(Arc::new(from_value(run).unwrap()));
+    let model = json!({
+        "apiVersion": "seatrial.dev/v1alpha1", "kind": "Model",
+        "metadata": {"name": "churn", "namespace": "ns", "uid": "2", "resourceVersion": "1"},
+        "spec": {"owner": {"team": "t", "contact": "c"}, "objective": "o", "use": "Batch"},
+    });
+    world.models.insert(Arc::new(from_value(model).unwrap()));
+    let writes = Writes::new(client, "i", Seam::new(metrics.clone()));
+    Arc::new(Reconciler {
+        world,
+        queue,
+        memory: Memory::default(),
+        writes,
+        metrics,
+        turns: Turns::default(),
+        passes: TaskTracker::new(),
+    })
+}
+
+fn named(name: &str) -> ObjectMeta {
+    ObjectMeta { name: Some(name.into()), namespace: Some("ns".into()), ..ObjectMeta::default() }
+}
+
+fn job(name: &str) -> Action {
+    Action::Create(Object::Job(Box::new(Job { metadata: named(name), ..Job::default() })))
+}
+
+fn revision(name: &str) -> Action {
+    let revision = ControllerRevision { metadata: named(name), ..ControllerRevision::default() };
+    Action::Create(Object::ControllerRevision(Box::new(revision)))
+}
+
+fn child_run(name: &str) -> Action {
+    let mut run: MLPipelineRun =
+        from_value(json!({"metadata": {"name": name}, "spec": {"pipeline": "churn"}})).unwrap();
+    run.metadata.namespace = Some("ns".into());
+    Action::Create(Object::Run(Box::new(run)))
+}
+
+fn version(name: &str) -> Action {
+    let spec = json!({
+        "model": "churn", "number": 1, "purpose": "Release", "artifact": {"uri": "s3://a/b", "digest": "x", "size": 1},
+        "lineage": {"pipeline": "churn", "run": "churn-c1", "runUid": "u", "revision": "churn-c1"},
+    });
+    Action::Create(Object::Version(Box::new(from_value(json!({"metadata": {"name": name}, "spec": spec})).unwrap())))
+}
+
+fn delete(name: &str) -> Action {
+    Action::Delete { kind: Kind::Job, name: name.into(), uid: "9".into() }
+}
+
+/// What was asked of the API server, as `POST jobs/a`, and what it says to that.
+fn server(answers: impl Fn(&str) -> fake::Answer + Send + Sync + 'static) -> (Client, Arc<Mutex<Vec<String>>>) {
+    let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+    let seen = asked.clone();
+    let client = fake::client(move |method, path, body| {
+        let name = body["metadata"]["name"].as_str().unwrap_or_default();
+        let plural = path.split("/ns/").nth(1).unwrap_or_default();
+        let what = if method == "POST" { format!("{method} {plural}/{name}") } else { format!("{method} {plural}") };
+        let what = if plural == "events" { "POST events".to_owned() } else { what };
+        seen.lock().unwrap().push(what.clone());
+        answers(&what).or_else(|| fake::answer(201, body))
+    });
+    (client, asked)
+}
+
+fn refuse() -> fake::Answer {
+    fake::status(422, "Invalid", "it is not valid")
+}
+
+async fn pass(reconciler: &Reconciler, actions: &[Action]) -> Pass {
+    let plan = Plan::<MLPipelineRunStatus> { actions: actions.to_vec(), ..Plan::default() };
+    reconciler.pass::<MLPipelineRun>(&key(Primary::Run, "churn-c1"), |_| plan).await
+}
+
+fn failed(reconciler: &Reconciler) -> Vec<String> {
+    let failures = reconciler.memory.failures(&key(Primary::Run, "churn-c1"));
+    failures.into_iter().map(|failure| failure.name).collect()
+}
+
+fn taken(asked: &Mutex<Vec<String>>) -> Vec<String> {
+    std::mem::take(&mut *asked.lock().unwrap())
+}
+
+#[tokio::test]
+async fn what_is_refused_holds_up_nothing_but_deletions() {
+    let ok = Arc::new(Mutex::new(false));
+    let fine = ok.clone();
+    let (client, asked) = server(move |what| match what {
+        "POST jobs/a" if !*fine.lock().unwrap() => refuse(),
+        "POST jobs/c" => fake::status(409, "AlreadyExists", "it exists"),
+        "GET jobs/c" => fake::answer(
+            200,
+            &json!({"metadata": {"name": "c", "ownerReferences": [
+            {"apiVersion": "v1", "kind": "X", "name": "x", "uid": "foreign", "controller": true}]}}),
+        ),
+        _ => None,
+    });
+    let reconciler = reconciler(client);
+    let mine = json!({"metadata": {"name": "c", "ownerReferences": [
+        {"apiVersion": "v1", "kind": "X", "name": "x", "uid": "mine", "controller": true}]}});
+    let clash = Action::Create(Object::Job(Box::new(from_value(mine).unwrap())));
+    let actions = [job("a"), clash, job("b"), delete("d")];
+    assert!(matches!(pass(&reconciler, &actions).await, Pass::Failed(again) if again == Duration::from_secs(1)));
+    assert_eq!(taken(&asked), ["POST jobs/a", "POST jobs/c", "GET jobs/c", "POST jobs/b"]);
+    assert_eq!(failed(&reconciler), ["a", "c"]);
+    // What goes through at last is forgotten at once, and what is told of it looked at again.
+    *ok.lock().unwrap() = true;
+    let actions = [job("a"), job("b"), delete("d")];
+    assert!(matches!(pass(&reconciler, &actions).await, Pass::Done(Some(AFTER_LAG))));
+    assert_eq!(taken(&asked), ["POST jobs/a", "POST jobs/b", "DELETE jobs/d"]);
+    assert!(failed(&reconciler).is_empty());
+    assert!(matches!(pass(&reconciler, &[]).await, Pass::Done(None)));
+}
+
+#[tokio::test]
+async fn no_version_is_made_without_its_number_and_no_change_is_done_with_without_its_run() {
+    let (client, asked) = server(|what| {
+        let refused = ["POST controllerrevisions/counter", "POST mlpipelineruns/churn-c2", "POST modelversions/a-v1"];
+        if refused.contains(&what) { refuse() } else { None }
+    });
+    let reconciler = reconciler(client);
+    let about = |asked: &[String]| -> Vec<String> {
+        asked.iter().filter_map(|what| what.split('/').nth(1).map(str::to_owned)).collect()
+    };
+    pass(&reconciler, &[job("a"), revision("counter"), version("b-v1"), job("b")]).await;
+    assert_eq!(about(&taken(&asked)), ["a", "counter"]);
+    pass(&reconciler, &[child_run("churn-c2"), revision("churn-c2"), job("b")]).await;
+    assert_eq!(about(&taken(&asked)), ["churn-c2", "b"]);
+    // One model's version is no business of another's.
+    pass(&reconciler, &[revision("a-versions"), version("a-v1"), revision("b-versions"), version("b-v1")]).await;
+    assert_eq!(about(&taken(&asked)), ["a-versions", "a-v1", "b-versions", "b-v1"]);
+}
+
+#[tokio::test]
+async fn without_an_api_server_nothing_more_is_tried() {
+    let (client, asked) = server(|what| (what == "POST jobs/a").then(|| (503, json!({"message": "busy"}))));
+    let reconciler = reconciler(client);
+    pass(&reconciler, &[job("a"), job("b")]).await;
+    assert_eq!(taken(&asked), ["POST jobs/a"]);
+    assert_eq!(failed(&reconciler), ["a"]);
+}
+
+#[tokio::test]
+async fn people_are_told_what_was_recorded_even_if_a_write_fails() {
+    let (client, asked) = server(|what| if what == "POST jobs/a" { refuse() } else { None });
+    let reconciler = reconciler(client);
+    let event = Event { kind: EventType::Warning, reason: "Stalled", action: "Run", message: "it is".into() };
+    let plan = Plan::<MLPipelineRunStatus> { actions: vec![job("a")], events: vec![event], ..Plan::default() };
+    reconciler.pass::<MLPipelineRun>(&key(Primary::Run, "churn-c1"), |_| plan).await;
+    assert_eq!(taken(&asked), ["POST jobs/a", "POST events"]);
+}
+
+#[tokio::test]
+async fn nothing_is_decided_on_what_cannot_be_read_any_more() {
+    let reconciler = reconciler(fake::client(|_, _, _| None));
+    reconciler.world.runs.insert_unreadable("ns", "churn-c1");
+    let planned = |_: &Arc<MLPipelineRun>| -> Plan<MLPipelineRunStatus> { panic!("it was planned") };
+    let ended = reconciler.pass(&key(Primary::Run, "churn-c1"), planned).await;
+    assert!(matches!(ended, Pass::Done(None)), "{ended:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_ends_one_pass_and_its_key_is_tried_again_ever_later() {
+    let reconciler = reconciler(fake::client(|_, _, _| None));
+    let (bad, good) = (key(Primary::Run, "bad"), key(Primary::Run, "good"));
+    let passes: Arc<Mutex<Vec<(String, u64)>>> = Arc::default();
+    let (seen, began) = (passes.clone(), Moment::now());
+    // One worker: that it goes on is the point.
+    let worker = tokio::spawn(reconciler.clone().work_by(move |reconciler, key| {
+        let seen = seen.clone();
+        async move {
+            seen.lock().unwrap().push((key.name.clone(), began.elapsed().as_secs()));
+            let plan = |_: &Arc<MLPipelineRun>| -> Plan<MLPipelineRunStatus> {
+                if key.name == "bad" { panic!("a plan that panics") } else { Plan::default() }
+            };
+            let run = reconciler.world.runs.get("ns", "churn-c1").unwrap();
+            let mut named = run.as_ref().clone();
+            named.metadata.name = Some(key.name.clone());
+            reconciler.world.runs.insert(Arc::new(named));
+            reconciler.pass(&key, plan).await
+        }
+    }));
+    reconciler.queue.add(bad);
+    reconciler.queue.add(good.clone());
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    reconciler.queue.add(good);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let of = |name: &str| -> Vec<u64> {
+        passes.lock().unwrap().iter().filter(|(pass, _)| pass == name).map(|(_, at)| *at).collect()
+    };
+    assert_eq!((of("bad"), of("good")), (vec![0, 1, 3, 7], vec![0, 8]));
+    assert_eq!(reconciler.metrics.reconciles("MLPipelineRun", "panic"), 4);
+    worker.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn conflicts_are_tried_again_ever_later() {
+    let times: Arc<Mutex<Vec<u64>>> = Arc::default();
+    let (seen, began) = (times.clone(), Moment::now());
+    let client = fake::client(move |_, _, _: &Value| {
+        seen.lock().unwrap().push(began.elapsed().as_secs());
+        fake::status(409, "Conflict", "the object has been modified")
+    });
+    let reconciler = reconciler(client);
+    let worker = tokio::spawn(reconciler.clone().work());
+    reconciler.queue.add(key(Primary::Model, "churn"));
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    assert_eq!(*times.lock().unwrap(), [0, 1, 3, 7, 15]);
+    assert_eq!(reconciler.metrics.reconciles("Model", "requeue"), 5);
+    worker.abort();
+}

@@ -1,0 +1,223 @@
+//! A term of leadership: lists everything, works, and ends in order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::Client;
+use tokio::task::JoinSet;
+
+use crate::memory::Memory;
+use crate::reconcile::Reconciler;
+use crate::turns::Turns;
+use crate::watch::{Feed, Selection};
+use crate::writes::Writes;
+
+/// How long a leader may take to list everything. Whoever cannot would else hold the lease for ever, and do nothing.
+pub(crate) const LIST_LIMIT: Duration = Duration::from_secs(120);
+/// How long workers may take to finish what they have when the process is told to stop.
+const STOP_GRACE: Duration = Duration::from_secs(10);
+
+/// A term.
+pub(crate) struct Term {
+    reconciler: Arc<Reconciler>,
+    /// The watches, and whatever else never ends.
+    background: JoinSet<()>,
+    workers: JoinSet<()>,
+}
+
+impl Term {
+    /// Begins: from now on everything is watched.
+    pub(crate) fn begin(
+        client: Client,
+        feed: Feed,
+        timers: impl Future<Output = ()> + Send + 'static,
+        writes: Writes,
+        authority: Option<(String, String)>,
+    ) -> Self {
+        let mut background = JoinSet::new();
+        background.spawn(timers);
+        start_watches(&client, &feed, &mut background);
+        if let Some((namespace, name)) = authority {
+            background.spawn(feed.clone().watch_authority(client, namespace, name));
+        }
+        Self::of(feed, writes, background)
+    }
+
+    fn of(feed: Feed, writes: Writes, background: JoinSet<()>) -> Self {
+        let reconciler = Arc::new(Reconciler {
+            world: feed.world,
+            queue: feed.queue,
+            memory: Memory::default(),
+            writes,
+            metrics: feed.metrics,
+            turns: Turns::default(),
+            passes: tokio_util::task::TaskTracker::new(),
+        });
+        Self { reconciler, background, workers: JoinSet::new() }
+    }
+
+    /// Works. Returns only where that cannot go on, and says why.
+    pub(crate) async fn work(&mut self, workers: usize) -> String {
+        // Whoever takes the lease acts only on lists made after that: a former leader's writes are all in them.
+        let world = self.reconciler.world.clone();
+        let listed = async {
+            while !world.unlisted().is_empty() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        if tokio::time::timeout(LIST_LIMIT, listed).await.is_err() {
+            return format!(
+                "these kinds could not be listed in {} s: {}; are the CustomResourceDefinitions of this version installed, \
+                 and may this operator list them?",
+                LIST_LIMIT.as_secs(),
+                world.unlisted().join(", ")
+            );
+        }
+        tracing::info!(runs = world.runs.len(), pods = world.pods.len(), "everything is listed");
+        for _ in 0..workers {
+            self.workers.spawn(self.reconciler.clone().work());
+        }
+        tokio::select! {
+            Some(_) = self.workers.join_next() => "a worker ended by itself".to_owned(),
+            Some(_) = self.background.join_next() => "a watch ended by itself".to_owned(),
+        }
+    }
+
+    /// Ends well: what is being written is finished, and what takes too long is given up. Afterwards nothing is written.
+    pub(crate) async fn stop(&mut self) {
+        self.reconciler.queue.close();
+        let finished = async { while self.workers.join_next().await.is_some() {} };
+        if tokio::time::timeout(STOP_GRACE, finished).await.is_err() {
+            tracing::warn!("workers still write after {} s and are ended", STOP_GRACE.as_secs());
+        }
+        self.abort().await;
+    }
+
+    /// Ends at once. Afterwards nothing is written.
+    pub(crate) async fn abort(&mut self) {
+        self.workers.shutdown().await;
+        // A worker takes its pass along, which ends when it next waits.
+        self.reconciler.passes.close();
+        self.reconciler.passes.wait().await;
+    }
+}
+
+fn start_watches(client: &Client, feed: &Feed, into: &mut JoinSet<()>) {
+    macro_rules! start {
+        ($($kind:ty, $selection:ident;)*) => {$(
+            into.spawn(feed.clone().watch::<$kind>(client.clone(), Selection::$selection));
+        )*};
+    }
+    start! {
+        seatrial_crds::Store, All;
+        seatrial_crds::Model, All;
+        seatrial_crds::MLPipeline, All;
+        seatrial_crds::MLPipelineRun, All;
+        seatrial_crds::ModelVersion, All;
+        seatrial_crds::ModelDeployment, All;
+        k8s_openapi::api::batch::v1::Job, Ours;
+        k8s_openapi::api::core::v1::Pod, Ours;
+        k8s_openapi::api::core::v1::Service, Ours;
+        k8s_openapi::api::apps::v1::Deployment, Ours;
+        k8s_openapi::api::apps::v1::ControllerRevision, Ours;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use seatrial_core::platform::Platform;
+    use serde_json::{from_value, json};
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::fake;
+    use crate::metrics::Metrics;
+    use crate::queue::Queue;
+    use crate::seam::Seam;
+    use crate::world::World;
+
+    fn feed() -> Feed {
+        let (queue, _timers) = Queue::new();
+        let world = Arc::new(World::new(Platform::default(), false));
+        Feed { world, queue, metrics: Arc::new(Metrics::new().0) }
+    }
+
+    fn term(feed: &Feed, client: Client) -> Term {
+        let mut background = JoinSet::new();
+        background.spawn(std::future::pending());
+        Term::of(feed.clone(), Writes::new(client, "i", Seam::new(feed.metrics.clone())), background)
+    }
+
+    fn list_all(world: &World) {
+        world.stores.list_ends();
+        world.models.list_ends();
+        world.pipelines.list_ends();
+        world.runs.list_ends();
+        world.versions.list_ends();
+        world.model_deployments.list_ends();
+        world.jobs.list_ends();
+        world.pods.list_ends();
+        world.services.list_ends();
+        world.deployments.list_ends();
+        world.revisions.list_ends();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_leader_that_cannot_list_everything_gives_up_and_says_what() {
+        let feed = feed();
+        list_all(&feed.world);
+        let mut term = term(&feed, fake::client(|_, _, _| None));
+        assert!(tokio::time::timeout(Duration::from_secs(600), term.work(1)).await.is_err(), "all is listed");
+        let feed = self::feed();
+        feed.world.runs.list_ends();
+        let mut term = self::term(&feed, fake::client(|_, _, _| None));
+        let began = tokio::time::Instant::now();
+        let why = term.work(1).await;
+        assert_eq!(began.elapsed().as_secs(), LIST_LIMIT.as_secs());
+        assert!(why.contains("ModelVersion, ") && !why.contains("MLPipelineRun"), "{why}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_stops_has_no_write_under_way_afterwards() {
+        struct Gone(mpsc::UnboundedSender<()>);
+        impl Drop for Gone {
+            fn drop(&mut self) {
+                let _ = self.0.send(());
+            }
+        }
+        let feed = feed();
+        list_all(&feed.world);
+        let model = json!({
+            "apiVersion": "seatrial.dev/v1alpha1", "kind": "Model",
+            "metadata": {"name": "churn", "namespace": "ns", "uid": "1", "resourceVersion": "1"},
+            "spec": {"owner": {"team": "t", "contact": "c"}, "objective": "o", "use": "Batch"},
+        });
+        feed.world.models.insert(Arc::new(from_value(model).unwrap()));
+        feed.queue.add(crate::key::Key {
+            kind: crate::key::Primary::Model,
+            namespace: "ns".into(),
+            name: "churn".into(),
+        });
+        // A write that is never answered; what it holds tells when it is given up.
+        let (begun, mut begins) = mpsc::unbounded_channel();
+        let (gone, mut goes) = mpsc::unbounded_channel();
+        let client = fake::client_of(move |_, _, _| {
+            let (begun, gone) = (begun.clone(), gone.clone());
+            async move {
+                let _gone = Gone(gone);
+                let _ = begun.send(());
+                std::future::pending().await
+            }
+        });
+        let mut term = term(&feed, client);
+        tokio::select! {
+            why = term.work(2) => panic!("{why}"),
+            Some(()) = begins.recv() => {}
+        }
+        let began = tokio::time::Instant::now();
+        term.stop().await;
+        assert_eq!(began.elapsed().as_secs(), STOP_GRACE.as_secs());
+        assert_eq!(goes.try_recv(), Ok(()), "a write is still under way");
+        assert_eq!(feed.metrics.writes("update-status", "Model", "unavailable"), 1);
+    }
+}

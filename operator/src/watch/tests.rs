@@ -1,0 +1,135 @@
+use jiff::Timestamp;
+use seatrial_core::observed::VersionObserved;
+use seatrial_core::platform::{DefaultStore, Platform};
+use seatrial_crds::{MLPipelineRun, ModelVersion};
+use serde_json::{Value, from_value, json};
+
+use super::*;
+use crate::key::{Key, Primary};
+
+fn feed(platform: Platform, awaits_authority: bool) -> Feed {
+    let (queue, _timers) = Queue::new();
+    let world = Arc::new(World::new(platform, awaits_authority));
+    Feed { world, queue, metrics: Arc::new(Metrics::new().0) }
+}
+
+fn read<K: DeserializeOwned>(value: Value) -> K {
+    from_value(value).unwrap()
+}
+
+fn run(name: &str, version: u32, spec: Value, status: Value) -> DeserializeGuard<MLPipelineRun> {
+    read(json!({
+        "apiVersion": "seatrial.dev/v1alpha1", "kind": "MLPipelineRun",
+        "metadata": {"name": name, "namespace": "ns", "uid": format!("uid-{name}"), "resourceVersion": version.to_string()},
+        "spec": spec, "status": status,
+    }))
+}
+
+async fn woken(feed: &Feed) -> Vec<Key> {
+    let mut keys = vec![];
+    while feed.queue.depth() > 0 {
+        let key = feed.queue.take().await.unwrap();
+        feed.queue.done(&key);
+        keys.push(key);
+    }
+    keys
+}
+
+fn key(kind: Primary, name: &str) -> Key {
+    Key { kind, namespace: "ns".into(), name: name.into() }
+}
+
+#[tokio::test]
+async fn an_object_that_cannot_be_read_any_more_stays_known_and_is_counted() {
+    let feed = feed(Platform::default(), false);
+    let spec = json!({"pipeline": "churn"});
+    let strange = json!({"pipeline": "churn", "purpose": "SomethingOfTheFuture"});
+    feed.take::<MLPipelineRun>(watcher::Event::Init);
+    feed.take(watcher::Event::InitApply(run("churn-c1", 1, spec.clone(), Value::Null)));
+    feed.take::<MLPipelineRun>(watcher::Event::InitDone);
+    woken(&feed).await;
+    // A relist after a newer operator was rolled back.
+    feed.take::<MLPipelineRun>(watcher::Event::Init);
+    feed.take(watcher::Event::InitApply(run("churn-c1", 2, strange, Value::Null)));
+    feed.take::<MLPipelineRun>(watcher::Event::InitDone);
+    assert_eq!(woken(&feed).await, [], "it was taken for deleted");
+    assert_eq!((feed.world.runs.len(), feed.metrics.unreadable("MLPipelineRun")), (1, 1));
+    feed.take(watcher::Event::Apply(run("churn-c1", 3, spec, Value::Null)));
+    assert_eq!(feed.metrics.unreadable("MLPipelineRun"), 0);
+    assert_eq!(woken(&feed).await, [key(Primary::Run, "churn-c1"), key(Primary::Pipeline, "churn")]);
+}
+
+fn version(name: &str) -> ModelVersion {
+    let digest = format!("sha256:{}", "0".repeat(64));
+    read(json!({
+        "apiVersion": "seatrial.dev/v1alpha1", "kind": "ModelVersion",
+        "metadata": {"name": name, "namespace": "ns", "uid": format!("uid-{name}"), "resourceVersion": "1"},
+        "spec": {
+            "model": "churn", "number": 1, "purpose": "Release",
+            "artifact": {"uri": "s3://a/b", "digest": digest, "size": 1},
+            "lineage": {"pipeline": "churn", "run": "churn-c1", "runUid": "uid-churn-c1", "revision": "churn-c1"},
+        },
+    }))
+}
+
+#[tokio::test]
+async fn a_runs_event_wakes_its_versions_until_a_run_has_vouched_for_them() {
+    let feed = feed(Platform::default(), false);
+    let arrived = |version: &ModelVersion| watcher::Event::Apply(DeserializeGuard(Ok(version.clone())));
+    let published = json!({"versions": [{"model": "churn", "name": "churn-v1"}]});
+    let event = || watcher::Event::Apply(run("churn-c1", 1, json!({"pipeline": "churn"}), published.clone()));
+    let mut version = version("churn-v1");
+    // What was decided when the run was not known, in the words of who decides.
+    let observed = VersionObserved { version: Arc::new(version.clone()), model: None, run: None };
+    let unknown = seatrial_core::version::plan(&observed, Timestamp::UNIX_EPOCH).status.unwrap();
+    for (status, wakes) in [(None, true), (Some(unknown.clone()), true), (Some(vouched(unknown)), false)] {
+        version.status = status;
+        feed.take(arrived(&version));
+        woken(&feed).await;
+        feed.take(event());
+        assert_eq!(woken(&feed).await.contains(&key(Primary::Version, "churn-v1")), wakes, "{:?}", version.status);
+    }
+}
+
+fn vouched(status: seatrial_crds::ModelVersionStatus) -> seatrial_crds::ModelVersionStatus {
+    let mut status = serde_json::to_value(status).unwrap();
+    for condition in status["conditions"].as_array_mut().unwrap() {
+        condition["reason"] = json!("ModelNotFound");
+    }
+    read(status)
+}
+
+fn authority(text: &str) -> ConfigMap {
+    read(json!({"metadata": {"name": "ca", "namespace": "seatrial-system"}, "data": {"ca.crt": text}}))
+}
+
+#[test]
+fn a_new_leader_waits_until_it_has_looked_for_the_authority_and_keeps_the_last_one() {
+    let store = DefaultStore {
+        endpoint: "https://s".into(),
+        audience: "a".into(),
+        certificate_authority: None,
+        authority_is_published: true,
+    };
+    let platform = Platform { default_store: Some(store), ..Platform::default() };
+    let feed = feed(platform, true);
+    let known = |feed: &Feed| feed.world.platform().default_store.clone().unwrap().certificate_authority;
+    assert!(feed.world.unlisted().contains(&"ConfigMap"));
+    feed.take_authority(watcher::Event::Init);
+    feed.take_authority(watcher::Event::InitApply(authority("pem")));
+    assert!(feed.world.unlisted().contains(&"ConfigMap"));
+    feed.take_authority(watcher::Event::InitDone);
+    assert!(!feed.world.unlisted().contains(&"ConfigMap"));
+    for event in [
+        watcher::Event::Apply(authority("")),
+        watcher::Event::Apply(ConfigMap { data: None, ..authority("pem") }),
+        watcher::Event::Delete(authority("pem")),
+    ] {
+        feed.take_authority(event);
+        assert_eq!(known(&feed).as_deref(), Some("pem"));
+    }
+    feed.take_authority(watcher::Event::Apply(authority("new")));
+    assert_eq!(known(&feed).as_deref(), Some("new"));
+    // Without an authority to wait for there is nothing to wait for.
+    assert!(!World::new(Platform::default(), false).unlisted().contains(&"ConfigMap"));
+}
