@@ -7,13 +7,13 @@
 //! What to do is told by an environment variable, what became of it by the exit code and a termination message; both
 //! are fixed in `seatrial_core::contract`.
 
+mod beneath;
 mod client;
 mod error;
 mod fetch;
 mod folder;
 mod hash;
 mod inputs;
-
 mod metrics;
 mod outage;
 mod probe;

@@ -12,6 +12,7 @@ use seatrial_core::contract::{ExitCode, Message, PublishConfig, paths};
 use seatrial_crds::OutputType;
 
 use crate::error::AgentError;
+use crate::folder::OutputFolder;
 use crate::outage::{Failure, Outages};
 use crate::store::{self, OpenStore};
 use crate::upload;
@@ -46,7 +47,8 @@ async fn upload_all(config: &PublishConfig, volume: &Volume) -> Result<Message, 
     // What is wrong with metrics is found before anything large is sent.
     for output in config.outputs.iter().filter(|output| output.kind == OutputType::Metrics) {
         let file = paths::file_name(output.kind).unwrap_or_default();
-        metrics::add(&volume.path(&output.folder).join(file), &mut message.metrics)?;
+        let folder = OutputFolder::open(&volume.beneath()?, &Volume::relative(&output.folder))?;
+        metrics::add(&folder, file, &mut message.metrics)?;
     }
     for output in &config.outputs {
         message.outputs.push(upload::upload(output, volume, &store, &outages).await?);

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncReadExt;
 
 use crate::error::AgentError;
-use crate::folder::{self, OutputFile};
+use crate::folder::OutputFolder;
 use crate::hash;
 use crate::outage::{Failure, Outages};
 use crate::store::{self, OpenStore};
@@ -20,6 +20,12 @@ const PARALLEL: usize = 4;
 /// The size of a part in bytes. Files up to it go in one piece. S3 takes 10,000 parts: the largest file has 80 GB.
 const PART: usize = 8 << 20;
 
+/// One file of an output.
+struct File<'a> {
+    folder: &'a OutputFolder,
+    name: &'a str,
+}
+
 /// Uploads it.
 pub(crate) async fn upload(
     output: &OutputConfig,
@@ -27,18 +33,18 @@ pub(crate) async fn upload(
     store: &OpenStore,
     outages: &Outages,
 ) -> Result<ReportedOutput, AgentError> {
-    let folder = volume.path(&output.folder);
-    let files = folder::files(&folder)?;
+    let folder = &OutputFolder::open(&volume.beneath()?, &Volume::relative(&output.folder))?;
+    let files = folder.files()?;
     if files.is_empty() && output.kind != OutputType::Any {
         let message = format!(
             "the output \"{}\" of type {:?} is empty: let the command write into {}",
             output.name,
             output.kind,
-            folder.display()
+            folder.path().display()
         );
         return Err(AgentError::new(ExitCode::BadOutput, message));
     }
-    let uploads = files.into_iter().map(|file| upload_file(file, store, outages));
+    let uploads = files.into_iter().map(|name| upload_file(folder, name, store, outages));
     let entries: Vec<Entry> = stream::iter(uploads).buffer_unordered(PARALLEL).try_collect().await?;
     let files = entries.len() as u64;
     let listing = Listing::new(entries).map_err(|error| {
@@ -59,11 +65,17 @@ pub(crate) async fn upload(
     Ok(ReportedOutput { name: output.name.clone(), digest, size: listing.total_size(), files })
 }
 
-async fn upload_file(file: OutputFile, store: &OpenStore, outages: &Outages) -> Result<Entry, AgentError> {
-    let (digest, size) = hash::of_output(&file.path).await?;
+async fn upload_file(
+    folder: &OutputFolder,
+    name: String,
+    store: &OpenStore,
+    outages: &Outages,
+) -> Result<Entry, AgentError> {
+    let (digest, size) = hash::of_output(folder, &name).await?;
     let key = store.key(&layout::object(&digest))?;
-    put_once(&key, size, &file.name, store, outages, async || send(&file, &key, &digest, size, store).await).await?;
-    Ok(Entry { path: file.name, size, sha256: digest.hex().to_owned() })
+    let file = File { folder, name: &name };
+    put_once(&key, size, &name, store, outages, async || send(&file, &key, &digest, size, store).await).await?;
+    Ok(Entry { path: name, size, sha256: digest.hex().to_owned() })
 }
 
 /// Writes an object that is named by its content, unless it is there.
@@ -86,8 +98,8 @@ async fn put_once(
 
 /// Sends a file in one piece or in parts. What is sent is hashed again: a file that changes meanwhile would otherwise
 /// be kept under a name that it does not deserve.
-async fn send(file: &OutputFile, key: &Path, digest: &Digest, size: u64, store: &OpenStore) -> Result<(), Failure> {
-    let mut reader = folder::open_output(&file.path).await?;
+async fn send(file: &File<'_>, key: &Path, digest: &Digest, size: u64, store: &OpenStore) -> Result<(), Failure> {
+    let mut reader = tokio::fs::File::from_std(file.folder.file(file.name)?);
     let mut hasher = Sha256::new();
     let mut part = read_part(&mut reader, file).await?;
     hasher.update(&part);
@@ -119,19 +131,21 @@ async fn abandon(mut upload: Box<dyn MultipartUpload>, failure: Failure) -> Resu
     Err(failure)
 }
 
-fn check(file: &OutputFile, digest: &Digest, hasher: Sha256) -> Result<(), AgentError> {
+fn check(file: &File<'_>, digest: &Digest, hasher: Sha256) -> Result<(), AgentError> {
     if Digest::of_hasher(hasher) == *digest {
         return Ok(());
     }
-    let message =
-        format!("{} changed while it was uploaded: no process may write after the command ended", file.path.display());
+    let message = format!(
+        "{} changed while it was uploaded: no process may write after the command ended",
+        file.folder.path().join(file.name).display()
+    );
     Err(AgentError::new(ExitCode::BadOutput, message))
 }
 
-async fn read_part(reader: &mut tokio::fs::File, file: &OutputFile) -> Result<Vec<u8>, AgentError> {
+async fn read_part(reader: &mut tokio::fs::File, file: &File<'_>) -> Result<Vec<u8>, AgentError> {
     let mut part = Vec::new();
     let read = reader.take(PART as u64).read_to_end(&mut part).await;
-    read.map_err(|error| AgentError::reading_output(&file.path, &error))?;
+    read.map_err(|error| file.folder.unreadable(file.name, &error))?;
     Ok(part)
 }
 

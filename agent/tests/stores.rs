@@ -5,6 +5,7 @@ mod support;
 
 use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 
 use nix::sys::signal::{Signal, kill};
@@ -157,9 +158,28 @@ async fn what_is_not_there_or_not_ones_own_is_said_at_once() {
 async fn outputs_that_cannot_be_taken_are_refused_with_the_reason() {
     let (_data, store) = store().await;
     type Spoil = fn(&Pod);
-    let cases: [(OutputType, Spoil, &str); 4] = [
+    let cases: [(OutputType, Spoil, &str); 6] = [
+        // Where its outputs are is the pod's business, not what lies elsewhere.
+        (
+            OutputType::Any,
+            |pod| {
+                let outputs = pod.path(paths::OUTPUTS);
+                pod.write_output("x", "token", b"a secret");
+                fs::rename(&outputs, outputs.with_extension("aside")).unwrap();
+                std::os::unix::fs::symlink(outputs.with_extension("aside"), outputs).unwrap();
+            },
+            "do not replace it",
+        ),
+        (
+            OutputType::Metrics,
+            |pod| {
+                pod.write_output("x", "a", b"");
+                std::os::unix::fs::symlink("/dev/zero", pod.path("/seatrial/outputs/x/metrics.json")).unwrap();
+            },
+            "cannot be read",
+        ),
         (OutputType::Model, |pod| fs::create_dir_all(pod.path("/seatrial/outputs/x")).unwrap(), "is empty"),
-        (OutputType::Any, |_| (), "is not there"),
+        (OutputType::Any, |_| (), "cannot be opened"),
         (OutputType::Metrics, |pod| pod.write_output("x", "metrics.json", br#"{"auc": [0.9]}"#), "nested"),
         (
             OutputType::Any,
@@ -178,6 +198,42 @@ async fn outputs_that_cannot_be_taken_are_refused_with_the_reason() {
         assert_eq!(end.code, ExitCode::BadOutput, "{end:?}");
         assert!(end.text().contains(expected), "{}", end.text());
     }
+}
+
+/// The lock and the folder that it lies in are what says that the command goes on. Whoever else replaces them is not
+/// believed, and nothing is uploaded while the command could still write.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs root, for another user"]
+async fn another_user_cannot_replace_the_lock() {
+    let (data, store) = store().await;
+    let pod = Pod::new("growth");
+    assert_eq!(pod.fetch(&fetch_config(vec![], vec![])).await.code, ExitCode::Success);
+    // As the kubelet makes an emptyDir: whoever is in the pod may write to its root.
+    pod.open_to_all();
+    pod.write_output("x", "content", b"torn");
+    let root = pod.path(paths::STATE).parent().unwrap().to_path_buf();
+    let user = |script: &str| {
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-ec", script]).current_dir(&root).stderr(std::process::Stdio::null());
+        shell.uid(12345).gid(12345).status().unwrap().success()
+    };
+    // `exec` works as any user.
+    assert!(user("exec 9<>state/lock; flock -n 9; touch state/started; echo 0 >state/exit.new"));
+    assert!(user("mv state/exit.new state/exit"));
+    for attempt in ["mv state/lock state/aside", "rm state/lock", "ln -sf /etc/passwd state/lock"] {
+        assert!(!user(attempt), "{attempt}");
+    }
+    // The whole folder can be replaced, but not by one of the same owner.
+    assert!(user(
+        "mv state aside; mkdir -m 777 state; touch state/lock state/started; chmod 666 state/lock; echo 0 >state/exit"
+    ));
+    let end = pod.publish(&publish_config(pod.own_store(&store), &[("x", OutputType::Any)])).await;
+    assert_eq!(end.code, ExitCode::BadOutput, "{end:?}");
+    assert!(end.text().contains("not as the agent made it"), "{}", end.text());
+    assert!(user("rm -r state; ln -s aside state"));
+    let end = pod.publish(&publish_config(pod.own_store(&store), &[("x", OutputType::Any)])).await;
+    assert_eq!(end.code, ExitCode::BadOutput, "{end:?}");
+    assert!(!data.path().join("objects/growth").exists());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

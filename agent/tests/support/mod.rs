@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -60,8 +61,16 @@ impl Pod {
     /// Lets the user's command have ended, with files in the folder of its output.
     pub(crate) fn command_ended(&self, code: i32) {
         fs::create_dir_all(self.path(paths::STATE)).unwrap();
+        fs::set_permissions(self.path(paths::STATE), fs::Permissions::from_mode(0o1777)).unwrap();
         for (file, content) in [(paths::LOCK, ""), (paths::EXIT, code.to_string().as_str()), (paths::STARTED, "")] {
             fs::write(self.path(file), content).unwrap();
+        }
+    }
+
+    /// Lets every user get to the volume, and write to its root.
+    pub(crate) fn open_to_all(&self) {
+        for (folder, mode) in [(self.folder.path(), 0o755), (self.root.as_path(), 0o777)] {
+            fs::set_permissions(folder, fs::Permissions::from_mode(mode)).unwrap();
         }
     }
 

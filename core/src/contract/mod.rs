@@ -18,7 +18,7 @@ pub mod layout;
 mod message;
 pub mod paths;
 
-pub use artifact::{Digest, DigestError, Entry, Listing, ListingError};
+pub use artifact::{Digest, DigestError, Entry, Listing, ListingError, MAX_FILES, MAX_PATH_BYTES};
 pub use config::{Authentication, FetchConfig, InputConfig, InputSource, OutputConfig, PublishConfig, StoreConfig};
 pub use exit_code::{Cause, ExitCode};
 pub use message::{

@@ -8,7 +8,8 @@ pub const ROOT: &str = "/seatrial";
 pub const EXEC: &str = "/seatrial/bin/exec";
 /// Where `exec` in the agent's image is, before it is copied.
 pub const EXEC_IN_IMAGE: &str = "/seatrial-exec";
-/// The folder of the files by which the containers of a pod see each other.
+/// The folder of the files by which the containers of a pod see each other; made by `fetch`, mode 01777: `exec` writes
+/// there as whatever user the image says, and must not be able to replace what is not its own.
 pub const STATE: &str = "/seatrial/state";
 /// Locked (`flock`, exclusive) by `exec` for as long as it lives; made by `fetch`, mode 0666.
 pub const LOCK: &str = "/seatrial/state/lock";
