@@ -9,6 +9,7 @@
 
 mod beneath;
 mod client;
+mod download;
 mod error;
 mod fetch;
 mod folder;
@@ -16,12 +17,16 @@ mod hash;
 mod inputs;
 mod metrics;
 mod outage;
+mod parts;
 mod probe;
 mod publish;
+mod refusal;
+mod space;
 mod store;
 mod upload;
 mod volume;
 mod wait;
+mod web;
 
 use std::path::PathBuf;
 use std::process::exit;

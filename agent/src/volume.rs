@@ -38,12 +38,14 @@ impl Volume {
             .map_err(|error| AgentError::internal(format!("{} cannot be opened: {error}", self.root.display())))
     }
 
-    /// The bytes that may still be written.
-    pub(crate) fn free_bytes(&self) -> Result<u64, AgentError> {
+    /// The bytes of the file system that are free, and all that it has.
+    pub(crate) fn free_and_total_bytes(&self) -> Result<(u64, u64), AgentError> {
         let space = statvfs(&self.root)
             .map_err(|error| AgentError::internal(format!("{} cannot be measured: {error}", self.root.display())))?;
         #[expect(clippy::useless_conversion, reason = "the width of these fields differs between platforms")]
-        Ok(u64::from(space.blocks_available()).saturating_mul(space.fragment_size()))
+        let (free, total) = (u64::from(space.blocks_available()), u64::from(space.blocks()));
+        let size = space.fragment_size();
+        Ok((free.saturating_mul(size), total.saturating_mul(size)))
     }
 
     /// What the user's container needs: the program that runs its command, the lock, and folders that any user may

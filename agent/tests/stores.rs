@@ -13,14 +13,8 @@ use nix::unistd::Pid;
 use seatrial_core::contract::{Digest, ExitCode, Message, layout, paths};
 use seatrial_crds::OutputType;
 use seatrial_store::testing::LocalStore;
-use support::{Pod, artifact, by_uri, fetch_config, publish_config, tree, until};
+use support::{Pod, artifact, by_uri, fetch_config, publish_config, store, tree, until};
 use tempfile::TempDir;
-
-async fn store() -> (TempDir, LocalStore) {
-    let data = TempDir::new().unwrap();
-    let store = LocalStore::start(data.path()).await.unwrap();
-    (data, store)
-}
 
 /// Where the store keeps an object of the namespace `growth`.
 fn on_disk(data: &TempDir, key: &str) -> PathBuf {
@@ -264,26 +258,42 @@ async fn a_config_of_another_release_is_refused() {
     assert!(end.text().contains("one release"), "{}", end.text());
 }
 
-/// Refused before hours are spent on it.
+/// A store can hold what a disk cannot.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs root, for a small file system"]
-async fn data_that_is_larger_than_the_disk_is_refused_before_it_is_fetched() {
-    let (_data, store) = store().await;
+async fn an_object_that_is_a_folder_too_is_named() {
+    let (data, store) = store().await;
+    for key in ["raw/a", "raw/a/b"] {
+        let path = on_disk(&data, key);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "x").unwrap();
+    }
     let pod = Pod::new("growth");
-    pod.command_ended(0);
-    pod.write_output("x", "large", &vec![0; 9 << 20]);
-    let end = pod.publish(&publish_config(pod.own_store(&store), &[("x", OutputType::Any)])).await;
-    let input = artifact("x", "s3://growth/", &end.message.outputs[0].digest);
-    let folder = TempDir::new().unwrap();
-    let disk = folder.path().join("disk");
-    fs::create_dir(&disk).unwrap();
-    let run = |arguments: &[&str]| std::process::Command::new(arguments[0]).args(&arguments[1..]).arg(&disk).status();
-    assert!(run(&["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs"]).unwrap().success(), "this test needs root");
-    let small = Pod::with_volume("growth", folder, disk.clone());
-    let end = small.fetch(&fetch_config(vec![small.own_store(&store)], vec![input])).await;
-    let left = tree(&disk).len();
-    assert!(run(&["umount", "--lazy"]).unwrap().success());
-    assert_eq!(end.code, ExitCode::InputTooLarge, "{end:?}");
-    assert!(end.text().contains("9437184 bytes"), "{}", end.text());
-    assert_eq!(left, 2, "exec and the lock alone");
+    let end = pod
+        .fetch(&fetch_config(vec![pod.own_store(&store)], vec![by_uri("x", "s3://growth/", "s3://growth/raw/")]))
+        .await;
+    assert_eq!(end.code, ExitCode::CorruptArtifact, "{end:?}");
+    assert!(end.text().contains("\"a\" is both a file and a folder"), "{}", end.text());
+}
+
+/// No metric is dropped in silence.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn metrics_that_leave_no_room_are_refused_before_anything_is_sent() {
+    let (data, store) = store().await;
+    let publish = async |length: usize| {
+        let pod = Pod::new("growth");
+        pod.command_ended(0);
+        let metrics: Vec<String> = (0..16).map(|n| format!("\"{n:0length$}\": 0.12345678901234567")).collect();
+        pod.write_output("metrics", "metrics.json", format!("{{{}}}", metrics.join(",")).as_bytes());
+        let names: Vec<String> = (0..7).map(|n| format!("{n:a>40}")).collect();
+        names.iter().for_each(|name| pod.write_output(name, "content", b"x"));
+        let others = names.iter().map(|name| (name.as_str(), OutputType::Any));
+        let outputs: Vec<_> = others.chain([("metrics", OutputType::Metrics)]).collect();
+        pod.publish(&publish_config(pod.own_store(&store), &outputs)).await
+    };
+    let end = publish(63).await;
+    assert_eq!(end.code, ExitCode::BadOutput, "{end:?}");
+    assert!(end.text().contains("shorten the names of metrics"), "{}", end.text());
+    assert!(!data.path().join("objects/growth").exists());
+    let end = publish(40).await;
+    assert_eq!((end.code, end.message.metrics.len()), (ExitCode::Success, 16), "{end:?}");
 }

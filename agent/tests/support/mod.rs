@@ -22,6 +22,7 @@ pub(crate) struct Pod {
     folder: TempDir,
     namespace: String,
     root: PathBuf,
+    variables: Vec<(String, String)>,
 }
 
 /// How a container ended.
@@ -50,7 +51,13 @@ impl Pod {
     pub(crate) fn with_volume(namespace: &str, folder: TempDir, root: PathBuf) -> Self {
         fs::write(folder.path().join("token"), format!("token-of-{namespace}")).unwrap();
         fs::write(folder.path().join("exec"), "a program").unwrap();
-        Self { folder, namespace: namespace.to_owned(), root }
+        Self { folder, namespace: namespace.to_owned(), root, variables: vec![] }
+    }
+
+    /// With an environment variable in the agent's containers.
+    pub(crate) fn with_variable(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.variables.push((name.into(), value.into()));
+        self
     }
 
     /// Where a path of the contract is in this test.
@@ -109,6 +116,7 @@ impl Pod {
             .arg(self.folder.path().join("exec"))
             .arg(task)
             .env(CONFIG_VARIABLE, serde_json::to_string(config).unwrap())
+            .envs(self.variables.iter().cloned())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .kill_on_drop(true)
@@ -165,6 +173,44 @@ pub(crate) fn publish_config(store: StoreConfig, outputs: &[(&str, OutputType)])
         outputs: outputs.iter().map(output).collect(),
         outage_seconds: 60,
     }
+}
+
+/// A small file system beneath a folder, for as long as this lives.
+pub(crate) struct Disk(pub(crate) PathBuf);
+
+impl Disk {
+    pub(crate) fn new(folder: &Path, size: &str) -> Self {
+        let disk = folder.join("disk");
+        fs::create_dir(&disk).unwrap();
+        let mut mount = std::process::Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]).arg(&disk);
+        assert!(mount.status().unwrap().success(), "this test needs root");
+        Self(disk)
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
+
+/// An S3 store without credentials, by its own endpoint.
+pub(crate) fn anonymous(prefix: &str, endpoint: Option<String>) -> StoreConfig {
+    StoreConfig {
+        prefix: prefix.into(),
+        endpoint,
+        region: None,
+        authentication: Authentication::Anonymous,
+        certificate_authority: None,
+    }
+}
+
+/// A real store with a folder of its own.
+pub(crate) async fn store() -> (TempDir, LocalStore) {
+    let data = TempDir::new().unwrap();
+    let store = LocalStore::start(data.path()).await.unwrap();
+    (data, store)
 }
 
 /// Waits for something that comes about by itself.

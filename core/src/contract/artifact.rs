@@ -2,6 +2,8 @@ use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -29,6 +31,17 @@ impl Digest {
     /// The 64 hexadecimal digits.
     pub fn hex(&self) -> &str {
         &self.0
+    }
+
+    /// The shortest text: 43 characters of unpadded URL-safe Base64.
+    pub(super) fn short(&self) -> String {
+        URL_SAFE_NO_PAD.encode(hex::decode(&self.0).unwrap_or_default())
+    }
+
+    /// The digest of such a text.
+    pub(super) fn from_short(text: &str) -> Option<Self> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+        (bytes.len() == 32).then(|| Self(hex::encode(bytes)))
     }
 }
 
@@ -67,6 +80,9 @@ impl fmt::Display for Digest {
 
 /// The most files that an artifact, or an input, may have: whoever reads or writes one keeps the list in memory.
 pub const MAX_FILES: usize = 200_000;
+
+/// The longest listing, in bytes of canonical JSON.
+pub const MAX_LISTING_BYTES: u64 = 64 << 20;
 
 /// The longest path of a file in an artifact, in bytes.
 pub const MAX_PATH_BYTES: usize = 1024;
