@@ -80,6 +80,7 @@ impl Outages {
             }
             let seconds = waited.as_secs();
             if is_refusal && (refused >= REFUSED || waited >= self.limit) {
+                let seconds = refused.as_secs();
                 let message = format!(
                     "{what}: the store refused it for {seconds} s: {error}; look at the Store, its credentials and the bucket's policy"
                 );

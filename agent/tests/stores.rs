@@ -194,6 +194,29 @@ async fn outputs_that_cannot_be_taken_are_refused_with_the_reason() {
     }
 }
 
+/// What the user's code may have put in place of the record is read no further than a record would be.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_that_is_none_is_not_followed_or_waited_for() {
+    let (data, store) = store().await;
+    type Forge = fn(&std::path::Path);
+    let cases: [Forge; 3] = [
+        |exit| std::os::unix::fs::symlink("started", exit).unwrap(),
+        |exit| nix::unistd::mkfifo(exit, nix::sys::stat::Mode::S_IRWXU).unwrap(),
+        |exit| fs::write(exit, "9".repeat(1 << 20)).unwrap(),
+    ];
+    for forge in cases {
+        let pod = Pod::new("growth");
+        pod.command_ended(0);
+        fs::write(pod.path(paths::STARTED), "0").unwrap();
+        fs::remove_file(pod.path(paths::EXIT)).unwrap();
+        forge(&pod.path(paths::EXIT));
+        pod.write_output("x", "content", b"forged");
+        let end = pod.publish(&publish_config(pod.own_store(&store), &[("x", OutputType::Any)])).await;
+        assert_eq!(end.code, ExitCode::StepVanished, "{end:?}");
+    }
+    assert!(!data.path().join("objects/growth").exists());
+}
+
 /// The lock and the folder that it lies in are what says that the command goes on. Whoever else replaces them is not
 /// believed, and nothing is uploaded while the command could still write.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

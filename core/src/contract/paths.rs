@@ -17,7 +17,7 @@ pub const LOCK: &str = "/seatrial/state/lock";
 pub const STARTED: &str = "/seatrial/state/started";
 /// The command's exit code in decimal; written by `exec` by rename while it still holds the lock.
 pub const EXIT: &str = "/seatrial/state/exit";
-/// Exists while `publish` cannot reach the store; its readiness probe looks for it.
+/// Exists while `publish` cannot use the store, and says why; its readiness probe looks for it.
 pub const STORE_AWAY: &str = "/seatrial/state/store-away";
 /// The folder of inputs; `$INPUT_<NAME>` is a folder or file beneath it.
 pub const INPUTS: &str = "/seatrial/inputs";
