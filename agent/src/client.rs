@@ -1,6 +1,8 @@
 //! The HTTP client of all stores. Where addresses come from people, it refuses to be sent where it must not go.
 
-use std::net::{IpAddr, SocketAddr};
+use std::error::Error;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,9 +10,10 @@ use object_store::ClientOptions;
 use object_store::client::{HttpClient, HttpConnector};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client};
+use reqwest::{Certificate, Client, Url};
 
 use crate::error::AgentError;
+use crate::refusal::Judging;
 
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -18,8 +21,12 @@ const CONNECT: Duration = Duration::from_secs(10);
 const READ: Duration = Duration::from_secs(60);
 /// Redirects that are followed, on the same host.
 const REDIRECTS: usize = 5;
+/// The environment variable with further authorities to trust, as PEM text: those of a site's own stores, and of
+/// proxies that look into TLS.
+const BUNDLE_VARIABLE: &str = "SEATRIAL_CA_BUNDLE";
 
-/// A client that trusts this authority alone or, without one, the usual public authorities and those of SSL_CERT_FILE.
+/// A client that trusts this authority alone or, without one, the usual public authorities, those in the file that
+/// SSL_CERT_FILE names, and those in SEATRIAL_CA_BUNDLE.
 pub(crate) fn client(authority: Option<&str>) -> Result<Client, AgentError> {
     let certificates = match authority {
         Some(pem) => bundle(pem.as_bytes(), "the store's certificate authority")?,
@@ -31,15 +38,55 @@ pub(crate) fn client(authority: Option<&str>) -> Result<Client, AgentError> {
         .read_timeout(READ)
         .tls_certs_only(certificates)
         .redirect(Policy::custom(|attempt| {
-            // Elsewhere could be a metadata service, or a host that must not see credentials.
-            let here =
-                attempt.previous().last().map(|url| (url.scheme().to_owned(), url.host_str().map(str::to_owned)));
-            let there = (attempt.url().scheme().to_owned(), attempt.url().host_str().map(str::to_owned));
-            if here == Some(there) && attempt.previous().len() <= REDIRECTS { attempt.follow() } else { attempt.stop() }
+            // Elsewhere could be a metadata service, or a program that must not see credentials.
+            let is_here = attempt.previous().last().is_some_and(|here| origin(here) == origin(attempt.url()));
+            let is_too_many = attempt.previous().len() > REDIRECTS;
+            match (is_here, is_too_many) {
+                (true, false) => attempt.follow(),
+                (true, true) => attempt.error(RefusedRedirect::TooMany),
+                (false, _) => {
+                    let target = without_query(attempt.url());
+                    attempt.error(RefusedRedirect::Elsewhere(target))
+                }
+            }
         }))
         .dns_resolver(Arc::new(Guarded))
         .build()
         .map_err(|error| AgentError::internal(format!("the HTTP client cannot be built: {error}")))
+}
+
+/// A redirect that is not followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum RefusedRedirect {
+    /// To another scheme, host or port: here without its query, which may hold a signature.
+    Elsewhere(String),
+    /// One of too many.
+    TooMany,
+}
+
+impl fmt::Display for RefusedRedirect {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Elsewhere(target) => write!(
+                formatter,
+                "redirects to {target}, which is another server: name the final URL and create a Store for it"
+            ),
+            Self::TooMany => write!(formatter, "redirects more than {REDIRECTS} times: name the final URL"),
+        }
+    }
+}
+
+impl Error for RefusedRedirect {}
+
+fn origin(url: &Url) -> (&str, Option<&str>, Option<u16>) {
+    (url.scheme(), url.host_str(), url.port_or_known_default())
+}
+
+fn without_query(url: &Url) -> String {
+    let mut url = url.clone();
+    url.set_query(None);
+    url.set_fragment(None);
+    url.to_string().chars().take(300).collect()
 }
 
 fn public_authorities() -> Result<Vec<Certificate>, AgentError> {
@@ -49,6 +96,9 @@ fn public_authorities() -> Result<Vec<Certificate>, AgentError> {
         let pem = std::fs::read(&file)
             .map_err(|error| AgentError::internal(format!("SSL_CERT_FILE {file} cannot be read: {error}")))?;
         certificates.extend(bundle(&pem, "SSL_CERT_FILE")?);
+    }
+    if let Ok(pem) = std::env::var(BUNDLE_VARIABLE) {
+        certificates.extend(bundle(pem.as_bytes(), BUNDLE_VARIABLE)?);
     }
     Ok(certificates)
 }
@@ -63,9 +113,21 @@ pub(crate) struct Connector(pub(crate) Client);
 
 impl HttpConnector for Connector {
     fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
-        Ok(HttpClient::new(self.0.clone()))
+        Ok(HttpClient::new(Judging(self.0.clone())))
     }
 }
+
+/// A name that leads where the agent never goes.
+#[derive(Debug)]
+pub(crate) struct ForbiddenAddress(String);
+
+impl fmt::Display for ForbiddenAddress {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} resolves to a link-local address or a metadata service, which is never used", self.0)
+    }
+}
+
+impl Error for ForbiddenAddress {}
 
 /// Resolves names, but not to addresses where clouds hand out a node's credentials.
 #[derive(Debug)]
@@ -77,21 +139,33 @@ impl Resolve for Guarded {
             let host = name.as_str().to_owned();
             let found: Vec<SocketAddr> = tokio::net::lookup_host((host.as_str(), 0)).await?.collect();
             if found.iter().any(|address| is_forbidden(address.ip())) {
-                return Err(format!("{host} resolves to a link-local address, which is never fetched").into());
+                return Err(ForbiddenAddress(host).into());
             }
             Ok(Box::new(found.into_iter()) as Addrs)
         })
     }
 }
 
+/// Metadata services whose address is not link-local: of Alibaba Cloud, Azure and Oracle.
+const METADATA_V4: [[u8; 4]; 3] = [[100, 100, 100, 200], [168, 63, 129, 16], [192, 0, 0, 192]];
+/// The same of EC2, EKS and Google Cloud.
+const METADATA_V6: [[u16; 8]; 3] =
+    [[0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254], [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23], [0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254]];
+
 /// True for link-local addresses, and for the addresses of metadata services that are not.
 pub(crate) fn is_forbidden(address: IpAddr) -> bool {
     match address {
-        IpAddr::V4(address) => address.is_link_local() || address.octets() == [100, 100, 100, 200],
+        IpAddr::V4(address) => address.is_link_local() || METADATA_V4.contains(&address.octets()),
         IpAddr::V6(address) => {
+            let written_otherwise = match address.segments() {
+                // Mapped, compatible, and translated by NAT64.
+                [0, 0, 0, 0, 0, 0xffff | 0, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => Some((high, low)),
+                _ => None,
+            };
+            let v4 = written_otherwise.map(|(high, low)| Ipv4Addr::from(u32::from(high) << 16 | u32::from(low)));
             address.is_unicast_link_local()
-                || address.segments() == [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254]
-                || address.to_ipv4_mapped().is_some_and(|mapped| is_forbidden(mapped.into()))
+                || METADATA_V6.contains(&address.segments())
+                || v4.is_some_and(|v4| is_forbidden(v4.into()))
         }
     }
 }
@@ -107,6 +181,14 @@ mod tests {
             ("169.254.170.2", true),
             ("100.100.100.200", true),
             ("::ffff:169.254.169.254", true),
+            ("::169.254.169.254", true),
+            ("64:ff9b::169.254.169.254", true),
+            ("64:ff9b::10.0.0.1", false),
+            ("168.63.129.16", true),
+            ("192.0.0.192", true),
+            ("fd00:ec2::23", true),
+            ("fd20:ce::254", true),
+            ("::1", false),
             ("fe80::1", true),
             ("fd00:ec2::254", true),
             ("10.0.0.1", false),

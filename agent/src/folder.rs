@@ -1,62 +1,115 @@
 //! What the user's command left in an output's folder. Nothing there is trusted: links are refused, not followed.
 
-use std::fs;
-use std::io;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
 
-use nix::fcntl::OFlag;
-use seatrial_core::contract::ExitCode;
-use tokio::fs::File;
+use seatrial_core::contract::{ExitCode, Listing, MAX_FILES, MAX_PATH_BYTES};
 
+use crate::beneath::{Beneath, Kind};
 use crate::error::AgentError;
 
-/// One file of an output.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct OutputFile {
-    /// Where it is.
-    pub(crate) path: PathBuf,
-    /// What it is called in the artifact.
-    pub(crate) name: String,
-}
+/// The folder of an output.
+#[derive(Debug)]
+pub(crate) struct OutputFolder(Beneath);
 
-/// All files beneath an output's folder, in no order. Folders without files leave no trace in an artifact.
-pub(crate) fn files(folder: &Path) -> Result<Vec<OutputFile>, AgentError> {
-    let missing = |error: &io::Error| {
-        let message = format!("the output folder {} is not there: {error}; do not remove it", folder.display());
-        AgentError::new(ExitCode::BadOutput, message)
-    };
-    if !fs::symlink_metadata(folder).map_err(|error| missing(&error))?.is_dir() {
-        return Err(refused(folder, "is no folder any more"));
+impl OutputFolder {
+    /// Opens it, once: what its name stands for later makes no difference.
+    pub(crate) fn open(volume: &Beneath, folder: &Path) -> Result<Self, AgentError> {
+        volume.folder(folder).map(Self).map_err(|error| {
+            let path = volume.path.join(folder);
+            let message = format!("the output folder {} cannot be opened: {error}; do not replace it", path.display());
+            AgentError::new(ExitCode::BadOutput, message)
+        })
     }
-    let mut found = vec![];
-    let mut open = vec![(folder.to_path_buf(), String::new())];
-    while let Some((path, prefix)) = open.pop() {
-        let unreadable = |error: io::Error| AgentError::reading_output(&path, &error);
-        for entry in fs::read_dir(&path).map_err(unreadable)? {
-            let entry = entry.map_err(|error| AgentError::reading_output(&path, &error))?;
-            let name = entry.file_name();
-            let name = name.to_str().ok_or_else(|| refused(&entry.path(), "has a name that is no UTF-8"))?;
-            let name = format!("{prefix}{name}");
-            let kind = entry.file_type().map_err(|error| AgentError::reading_output(&path, &error))?;
-            if kind.is_dir() {
-                open.push((entry.path(), format!("{name}/")));
-            } else if kind.is_file() {
-                found.push(OutputFile { path: entry.path(), name });
-            } else {
-                return Err(refused(&entry.path(), "is a link or a special file: write a regular file"));
-            }
+
+    /// What it is called.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    /// The names of all files beneath it, in no order. Folders without files leave no trace in an artifact.
+    pub(crate) fn files(&self) -> Result<Vec<String>, AgentError> {
+        let (mut found, mut seen) = (vec![], 0_usize);
+        let mut open = vec![String::new()];
+        while let Some(prefix) = open.pop() {
+            let name = if prefix.is_empty() { "." } else { prefix.as_str() };
+            let folder = self.0.folder(Path::new(name)).map_err(|error| self.unreadable(&prefix, &error))?;
+            folder
+                .for_each(|name, kind| {
+                    seen += 1;
+                    if seen > MAX_FILES {
+                        return Err(Trouble::Refused(format!(
+                            "has more than {MAX_FILES} files and folders: write fewer and larger ones, or an archive"
+                        )));
+                    }
+                    let Some(name) = name.to_str() else {
+                        return Err(Trouble::Named(name.display().to_string(), "has a name that is no UTF-8".into()));
+                    };
+                    let path = if prefix.is_empty() { name.to_owned() } else { format!("{prefix}/{name}") };
+                    match kind {
+                        Kind::Other => {
+                            let why = "is a link or a special file: write a regular file";
+                            Err(Trouble::Named(path, why.into()))
+                        }
+                        Kind::Folder if path.len() > MAX_PATH_BYTES => {
+                            Err(Trouble::Named(path, format!("lies deeper than {MAX_PATH_BYTES} bytes of path")))
+                        }
+                        Kind::Folder => {
+                            open.push(path);
+                            Ok(())
+                        }
+                        // Judged before anything is sent, not after hours of sending.
+                        Kind::File => match Listing::check_path(&path) {
+                            Ok(()) => {
+                                found.push(path);
+                                Ok(())
+                            }
+                            Err(error) => Err(Trouble::Named(path, format!("has a name that no store takes: {error}"))),
+                        },
+                    }
+                })
+                .map_err(|trouble| match trouble {
+                    Trouble::Io(error) => self.unreadable(&prefix, &error),
+                    Trouble::Refused(why) => refused(self.path(), &why),
+                    Trouble::Named(name, why) => refused(&self.path().join(name), &why),
+                })?;
         }
+        Ok(found)
     }
-    Ok(found)
+
+    /// Opens a file for reading, unless it has become something else since it was listed.
+    pub(crate) fn file(&self, name: &str) -> Result<File, AgentError> {
+        self.0.file(Path::new(name)).map_err(|error| self.unreadable(name, &error))
+    }
+
+    /// The whole of a file, if it has at most so many bytes.
+    pub(crate) fn read_small(&self, name: &str, limit: u64) -> io::Result<Vec<u8>> {
+        let mut content = vec![];
+        self.0.file(Path::new(name))?.take(limit.saturating_add(1)).read_to_end(&mut content)?;
+        if content.len() as u64 > limit {
+            return Err(io::Error::other(format!("it has more than {limit} bytes")));
+        }
+        Ok(content)
+    }
+
+    /// The error of a file that cannot be read.
+    pub(crate) fn unreadable(&self, name: &str, error: &io::Error) -> AgentError {
+        AgentError::reading_output(&self.path().join(name), error)
+    }
 }
 
-/// Opens a file of the user's, unless it has become a link since it was listed.
-pub(crate) async fn open_output(path: &Path) -> Result<File, AgentError> {
-    let mut options = fs::File::options();
-    options.read(true).custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits());
-    let file = options.open(path).map_err(|error| AgentError::reading_output(path, &error))?;
-    Ok(File::from_std(file))
+/// What ends a walk.
+enum Trouble {
+    Io(io::Error),
+    Refused(String),
+    Named(String, String),
+}
+
+impl From<io::Error> for Trouble {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
 }
 
 fn refused(path: &Path, why: &str) -> AgentError {
@@ -65,40 +118,67 @@ fn refused(path: &Path, why: &str) -> AgentError {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::symlink;
 
     use tempfile::TempDir;
 
     use super::*;
 
+    fn open(root: &TempDir, folder: &str) -> Result<OutputFolder, AgentError> {
+        OutputFolder::open(&Beneath::volume(root.path()).unwrap(), Path::new(folder))
+    }
+
     #[test]
     fn files_are_named_by_their_path_beneath_the_folder() {
         let root = TempDir::new().unwrap();
-        fs::create_dir_all(root.path().join("a/b/empty")).unwrap();
-        fs::write(root.path().join("a/b/c"), "x").unwrap();
-        fs::write(root.path().join("d"), "x").unwrap();
-        let mut names: Vec<_> = files(root.path()).unwrap().into_iter().map(|file| file.name).collect();
+        fs::create_dir_all(root.path().join("x/a/b/empty")).unwrap();
+        fs::write(root.path().join("x/a/b/c"), "x").unwrap();
+        fs::write(root.path().join("x/d"), "x").unwrap();
+        let mut names = open(&root, "x").unwrap().files().unwrap();
         names.sort();
         assert_eq!(names, ["a/b/c", "d"]);
     }
 
     #[test]
-    fn links_and_special_files_are_refused_by_name() {
-        let root = TempDir::new().unwrap();
-        symlink("/etc/passwd", root.path().join("innocent")).unwrap();
-        let error = files(root.path()).unwrap_err();
-        assert_eq!(error.code, ExitCode::BadOutput);
-        assert!(error.message.contains("innocent"), "{}", error.message);
-        let linked = root.path().join("folder");
-        symlink("/etc", &linked).unwrap();
-        assert!(files(&linked).is_err());
+    fn what_no_artifact_can_hold_is_refused_by_name() {
+        type Spoil = fn(&Path);
+        let cases: [(Spoil, &str); 4] = [
+            (|folder| symlink("/etc/passwd", folder.join("innocent")).unwrap(), "innocent is a link"),
+            (|folder| fs::write(folder.join("a\\b"), "").unwrap(), "a\\b has a name that no store takes"),
+            (|folder| fs::write(folder.join("a\nb"), "").unwrap(), "no store takes"),
+            (
+                |folder| {
+                    let deep = (0..30).fold(folder.to_path_buf(), |path, _| path.join("x".repeat(40)));
+                    fs::create_dir_all(&deep).unwrap();
+                },
+                "lies deeper than 1024 bytes",
+            ),
+        ];
+        for (spoil, expected) in cases {
+            let root = TempDir::new().unwrap();
+            fs::create_dir(root.path().join("x")).unwrap();
+            spoil(&root.path().join("x"));
+            let error = open(&root, "x").unwrap().files().unwrap_err();
+            assert_eq!(error.code, ExitCode::BadOutput);
+            assert!(error.message.contains(expected), "{}", error.message);
+        }
     }
 
-    #[tokio::test]
-    async fn a_file_that_becomes_a_link_is_not_followed() {
+    #[test]
+    fn a_folder_that_is_a_link_is_no_output() {
         let root = TempDir::new().unwrap();
-        let path = root.path().join("x");
-        symlink("/etc/passwd", &path).unwrap();
-        assert_eq!(open_output(&path).await.unwrap_err().code, ExitCode::BadOutput);
+        symlink("/etc", root.path().join("x")).unwrap();
+        assert_eq!(open(&root, "x").unwrap_err().code, ExitCode::BadOutput);
+    }
+
+    #[test]
+    fn small_files_are_read_up_to_their_limit() {
+        let root = TempDir::new().unwrap();
+        fs::create_dir(root.path().join("x")).unwrap();
+        fs::write(root.path().join("x/y"), "12345").unwrap();
+        let folder = open(&root, "x").unwrap();
+        assert_eq!(folder.read_small("y", 5).unwrap(), b"12345");
+        assert!(folder.read_small("y", 4).unwrap_err().to_string().contains("more than 4 bytes"));
     }
 }

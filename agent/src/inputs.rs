@@ -1,25 +1,39 @@
 //! Finds out which files an input is made of, before any is fetched.
 
+use std::collections::HashSet;
+
 use futures::TryStreamExt;
-use object_store::ObjectStoreExt;
-use object_store::path::Path;
-use seatrial_core::contract::{Digest, Entry, ExitCode, InputConfig, InputSource, Listing, layout};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
+use seatrial_core::contract::{
+    Digest, Entry, ExitCode, InputConfig, InputSource, Listing, MAX_FILES, MAX_LISTING_BYTES, layout,
+};
 
 use crate::error::AgentError;
 use crate::outage::{Failure, Outages};
-use crate::store::{self, OpenStore};
+use crate::refusal;
+use crate::store::{self, OpenStore, Place};
 
 /// One file to fetch.
 #[derive(Clone, Debug)]
 pub(crate) struct Wanted {
     /// Where it goes, beneath the input's folder.
     pub(crate) name: String,
-    /// The object.
-    pub(crate) object: Path,
+    /// Where it is.
+    pub(crate) place: Place,
     /// Its size in bytes; absent where the server does not say before it sends.
     pub(crate) size: Option<u64>,
     /// What its content must be.
     pub(crate) sha256: Option<String>,
+}
+
+impl Wanted {
+    /// What people call it.
+    pub(crate) fn shown(&self, prefix: &str) -> String {
+        match &self.place {
+            Place::Object(key) => format!("{key} in {prefix}"),
+            Place::Page(url) => url.to_string(),
+        }
+    }
 }
 
 /// The files of an input.
@@ -31,13 +45,18 @@ pub(crate) async fn find(input: &InputConfig, store: &OpenStore, outages: &Outag
                 let message = format!("{uri} does not begin with its store's prefix {}", store.prefix);
                 AgentError::new(ExitCode::BadConfiguration, message)
             })?;
-            if !uri.ends_with('/') {
-                single(uri, key, store, outages).await
-            } else if store.is_http() {
-                let message = format!("{uri} is a folder, which cannot be listed by HTTP: name one file");
-                Err(AgentError::new(ExitCode::InputNotFound, message))
-            } else {
-                folder(uri, key, store, outages).await
+            match (uri.ends_with('/'), store.web()) {
+                (true, Some(_)) => {
+                    let message = format!("{uri} is a folder, which cannot be listed by HTTP: name one file");
+                    Err(AgentError::new(ExitCode::InputNotFound, message))
+                }
+                (true, None) => folder(uri, key, store, outages).await,
+                (false, Some(web)) => {
+                    // A web server need not answer HEAD: it says the size once it sends, if at all.
+                    let (url, name) = web.file(uri)?;
+                    Ok(vec![Wanted { name, place: Place::Page(url), size: None, sha256: None }])
+                }
+                (false, None) => object(uri, key, store, outages).await,
             }
         }
     }
@@ -48,8 +67,12 @@ async fn artifact(digest: &Digest, store: &OpenStore, outages: &Outages) -> Resu
     let key = store.key(&layout::artifact(digest))?;
     let bytes = outages
         .wait_out(&what, async || {
-            let answer = store.objects.get(&key).await.map_err(|error| store::failure(&what, &error))?;
-            answer.bytes().await.map_err(|error| store::failure(&what, &error))
+            let answer = store.objects()?.get(&key).await.map_err(|error| store::failure(&what, &error))?;
+            if answer.meta.size > MAX_LISTING_BYTES {
+                let message = format!("{what} has {} bytes: no artifact of ours is as large", answer.meta.size);
+                return Err(AgentError::new(ExitCode::InputTooLarge, message).into());
+            }
+            answer.bytes().await.map_err(|error| interrupted(&error))
         })
         .await?;
     let corrupt = |why: String| AgentError::new(ExitCode::CorruptArtifact, format!("{what} {why}"));
@@ -61,7 +84,7 @@ async fn artifact(digest: &Digest, store: &OpenStore, outages: &Outages) -> Resu
         let content: Digest = format!("sha256:{}", entry.sha256).parse().map_err(|_| corrupt("is malformed".into()))?;
         Ok(Wanted {
             name: entry.path.clone(),
-            object: store.key(&layout::object(&content))?,
+            place: Place::Object(store.key(&layout::object(&content))?),
             size: Some(entry.size),
             sha256: Some(entry.sha256.clone()),
         })
@@ -69,17 +92,12 @@ async fn artifact(digest: &Digest, store: &OpenStore, outages: &Outages) -> Resu
     listing.entries().iter().map(wanted).collect()
 }
 
-async fn single(uri: &str, key: &str, store: &OpenStore, outages: &Outages) -> Result<Vec<Wanted>, AgentError> {
+async fn object(uri: &str, key: &str, store: &OpenStore, outages: &Outages) -> Result<Vec<Wanted>, AgentError> {
     let object = store.key(key)?;
     let name = object.filename().unwrap_or("data").to_owned();
-    // A server of plain files need not answer HEAD as S3 does: the size is known once it sends.
-    let size = if store.is_http() {
-        None
-    } else {
-        let head = async || store.objects.head(&object).await.map_err(|error| store::failure(uri, &error));
-        Some(outages.wait_out(uri, head).await?.size)
-    };
-    Ok(vec![Wanted { name, object, size, sha256: None }])
+    let head = async || store.objects()?.head(&object).await.map_err(|error| store::failure(uri, &error));
+    let size = Some(outages.wait_out(uri, head).await?.size);
+    Ok(vec![Wanted { name, place: Place::Object(object), size, sha256: None }])
 }
 
 async fn folder(uri: &str, key: &str, store: &OpenStore, outages: &Outages) -> Result<Vec<Wanted>, AgentError> {
@@ -87,23 +105,27 @@ async fn folder(uri: &str, key: &str, store: &OpenStore, outages: &Outages) -> R
     let prefix = Some(&prefix).filter(|prefix| !prefix.as_ref().is_empty());
     let found = outages
         .wait_out(uri, async || {
-            let list = store.objects.list(prefix).try_collect::<Vec<_>>().await;
-            list.map_err(|error| store::failure(uri, &error))
+            let mut found: Vec<ObjectMeta> = vec![];
+            let mut list = store.objects()?.list(prefix);
+            while let Some(object) = list.try_next().await.map_err(|error| store::failure(uri, &error))? {
+                if found.len() >= MAX_FILES {
+                    let message = format!(
+                        "{uri} has more than {MAX_FILES} files: name a narrower uri, or keep the data in fewer and larger files"
+                    );
+                    return Err(AgentError::new(ExitCode::InputTooLarge, message).into());
+                }
+                found.push(object);
+            }
+            Ok(found)
         })
         .await?;
     let base = prefix.map_or(0, |prefix| prefix.as_ref().len() + 1);
     let mut wanted: Vec<Wanted> = vec![];
     for object in found {
         let name = object.location.as_ref().get(base..).unwrap_or_default().to_owned();
-        wanted.push(Wanted { name, object: object.location, size: Some(object.size), sha256: None });
+        wanted.push(Wanted { name, place: Place::Object(object.location), size: Some(object.size), sha256: None });
     }
-    // Consoles mark folders by empty objects of their name, which no file system can hold beside the folder.
-    let names: Vec<String> = wanted.iter().map(|wanted| wanted.name.clone()).collect();
-    wanted.retain(|wanted| {
-        let folder = format!("{}/", wanted.name);
-        let is_mark = wanted.size == Some(0) && names.iter().any(|name| name.starts_with(&folder));
-        !wanted.name.is_empty() && !is_mark
-    });
+    let wanted = without_marks(wanted);
     if wanted.is_empty() {
         let message = format!("there is nothing beneath {uri}: correct the uri, or wait for who writes it");
         return Err(AgentError::new(ExitCode::InputNotFound, message));
@@ -111,7 +133,47 @@ async fn folder(uri: &str, key: &str, store: &OpenStore, outages: &Outages) -> R
     Ok(wanted)
 }
 
+/// Consoles mark folders by empty objects of their name, which no file system can hold beside the folder.
+fn without_marks(mut wanted: Vec<Wanted>) -> Vec<Wanted> {
+    let mut folders: HashSet<String> = HashSet::new();
+    for wanted in &wanted {
+        // From the innermost out: the folders above a known one are known.
+        let above = wanted.name.rmatch_indices('/').filter_map(|(at, _)| wanted.name.get(..at));
+        for folder in above {
+            if !folders.insert(folder.to_owned()) {
+                break;
+            }
+        }
+    }
+    wanted.retain(|wanted| {
+        let is_mark = wanted.size == Some(0) && folders.contains(&wanted.name);
+        !is_mark && !wanted.name.is_empty()
+    });
+    wanted
+}
+
 /// For errors of a stream, which say nothing about the object.
-pub(crate) fn interrupted(error: &object_store::Error) -> Failure {
-    Failure::Outage(store::chain(error))
+fn interrupted(error: &object_store::Error) -> Failure {
+    Failure::Outage(refusal::chain(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use object_store::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn marks_of_folders_are_left_out() {
+        let wanted = |(name, size): (&str, u64)| Wanted {
+            name: name.into(),
+            place: Place::Object(Path::from(name)),
+            size: Some(size),
+            sha256: None,
+        };
+        let all = [("", 0), ("a", 0), ("a/b", 0), ("a/b/c", 1), ("d", 0), ("e", 2), ("e/f", 1), ("a-", 0)];
+        let left: Vec<String> = without_marks(all.map(wanted).to_vec()).into_iter().map(|wanted| wanted.name).collect();
+        // `e` holds data and is a folder: no mark, and refused by name when the listing is made.
+        assert_eq!(left, ["a/b/c", "d", "e", "e/f", "a-"]);
+    }
 }

@@ -7,21 +7,26 @@
 //! What to do is told by an environment variable, what became of it by the exit code and a termination message; both
 //! are fixed in `seatrial_core::contract`.
 
+mod beneath;
 mod client;
+mod download;
 mod error;
 mod fetch;
 mod folder;
 mod hash;
 mod inputs;
-
 mod metrics;
 mod outage;
+mod parts;
 mod probe;
 mod publish;
+mod refusal;
+mod space;
 mod store;
 mod upload;
 mod volume;
 mod wait;
+mod web;
 
 use std::path::PathBuf;
 use std::process::exit;

@@ -1,14 +1,16 @@
 //! Headline metrics: the numbers of `Metrics` outputs.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use seatrial_core::contract::{ExitCode, MAX_HEADLINE_METRICS};
 use seatrial_crds::limits;
 use serde_json::{Map, Value};
 
 use crate::error::AgentError;
+use crate::folder::OutputFolder;
 
+/// The largest file that is read, in bytes.
+const FILE: u64 = 1 << 20;
 /// The longest value, in bytes, that a version can carry.
 const VALUE: usize = 40;
 
@@ -16,10 +18,12 @@ const VALUE: usize = 40;
 ///
 /// # Errors
 /// Anything but a flat JSON object; numbers that are too many, or too long to be written as decimals.
-pub(crate) fn add(file: &Path, metrics: &mut BTreeMap<String, String>) -> Result<(), AgentError> {
-    let bad =
-        |why: String| AgentError::new(ExitCode::BadOutput, format!("the Metrics output {}: {why}", file.display()));
-    let text = std::fs::read(file).map_err(|error| {
+pub(crate) fn add(folder: &OutputFolder, file: &str, metrics: &mut BTreeMap<String, String>) -> Result<(), AgentError> {
+    let bad = |why: String| {
+        let path = folder.path().join(file);
+        AgentError::new(ExitCode::BadOutput, format!("the Metrics output {}: {why}", path.display()))
+    };
+    let text = folder.read_small(file, FILE).map_err(|error| {
         bad(format!("cannot be read: {error}; write one JSON object of numbers to the path in the OUTPUT_ variable"))
     })?;
     let object: Map<String, Value> = serde_json::from_slice(&text)
@@ -58,16 +62,51 @@ fn decimal(number: f64) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use nix::sys::stat::Mode;
+    use nix::unistd::mkfifo;
     use tempfile::TempDir;
 
     use super::*;
+    use crate::beneath::Beneath;
+
+    /// What a folder comes to that was filled like this.
+    fn read_folder(fill: impl FnOnce(&Path)) -> Result<BTreeMap<String, String>, AgentError> {
+        let root = TempDir::new().unwrap();
+        fs::create_dir(root.path().join("x")).unwrap();
+        fill(&root.path().join("x"));
+        let folder = OutputFolder::open(&Beneath::volume(root.path()).unwrap(), Path::new("x")).unwrap();
+        let mut metrics = BTreeMap::new();
+        add(&folder, "metrics.json", &mut metrics).map(|()| metrics)
+    }
+
+    /// What the agent may read and the user may not, endless files, and such as nothing comes from.
+    #[test]
+    fn only_a_regular_file_of_a_sensible_size_is_read() {
+        type Fill = fn(&Path);
+        let cases: [(Fill, &str); 4] = [
+            (|folder| std::os::unix::fs::symlink("/dev/zero", folder.join("metrics.json")).unwrap(), "cannot be read"),
+            (|folder| mkfifo(&folder.join("metrics.json"), Mode::S_IRWXU).unwrap(), "special file"),
+            (|folder| fs::create_dir(folder.join("metrics.json")).unwrap(), "cannot be read"),
+            (
+                |folder| {
+                    let file = fs::File::create(folder.join("metrics.json")).unwrap();
+                    file.set_len(FILE + 1).unwrap();
+                },
+                "more than 1048576 bytes",
+            ),
+        ];
+        for (fill, expected) in cases {
+            let error = read_folder(fill).unwrap_err();
+            assert_eq!(error.code, ExitCode::BadOutput);
+            assert!(error.message.contains(expected), "{}", error.message);
+        }
+    }
 
     fn read(text: &str) -> Result<BTreeMap<String, String>, AgentError> {
-        let folder = TempDir::new().unwrap();
-        let file = folder.path().join("metrics.json");
-        std::fs::write(&file, text).unwrap();
-        let mut metrics = BTreeMap::new();
-        add(&file, &mut metrics).map(|()| metrics)
+        read_folder(|folder| fs::write(folder.join("metrics.json"), text).unwrap())
     }
 
     #[test]

@@ -1,22 +1,32 @@
 //! Outages of stores: tried again with growing pauses, for as long as the operator said.
 
-use std::path::PathBuf;
+use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use seatrial_core::contract::ExitCode;
+use nix::fcntl::OFlag;
+use seatrial_core::contract::{ExitCode, paths};
+use tokio::time::Instant;
 
 use crate::error::AgentError;
+use crate::volume::Volume;
 
 /// The first pause.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+/// How long a store may refuse what only a person can change: long enough to correct a Secret or a policy, too short
+/// to let a night pass before anyone hears why.
+const REFUSED: Duration = Duration::from_secs(15 * 60);
 
 /// What an attempt at a store came to.
 pub(crate) enum Failure {
     /// Later may be different.
     Outage(String),
+    /// An outage as well, but one that came after more was done than ever before: it is the first of its kind.
+    Interrupted(String),
+    /// The store answers, and says no: later is different only if somebody sees to it.
+    Refused(String),
     /// It will not.
     Final(AgentError),
 }
@@ -30,72 +40,98 @@ impl From<AgentError> for Failure {
 /// How long outages are waited out, and who is told of them.
 pub(crate) struct Outages {
     limit: Duration,
-    /// Exists while any operation waits.
-    flag: Option<PathBuf>,
+    /// Where it is shown that any operation waits, and why.
+    shown: Option<Volume>,
     waiting: AtomicUsize,
 }
 
 impl Outages {
-    pub(crate) fn new(seconds: u32, flag: Option<PathBuf>) -> Self {
-        Self { limit: Duration::from_secs(u64::from(seconds)), flag, waiting: AtomicUsize::new(0) }
+    pub(crate) fn new(seconds: u32, shown: Option<Volume>) -> Self {
+        Self { limit: Duration::from_secs(u64::from(seconds)), shown, waiting: AtomicUsize::new(0) }
     }
 
-    /// Does it until it succeeds, fails for good, or has failed for too long.
+    /// Does it until it succeeds, fails for good, or has come no further for too long.
     pub(crate) async fn wait_out<T>(
         &self,
         what: &str,
         mut attempt: impl AsyncFnMut() -> Result<T, Failure>,
     ) -> Result<T, AgentError> {
-        let mut since: Option<(Instant, Waiting<'_>)> = None;
+        let mut waiting: Option<Waiting<'_>> = None;
+        let (mut since, mut refused_since): (Option<Instant>, Option<Instant>) = (None, None);
         let mut pause = FIRST_PAUSE;
         loop {
-            let error = match attempt().await {
+            let (error, is_refusal) = match attempt().await {
                 Ok(done) => return Ok(done),
                 Err(Failure::Final(error)) => return Err(error),
-                Err(Failure::Outage(error)) => error,
+                Err(Failure::Refused(error)) => (error, true),
+                Err(Failure::Outage(error)) => (error, false),
+                Err(Failure::Interrupted(error)) => {
+                    since = None;
+                    pause = FIRST_PAUSE;
+                    (error, false)
+                }
             };
-            let (began, _) = since.get_or_insert_with(|| (Instant::now(), Waiting::new(self)));
-            let waited = began.elapsed();
-            if waited >= self.limit {
+            waiting.get_or_insert_with(|| Waiting::new(self)).show(&error);
+            let now = Instant::now();
+            let waited = now - *since.get_or_insert(now);
+            let refused = if is_refusal { now - *refused_since.get_or_insert(now) } else { Duration::ZERO };
+            if !is_refusal {
+                refused_since = None;
+            }
+            let seconds = waited.as_secs();
+            if is_refusal && (refused >= REFUSED || waited >= self.limit) {
+                let seconds = refused.as_secs();
                 let message = format!(
-                    "{what}: the store could not be used for {} s: {error}; look at the store, and at the Store's credentials",
-                    self.limit.as_secs()
+                    "{what}: the store refused it for {seconds} s: {error}; look at the Store, its credentials and the bucket's policy"
                 );
                 return Err(AgentError::new(ExitCode::StoreUnavailable, message));
             }
-            tracing::warn!(
-                what,
-                error,
-                waited_seconds = waited.as_secs(),
-                "the store cannot be used; it is tried again"
-            );
+            if waited >= self.limit {
+                let message = format!(
+                    "{what}: the store could not be used for {seconds} s: {error}; look at the store, and at the Store's credentials"
+                );
+                return Err(AgentError::new(ExitCode::StoreUnavailable, message));
+            }
+            tracing::warn!(what, error, waited_seconds = seconds, "the store cannot be used; it is tried again");
             tokio::time::sleep(pause.min(self.limit.saturating_sub(waited))).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 }
 
-/// One operation that waits. The flag is there as long as any does.
+/// One operation that waits. It is shown as long as any does.
 struct Waiting<'a>(&'a Outages);
 
 impl<'a> Waiting<'a> {
     fn new(outages: &'a Outages) -> Self {
-        if outages.waiting.fetch_add(1, Ordering::Relaxed) == 0
-            && let Some(flag) = &outages.flag
-            && let Err(error) = std::fs::write(flag, "")
-        {
-            tracing::warn!(%error, "the outage cannot be shown");
-        }
+        outages.waiting.fetch_add(1, Ordering::Relaxed);
         Self(outages)
     }
+
+    /// Says why; the newest reason counts.
+    fn show(&self, error: &str) {
+        let Some(volume) = &self.0.shown else { return };
+        let write = || {
+            let how = OFlag::O_WRONLY | OFlag::O_CREAT;
+            let mut file = volume.beneath()?.regular(&Volume::relative(paths::STORE_AWAY), how).map_err(unseen)?;
+            file.set_len(0).and_then(|()| file.write_all(error.as_bytes())).map_err(unseen)
+        };
+        if let Err(error) = write() {
+            tracing::warn!(error = error.message, "the outage cannot be shown");
+        }
+    }
+}
+
+fn unseen(error: std::io::Error) -> AgentError {
+    AgentError::internal(error.to_string())
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         if self.0.waiting.fetch_sub(1, Ordering::Relaxed) == 1
-            && let Some(flag) = &self.0.flag
+            && let Some(volume) = &self.0.shown
         {
-            let _ = std::fs::remove_file(flag);
+            let _ = std::fs::remove_file(volume.path(paths::STORE_AWAY));
         }
     }
 }
@@ -109,16 +145,19 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_outage_is_shown_and_waited_out() {
         let folder = TempDir::new().unwrap();
-        let flag = folder.path().join("away");
-        let outages = Outages::new(3600, Some(flag.clone()));
+        std::fs::create_dir(folder.path().join("state")).unwrap();
+        let volume = Volume::new(folder.path().to_path_buf());
+        let flag = volume.path(paths::STORE_AWAY);
+        let outages = Outages::new(3600, Some(volume));
         let mut seen = vec![];
         let done = outages
             .wait_out("x", async || {
-                seen.push(flag.exists());
-                if seen.len() < 4 { Err(Failure::Outage("away".into())) } else { Ok(7) }
+                seen.push(std::fs::read_to_string(&flag).ok());
+                if seen.len() < 4 { Err(Failure::Outage(format!("away {}", seen.len()))) } else { Ok(7) }
             })
             .await;
-        assert_eq!((done, seen, flag.exists()), (Ok(7), vec![false, true, true, true], false));
+        let expected = [None, Some("away 1"), Some("away 2"), Some("away 3")].map(|text| text.map(str::to_owned));
+        assert_eq!((done, seen.as_slice(), flag.exists()), (Ok(7), expected.as_slice(), false));
     }
 
     #[tokio::test]
@@ -128,6 +167,40 @@ mod tests {
         let error = done.unwrap_err();
         assert_eq!(error.code, ExitCode::StoreUnavailable);
         assert!(error.message.contains("refused"), "{}", error.message);
+    }
+
+    async fn ends_after(limit: u32, mut failure: impl FnMut(Duration) -> Failure) -> (u64, AgentError) {
+        let outages = Outages::new(limit, None);
+        let began = Instant::now();
+        let done: Result<(), _> = outages.wait_out("x", async || Err(failure(began.elapsed()))).await;
+        (began.elapsed().as_secs(), done.unwrap_err())
+    }
+
+    /// Nobody comes back to a store that is away, but somebody must hear of one that says no.
+    #[tokio::test(start_paused = true)]
+    async fn refusals_are_waited_out_for_a_shorter_time_than_outages() {
+        let six_hours = 6 * 3600;
+        let (seconds, error) = ends_after(six_hours, |_| Failure::Refused("403 Forbidden, AccessDenied".into())).await;
+        assert!((900..960).contains(&seconds), "{seconds}");
+        assert_eq!(error.code, ExitCode::StoreUnavailable);
+        assert!(error.message.contains("AccessDenied") && error.message.contains("policy"), "{}", error.message);
+        let (seconds, _) = ends_after(six_hours, |_| Failure::Outage("away".into())).await;
+        assert!((21_600..21_660).contains(&seconds), "{seconds}");
+        let mixed = |after: Duration| {
+            if after.as_secs() < 3600 { Failure::Outage("away".into()) } else { Failure::Refused("no".into()) }
+        };
+        let (seconds, _) = ends_after(six_hours, mixed).await;
+        assert!((4500..4560).contains(&seconds), "{seconds}");
+    }
+
+    /// What counts is how long nothing came of it, not when it first failed.
+    #[tokio::test(start_paused = true)]
+    async fn progress_sets_the_clock_back() {
+        let moves = |after: Duration| {
+            if after.as_secs() < 600 { Failure::Interrupted("broken".into()) } else { Failure::Outage("away".into()) }
+        };
+        let (seconds, _) = ends_after(30, moves).await;
+        assert!((625..640).contains(&seconds), "{seconds}");
     }
 
     #[tokio::test]

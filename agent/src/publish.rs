@@ -4,17 +4,21 @@
 //! NotStarted ── STARTED exists ──► Running ── the lock falls ──► Ended ── recorded 0 ──► objects, listings, result
 //! ```
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use object_store::ObjectStore;
 use object_store::{Error, ObjectStoreExt, PutMode, PutOptions, PutPayload};
-use seatrial_core::contract::{ExitCode, Message, PublishConfig, paths};
+use seatrial_core::contract::{
+    Digest, ExitCode, MAX_FILES, MAX_MESSAGE_BYTES, Message, OutputConfig, PublishConfig, ReportedOutput, paths,
+};
 use seatrial_crds::OutputType;
 
 use crate::error::AgentError;
-use crate::outage::{Failure, Outages};
+use crate::folder::OutputFolder;
+use crate::outage::Outages;
 use crate::store::{self, OpenStore};
-use crate::upload;
+use crate::upload::Target;
 use crate::volume::Volume;
 use crate::{metrics, wait};
 
@@ -40,40 +44,67 @@ async fn stopped_for_good() {
 }
 
 async fn upload_all(config: &PublishConfig, volume: &Volume) -> Result<Message, AgentError> {
-    let outages = Outages::new(config.outage_seconds, Some(volume.path(paths::STORE_AWAY)));
+    let outages = Outages::new(config.outage_seconds, Some(volume.clone()));
     let store = OpenStore::open(&config.store)?;
     let mut message = Message::new();
     // What is wrong with metrics is found before anything large is sent.
     for output in config.outputs.iter().filter(|output| output.kind == OutputType::Metrics) {
         let file = paths::file_name(output.kind).unwrap_or_default();
-        metrics::add(&volume.path(&output.folder).join(file), &mut message.metrics)?;
+        let folder = OutputFolder::open(&volume.beneath()?, &Volume::relative(&output.folder))?;
+        metrics::add(&folder, file, &mut message.metrics)?;
     }
+    check_room(config, &message.metrics)?;
+    let target = Target::new(&store, &outages);
     for output in &config.outputs {
-        message.outputs.push(upload::upload(output, volume, &store, &outages).await?);
+        message.outputs.push(target.upload(output, volume).await?);
     }
     record(&config.result, message, &store, &outages).await
+}
+
+/// Whether the message will have room for all, whatever the outputs' sizes come to.
+fn check_room(config: &PublishConfig, metrics: &BTreeMap<String, String>) -> Result<(), AgentError> {
+    let mut draft = Message::new();
+    let longest = |output: &OutputConfig| ReportedOutput {
+        name: output.name.clone(),
+        digest: Digest::of(b""),
+        size: u64::MAX,
+        files: MAX_FILES as u64,
+    };
+    draft.outputs = config.outputs.iter().map(longest).collect();
+    let room = MAX_MESSAGE_BYTES.saturating_sub(draft.to_json().len());
+    draft.metrics.clone_from(metrics);
+    let needed = draft.to_json().len();
+    if needed <= MAX_MESSAGE_BYTES {
+        return Ok(());
+    }
+    let (count, excess) = (metrics.len(), needed - MAX_MESSAGE_BYTES);
+    let message = format!(
+        "the {count} metrics of the step take {excess} bytes more than the {room} that its termination message has for them beside its outputs: shorten the names of metrics, or write some to a Report"
+    );
+    Err(AgentError::new(ExitCode::BadOutput, message))
 }
 
 /// Puts the result on record, once for each attempt. Of two pods that believe they are the one, or of two tries whose
 /// first answer was lost, one wins; the other adopts what is on record.
 async fn record(key: &str, message: Message, store: &OpenStore, outages: &Outages) -> Result<Message, AgentError> {
     let path = store.key(key)?;
-    let json = serde_json::to_vec(&message).map_err(|error| AgentError::internal(error.to_string()))?;
+    let json = message.to_json();
     let on_record = outages
         .wait_out("the result", async || {
+            let objects = store.objects()?;
             let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-            match store.objects.put_opts(&path, PutPayload::from(json.clone()), options).await {
+            match objects.put_opts(&path, PutPayload::from(json.clone()), options).await {
                 Ok(_) => Ok(None),
                 Err(Error::AlreadyExists { .. }) => {
-                    let answer = store.objects.get(&path).await.map_err(|error| upload::uploading(&error))?;
-                    let bytes = answer.bytes().await.map_err(|error| upload::uploading(&error))?;
+                    let answer = objects.get(&path).await.map_err(|error| store::uploading(&error))?;
+                    let bytes = answer.bytes().await.map_err(|error| store::uploading(&error))?;
                     Ok(Some(bytes))
                 }
-                Err(error) => Err(Failure::Outage(store::chain(&error))),
+                Err(error) => Err(store::uploading(&error)),
             }
         })
         .await?;
-    let Some(bytes) = on_record.filter(|bytes| bytes.as_ref() != json.as_slice()) else { return Ok(message) };
+    let Some(bytes) = on_record.filter(|bytes| bytes.as_ref() != json.as_bytes()) else { return Ok(message) };
     tracing::warn!(key, "another pod of this attempt was first: its result counts");
     let text = String::from_utf8_lossy(&bytes);
     Message::parse(&text).map_err(|error| {

@@ -4,16 +4,21 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
-use object_store::http::HttpBuilder;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::path::Path;
-use object_store::{BackoffConfig, ObjectStore, RetryConfig};
+use object_store::{BackoffConfig, GetOptions, GetRange, ObjectStore, RetryConfig};
+use reqwest::StatusCode;
 use seatrial_core::contract::{Authentication, ExitCode, StoreConfig};
 use url::Url;
 
-use crate::client::{self, Connector};
+use crate::client::{self, Connector, ForbiddenAddress, RefusedRedirect};
 use crate::error::AgentError;
 use crate::outage::Failure;
+use crate::refusal::{Refusal, chain, find};
+use crate::web::Web;
 
 /// The region where a Store names none; services that are not AWS take any.
 const REGION: &str = "us-east-1";
@@ -22,10 +27,33 @@ const REGION: &str = "us-east-1";
 #[derive(Clone, Debug)]
 pub(crate) struct OpenStore {
     pub(crate) prefix: String,
-    pub(crate) objects: Arc<dyn ObjectStore>,
+    access: Access,
     /// What of the prefix belongs to the keys.
     folder: String,
-    is_http: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Access {
+    Objects(Arc<AmazonS3>),
+    Web(Web),
+}
+
+/// Where a file is in its store.
+#[derive(Clone, Debug)]
+pub(crate) enum Place {
+    Object(Path),
+    Page(Url),
+}
+
+/// A file, or what was asked of it, as it comes in.
+pub(crate) struct Answer {
+    /// Where in the file the pieces begin.
+    pub(crate) offset: u64,
+    /// The size of the whole file, where the server says.
+    pub(crate) total: Option<u64>,
+    /// The tag of this version.
+    pub(crate) tag: Option<String>,
+    pub(crate) pieces: BoxStream<'static, Result<Bytes, String>>,
 }
 
 impl OpenStore {
@@ -36,47 +64,89 @@ impl OpenStore {
         let url = Url::parse(&config.prefix).map_err(|error| bad(&error.to_string()))?;
         let host = url.host_str().ok_or_else(|| bad("the prefix has no host or bucket"))?.to_owned();
         let folder = url.path().trim_start_matches('/').to_owned();
-        let is_http = url.scheme() != "s3";
-        for url in [Some(url.as_str()).filter(|_| is_http), config.endpoint.as_deref()].into_iter().flatten() {
+        let is_web = url.scheme() != "s3";
+        for url in [Some(url.as_str()).filter(|_| is_web), config.endpoint.as_deref()].into_iter().flatten() {
             refuse_forbidden(url)?;
         }
-        let connector = Connector(client::client(config.certificate_authority.as_deref())?);
-        let objects: Arc<dyn ObjectStore> = if is_http {
-            // The library puts a slash of its own between the URL and a path.
-            let base = config.prefix.trim_end_matches('/');
-            let builder = HttpBuilder::new().with_url(base).with_retry(retry()).with_http_connector(connector);
-            Arc::new(builder.build().map_err(|error| bad(&error.to_string()))?)
+        let client = client::client(config.certificate_authority.as_deref())?;
+        let access = if is_web {
+            Access::Web(Web::new(client, url))
         } else {
             let mut builder = AmazonS3Builder::new()
                 .with_bucket_name(host)
                 .with_region(config.region.as_deref().unwrap_or(REGION))
                 .with_allow_http(true)
                 .with_retry(retry())
-                .with_http_connector(connector);
+                .with_http_connector(Connector(client));
             if let Some(endpoint) = &config.endpoint {
                 builder = builder.with_endpoint(endpoint.trim_end_matches('/'));
             }
-            Arc::new(authenticate(builder, &config.authentication)?.build().map_err(|error| bad(&error.to_string()))?)
+            let builder = authenticate(builder, &config.authentication)?;
+            Access::Objects(Arc::new(builder.build().map_err(|error| bad(&error.to_string()))?))
         };
-        Ok(Self {
-            prefix: config.prefix.clone(),
-            objects,
-            folder: if is_http { String::new() } else { folder },
-            is_http,
-        })
+        Ok(Self { prefix: config.prefix.clone(), access, folder })
     }
 
-    /// True where there is nothing but single files to be read.
-    pub(crate) fn is_http(&self) -> bool {
-        self.is_http
+    /// Where there is nothing but single files to be read.
+    pub(crate) fn web(&self) -> Option<&Web> {
+        match &self.access {
+            Access::Objects(_) => None,
+            Access::Web(web) => Some(web),
+        }
+    }
+
+    /// The objects of an S3 store.
+    pub(crate) fn objects(&self) -> Result<&AmazonS3, AgentError> {
+        match &self.access {
+            Access::Objects(objects) => Ok(objects),
+            Access::Web(_) => {
+                let message = format!("{} is a web server, which holds no artifacts: use an s3:// prefix", self.prefix);
+                Err(AgentError::new(ExitCode::BadConfiguration, message))
+            }
+        }
     }
 
     /// The object of a key beneath the prefix.
     pub(crate) fn key(&self, key: &str) -> Result<Path, AgentError> {
         let whole = format!("{}{key}", self.folder);
-        let path = if self.is_http { Path::from_url_path(&whole) } else { Path::parse(&whole) };
-        path.map_err(|error| AgentError::new(ExitCode::InputNotFound, format!("{whole} is no valid key: {error}")))
+        Path::parse(&whole)
+            .map_err(|error| AgentError::new(ExitCode::InputNotFound, format!("{whole} is no valid key: {error}")))
     }
+
+    /// Asks for a file, or for what is left of it after so many bytes of the version that the tag names. `None` where
+    /// there is no such rest: the file has changed.
+    pub(crate) async fn read(
+        &self,
+        place: &Place,
+        what: &str,
+        from: Option<(u64, &str)>,
+    ) -> Result<Option<Answer>, Failure> {
+        let key = match (place, &self.access) {
+            (Place::Page(url), Access::Web(web)) => return web.read(url, what, from).await,
+            (Place::Object(key), _) => key,
+            (Place::Page(url), _) => return Err(AgentError::internal(format!("{url} is no object")).into()),
+        };
+        let options = GetOptions {
+            range: from.map(|(offset, _)| GetRange::Offset(offset)),
+            if_match: from.map(|(_, tag)| tag.to_owned()),
+            ..GetOptions::default()
+        };
+        let answer = match self.objects()?.get_opts(key, options).await {
+            Ok(answer) => answer,
+            Err(object_store::Error::Precondition { .. }) if from.is_some() => return Ok(None),
+            Err(error) if from.is_some() && status(&error) == Some(StatusCode::RANGE_NOT_SATISFIABLE) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(failure(what, &error)),
+        };
+        let (offset, total, tag) = (answer.range.start, Some(answer.meta.size), answer.meta.e_tag.clone());
+        let pieces = answer.into_stream().map_err(|error| chain(&error)).boxed();
+        Ok(Some(Answer { offset, total, tag, pieces }))
+    }
+}
+
+fn status(error: &object_store::Error) -> Option<StatusCode> {
+    find::<Refusal>(error).map(|refusal| refusal.status)
 }
 
 fn authenticate(builder: AmazonS3Builder, how: &Authentication) -> Result<AmazonS3Builder, AgentError> {
@@ -127,30 +197,65 @@ fn refuse_forbidden(url: &str) -> Result<(), AgentError> {
 /// What an error of a store means for whoever reads `what`.
 pub(crate) fn failure(what: &str, error: &object_store::Error) -> Failure {
     use object_store::Error;
-    let not_found = |why: &str| Failure::Final(AgentError::new(ExitCode::InputNotFound, format!("{what} {why}")));
-    let refused = "may not be read: look at the Store's credentials and at the bucket's policy";
-    match error {
-        Error::NotFound { .. } => not_found("does not exist: correct the uri, or wait for who writes it"),
-        Error::PermissionDenied { .. } => not_found(refused),
-        Error::InvalidPath { .. } => not_found("is no valid key"),
-        other => match chain(other) {
-            // The library has a variant for objects that are refused, but none for lists.
-            text if text.contains("403 Forbidden") => not_found(refused),
-            text => Failure::Outage(text),
-        },
+    let refusal = find::<Refusal>(error);
+    match (error, refusal) {
+        (_, Some(refusal)) => refused(what, refusal),
+        (Error::NotFound { .. }, _) => refused(what, &Refusal::new(StatusCode::NOT_FOUND, b"")),
+        // Of a list, it is one key among many: the error names it.
+        (Error::InvalidPath { .. }, _) => {
+            let why = format!("{what}: {}: rename the object, or name a narrower uri", chain(error));
+            AgentError::new(ExitCode::InputNotFound, why).into()
+        }
+        (other, _) => not_sent(what, other),
     }
 }
 
-/// An error with its causes: the first alone rarely says why.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
+/// What a server's refusal means for whoever reads `what`.
+pub(crate) fn refused(what: &str, refusal: &Refusal) -> Failure {
+    if refusal.is_passing() {
+        return Failure::Outage(refusal.to_string());
     }
-    text
+    AgentError::new(ExitCode::InputNotFound, format!("{what} {}", refusal.for_reading())).into()
+}
+
+/// What it means that there was no answer.
+pub(crate) fn not_sent(what: &str, error: &(dyn std::error::Error + 'static)) -> Failure {
+    match never(error) {
+        Some(why) => AgentError::new(ExitCode::InputNotFound, format!("{what} {why}")).into(),
+        None => Failure::Outage(chain(error)),
+    }
+}
+
+/// What an error of a store means for whoever uploads. It says what the reader of a status can act on.
+pub(crate) fn uploading(error: &object_store::Error) -> Failure {
+    use object_store::Error;
+    match (error, find::<Refusal>(error), never(error)) {
+        (_, Some(refusal), _) if refusal.is_passing() => Failure::Outage(refusal.to_string()),
+        (_, Some(refusal), _) => Failure::Refused(refusal.to_string()),
+        (_, _, Some(why)) => Failure::Refused(why),
+        // Of an object that is written, it can only be the bucket.
+        (Error::NotFound { .. } | Error::NotImplemented { .. }, ..) => Failure::Refused(chain(error)),
+        _ => Failure::Outage(chain(error)),
+    }
+}
+
+/// Why the agent does not go where it was sent.
+fn never(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    find::<RefusedRedirect>(error)
+        .map(ToString::to_string)
+        .or_else(|| find::<ForbiddenAddress>(error).map(|address| format!("cannot be used: {address}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One bad key of many ends the whole list: it must be found.
+    #[test]
+    fn a_key_that_is_none_is_named() {
+        let error = Path::parse("raw/2026//a.csv").unwrap_err();
+        let Failure::Final(error) = failure("s3://lake/raw/", &error.into()) else { panic!("an outage") };
+        assert_eq!(error.code, ExitCode::InputNotFound);
+        assert!(error.message.contains("raw/2026//a.csv"), "{}", error.message);
+    }
 }

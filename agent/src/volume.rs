@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use nix::sys::statvfs::statvfs;
 use seatrial_core::contract::{OutputConfig, paths};
 
+use crate::beneath::Beneath;
 use crate::error::AgentError;
 
 /// The volume's root.
@@ -26,12 +27,25 @@ impl Volume {
         Path::new(path).strip_prefix(paths::ROOT).map_or_else(|_| PathBuf::from(path), |inner| self.root.join(inner))
     }
 
-    /// The bytes that may still be written.
-    pub(crate) fn free_bytes(&self) -> Result<u64, AgentError> {
+    /// The same, as a name beneath the volume.
+    pub(crate) fn relative(path: &str) -> PathBuf {
+        Path::new(path).strip_prefix(paths::ROOT).unwrap_or(Path::new(path)).to_path_buf()
+    }
+
+    /// The volume, for opening what is not trusted.
+    pub(crate) fn beneath(&self) -> Result<Beneath, AgentError> {
+        Beneath::volume(&self.root)
+            .map_err(|error| AgentError::internal(format!("{} cannot be opened: {error}", self.root.display())))
+    }
+
+    /// The bytes of the file system that are free, and all that it has.
+    pub(crate) fn free_and_total_bytes(&self) -> Result<(u64, u64), AgentError> {
         let space = statvfs(&self.root)
             .map_err(|error| AgentError::internal(format!("{} cannot be measured: {error}", self.root.display())))?;
         #[expect(clippy::useless_conversion, reason = "the width of these fields differs between platforms")]
-        Ok(u64::from(space.blocks_available()).saturating_mul(space.fragment_size()))
+        let (free, total) = (u64::from(space.blocks_available()), u64::from(space.blocks()));
+        let size = space.fragment_size();
+        Ok((free.saturating_mul(size), total.saturating_mul(size)))
     }
 
     /// What the user's container needs: the program that runs its command, the lock, and folders that any user may
@@ -46,7 +60,8 @@ impl Volume {
         let copied =
             fs::copy(exec, &draft).and_then(|_| set_mode(&draft, 0o755)).and_then(|()| fs::rename(&draft, &program));
         copied.map_err(|error| AgentError::writing(&program, &error))?;
-        set_mode(&self.path(paths::STATE), 0o777).map_err(|error| AgentError::writing(&self.root, &error))?;
+        // Sticky: who may write to it must not rename or replace the lock, which is ours.
+        set_mode(&self.path(paths::STATE), 0o1777).map_err(|error| AgentError::writing(&self.root, &error))?;
         let lock = self.path(paths::LOCK);
         File::options()
             .create(true)

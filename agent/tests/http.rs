@@ -9,11 +9,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::Router;
+use axum::body::{Body, Bytes};
 use axum::http::StatusCode;
 use axum::response::Redirect;
 use axum::routing::get;
-use seatrial_core::contract::{Authentication, Digest, ExitCode, StoreConfig, paths};
-use support::{End, Pod, by_uri, fetch_config};
+use futures::{StreamExt, stream};
+use seatrial_core::contract::{Digest, ExitCode, paths};
+use support::{Disk, End, Pod, anonymous, by_uri, fetch_config};
+use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -24,18 +27,8 @@ async fn serve(router: Router) -> SocketAddr {
     address
 }
 
-fn store(prefix: &str) -> StoreConfig {
-    StoreConfig {
-        prefix: prefix.into(),
-        endpoint: None,
-        region: None,
-        authentication: Authentication::Anonymous,
-        certificate_authority: None,
-    }
-}
-
 async fn fetch(pod: &Pod, prefix: &str, uri: &str, patience: u32) -> End {
-    let mut config = fetch_config(vec![store(prefix)], vec![by_uri("raw", prefix, uri)]);
+    let mut config = fetch_config(vec![anonymous(prefix, None)], vec![by_uri("raw", prefix, uri)]);
     config.outage_seconds = patience;
     pod.fetch(&config).await
 }
@@ -71,15 +64,23 @@ async fn redirects_to_other_hosts_and_metadata_services_are_not_followed() {
         "a secret"
     });
     let other = serve(other).await;
-    let elsewhere = format!("http://localhost:{}/secret", other.port());
+    // Another host, and another program on the same one.
+    let elsewhere = format!("http://localhost:{}/secret?signature=x", other.port());
+    let beside = format!("http://127.0.0.1:{}/secret", other.port());
     let router = Router::new()
         .route("/elsewhere", get(async move || Redirect::temporary(&elsewhere)))
+        .route("/beside", get(async move || Redirect::temporary(&beside)))
+        .route("/circle", get(async || Redirect::temporary("/circle")))
         .route("/metadata", get(async || Redirect::temporary("http://169.254.169.254/latest/meta-data/")));
     let prefix = format!("http://{}/", serve(router).await);
-    for file in ["elsewhere", "metadata"] {
+    for file in ["elsewhere", "beside", "metadata", "circle"] {
         let pod = Pod::new("growth");
-        let end = fetch(&pod, &prefix, &format!("{prefix}{file}"), 1).await;
-        assert_ne!(end.code, ExitCode::Success, "{end:?}");
+        // Were it taken for an outage, it would be waited for.
+        let end = fetch(&pod, &prefix, &format!("{prefix}{file}"), 3600).await;
+        assert_eq!(end.code, ExitCode::InputNotFound, "{end:?}");
+        assert!(end.text().contains("name the final URL") && !end.text().contains("signature"), "{}", end.text());
+        let target = if file == "metadata" { "http://169.254.169.254/" } else { "" };
+        assert!(end.text().contains(target), "{}", end.text());
     }
     assert_eq!(asked.load(Ordering::Relaxed), 0);
     let pod = Pod::new("growth");
@@ -120,4 +121,78 @@ async fn a_server_that_fails_is_an_outage() {
     let pod = Pod::new("growth");
     let end = fetch(&pod, &prefix, &format!("{prefix}x"), 0).await;
     assert_eq!(end.code, ExitCode::StoreUnavailable, "{end:?}");
+}
+
+/// Eight pods in half an hour make no difference to them.
+#[tokio::test]
+async fn final_answers_end_at_once_and_passing_ones_are_waited_for() {
+    let router = Router::new().route(
+        "/{status}",
+        get(async |axum::extract::Path(status): axum::extract::Path<u16>| StatusCode::from_u16(status).unwrap()),
+    );
+    let prefix = format!("http://{}/", serve(router).await);
+    for (status, expected) in [
+        (400, "400 Bad Request"),
+        (401, "may not be read (401 Unauthorized)"),
+        (403, "look at the Store's credentials"),
+        (404, "does not exist"),
+        (405, "405 Method Not Allowed"),
+        (410, "does not exist"),
+        (451, "451"),
+    ] {
+        let end = fetch(&Pod::new("growth"), &prefix, &format!("{prefix}{status}"), 3600).await;
+        assert_eq!(end.code, ExitCode::InputNotFound, "{status}: {end:?}");
+        assert!(end.text().contains(expected), "{status}: {}", end.text());
+    }
+    for status in [408, 425, 429, 503] {
+        let end = fetch(&Pod::new("growth"), &prefix, &format!("{prefix}{status}"), 0).await;
+        assert_eq!(end.code, ExitCode::StoreUnavailable, "{status}: {end:?}");
+        assert!(end.text().contains(&status.to_string()), "{}", end.text());
+    }
+}
+
+#[tokio::test]
+async fn a_file_of_unannounced_length_is_fetched() {
+    let router = Router::new().route(
+        "/export",
+        get(async || Body::from_stream(stream::iter(["a,b\n", "1,2\n"]).map(Ok::<_, std::io::Error>))),
+    );
+    let prefix = format!("http://{}/", serve(router).await);
+    let pod = Pod::new("growth");
+    let end = fetch(&pod, &prefix, &format!("{prefix}export"), 60).await;
+    assert_eq!(end.code, ExitCode::Success, "{end:?}");
+    assert_eq!(fs::read_to_string(pod.path(paths::INPUTS).join("raw/export")).unwrap(), "a,b\n1,2\n");
+}
+
+#[tokio::test]
+async fn a_file_that_is_announced_larger_than_the_disk_is_not_begun() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let prefix = format!("http://{}/", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request).await;
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1152921504606846976\r\n\r\nbeginning").await;
+        }
+    });
+    let pod = Pod::new("growth");
+    let end = fetch(&pod, &prefix, &format!("{prefix}x"), 3600).await;
+    assert_eq!(end.code, ExitCode::InputTooLarge, "{end:?}");
+    assert!(end.text().contains("1152921504606846976 bytes"), "{}", end.text());
+}
+
+#[tokio::test]
+#[ignore = "needs root, for a small file system"]
+async fn a_file_without_end_is_stopped_before_the_disk_is_full() {
+    let endless =
+        async || Body::from_stream(stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from_static(&[0; 1 << 16]))));
+    let prefix = format!("http://{}/", serve(Router::new().route("/x", get(endless))).await);
+    let folder = TempDir::new().unwrap();
+    let disk = Disk::new(folder.path(), "16m");
+    let pod = Pod::with_volume("growth", folder, disk.0.clone());
+    let end = fetch(&pod, &prefix, &format!("{prefix}x"), 3600).await;
+    assert_eq!(end.code, ExitCode::InputTooLarge, "{end:?}");
+    let written = fs::metadata(disk.0.join("inputs/raw/x")).unwrap().len();
+    assert!((8 << 20..=12 << 20).contains(&written), "a quarter of the disk stays free: {written}");
 }

@@ -5,6 +5,7 @@ mod support;
 
 use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 
 use nix::sys::signal::{Signal, kill};
@@ -12,14 +13,8 @@ use nix::unistd::Pid;
 use seatrial_core::contract::{Digest, ExitCode, Message, layout, paths};
 use seatrial_crds::OutputType;
 use seatrial_store::testing::LocalStore;
-use support::{Pod, artifact, by_uri, fetch_config, publish_config, tree, until};
+use support::{Pod, artifact, by_uri, fetch_config, publish_config, store, tree, until};
 use tempfile::TempDir;
-
-async fn store() -> (TempDir, LocalStore) {
-    let data = TempDir::new().unwrap();
-    let store = LocalStore::start(data.path()).await.unwrap();
-    (data, store)
-}
 
 /// Where the store keeps an object of the namespace `growth`.
 fn on_disk(data: &TempDir, key: &str) -> PathBuf {
@@ -157,9 +152,28 @@ async fn what_is_not_there_or_not_ones_own_is_said_at_once() {
 async fn outputs_that_cannot_be_taken_are_refused_with_the_reason() {
     let (_data, store) = store().await;
     type Spoil = fn(&Pod);
-    let cases: [(OutputType, Spoil, &str); 4] = [
+    let cases: [(OutputType, Spoil, &str); 6] = [
+        // Where its outputs are is the pod's business, not what lies elsewhere.
+        (
+            OutputType::Any,
+            |pod| {
+                let outputs = pod.path(paths::OUTPUTS);
+                pod.write_output("x", "token", b"a secret");
+                fs::rename(&outputs, outputs.with_extension("aside")).unwrap();
+                std::os::unix::fs::symlink(outputs.with_extension("aside"), outputs).unwrap();
+            },
+            "do not replace it",
+        ),
+        (
+            OutputType::Metrics,
+            |pod| {
+                pod.write_output("x", "a", b"");
+                std::os::unix::fs::symlink("/dev/zero", pod.path("/seatrial/outputs/x/metrics.json")).unwrap();
+            },
+            "cannot be read",
+        ),
         (OutputType::Model, |pod| fs::create_dir_all(pod.path("/seatrial/outputs/x")).unwrap(), "is empty"),
-        (OutputType::Any, |_| (), "is not there"),
+        (OutputType::Any, |_| (), "cannot be opened"),
         (OutputType::Metrics, |pod| pod.write_output("x", "metrics.json", br#"{"auc": [0.9]}"#), "nested"),
         (
             OutputType::Any,
@@ -178,6 +192,65 @@ async fn outputs_that_cannot_be_taken_are_refused_with_the_reason() {
         assert_eq!(end.code, ExitCode::BadOutput, "{end:?}");
         assert!(end.text().contains(expected), "{}", end.text());
     }
+}
+
+/// What the user's code may have put in place of the record is read no further than a record would be.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_that_is_none_is_not_followed_or_waited_for() {
+    let (data, store) = store().await;
+    type Forge = fn(&std::path::Path);
+    let cases: [Forge; 3] = [
+        |exit| std::os::unix::fs::symlink("started", exit).unwrap(),
+        |exit| nix::unistd::mkfifo(exit, nix::sys::stat::Mode::S_IRWXU).unwrap(),
+        |exit| fs::write(exit, "9".repeat(1 << 20)).unwrap(),
+    ];
+    for forge in cases {
+        let pod = Pod::new("growth");
+        pod.command_ended(0);
+        fs::write(pod.path(paths::STARTED), "0").unwrap();
+        fs::remove_file(pod.path(paths::EXIT)).unwrap();
+        forge(&pod.path(paths::EXIT));
+        pod.write_output("x", "content", b"forged");
+        let end = pod.publish(&publish_config(pod.own_store(&store), &[("x", OutputType::Any)])).await;
+        assert_eq!(end.code, ExitCode::StepVanished, "{end:?}");
+    }
+    assert!(!data.path().join("objects/growth").exists());
+}
+
+/// The lock and the folder that it lies in are what says that the command goes on. Whoever else replaces them is not
+/// believed, and nothing is uploaded while the command could still write.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs root, for another user"]
+async fn another_user_cannot_replace_the_lock() {
+    let (data, store) = store().await;
+    let pod = Pod::new("growth");
+    assert_eq!(pod.fetch(&fetch_config(vec![], vec![])).await.code, ExitCode::Success);
+    // As the kubelet makes an emptyDir: whoever is in the pod may write to its root.
+    pod.open_to_all();
+    pod.write_output("x", "content", b"torn");
+    let root = pod.path(paths::STATE).parent().unwrap().to_path_buf();
+    let user = |script: &str| {
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-ec", script]).current_dir(&root).stderr(std::process::Stdio::null());
+        shell.uid(12345).gid(12345).status().unwrap().success()
+    };
+    // `exec` works as any user.
+    assert!(user("exec 9<>state/lock; flock -n 9; touch state/started; echo 0 >state/exit.new"));
+    assert!(user("mv state/exit.new state/exit"));
+    for attempt in ["mv state/lock state/aside", "rm state/lock", "ln -sf /etc/passwd state/lock"] {
+        assert!(!user(attempt), "{attempt}");
+    }
+    // The whole folder can be replaced, but not by one of the same owner.
+    assert!(user(
+        "mv state aside; mkdir -m 777 state; touch state/lock state/started; chmod 666 state/lock; echo 0 >state/exit"
+    ));
+    let end = pod.publish(&publish_config(pod.own_store(&store), &[("x", OutputType::Any)])).await;
+    assert_eq!(end.code, ExitCode::BadOutput, "{end:?}");
+    assert!(end.text().contains("not as the agent made it"), "{}", end.text());
+    assert!(user("rm -r state; ln -s aside state"));
+    let end = pod.publish(&publish_config(pod.own_store(&store), &[("x", OutputType::Any)])).await;
+    assert_eq!(end.code, ExitCode::BadOutput, "{end:?}");
+    assert!(!data.path().join("objects/growth").exists());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -208,26 +281,42 @@ async fn a_config_of_another_release_is_refused() {
     assert!(end.text().contains("one release"), "{}", end.text());
 }
 
-/// Refused before hours are spent on it.
+/// A store can hold what a disk cannot.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs root, for a small file system"]
-async fn data_that_is_larger_than_the_disk_is_refused_before_it_is_fetched() {
-    let (_data, store) = store().await;
+async fn an_object_that_is_a_folder_too_is_named() {
+    let (data, store) = store().await;
+    for key in ["raw/a", "raw/a/b"] {
+        let path = on_disk(&data, key);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "x").unwrap();
+    }
     let pod = Pod::new("growth");
-    pod.command_ended(0);
-    pod.write_output("x", "large", &vec![0; 9 << 20]);
-    let end = pod.publish(&publish_config(pod.own_store(&store), &[("x", OutputType::Any)])).await;
-    let input = artifact("x", "s3://growth/", &end.message.outputs[0].digest);
-    let folder = TempDir::new().unwrap();
-    let disk = folder.path().join("disk");
-    fs::create_dir(&disk).unwrap();
-    let run = |arguments: &[&str]| std::process::Command::new(arguments[0]).args(&arguments[1..]).arg(&disk).status();
-    assert!(run(&["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs"]).unwrap().success(), "this test needs root");
-    let small = Pod::with_volume("growth", folder, disk.clone());
-    let end = small.fetch(&fetch_config(vec![small.own_store(&store)], vec![input])).await;
-    let left = tree(&disk).len();
-    assert!(run(&["umount", "--lazy"]).unwrap().success());
-    assert_eq!(end.code, ExitCode::InputTooLarge, "{end:?}");
-    assert!(end.text().contains("9437184 bytes"), "{}", end.text());
-    assert_eq!(left, 2, "exec and the lock alone");
+    let end = pod
+        .fetch(&fetch_config(vec![pod.own_store(&store)], vec![by_uri("x", "s3://growth/", "s3://growth/raw/")]))
+        .await;
+    assert_eq!(end.code, ExitCode::CorruptArtifact, "{end:?}");
+    assert!(end.text().contains("\"a\" is both a file and a folder"), "{}", end.text());
+}
+
+/// No metric is dropped in silence.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn metrics_that_leave_no_room_are_refused_before_anything_is_sent() {
+    let (data, store) = store().await;
+    let publish = async |length: usize| {
+        let pod = Pod::new("growth");
+        pod.command_ended(0);
+        let metrics: Vec<String> = (0..16).map(|n| format!("\"{n:0length$}\": 0.12345678901234567")).collect();
+        pod.write_output("metrics", "metrics.json", format!("{{{}}}", metrics.join(",")).as_bytes());
+        let names: Vec<String> = (0..7).map(|n| format!("{n:a>40}")).collect();
+        names.iter().for_each(|name| pod.write_output(name, "content", b"x"));
+        let others = names.iter().map(|name| (name.as_str(), OutputType::Any));
+        let outputs: Vec<_> = others.chain([("metrics", OutputType::Metrics)]).collect();
+        pod.publish(&publish_config(pod.own_store(&store), &outputs)).await
+    };
+    let end = publish(63).await;
+    assert_eq!(end.code, ExitCode::BadOutput, "{end:?}");
+    assert!(end.text().contains("shorten the names of metrics"), "{}", end.text());
+    assert!(!data.path().join("objects/growth").exists());
+    let end = publish(40).await;
+    assert_eq!((end.code, end.message.metrics.len()), (ExitCode::Success, 16), "{end:?}");
 }

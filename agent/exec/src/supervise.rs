@@ -10,9 +10,9 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, alarm};
 
-use crate::outputs;
+use crate::{leftovers, outputs};
 
 /// Told to stop, and stopped the command.
 pub(crate) const STOPPED: u8 = 241;
@@ -30,16 +30,26 @@ const FORWARDED: [Signal; 6] =
 /// One run of one command.
 pub(crate) struct Supervisor {
     root: PathBuf,
+    /// How long the command may take to end after it was told to, in seconds.
+    grace: u32,
 }
 
 impl Supervisor {
     /// With the pod's shared volume at `root`.
-    pub(crate) fn new(root: PathBuf) -> Self {
-        Self { root }
+    pub(crate) fn new(root: PathBuf, grace: u32) -> Self {
+        Self { root, grace }
     }
 
     /// Runs the command and returns the exit code for the container.
     pub(crate) fn run(&self, command: &[OsString]) -> u8 {
+        // From here on signals wait until they are asked for, so that none is lost before the loop: process 1 does not
+        // even die of a SIGTERM that comes too early. The standard library clears the mask for the command.
+        let mut signals: SigSet = FORWARDED.into_iter().collect();
+        signals.add(Signal::SIGCHLD);
+        signals.add(Signal::SIGALRM);
+        if let Err(error) = signals.thread_block() {
+            return fail("signals cannot be held back", &error.into());
+        }
         let state = self.root.join("state");
         // The kubelet starts a container again after a crash of the node: what is done stays done.
         if let Some(code) = recorded(&state) {
@@ -49,23 +59,47 @@ impl Supervisor {
             Ok(lock) => lock,
             Err(error) => return fail("the lock cannot be taken", &error),
         };
-        // From here on signals wait until they are asked for, so that none is lost between start and loop. The
-        // standard library clears the mask for the command.
-        let mut signals: SigSet = FORWARDED.into_iter().collect();
-        signals.add(Signal::SIGCHLD);
-        if let Err(error) = signals.thread_block() {
-            return fail("signals cannot be held back", &error.into());
-        }
         if let Err(error) = File::create(state.join("started")) {
             return fail("the start cannot be recorded", &error);
         }
-        let code = start(command).map_or_else(|code| code, |child| wait(child, &signals));
+        let code = start(command).map_or_else(|code| code, |child| self.wait(child, &signals));
+        // Whatever still runs could write to the outputs while they are made readable, recorded and uploaded.
+        leftovers::end();
         outputs::make_readable(&self.root.join("outputs"));
         if let Err(error) = record(&state, code) {
             return fail("the end cannot be recorded", &error);
         }
         drop(lock);
         code
+    }
+
+    /// Forwards signals until the command has ended, and reaps every other process that falls to us as process 1. A
+    /// command that was told to stop and does not is killed in time for its end to be recorded: after 30 seconds
+    /// Kubernetes would kill all, and a deleted pod would look like a failed command.
+    fn wait(&self, child: Pid, signals: &SigSet) -> u8 {
+        let mut told_to_stop = false;
+        loop {
+            match signals.wait() {
+                Ok(Signal::SIGCHLD) => {
+                    if let Some(code) = reap(child) {
+                        alarm::cancel();
+                        // A command that ends well after it was told to stop did not finish its work.
+                        return if told_to_stop { STOPPED } else { code };
+                    }
+                }
+                Ok(Signal::SIGALRM) => {
+                    let _ = kill(child, Signal::SIGKILL);
+                }
+                Ok(signal) => {
+                    if matches!(signal, Signal::SIGTERM | Signal::SIGINT | Signal::SIGQUIT) && !told_to_stop {
+                        told_to_stop = true;
+                        alarm::set(self.grace);
+                    }
+                    let _ = kill(child, signal);
+                }
+                Err(_) => {}
+            }
+        }
     }
 }
 
@@ -107,26 +141,6 @@ fn start(command: &[OsString]) -> Result<Pid, u8> {
                 _ if not_a_program => Err(COMMAND_NOT_FOUND),
                 _ => Err(EXEC_FAILED),
             }
-        }
-    }
-}
-
-/// Forwards signals until the command has ended, and reaps every other process that falls to us as process 1.
-fn wait(child: Pid, signals: &SigSet) -> u8 {
-    let mut told_to_stop = false;
-    loop {
-        match signals.wait() {
-            Ok(Signal::SIGCHLD) => {
-                if let Some(code) = reap(child) {
-                    // A command that ends well after it was told to stop did not finish its work.
-                    return if told_to_stop { STOPPED } else { code };
-                }
-            }
-            Ok(signal) => {
-                told_to_stop |= matches!(signal, Signal::SIGTERM | Signal::SIGINT | Signal::SIGQUIT);
-                let _ = kill(child, signal);
-            }
-            Err(_) => {}
         }
     }
 }

@@ -119,6 +119,81 @@ fn told_to_stop_the_command_is_told_and_the_code_says_so_whatever_it_answers() {
     }
 }
 
+/// A pod that is deleted by hand must look like that, whatever the command makes of the word to stop.
+#[test]
+fn a_command_that_does_not_stop_is_killed_and_its_end_recorded() {
+    let root = volume();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_seatrial-exec"));
+    command.args(["--grace", "1", "--root"]).arg(root.path()).args(["--", "sh", "-c"]);
+    let mut child = command.arg("trap '' TERM; touch ready; exec sleep 600").current_dir(root.path()).spawn().unwrap();
+    wait_until("the command runs", || root.path().join("ready").exists());
+    signal(&child, Signal::SIGTERM);
+    let mut code = None;
+    wait_until("it ends", || {
+        code = child.try_wait().unwrap().map(|status| status.code());
+        code.is_some()
+    });
+    assert_eq!(code, Some(Some(i32::from(ExitCode::Stopped.number()))));
+    assert_eq!(record(root.path()).as_deref(), Some("241"));
+}
+
+/// As in a container, where it is process 1.
+fn as_process_1(root: &Path, script: &str) -> Command {
+    let mut command = Command::new("unshare");
+    command.args(["--pid", "--fork", "--kill-child", "--mount-proc", env!("CARGO_BIN_EXE_seatrial-exec"), "--root"]);
+    command.arg(root).args(["--", "sh", "-c", script]).current_dir(root);
+    command
+}
+
+/// What the command left running writes no more once outputs are made readable, and so not when the end is recorded:
+/// neither a child of the command, nor one that made itself independent.
+#[test]
+#[ignore = "needs root, for a PID namespace"]
+fn what_the_command_left_running_is_gone_before_its_end_is_recorded() {
+    let root = volume();
+    // The folder's mode changes first; so many files then take long enough for whoever still runs to notice.
+    let writer = "trap '' TERM HUP; touch $0; while [ $(stat -c %a outputs/model) = 700 ]; do :; done; touch too-late";
+    let script = format!(
+        "umask 077; chmod 700 outputs/model; (cd outputs/model; seq 20000 | xargs touch)
+        sh -c \"{}\" child & setsid sh -c \"{}\" orphan &
+        while [ ! -e child ] || [ ! -e orphan ]; do sleep 0.01; done; exit 3",
+        writer.replace('$', "\\$"),
+        writer.replace('$', "\\$"),
+    );
+    assert_eq!(code(as_process_1(root.path(), &script)), 3);
+    assert_eq!(record(root.path()).as_deref(), Some("3"));
+    assert_eq!(fs::metadata(root.path().join("outputs/model")).unwrap().permissions().mode() & 0o777, 0o755);
+    assert!(root.path().join("orphan").exists() && !root.path().join("too-late").exists());
+}
+
+/// Orphans fall to process 1: where it does not reap them, their number grows until none can be started.
+#[test]
+#[ignore = "needs root, for a PID namespace"]
+fn orphans_are_reaped_while_the_command_runs() {
+    let root = volume();
+    // Each inner shell ends before its child does, which then falls to process 1. A zombie would stay in /proc.
+    let script = "for n in 1 2 3 4 5; do sh -c 'sh -c \"sleep 0.01; touch orphan-$0\" $0 &' $n; done
+        while [ $(ls | grep -c orphan-) -lt 5 ]; do sleep 0.01; done
+        for look in $(seq 2000); do grep -l '^State:.Z' /proc/[0-9]*/status 2>/dev/null || exit 0; sleep 0.01; done
+        exit 1";
+    assert_eq!(code(as_process_1(root.path(), script)), 0);
+}
+
+#[test]
+#[ignore = "needs root, for a PID namespace"]
+fn process_1_is_told_to_stop_and_stops_all() {
+    let root = volume();
+    let mut child =
+        as_process_1(root.path(), "setsid sleep 600 & trap 'exit 0' TERM; touch ready; while :; do sleep 0.05; done")
+            .spawn()
+            .unwrap();
+    wait_until("the command runs", || root.path().join("ready").exists());
+    let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", child.id())).unwrap();
+    kill(Pid::from_raw(children.trim().parse().unwrap()), Signal::SIGTERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(i32::from(ExitCode::Stopped.number())));
+    assert_eq!(record(root.path()).as_deref(), Some("241"));
+}
+
 #[test]
 fn other_signals_reach_the_command_and_stop_nothing() {
     let root = volume();

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -21,6 +22,7 @@ pub(crate) struct Pod {
     folder: TempDir,
     namespace: String,
     root: PathBuf,
+    variables: Vec<(String, String)>,
 }
 
 /// How a container ended.
@@ -49,7 +51,13 @@ impl Pod {
     pub(crate) fn with_volume(namespace: &str, folder: TempDir, root: PathBuf) -> Self {
         fs::write(folder.path().join("token"), format!("token-of-{namespace}")).unwrap();
         fs::write(folder.path().join("exec"), "a program").unwrap();
-        Self { folder, namespace: namespace.to_owned(), root }
+        Self { folder, namespace: namespace.to_owned(), root, variables: vec![] }
+    }
+
+    /// With an environment variable in the agent's containers.
+    pub(crate) fn with_variable(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.variables.push((name.into(), value.into()));
+        self
     }
 
     /// Where a path of the contract is in this test.
@@ -60,8 +68,16 @@ impl Pod {
     /// Lets the user's command have ended, with files in the folder of its output.
     pub(crate) fn command_ended(&self, code: i32) {
         fs::create_dir_all(self.path(paths::STATE)).unwrap();
+        fs::set_permissions(self.path(paths::STATE), fs::Permissions::from_mode(0o1777)).unwrap();
         for (file, content) in [(paths::LOCK, ""), (paths::EXIT, code.to_string().as_str()), (paths::STARTED, "")] {
             fs::write(self.path(file), content).unwrap();
+        }
+    }
+
+    /// Lets every user get to the volume, and write to its root.
+    pub(crate) fn open_to_all(&self) {
+        for (folder, mode) in [(self.folder.path(), 0o755), (self.root.as_path(), 0o777)] {
+            fs::set_permissions(folder, fs::Permissions::from_mode(mode)).unwrap();
         }
     }
 
@@ -100,6 +116,7 @@ impl Pod {
             .arg(self.folder.path().join("exec"))
             .arg(task)
             .env(CONFIG_VARIABLE, serde_json::to_string(config).unwrap())
+            .envs(self.variables.iter().cloned())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .kill_on_drop(true)
@@ -156,6 +173,44 @@ pub(crate) fn publish_config(store: StoreConfig, outputs: &[(&str, OutputType)])
         outputs: outputs.iter().map(output).collect(),
         outage_seconds: 60,
     }
+}
+
+/// A small file system beneath a folder, for as long as this lives.
+pub(crate) struct Disk(pub(crate) PathBuf);
+
+impl Disk {
+    pub(crate) fn new(folder: &Path, size: &str) -> Self {
+        let disk = folder.join("disk");
+        fs::create_dir(&disk).unwrap();
+        let mut mount = std::process::Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]).arg(&disk);
+        assert!(mount.status().unwrap().success(), "this test needs root");
+        Self(disk)
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
+
+/// An S3 store without credentials, by its own endpoint.
+pub(crate) fn anonymous(prefix: &str, endpoint: Option<String>) -> StoreConfig {
+    StoreConfig {
+        prefix: prefix.into(),
+        endpoint,
+        region: None,
+        authentication: Authentication::Anonymous,
+        certificate_authority: None,
+    }
+}
+
+/// A real store with a folder of its own.
+pub(crate) async fn store() -> (TempDir, LocalStore) {
+    let data = TempDir::new().unwrap();
+    let store = LocalStore::start(data.path()).await.unwrap();
+    (data, store)
 }
 
 /// Waits for something that comes about by itself.

@@ -1,6 +1,9 @@
+use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -28,6 +31,17 @@ impl Digest {
     /// The 64 hexadecimal digits.
     pub fn hex(&self) -> &str {
         &self.0
+    }
+
+    /// The shortest text: 43 characters of unpadded URL-safe Base64.
+    pub(super) fn short(&self) -> String {
+        URL_SAFE_NO_PAD.encode(hex::decode(&self.0).unwrap_or_default())
+    }
+
+    /// The digest of such a text.
+    pub(super) fn from_short(text: &str) -> Option<Self> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+        (bytes.len() == 32).then(|| Self(hex::encode(bytes)))
     }
 }
 
@@ -64,6 +78,15 @@ impl fmt::Display for Digest {
     }
 }
 
+/// The most files that an artifact, or an input, may have: whoever reads or writes one keeps the list in memory.
+pub const MAX_FILES: usize = 200_000;
+
+/// The longest listing, in bytes of canonical JSON.
+pub const MAX_LISTING_BYTES: u64 = 64 << 20;
+
+/// The longest path of a file in an artifact, in bytes.
+pub const MAX_PATH_BYTES: usize = 1024;
+
 /// One file of an artifact.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -91,6 +114,12 @@ pub enum ListingError {
     /// A path that could leave its folder, or that no store can name.
     #[error("the path \"{0}\" is not allowed in an artifact: use relative paths without empty, \".\" or \"..\" parts")]
     BadPath(String),
+    /// A path that is a file and, since another path lies beneath it, a folder.
+    #[error("the path \"{0}\" is both a file and a folder, which no disk can hold: rename one of them")]
+    FileAndFolder(String),
+    /// More files than [`MAX_FILES`].
+    #[error("{0} files are more than the {MAX_FILES} that an artifact may have: use fewer and larger ones")]
+    TooMany(usize),
     /// Two files of one path.
     #[error("the path \"{0}\" is listed twice")]
     Duplicate(String),
@@ -106,14 +135,15 @@ impl Listing {
     /// A listing of these files, in any order.
     ///
     /// # Errors
-    /// A path that is not allowed or stands twice, or a malformed hash.
+    /// A path that is not allowed, stands twice, or is a folder as well; a malformed hash; too many files.
     pub fn new(mut entries: Vec<Entry>) -> Result<Self, ListingError> {
+        if entries.len() > MAX_FILES {
+            return Err(ListingError::TooMany(entries.len()));
+        }
         entries.sort_by(|a, b| a.path.cmp(&b.path));
         let mut previous: Option<&str> = None;
         for entry in &entries {
-            if !path_is_safe(&entry.path) {
-                return Err(ListingError::BadPath(entry.path.chars().take(200).collect()));
-            }
+            Self::check_path(&entry.path)?;
             if previous == Some(entry.path.as_str()) {
                 return Err(ListingError::Duplicate(entry.path.clone()));
             }
@@ -122,7 +152,20 @@ impl Listing {
             }
             previous = Some(&entry.path);
         }
+        let files: HashSet<&str> = entries.iter().map(|entry| entry.path.as_str()).collect();
+        let folders = entries.iter().flat_map(|entry| folders(&entry.path));
+        if let Some(both) = folders.into_iter().find(|folder| files.contains(folder)) {
+            return Err(ListingError::FileAndFolder(both.to_owned()));
+        }
         Ok(Self(entries))
+    }
+
+    /// Whether a path may stand in a listing.
+    ///
+    /// # Errors
+    /// Where it could leave its folder, or no store can name it.
+    pub fn check_path(path: &str) -> Result<(), ListingError> {
+        if path_is_safe(path) { Ok(()) } else { Err(ListingError::BadPath(path.chars().take(200).collect())) }
     }
 
     /// Reads a listing and insists on its canonical form, so that bytes and listing have one digest.
@@ -158,10 +201,15 @@ impl Listing {
     }
 }
 
+/// The folders that a path lies in, as paths: `a` and `a/b` of `a/b/c`.
+fn folders(path: &str) -> impl Iterator<Item = &str> {
+    path.match_indices('/').filter_map(|(at, _)| path.get(..at))
+}
+
 /// True where a path stays beneath its folder on every system and can be an object's key.
 fn path_is_safe(path: &str) -> bool {
     !path.is_empty()
-        && path.len() <= 1024
+        && path.len() <= MAX_PATH_BYTES
         && !path.contains(['\\', '\0'])
         && !path.chars().any(char::is_control)
         && path.split('/').all(|part| !part.is_empty() && part != "." && part != "..")
@@ -198,6 +246,15 @@ mod tests {
             assert!(matches!(Listing::new(vec![entry(path)]), Err(ListingError::BadPath(_))), "{path:?}");
         }
         assert!(matches!(Listing::new(vec![entry("a"), entry("a")]), Err(ListingError::Duplicate(_))));
+    }
+
+    #[test]
+    fn what_no_disk_or_memory_can_hold_is_refused() {
+        let both = Listing::new(vec![entry("a/b/c"), entry("a/b-"), entry("a/b"), entry("a/d")]);
+        assert_eq!(both, Err(ListingError::FileAndFolder("a/b".into())));
+        Listing::new(vec![entry("a/b/c"), entry("a/b-"), entry("a/d"), entry("ab")]).unwrap();
+        let many = (0..=MAX_FILES).map(|number| entry(&number.to_string())).collect();
+        assert_eq!(Listing::new(many), Err(ListingError::TooMany(MAX_FILES + 1)));
     }
 
     #[test]

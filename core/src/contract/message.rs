@@ -2,38 +2,33 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Digest, VERSION};
+use super::Digest;
 
-/// The size in bytes that a message stays within: three quarters of what Kubernetes allows one container, since all
-/// containers of a pod, injected ones too, share 12 KiB.
-pub const MAX_MESSAGE_BYTES: usize = 3072;
+/// The version of messages. It grows when an older reader would misunderstand a newer writer.
+pub const MESSAGE_VERSION: u32 = 2;
+
+/// The size in bytes that a message stays within: half of what Kubernetes allows one container, since it divides 12 KiB
+/// among all containers of a pod, those that meshes inject included, and cuts what is longer.
+pub const MAX_MESSAGE_BYTES: usize = 2048;
 
 /// The most numbers that a step's `Metrics` outputs may contribute to its status.
 pub const MAX_HEADLINE_METRICS: usize = 16;
 
 /// What a container of the agent says when it ends: a hint, since the store is the record.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Message {
-    /// [`VERSION`].
-    pub version: u32,
     /// What `fetch` brought.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub inputs: Vec<ReportedInput>,
     /// What `publish` uploaded.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outputs: Vec<ReportedOutput>,
     /// Headline metrics of all `Metrics` outputs: finite numbers as decimal strings.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metrics: BTreeMap<String, String>,
     /// What went wrong.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
 }
 
 /// An input as it was brought.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReportedInput {
     /// The input's name.
     pub name: String,
@@ -44,8 +39,7 @@ pub struct ReportedInput {
 }
 
 /// An output as it was uploaded.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReportedOutput {
     /// The output's name.
     pub name: String,
@@ -58,8 +52,7 @@ pub struct ReportedOutput {
 }
 
 /// What went wrong, for people.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// The name of the exit code.
     pub code: String,
@@ -74,14 +67,29 @@ pub enum MessageError {
     #[error("the termination message is malformed: {0}")]
     Malformed(String),
     /// It is of another version.
-    #[error("the termination message is of version {0}, expected {VERSION}")]
+    #[error("the termination message is of version {0}, expected {MESSAGE_VERSION}")]
     OtherVersion(u32),
 }
 
+/// A message as it is written: members by position, digests in Base64. A name, a digest and the longest size of sixteen
+/// inputs are within the bounds; so is what `publish` says, since it refuses metrics that leave no room.
+#[derive(Serialize, Deserialize)]
+struct Wire {
+    v: u32,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    i: Vec<(String, String, u64)>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    o: Vec<(String, String, u64, u64)>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    m: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    f: Option<(String, String)>,
+}
+
 impl Message {
-    /// An empty message of this version.
+    /// An empty message.
     pub fn new() -> Self {
-        Self { version: VERSION, inputs: vec![], outputs: vec![], metrics: BTreeMap::new(), failure: None }
+        Self { inputs: vec![], outputs: vec![], metrics: BTreeMap::new(), failure: None }
     }
 
     /// A message that says what went wrong.
@@ -97,38 +105,61 @@ impl Message {
     pub fn parse(text: &str) -> Result<Self, MessageError> {
         #[derive(Deserialize)]
         struct Version {
-            version: u32,
+            #[serde(alias = "version")]
+            v: u32,
         }
         let malformed = |error: serde_json::Error| MessageError::Malformed(error.to_string());
-        let Version { version } = serde_json::from_str(text).map_err(malformed)?;
-        if version != VERSION {
-            return Err(MessageError::OtherVersion(version));
+        let Version { v } = serde_json::from_str(text).map_err(malformed)?;
+        if v != MESSAGE_VERSION {
+            return Err(MessageError::OtherVersion(v));
         }
-        let message: Self = serde_json::from_str(text).map_err(malformed)?;
-        if message.metrics.len() > MAX_HEADLINE_METRICS {
+        let wire: Wire = serde_json::from_str(text).map_err(malformed)?;
+        if wire.m.len() > MAX_HEADLINE_METRICS {
             return Err(MessageError::Malformed(format!("more than {MAX_HEADLINE_METRICS} metrics")));
         }
-        Ok(message)
+        let digest = |text: &str| {
+            Digest::from_short(text).ok_or_else(|| MessageError::Malformed(format!("\"{text}\" is no digest")))
+        };
+        let input =
+            |(name, short, size): (String, String, u64)| Ok(ReportedInput { name, digest: digest(&short)?, size });
+        let output = |(name, short, size, files): (String, String, u64, u64)| {
+            Ok(ReportedOutput { name, digest: digest(&short)?, size, files })
+        };
+        Ok(Self {
+            inputs: wire.i.into_iter().map(input).collect::<Result<_, _>>()?,
+            outputs: wire.o.into_iter().map(output).collect::<Result<_, _>>()?,
+            metrics: wire.m,
+            failure: wire.f.map(|(code, message)| Failure { code, message }),
+        })
     }
 
-    /// The JSON that is written, within [`MAX_MESSAGE_BYTES`]: a failure's text is cut, and if that is not enough,
-    /// metrics are left out, last name first.
+    /// The JSON that is written. A failure's text is cut, so that the whole stays within [`MAX_MESSAGE_BYTES`]; nothing
+    /// else is left out: whoever reports outputs sees to it that they and their metrics fit.
     pub fn to_json(&self) -> String {
         let mut message = self.clone();
         loop {
-            let json = serde_json::to_string(&message).unwrap_or_default();
-            if json.len() <= MAX_MESSAGE_BYTES {
-                return json;
-            }
+            let json = message.json();
             match &mut message.failure {
-                Some(failure) if failure.message.len() > 64 => {
+                Some(failure) if json.len() > MAX_MESSAGE_BYTES && failure.message.len() > 64 => {
                     let keep = failure.message.chars().count() * 3 / 4;
                     failure.message = failure.message.chars().take(keep).chain(['…']).collect();
                 }
-                _ if message.metrics.pop_last().is_some() => {}
                 _ => return json,
             }
         }
+    }
+
+    fn json(&self) -> String {
+        let input = |input: &ReportedInput| (input.name.clone(), input.digest.short(), input.size);
+        let output = |output: &ReportedOutput| (output.name.clone(), output.digest.short(), output.size, output.files);
+        let wire = Wire {
+            v: MESSAGE_VERSION,
+            i: self.inputs.iter().map(input).collect(),
+            o: self.outputs.iter().map(output).collect(),
+            m: self.metrics.clone(),
+            f: self.failure.as_ref().map(|failure| (failure.code.clone(), failure.message.clone())),
+        };
+        serde_json::to_string(&wire).unwrap_or_default()
     }
 }
 
@@ -141,6 +172,8 @@ impl Default for Message {
 #[cfg(test)]
 mod tests {
     use super::super::ExitCode;
+    use seatrial_crds::limits;
+
     use super::*;
 
     #[test]
@@ -151,20 +184,60 @@ mod tests {
         assert_eq!(Message::parse(&message.to_json()).unwrap(), message);
     }
 
+    /// As long as names may be.
+    fn name(number: usize) -> String {
+        format!("{number:0>width$}", width = limits::NAME)
+    }
+
+    fn metrics(name: usize, value: usize) -> BTreeMap<String, String> {
+        (0..MAX_HEADLINE_METRICS).map(|number| (format!("{number:0name$}"), "1".repeat(value))).collect()
+    }
+
     #[test]
-    fn the_largest_message_stays_within_its_size() {
-        let mut message = Message::failed(ExitCode::Internal, "ä".repeat(5000));
-        for n in 0..MAX_HEADLINE_METRICS {
-            message.metrics.insert(format!("{n:063}"), "0.123456789012345".into());
+    fn the_largest_message_of_inputs_stays_within_its_size() {
+        let mut message = Message::new();
+        for number in 0..limits::INPUTS {
+            message.inputs.push(ReportedInput { name: name(number), digest: Digest::of(b"x"), size: u64::MAX });
         }
         let json = message.to_json();
         assert!(json.len() <= MAX_MESSAGE_BYTES, "{}", json.len());
-        Message::parse(&json).unwrap();
+        assert_eq!(Message::parse(&json).unwrap(), message);
+    }
+
+    /// Of outputs and metrics not all maxima fit at once; the agent tests that it refuses what does not.
+    #[test]
+    fn large_messages_of_outputs_and_metrics_stay_within_their_size() {
+        let metrics_of = [(8, metrics(40, 18)), (1, metrics(limits::METRIC_NAME, 40)), (8, BTreeMap::new())];
+        for (outputs, metrics) in metrics_of {
+            let mut message = Message::new();
+            for number in 0..outputs {
+                let (digest, files) = (Digest::of(b"x"), super::super::MAX_FILES as u64);
+                message.outputs.push(ReportedOutput { name: name(number), digest, size: u64::MAX, files });
+            }
+            message.metrics = metrics;
+            let json = message.to_json();
+            assert!(json.len() <= MAX_MESSAGE_BYTES, "{outputs}: {}", json.len());
+            assert_eq!(Message::parse(&json).unwrap(), message);
+        }
+    }
+
+    #[test]
+    fn the_text_of_a_failure_is_cut_and_metrics_never_are() {
+        for text in ["ä", "\"", "\u{1}"] {
+            let mut message = Message::failed(ExitCode::Internal, text.repeat(5000));
+            let json = message.to_json();
+            assert!(json.len() <= MAX_MESSAGE_BYTES, "{}", json.len());
+            Message::parse(&json).unwrap();
+            message.failure = None;
+            message.metrics = metrics(limits::METRIC_NAME, 400);
+            assert_eq!(Message::parse(&message.to_json()).unwrap().metrics, message.metrics);
+        }
     }
 
     #[test]
     fn another_version_is_told_apart_from_nonsense() {
-        assert_eq!(Message::parse(r#"{"version":2,"outputs":"x"}"#), Err(MessageError::OtherVersion(2)));
+        assert_eq!(Message::parse(r#"{"version":1,"outputs":"x"}"#), Err(MessageError::OtherVersion(1)));
+        assert_eq!(Message::parse(r#"{"v":3,"o":7}"#), Err(MessageError::OtherVersion(3)));
         assert!(matches!(Message::parse("Killed"), Err(MessageError::Malformed(_))));
     }
 }

@@ -18,14 +18,15 @@ pub mod layout;
 mod message;
 pub mod paths;
 
-pub use artifact::{Digest, DigestError, Entry, Listing, ListingError};
+pub use artifact::{Digest, DigestError, Entry, Listing, ListingError, MAX_FILES, MAX_LISTING_BYTES, MAX_PATH_BYTES};
 pub use config::{Authentication, FetchConfig, InputConfig, InputSource, OutputConfig, PublishConfig, StoreConfig};
 pub use exit_code::{Cause, ExitCode};
 pub use message::{
-    Failure, MAX_HEADLINE_METRICS, MAX_MESSAGE_BYTES, Message, MessageError, ReportedInput, ReportedOutput,
+    Failure, MAX_HEADLINE_METRICS, MAX_MESSAGE_BYTES, MESSAGE_VERSION, Message, MessageError, ReportedInput,
+    ReportedOutput,
 };
 
-/// The version of everything in this module. It grows when an older reader would misunderstand a newer writer.
+/// The version of the configs; messages have [`MESSAGE_VERSION`], a version of their own. Either grows when an older reader would misunderstand a newer writer.
 pub const VERSION: u32 = 1;
 
 /// The environment variable that carries the JSON of a [`FetchConfig`] or [`PublishConfig`].

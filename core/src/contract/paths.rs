@@ -8,7 +8,8 @@ pub const ROOT: &str = "/seatrial";
 pub const EXEC: &str = "/seatrial/bin/exec";
 /// Where `exec` in the agent's image is, before it is copied.
 pub const EXEC_IN_IMAGE: &str = "/seatrial-exec";
-/// The folder of the files by which the containers of a pod see each other.
+/// The folder of the files by which the containers of a pod see each other; made by `fetch`, mode 01777: `exec` writes
+/// there as whatever user the image says, and must not be able to replace what is not its own.
 pub const STATE: &str = "/seatrial/state";
 /// Locked (`flock`, exclusive) by `exec` for as long as it lives; made by `fetch`, mode 0666.
 pub const LOCK: &str = "/seatrial/state/lock";
@@ -16,7 +17,7 @@ pub const LOCK: &str = "/seatrial/state/lock";
 pub const STARTED: &str = "/seatrial/state/started";
 /// The command's exit code in decimal; written by `exec` by rename while it still holds the lock.
 pub const EXIT: &str = "/seatrial/state/exit";
-/// Exists while `publish` cannot reach the store; its readiness probe looks for it.
+/// Exists while `publish` cannot use the store, and says why; its readiness probe looks for it.
 pub const STORE_AWAY: &str = "/seatrial/state/store-away";
 /// The folder of inputs; `$INPUT_<NAME>` is a folder or file beneath it.
 pub const INPUTS: &str = "/seatrial/inputs";

@@ -1,0 +1,143 @@
+//! Uploads a large file in parts. What an outage interrupts goes on with the part that it met.
+
+use object_store::multipart::{MultipartStore, PartId};
+use object_store::path::Path;
+use object_store::{Error, PutPayload};
+use seatrial_core::contract::ExitCode;
+
+use crate::error::AgentError;
+use crate::outage::Failure;
+use crate::refusal::{Refusal, find};
+use crate::store;
+use crate::upload::{File, Reader, Target};
+
+/// The size of a part, in bytes, as long as the file's size allows. Files up to it go in one piece.
+pub(crate) const PART: u64 = 8 * MIB;
+/// What the parts in memory may have together, in MiB: so many small ones at once, or one of the largest.
+pub(crate) const MEMORY: usize = 64;
+const MIB: u64 = 1 << 20;
+/// The parts of an upload that S3 allows.
+const PARTS: u64 = 10_000;
+
+/// The size of the parts of a file.
+///
+/// # Errors
+/// Where the file is so large that not even parts of the largest size are few enough.
+pub(crate) fn size(file: &File<'_>) -> Result<u64, AgentError> {
+    of(file.size).ok_or_else(|| {
+        let path = file.folder.path().join(file.name);
+        let most = MEMORY as u64 * MIB * PARTS;
+        let message = format!(
+            "{} has {} bytes, a store takes {most} at most in one file: write several smaller ones",
+            path.display(),
+            file.size
+        );
+        AgentError::new(ExitCode::BadOutput, message)
+    })
+}
+
+fn of(size: u64) -> Option<u64> {
+    let part = size.div_ceil(PARTS).div_ceil(MIB).saturating_mul(MIB).max(PART);
+    (part <= MEMORY as u64 * MIB).then_some(part)
+}
+
+/// The memory that a part of this size takes.
+pub(crate) fn mebibytes(part: u64) -> u32 {
+    u32::try_from(part.div_ceil(MIB)).unwrap_or(u32::MAX)
+}
+
+/// Sends a file in parts of this size.
+pub(crate) async fn send(target: &Target<'_>, file: &File<'_>, key: &Path, part: u64) -> Result<(), Failure> {
+    let objects = target.store.objects()?;
+    let id = objects.create_multipart(key).await.map_err(|error| store::uploading(&error))?;
+    let sent = send_parts(target, file, key, part, &id).await;
+    if sent.is_err() {
+        // It would take the space that the next try needs. Where this fails, too, the store sweeps it some day.
+        let _ = objects.abort_multipart(key, &id).await;
+    }
+    sent
+}
+
+async fn send_parts(target: &Target<'_>, file: &File<'_>, key: &Path, part: u64, id: &String) -> Result<(), Failure> {
+    let objects = target.store.objects()?;
+    let mut reader = Reader::open(file)?;
+    let mut parts: Vec<PartId> = vec![];
+    loop {
+        let content = PutPayload::from(reader.next(part).await?);
+        if content.content_length() == 0 {
+            break;
+        }
+        let what = format!("part {} of {}", parts.len() + 1, file.name);
+        let put = target
+            .outages
+            .wait_out(&what, async || match objects.put_part(key, id, parts.len(), content.clone()).await {
+                Ok(part) => Ok(Some(part)),
+                Err(Error::NotFound { .. }) => Ok(None),
+                Err(error) => Err(store::uploading(&error)),
+            })
+            .await?;
+        parts.push(put.ok_or_else(forgotten)?);
+    }
+    reader.check()?;
+    complete(target, file, key, id, parts).await
+}
+
+/// Puts the parts together. Where an answer is lost, the object may be there all the same, or on its way.
+async fn complete(
+    target: &Target<'_>,
+    file: &File<'_>,
+    key: &Path,
+    id: &String,
+    parts: Vec<PartId>,
+) -> Result<(), Failure> {
+    let objects = target.store.objects()?;
+    let mut no: Option<Failure> = None;
+    let completed = target
+        .outages
+        .wait_out(&format!("the parts of {}", file.name), async || {
+            let Err(error) = objects.complete_multipart(key, id, parts.clone()).await else { return Ok(true) };
+            let is_answer = matches!(error, Error::NotFound { .. }) || find::<Refusal>(&error).is_some();
+            match target.is_there(key, file.size).await? {
+                Some(true) => Ok(true),
+                // The store said no, as when it is full, and means it: the parts must go.
+                Some(false) if is_answer => {
+                    no = Some(match error {
+                        Error::NotFound { .. } => forgotten(),
+                        error => store::uploading(&error),
+                    });
+                    Ok(false)
+                }
+                _ => Err(store::uploading(&error)),
+            }
+        })
+        .await?;
+    if completed { Ok(()) } else { Err(no.unwrap_or_else(forgotten)) }
+}
+
+/// The whole file is sent anew.
+fn forgotten() -> Failure {
+    Failure::Outage("the store knows nothing of the upload any more".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_grow_with_the_file_and_stay_few_and_small_enough() {
+        const GIB: u64 = 1 << 30;
+        for (size, expected) in [
+            (9 * MIB, 8 * MIB),
+            (78 * GIB, 8 * MIB),
+            (80 * GIB, 9 * MIB),
+            (500 * GIB, 52 * MIB),
+            (640_000 * MIB, 64 * MIB),
+        ] {
+            let part = of(size).unwrap();
+            assert_eq!(part, expected, "{size}");
+            assert!(size.div_ceil(part) <= PARTS && mebibytes(part) as usize <= MEMORY, "{size}");
+        }
+        assert_eq!(of(640_000 * MIB + 1), None);
+        assert_eq!(of(u64::MAX), None);
+    }
+}

@@ -1,0 +1,96 @@
+//! The agent's program against a real store by other ways in than the embedded default: keys, and none.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use std::fs;
+
+use seatrial_core::contract::{Authentication, ExitCode, StoreConfig, paths};
+use seatrial_crds::OutputType;
+use seatrial_store::testing::LocalStore;
+use support::{Pod, anonymous, artifact, by_uri, fetch_config, publish_config, store};
+
+/// Keys of the namespace `growth`, as a person would put them into a Secret.
+async fn keys(store: &LocalStore) -> [(&'static str, String); 3] {
+    let authority = reqwest::Certificate::from_pem(store.certificate_authority.as_bytes()).unwrap();
+    let client = reqwest::Client::builder().tls_certs_only([authority]).build().unwrap();
+    let query = "Action=AssumeRoleWithWebIdentity&Version=2011-06-15&WebIdentityToken=token-of-growth";
+    let answer = client.post(format!("{}/?{query}", store.endpoint())).send().await.unwrap().text().await.unwrap();
+    let element = |name: &str| {
+        let rest = answer.split_once(&format!("<{name}>")).unwrap().1;
+        rest.split_once('<').unwrap().0.to_owned()
+    };
+    [
+        ("ACCESS_KEY_ID", element("AccessKeyId")),
+        ("SECRET_ACCESS_KEY", element("SecretAccessKey")),
+        ("SESSION_TOKEN", element("SessionToken")),
+    ]
+}
+
+fn with_keys(store: &LocalStore, certificate_authority: Option<String>) -> StoreConfig {
+    StoreConfig {
+        prefix: "s3://growth/".into(),
+        endpoint: Some(store.endpoint()),
+        region: None,
+        authentication: Authentication::Keys { variable_prefix: "SEATRIAL_STORE_X".into() },
+        certificate_authority,
+    }
+}
+
+/// A Store with a Secret, whose certificate is signed by an authority of the site's own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stores_with_keys_are_reached_and_authorities_of_a_site_are_trusted() {
+    let (_data, store) = store().await;
+    let keys = keys(&store).await;
+    let pod = || {
+        let pod = Pod::new("growth");
+        let pod = keys.iter().fold(pod, |pod, (name, value)| {
+            // As `kubectl create secret --from-file` does it: with a newline at the end.
+            pod.with_variable(format!("SEATRIAL_STORE_X_{name}"), format!("{value}\n"))
+        });
+        pod.command_ended(0);
+        pod.write_output("x", "content", b"good");
+        pod
+    };
+    let authority = store.certificate_authority.clone();
+    let outputs = [("x", OutputType::Any)];
+    let end = pod().publish(&publish_config(with_keys(&store, Some(authority.clone())), &outputs)).await;
+    assert_eq!(end.code, ExitCode::Success, "{end:?}");
+    let input = artifact("x", "s3://growth/", &end.message.outputs[0].digest);
+
+    let config = fetch_config(vec![with_keys(&store, None)], vec![input]);
+    let trusting = pod().with_variable("SEATRIAL_CA_BUNDLE", authority);
+    let end = trusting.fetch(&config).await;
+    assert_eq!(end.code, ExitCode::Success, "{end:?}");
+    assert_eq!(fs::read(trusting.path(paths::INPUTS).join("x/content")).unwrap(), b"good");
+    let end = pod().fetch(&config).await;
+    assert_eq!(end.code, ExitCode::StoreUnavailable, "nobody vouches for the store: {end:?}");
+    let end = pod().with_variable("SEATRIAL_CA_BUNDLE", "nonsense").fetch(&config).await;
+    assert_ne!(end.code, ExitCode::Success, "{end:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wrong_keys_and_none_are_refused_at_once_and_appear_in_no_message() {
+    let (_data, store) = store().await;
+    let authority = Some(store.certificate_authority.clone());
+    let uri = by_uri("x", "s3://growth/", "s3://growth/raw/a.csv");
+    let [(_, id), ..] = keys(&store).await;
+    let pod = Pod::new("growth")
+        .with_variable("SEATRIAL_STORE_X_ACCESS_KEY_ID", &id)
+        .with_variable("SEATRIAL_STORE_X_SECRET_ACCESS_KEY", "wrong");
+    let mut config = fetch_config(vec![with_keys(&store, authority.clone())], vec![uri.clone()]);
+    config.outage_seconds = 3600;
+    let end = pod.fetch(&config).await;
+    assert_eq!(end.code, ExitCode::InputNotFound, "{end:?}");
+    assert!(end.text().contains("look at the Store's credentials") && !end.text().contains(&id), "{}", end.text());
+
+    let end = Pod::new("growth").fetch(&config).await;
+    assert_eq!(end.code, ExitCode::BadConfiguration, "{end:?}");
+    assert!(end.text().contains("has no keys"), "{}", end.text());
+
+    config.stores =
+        vec![StoreConfig { certificate_authority: authority, ..anonymous("s3://growth/", Some(store.endpoint())) }];
+    let end = Pod::new("growth").fetch(&config).await;
+    assert_eq!(end.code, ExitCode::InputNotFound, "{end:?}");
+    assert!(end.text().contains("may not be read"), "{}", end.text());
+}
