@@ -19,6 +19,8 @@ mod pipelines;
 mod runs;
 #[path = "reconcile/space.rs"]
 mod space;
+#[path = "reconcile/versions.rs"]
+mod versions;
 
 use std::fmt::Write;
 
@@ -34,6 +36,7 @@ const PLATFORM: &str = "agentImage: registry.local/seatrial/agent:test\n";
 async fn the_operator_on_a_control_plane() {
     let plane = ControlPlane::start("reconcile").await.unwrap();
     let client = client(&plane.kubeconfig).await.unwrap();
+    operators::until_all_can_be_watched(&client).await;
     let mut operator = operators::lead(&client, &plane.kubeconfig).await;
     operators::health(&operator);
 
@@ -56,9 +59,12 @@ async fn the_operator_on_a_control_plane() {
         runs::a_wrong_parameter
         runs::pods_beyond_the_quota
         runs::jobs_beyond_the_quota
+        runs::a_silent_webhook
         clashes::a_foreign_job
+        clashes::a_foreign_job_that_poses_as_ours
         clashes::a_foreign_run
         clashes::a_foreign_revision
+        versions::versions_are_numbered_and_vouched_for
         ends::a_namespace_that_is_deleted
     }
     let mut failed = String::new();

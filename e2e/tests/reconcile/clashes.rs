@@ -1,14 +1,16 @@
 //! What is not the operator's is never touched, and a condition names the clash.
 
+use std::time::{Duration, Instant};
+
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::api::batch::v1::Job;
-use kube::api::DeleteParams;
+use kube::api::{DeleteParams, PostParams};
 use kube::{Resource, ResourceExt};
 use seatrial_core::names;
 use seatrial_crds::{MLPipeline, MLPipelineRun};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::space::{SOON, Space, Thing, pipeline, run};
+use crate::space::{SOON, Space, Thing, pipeline, run, succeeded};
 
 /// Whether an object is still exactly as it was, but for its status.
 async fn is_untouched<K: Thing>(space: &Space, before: &K) -> bool {
@@ -27,6 +29,21 @@ async fn is_untouched<K: Thing>(space: &Space, before: &K) -> bool {
 
 /// A Job of the name that a step's Job is to have.
 pub(crate) async fn a_foreign_job(space: &Space) {
+    clash_of_jobs(space, |_| json!({})).await;
+}
+
+/// The same, with the labels of a step's Job: labels say nothing about whose it is.
+pub(crate) async fn a_foreign_job_that_poses_as_ours(space: &Space) {
+    let labels = |run: &str| {
+        json!({
+            "app.kubernetes.io/managed-by": "seatrial", "seatrial.dev/pipeline": "churn", "seatrial.dev/run": run,
+            "seatrial.dev/step": "train", "seatrial.dev/attempt": "1",
+        })
+    };
+    clash_of_jobs(space, labels).await;
+}
+
+async fn clash_of_jobs(space: &Space, labels: impl Fn(&str) -> Value) {
     space.apply(&pipeline("churn")).await;
     space.finish("churn-c1").await;
     space.until_run("churn-c1", |reason, _| reason == "Succeeded").await;
@@ -36,19 +53,28 @@ pub(crate) async fn a_foreign_job(space: &Space) {
     space.apply(&run("taken", "churn")).await;
     let waiting = space.until_run("taken", |reason, _| reason == "Suspended").await;
     let name = names::job("taken", waiting.meta().uid.as_deref().unwrap(), "train", 1);
-    // It says that it is done, in case somebody believed it.
-    space
-        .apply(&format!(
-            "apiVersion: batch/v1\nkind: Job\nmetadata: {{name: {name}}}\n\
-             spec: {{suspend: true, template: {{spec: {{restartPolicy: Never, containers: [{{name: step, image: x}}]}}}}}}\n"
-        ))
-        .await;
-    let foreign: Job = space.api().get(&name).await.unwrap();
+    let foreign = json!({
+        "metadata": {"name": name, "labels": labels("taken")},
+        "spec": {"suspend": true, "template": {"spec": {
+            "restartPolicy": "Never", "containers": [{"name": "step", "image": "x"}],
+        }}},
+    });
+    let foreign: Job = serde_json::from_value(foreign).unwrap();
+    let foreign = space.api::<Job>().create(&PostParams::default(), &foreign).await.unwrap();
     space.set::<MLPipeline>("churn", json!({"suspend": false})).await;
     space.until_run("taken", |reason, message| reason == "NameTaken" && message.contains(&name)).await;
+    // It is told for as long as it is so, also when the Job was looked at again.
+    let until = Instant::now() + Duration::from_secs(4);
+    while Instant::now() < until {
+        let now: MLPipelineRun = space.api().get("taken").await.unwrap();
+        let condition = succeeded(&now).unwrap();
+        assert_eq!(condition.reason, "NameTaken", "{}", condition.message);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     assert!(is_untouched(space, &foreign).await);
     // Once the name is free, the run goes on.
     space.api::<Job>().delete(&name, &DeleteParams::background()).await.unwrap();
+    space.until::<Job>(&name, SOON, |job| job.is_none_or(|job| job.meta().uid != foreign.meta().uid)).await;
     space.finish("taken").await;
     space.until_run("taken", |reason, _| reason == "Succeeded").await;
 }

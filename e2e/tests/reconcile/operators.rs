@@ -3,17 +3,41 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use futures::TryStreamExt;
 use k8s_openapi::api::coordination::v1::Lease;
-use kube::{Api, Client};
+use kube::api::{DynamicObject, ListParams, WatchEvent, WatchParams};
+use kube::{Api, Client, discovery};
 use seatrial_e2e::{Operator, wait_until};
 
 use crate::PLATFORM;
-use crate::space::{Space, pipeline};
+use crate::space::{SOON, Space, pipeline};
 
 async fn holder(client: &Client) -> String {
     let leases: Api<Lease> = Api::namespaced(client.clone(), "default");
     let lease = leases.get_opt("seatrial-operator").await.unwrap();
     lease.and_then(|lease| lease.spec?.holder_identity).unwrap_or_default()
+}
+
+/// Waits until what was just installed can be watched from any list on: until then, an API server sends whoever
+/// watches back to the list.
+pub(crate) async fn until_all_can_be_watched(client: &Client) {
+    let served = discovery::group(client, "seatrial.dev").await.unwrap();
+    for (resource, _) in served.recommended_resources() {
+        let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
+        let deadline = Instant::now() + SOON;
+        loop {
+            let version = api.list(&ListParams::default()).await.unwrap().metadata.resource_version.unwrap_or_default();
+            let ended = match api.watch(&WatchParams::default().timeout(1), &version).await {
+                Ok(events) => events.try_collect::<Vec<_>>().await,
+                Err(error) => Err(error),
+            };
+            match ended {
+                Ok(events) if events.iter().all(|event| !matches!(event, WatchEvent::Error(_))) => break,
+                other => assert!(Instant::now() < deadline, "{} cannot be watched: {other:?}", resource.kind),
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
 }
 
 /// Starts one, and waits until it leads.

@@ -1,10 +1,16 @@
 //! What becomes of a run that cannot go on as it is.
 
-use k8s_openapi::api::core::v1::ResourceQuota;
-use kube::api::DeleteParams;
-use seatrial_crds::StepState;
+use std::time::{Duration, Instant};
 
-use crate::space::{Space, pipeline, run, succeeded};
+use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::ResourceQuota;
+use kube::Api;
+use kube::api::{DeleteParams, PostParams};
+use seatrial_crds::StepState;
+use serde_json::json;
+
+use crate::space::{SOON, Space, pipeline, run, succeeded};
 
 /// It ends at once, and says which parameter is wrong.
 pub(crate) async fn a_wrong_parameter(space: &Space) {
@@ -38,7 +44,7 @@ async fn quota(space: &Space, hard: &str) {
     space.apply(&yaml).await;
     // It counts once its status says so.
     let counts = |quota: Option<&ResourceQuota>| quota.is_some_and(|quota| quota.status.is_some());
-    space.until::<ResourceQuota>("none", crate::space::SOON, counts).await;
+    space.until::<ResourceQuota>("none", SOON, counts).await;
 }
 
 async fn lift(space: &Space) {
@@ -50,11 +56,11 @@ pub(crate) async fn pods_beyond_the_quota(space: &Space) {
     quota(space, "pods: \"0\"").await;
     space.apply(&pipeline("crowded")).await;
     let job = space.job("crowded-c1").await;
-    let refused = |found: Option<&k8s_openapi::api::batch::v1::Job>| {
+    let refused = |found: Option<&Job>| {
         let status = found.and_then(|job| job.status.as_ref());
         status.is_none_or(|status| status.active.unwrap_or(0) == 0 && status.failed.unwrap_or(0) == 0)
     };
-    space.until(job.metadata.name.as_deref().unwrap(), crate::space::SOON, refused).await;
+    space.until(job.metadata.name.as_deref().unwrap(), SOON, refused).await;
     lift(space).await;
     space.finish("crowded-c1").await;
     let ended = space.until_run("crowded-c1", |reason, _| reason == "Succeeded").await;
@@ -73,4 +79,36 @@ pub(crate) async fn jobs_beyond_the_quota(space: &Space) {
     space.finish("full-c1").await;
     let ended = space.until_run("full-c1", |reason, _| reason == "Succeeded").await;
     assert_eq!(ended.status.as_ref().unwrap().steps[0].attempt, Some(1));
+}
+
+/// A webhook that does not answer is told of like a refusal, and the run goes on when it is gone.
+pub(crate) async fn a_silent_webhook(space: &Space) {
+    let name = &space.name;
+    let webhook = format!(
+        "apiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingWebhookConfiguration\n\
+         metadata: {{name: {name}}}\nwebhooks:\n- name: silent.example.com\n  clientConfig: {{url: \"https://127.0.0.1:1/\"}}\n  \
+         rules: [{{apiGroups: [batch], apiVersions: [v1], operations: [CREATE], resources: [jobs]}}]\n  \
+         namespaceSelector: {{matchLabels: {{kubernetes.io/metadata.name: {name}}}}}\n  \
+         failurePolicy: Fail\n  sideEffects: None\n  admissionReviewVersions: [v1]\n  timeoutSeconds: 2\n"
+    );
+    seatrial_e2e::apply(&space.client, &webhook, None).await.unwrap();
+    // The API server asks it a moment later.
+    let probe: Job = serde_json::from_value(json!({
+        "metadata": {"name": "probe"},
+        "spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "a", "image": "x"}]}}},
+    }))
+    .unwrap();
+    let dry = PostParams { dry_run: true, ..PostParams::default() };
+    let deadline = Instant::now() + SOON;
+    while space.api::<Job>().create(&dry, &probe).await.is_ok() {
+        assert!(Instant::now() < deadline, "the webhook is not asked");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    space.apply(&pipeline("judged")).await;
+    let told = |reason: &str, message: &str| reason == "WriteRefused" && message.contains("webhook");
+    space.until_run("judged-c1", told).await;
+    let webhooks: Api<ValidatingWebhookConfiguration> = Api::all(space.client.clone());
+    webhooks.delete(name, &DeleteParams::default()).await.unwrap();
+    space.finish("judged-c1").await;
+    space.until_run("judged-c1", |reason, _| reason == "Succeeded").await;
 }

@@ -12,7 +12,7 @@ use kube::{Api, Client, Resource, ResourceExt};
 use seatrial_crds::{Condition, MLPipeline, MLPipelineRun};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// How long anything may take that nobody has to wait for.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
@@ -119,6 +119,11 @@ impl Space {
 
     /// Lets the pod of a run's Job end well, as a kubelet would.
     pub(crate) async fn finish(&self, run: &str) {
+        self.finish_as(run, json!({})).await;
+    }
+
+    /// The same, with more in the pod's status.
+    pub(crate) async fn finish_as(&self, run: &str, more: Value) {
         let job = self.job(run).await.name_any();
         let pods: Api<Pod> = self.api();
         let deadline = Instant::now() + SOON;
@@ -130,12 +135,14 @@ impl Space {
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         };
-        let ended = json!({"status": {"phase": "Succeeded"}});
+        let mut status = more;
+        status["phase"] = json!("Succeeded");
+        let ended = json!({"status": status});
         pods.patch_status(&pod, &PatchParams::default(), &Patch::Merge(ended)).await.unwrap();
     }
 
     /// Sets fields of an object's spec.
-    pub(crate) async fn set<K: Thing>(&self, name: &str, spec: serde_json::Value) {
+    pub(crate) async fn set<K: Thing>(&self, name: &str, spec: Value) {
         let patch = Patch::Merge(json!({"spec": spec}));
         self.api::<K>().patch(name, &PatchParams::default(), &patch).await.unwrap();
     }
