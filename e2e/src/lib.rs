@@ -4,8 +4,10 @@
 pub mod audit;
 pub mod full;
 
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
@@ -92,11 +94,10 @@ pub async fn install_crds(client: &Client) -> anyhow::Result<()> {
 /// # Errors
 /// The API server's refusal, in its own words.
 pub async fn apply(client: &Client, yaml: &str, namespace: Option<&str>) -> anyhow::Result<()> {
-    for document in serde_yaml::Deserializer::from_str(yaml) {
-        let value = serde_json::Value::deserialize(document)?;
-        if value.is_null() {
-            continue;
-        }
+    // All at once: what reads YAML cannot wait where another thread goes on.
+    let documents = serde_yaml::Deserializer::from_str(yaml).map(serde_json::Value::deserialize);
+    let documents = documents.collect::<Result<Vec<_>, _>>()?;
+    for value in documents.into_iter().filter(|value| !value.is_null()) {
         let object: DynamicObject = serde_json::from_value(value)?;
         let types = object.types.clone().context("a document without kind")?;
         let (resource, _) = discovery::pinned_kind(client, &GroupVersionKind::try_from(&types)?).await?;
@@ -136,34 +137,72 @@ pub struct Operator {
     child: Child,
     /// Where its metrics are.
     pub port: u16,
+    /// What it is called in the Lease.
+    pub identity: String,
+    /// What it logs, one JSON event a line.
+    pub log: PathBuf,
 }
 
 impl Operator {
-    /// Starts the debug build of this checkout.
+    /// Starts the operator that was built beside the tests. Its Lease is in the namespace `default`.
     ///
     /// # Errors
     /// Where it cannot be started.
-    pub fn start(kubeconfig: &Path, platform: &str, port: u16) -> anyhow::Result<Self> {
-        let folder = checkout().join("target/e2e");
+    pub fn start(kubeconfig: &Path, platform: &str) -> anyhow::Result<Self> {
+        let programs = programs()?;
+        let program = programs.join("seatrial-operator");
+        ensure!(program.exists(), "{} is missing: cargo build -p seatrial-operator", program.display());
+        let folder = programs.join("e2e");
         std::fs::create_dir_all(&folder)?;
-        let config = folder.join(format!("platform-{port}.yaml"));
+        // Free now, and hardly taken by somebody else within the next moment.
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let identity = format!("operator-{port}-{}", std::process::id());
+        let config = folder.join(format!("{identity}.yaml"));
         std::fs::write(&config, platform)?;
-        let log = std::fs::File::create(folder.join(format!("operator-{port}.log")))?;
-        let child = Command::new(checkout().join("target/debug/seatrial-operator"))
+        let log = folder.join(format!("{identity}.log"));
+        let child = Command::new(program)
             .env("KUBECONFIG", kubeconfig)
             .arg("--config")
             .arg(config)
             .args(["--http-listen", &format!("127.0.0.1:{port}"), "--leader-election-namespace", "default"])
-            .args(["--identity", &format!("operator-{port}-{}", std::process::id())])
-            .stderr(log)
+            .args(["--identity", &identity])
+            .stderr(std::fs::File::create(&log)?)
             .spawn()
-            .context("target/debug/seatrial-operator cannot be started: cargo build -p seatrial-operator")?;
-        Ok(Self { child, port })
+            .context("the operator cannot be started")?;
+        Ok(Self { child, port, identity, log })
     }
 
-    /// What it is called in the Lease.
-    pub fn identity(&self) -> String {
-        format!("operator-{}-{}", self.port, std::process::id())
+    /// What it answers to a GET: code and body.
+    ///
+    /// # Errors
+    /// Where it does not answer.
+    pub fn get(&self, path: &str) -> anyhow::Result<(u16, String)> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        // The older version has neither chunks nor connections that stay open.
+        write!(stream, "GET {path} HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let (head, body) = answer.split_once("\r\n\r\n").context("no HTTP answer")?;
+        let code = head.split_whitespace().nth(1).context("no status code")?;
+        Ok((code.parse()?, body.to_owned()))
+    }
+
+    /// Tells it to stop, as the kubelet does, and waits until it has ended.
+    ///
+    /// # Errors
+    /// Where it does not end within half a minute, what a pod has.
+    pub fn terminate(&mut self) -> anyhow::Result<ExitStatus> {
+        let told = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status()?;
+        ensure!(told.success(), "the operator cannot be told to stop");
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status);
+            }
+            ensure!(Instant::now() < deadline, "the operator does not stop; its log is {}", self.log.display());
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// Kills it as a crash would.
@@ -177,4 +216,12 @@ impl Drop for Operator {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// The folder of what was built together with this test.
+fn programs() -> anyhow::Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    // The test itself is one folder deeper, in deps.
+    let folder = own.ancestors().nth(2).context("the test has no folder")?;
+    Ok(folder.to_owned())
 }

@@ -72,6 +72,8 @@ impl Metrics {
             "Objects that exist but do not fit this version's types, and are left alone",
             metrics.unreadable.clone(),
         );
+        // There from the start, so that what is looked at has a value.
+        metrics.set_depth(0);
         (metrics, registry)
     }
 

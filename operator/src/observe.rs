@@ -55,7 +55,9 @@ impl Reconciler {
             }
             BTreeMap::new()
         } else {
-            self.memory.sightings(key, jobs.iter().filter_map(|job| job.metadata.name.as_deref()))
+            // A Job of somebody else that bears the run's name was never an attempt of ours, and is not lost when it goes.
+            let ours = jobs.iter().filter(|job| is_controlled_by(job.as_ref(), run.metadata.uid.as_deref()));
+            self.memory.sightings(key, ours.filter_map(|job| job.metadata.name.as_deref()))
         };
         let spec = run.status.as_ref().and_then(|status| status.revision.as_ref());
         let spec = spec.and_then(|name| world.revisions.get(namespace, name));
@@ -114,4 +116,8 @@ impl Reconciler {
             platform: world.platform(),
         }
     }
+}
+
+fn is_controlled_by(object: &impl ResourceExt, uid: Option<&str>) -> bool {
+    object.owner_references().iter().any(|owner| owner.controller == Some(true) && Some(owner.uid.as_str()) == uid)
 }

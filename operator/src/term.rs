@@ -74,7 +74,7 @@ impl Term {
             );
         }
         tracing::info!(runs = world.runs.len(), pods = world.pods.len(), "everything is listed");
-        for _ in 0..workers {
+        for _ in 0..workers.max(1) {
             self.workers.spawn(self.reconciler.clone().work());
         }
         tokio::select! {

@@ -135,8 +135,13 @@ impl Writes {
         match self.count::<K, _>("create", api.create(&params, object)).await {
             Ok(_) => Ok(()),
             Err(Error::Api(status)) if status.reason == "AlreadyExists" => {
-                let existing = within(LIMIT, api.get(&object.name_any())).await?;
-                if is_ours(object, &existing) { Ok(()) } else { Err(Refusal::Clash(status.message.clone())) }
+                match within(LIMIT, api.get(&object.name_any())).await {
+                    Ok(existing) if is_ours(object, &existing) => Ok(()),
+                    Ok(_) => Err(Refusal::Clash(status.message.clone())),
+                    // Gone since: as if someone had written in between.
+                    Err(Error::Api(gone)) if gone.code == 404 => Err(Error::Api(status).into()),
+                    Err(error) => Err(error.into()),
+                }
             }
             Err(error) => Err(error.into()),
         }
@@ -274,6 +279,18 @@ mod tests {
         assert_eq!(failure.reason, FailureReason::Refused);
         assert!(failure.message.starts_with("an admission webhook of this cluster does not answer"), "{failure:?}");
         assert!(failure.message.contains("kyverno"), "{failure:?}");
+    }
+
+    #[tokio::test]
+    async fn what_was_in_the_way_and_is_gone_is_a_conflict() {
+        let client = fake::client(|method, _, _| match method {
+            "POST" => fake::status(409, "AlreadyExists", "it exists"),
+            _ => fake::status(404, "NotFound", "it is gone"),
+        });
+        let writes = Writes::new(client, "i", Seam::new(Arc::new(Metrics::new().0)));
+        let action = Action::Create(Object::Job(Box::new(job(json!({"name": "a"})))));
+        let Err(failure) = writes.carry_out("ns", &action).await else { panic!("it went through") };
+        assert_eq!(failure.reason, FailureReason::Conflict, "{failure:?}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -240,3 +240,20 @@ async fn conflicts_are_tried_again_ever_later() {
     assert_eq!(reconciler.metrics.reconciles("Model", "requeue"), 5);
     worker.abort();
 }
+
+#[tokio::test]
+async fn a_foreign_job_with_a_runs_label_is_not_remembered_as_an_attempt() {
+    let reconciler = reconciler(fake::client(|_, _, _| None));
+    for (name, uid) in [("ours", "1"), ("foreign", "2")] {
+        let job = json!({"metadata": {
+            "name": name, "namespace": "ns", "labels": {"seatrial.dev/run": "churn-c1"}, "ownerReferences": [
+                {"apiVersion": "seatrial.dev/v1alpha1", "kind": "MLPipelineRun", "name": "churn-c1", "uid": uid, "controller": true},
+            ],
+        }});
+        reconciler.world.jobs.insert(Arc::new(from_value(job).unwrap()));
+    }
+    let run = reconciler.world.runs.get("ns", "churn-c1").unwrap();
+    let observed = reconciler.observe_run(&key(Primary::Run, "churn-c1"), &run);
+    assert_eq!(observed.jobs.len(), 2, "a plan sees both, to name a clash");
+    assert_eq!(observed.sightings.into_keys().collect::<Vec<_>>(), ["ours"]);
+}
