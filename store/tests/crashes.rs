@@ -10,9 +10,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use object_store::path::Path;
-use object_store::{Error, MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload};
+use object_store::{Error, MultipartUpload, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use seatrial_store::testing::LocalStore;
-use support::{client, client_at};
+use support::{client, client_at, files};
 use tempfile::TempDir;
 
 /// Tells the process that is killed where its data is, and where it says how to reach it.
@@ -157,4 +157,48 @@ async fn a_full_disk_refuses_what_has_no_room_and_harms_nothing() {
     assert_eq!(growth.head(&Path::from("fits")).await.unwrap().size, 3 << 20);
     growth.delete(&key).await.unwrap();
     growth.put(&Path::from("new"), vec![2; 4 << 20].into()).await.unwrap();
+}
+
+/// Fills a file system to its last byte.
+fn fill_up(disk: &FilePath) {
+    let mut filler = std::fs::File::create(disk.join("filler")).unwrap();
+    for piece in [1 << 16, 1 << 12, 1] {
+        while std::io::Write::write(&mut filler, &vec![9; piece]).is_ok_and(|written| written > 0) {}
+    }
+}
+
+/// Everything of an object's size, whatever it is called: a file of no bytes that was confirmed is lost for ever.
+#[tokio::test]
+#[ignore = "needs root, for a small file system"]
+async fn a_disk_that_is_full_to_the_last_byte_takes_no_small_object_either() {
+    let disk = SmallDisk::mount(8);
+    let store = LocalStore::start(disk.0.path()).await.unwrap();
+    let growth = client(&store, "growth", "growth");
+    growth.put(&Path::from("kept"), "kept".into()).await.unwrap();
+    let mut upload = growth.put_multipart(&Path::from("parts")).await.unwrap();
+    fill_up(disk.0.path());
+    let before = files(&disk.0.path().join("objects"));
+    let overwrite = PutOptions::default();
+    let create = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+    let mut refusals = vec![];
+    for (key, options) in [("new/small", &overwrite), ("kept", &overwrite), ("new/record", &create)] {
+        refusals.push(growth.put_opts(&Path::from(key), "0123456789".into(), options.clone()).await.map(drop));
+    }
+    refusals.push(upload.put_part("0123456789".into()).await);
+    for refusal in refusals {
+        let error = format!("{:?}", refusal.expect_err("what has no room was confirmed"));
+        assert!(error.contains("507") && error.contains("free space, or enlarge it"), "{error}");
+    }
+    assert_eq!(files(&disk.0.path().join("objects")), before, "what was refused left nothing");
+    assert_eq!(files(&disk.0.path().join("drafts")), [""; 0]);
+    assert_eq!(growth.get(&Path::from("kept")).await.unwrap().bytes().await.unwrap(), "kept".as_bytes());
+    // A copy needs no room for its content, a second name of it does.
+    std::fs::remove_file(disk.0.path().join("filler")).unwrap();
+    growth.copy(&Path::from("kept"), &Path::from("copy")).await.unwrap();
+    growth.put_opts(&Path::from("new/record"), "0123456789".into(), create).await.unwrap();
+    assert_eq!(growth.head(&Path::from("new/record")).await.unwrap().size, 10);
+    let mut again = growth.put_multipart(&Path::from("parts")).await.unwrap();
+    again.put_part("0123456789".into()).await.unwrap();
+    again.complete().await.unwrap();
+    assert_eq!(growth.head(&Path::from("parts")).await.unwrap().size, 10);
 }

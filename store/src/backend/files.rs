@@ -48,8 +48,25 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// In the folder of drafts.
-    pub(super) fn new(folder: &Path) -> Self {
+    /// A new one in the folder of drafts. It blocks: whoever stops waiting for it must not leave it behind, so it is
+    /// made where nobody can stop, and dropped with the answer that nobody takes.
+    pub(super) fn create(folder: &Path) -> S3Result<(Self, File)> {
+        let draft = Self::unmade(folder);
+        let file = File::create_new(&draft.path).map_err(storage)?;
+        Ok((draft, file))
+    }
+
+    /// Another name of an object, which is never changed in place. It blocks.
+    pub(super) fn link(folder: &Path, object: &Path) -> S3Result<Self> {
+        let draft = Self::unmade(folder);
+        fs::hard_link(object, &draft.path).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => s3_error!(NoSuchKey),
+            _ => storage(error),
+        })?;
+        Ok(draft)
+    }
+
+    fn unmade(folder: &Path) -> Self {
         Self { path: folder.join(hex::encode(rand::random::<[u8; 16]>())) }
     }
 
@@ -57,12 +74,12 @@ impl Draft {
         &self.path
     }
 
-    /// Writes a body, and waits until it is on the disk.
-    pub(super) async fn fill<S>(&self, body: Option<S>, expected: Option<i64>) -> S3Result<u64>
+    /// Writes a body, waits until it is on the disk, and says how many bytes it had.
+    pub(super) async fn fill<S>(file: File, body: Option<S>, expected: Option<i64>) -> S3Result<u64>
     where
         S: Stream<Item = Result<bytes::Bytes, StdError>> + Unpin,
     {
-        let mut file = tokio::fs::File::create_new(&self.path).await.map_err(storage)?;
+        let mut file = tokio::fs::File::from_std(file);
         let mut size = 0_u64;
         if let Some(mut body) = body {
             while let Some(piece) = body.next().await {
@@ -74,9 +91,26 @@ impl Draft {
         if expected.is_some_and(|expected| u64::try_from(expected) != Ok(size)) {
             return Err(s3_error!(IncompleteBody, "the body has {size} bytes, not as many as its header says"));
         }
+        // A write answers before it is done: its error comes with the next call but `sync_all`, which swallows it.
+        file.flush().await.map_err(storage)?;
         file.sync_all().await.map_err(storage)?;
         Ok(size)
     }
+}
+
+/// The metadata of a file that is about to get a name, which must hold as many bytes as were sent: whatever went wrong
+/// on the way, half a content never becomes an object.
+pub(super) fn measured(file: &Path, size: u64) -> S3Result<Metadata> {
+    let metadata = fs::metadata(file).map_err(storage)?;
+    if metadata.len() == size {
+        return Ok(metadata);
+    }
+    let real = metadata.len();
+    tracing::error!(file = %file.display(), size, real, "the volume lost a part of what was written");
+    Err(s3_error!(
+        InternalError,
+        "the store's volume kept {real} of {size} bytes: look at its disk, then send them again"
+    ))
 }
 
 impl Drop for Draft {
@@ -93,9 +127,18 @@ pub(super) struct Commits {
 }
 
 impl Commits {
-    /// Gives the draft its name, if the condition holds, and waits until that is on the disk. Of several writers that
-    /// want to be the first, one is.
-    pub(super) fn commit(&self, draft: &Draft, target: &Path, bucket: &Path, condition: &Condition) -> S3Result<ETag> {
+    /// Gives the draft of this size its name, if the condition holds, and waits until that is on the disk. Of several
+    /// writers that want to be the first, one is.
+    pub(super) fn commit(
+        &self,
+        draft: &Path,
+        size: u64,
+        target: &Path,
+        bucket: &Path,
+        condition: &Condition,
+    ) -> S3Result<ETag> {
+        // Of the draft: its name may stand for another writer's content a moment later.
+        let e_tag = etag(&measured(draft, size)?);
         for _ in 0..TRIES {
             make_folders(target, bucket).map_err(storage)?;
             match self.try_commit(draft, target, condition) {
@@ -105,19 +148,19 @@ impl Commits {
                 Err(Refusal::Condition) => return Err(s3_error!(PreconditionFailed)),
                 Ok(()) => {
                     sync_parent(target).map_err(storage)?;
-                    return Ok(etag(&fs::metadata(target).map_err(storage)?));
+                    return Ok(e_tag);
                 }
             }
         }
         Err(s3_error!(SlowDown, "the folder is removed again and again"))
     }
 
-    fn try_commit(&self, draft: &Draft, target: &Path, condition: &Condition) -> Result<(), Refusal> {
+    fn try_commit(&self, draft: &Path, target: &Path, condition: &Condition) -> Result<(), Refusal> {
         let _comparing = self.comparing.lock().unwrap_or_else(PoisonError::into_inner);
         match condition {
-            Condition::Always => fs::rename(&draft.path, target)?,
+            Condition::Always => fs::rename(draft, target)?,
             // The one operation of a file system that creates a name only if there is none.
-            Condition::Absent => fs::hard_link(&draft.path, target).map_err(|error| match error.kind() {
+            Condition::Absent => fs::hard_link(draft, target).map_err(|error| match error.kind() {
                 ErrorKind::AlreadyExists => Refusal::Condition,
                 _ => Refusal::Io(error),
             })?,
@@ -126,7 +169,7 @@ impl Commits {
                 if etag(&current) != *expected {
                     return Err(Refusal::Condition);
                 }
-                fs::rename(&draft.path, target)?;
+                fs::rename(draft, target)?;
             }
         }
         Ok(())
@@ -201,7 +244,8 @@ pub(super) fn stat(file: &Path) -> S3Result<Metadata> {
 
 /// What a file system's error is called in S3.
 pub(super) fn storage(error: io::Error) -> S3Error {
-    let full = matches!(error.raw_os_error().map(Errno::from_raw), Some(Errno::ENOSPC | Errno::EDQUOT));
+    // Some errors went through tokio, which keeps the kind alone.
+    let full = matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
     if full {
         tracing::error!("the volume is full");
         let mut refusal = s3_error!(ServiceUnavailable, "the store's volume is full: free space, or enlarge it");
@@ -210,4 +254,24 @@ pub(super) fn storage(error: io::Error) -> S3Error {
     }
     tracing::error!(%error, "the volume cannot be used");
     s3_error!(error, InternalError, "the store's volume cannot be used")
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    #[test]
+    fn what_is_shorter_than_what_was_sent_gets_no_name() {
+        let folder = TempDir::new().unwrap();
+        let (draft, target) = (folder.path().join("draft"), folder.path().join("bucket/fkey"));
+        fs::write(&draft, "short").unwrap();
+        for condition in [Condition::Always, Condition::Absent] {
+            let commits = Commits::default();
+            let refused = commits.commit(&draft, 6, &target, &folder.path().join("bucket"), &condition).unwrap_err();
+            assert!(refused.message().unwrap().contains("5 of 6 bytes"), "{refused}");
+            assert!(!target.exists());
+        }
+    }
 }

@@ -90,9 +90,11 @@ impl Backend {
         tokio::task::spawn_blocking(move || work(&own)).await.map_err(|error| s3_error!(error, InternalError))?
     }
 
-    async fn commit(&self, draft: Draft, bucket: &str, key: &str, condition: Condition) -> S3Result<ETag> {
-        let (folder, target) = (self.bucket(bucket)?, self.file(bucket, key)?);
-        self.blocking(move |own| own.commits.commit(&draft, &target, &folder, &condition)).await
+    /// A draft with a body, on the disk, and its size.
+    async fn draft(&self, body: Option<StreamingBlob>, expected: Option<i64>) -> S3Result<(Draft, u64)> {
+        let (draft, file) = self.blocking(|own| Draft::create(&own.drafts)).await?;
+        let size = Draft::fill(file, body, expected).await?;
+        Ok((draft, size))
     }
 
     async fn page(
@@ -145,11 +147,11 @@ impl S3 for Backend {
     async fn put_object(&self, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
         let input = request.input;
         // A key that cannot be is refused before its body is read.
-        self.file(&input.bucket, &input.key)?;
+        let (folder, target) = (self.bucket(&input.bucket)?, self.file(&input.bucket, &input.key)?);
         let condition = Condition::of(input.if_match, input.if_none_match)?;
-        let draft = Draft::new(&self.drafts);
-        draft.fill(input.body, input.content_length).await?;
-        let e_tag = self.commit(draft, &input.bucket, &input.key, condition).await?;
+        let (draft, size) = self.draft(input.body, input.content_length).await?;
+        let commit = move |own: &Self| own.commits.commit(draft.path(), size, &target, &folder, &condition);
+        let e_tag = self.blocking(commit).await?;
         Ok(S3Response::new(PutObjectOutput { e_tag: Some(e_tag), ..PutObjectOutput::default() }))
     }
 
@@ -248,17 +250,18 @@ impl S3 for Backend {
             return Err(s3_error!(AccessDenied, "a source is in the same bucket"));
         }
         let source = self.file(bucket, key)?;
-        let draft = Draft::new(&self.drafts);
-        let link = draft.path().to_path_buf();
+        let (folder, target) = (self.bucket(&input.bucket)?, self.file(&input.bucket, &input.key)?);
         // Objects are never changed in place: a second name is a copy.
-        let metadata = self
-            .blocking(move |_| {
-                let metadata = files::stat(&source)?;
-                fs::hard_link(&source, link).map_err(storage)?;
-                Ok(metadata)
+        let (metadata, e_tag) = self
+            .blocking(move |own| {
+                files::stat(&source)?;
+                let draft = Draft::link(&own.drafts, &source)?;
+                let metadata = files::stat(draft.path())?;
+                let size = metadata.len();
+                let e_tag = own.commits.commit(draft.path(), size, &target, &folder, &Condition::Always)?;
+                Ok((metadata, e_tag))
             })
             .await?;
-        let e_tag = self.commit(draft, &input.bucket, &input.key, Condition::Always).await?;
         let result =
             CopyObjectResult { e_tag: Some(e_tag), last_modified: modified(&metadata), ..CopyObjectResult::default() };
         Ok(S3Response::new(CopyObjectOutput { copy_object_result: Some(result), ..CopyObjectOutput::default() }))
@@ -347,9 +350,8 @@ impl S3 for Backend {
         let UploadPartInput { bucket, key, upload_id, part_number, body, content_length, .. } = request.input;
         let uploads = self.uploads.clone();
         let upload = self.blocking(move |_| Upload::find(&uploads, &upload_id, &bucket, &key)).await?;
-        let draft = Draft::new(&self.drafts);
-        draft.fill(body, content_length).await?;
-        let e_tag = self.blocking(move |_| upload.keep(&draft, part_number)).await?;
+        let (draft, size) = self.draft(body, content_length).await?;
+        let e_tag = self.blocking(move |_| upload.keep(draft.path(), size, part_number)).await?;
         Ok(S3Response::new(UploadPartOutput { e_tag: Some(e_tag), ..UploadPartOutput::default() }))
     }
 
@@ -365,9 +367,9 @@ impl S3 for Backend {
         let output = self
             .blocking(move |own| {
                 let upload = Upload::find(&own.uploads, &upload_id, &bucket, &key)?;
-                let draft = Draft::new(&own.drafts);
-                upload.join(&parts, &draft)?;
-                let e_tag = Some(own.commits.commit(&draft, &target, &folder, &condition)?);
+                let (draft, file) = Draft::create(&own.drafts)?;
+                let size = upload.join(&parts, &file)?;
+                let e_tag = Some(own.commits.commit(draft.path(), size, &target, &folder, &condition)?);
                 upload.end()?;
                 let (bucket, key) = (Some(bucket), Some(key));
                 Ok(CompleteMultipartUploadOutput { bucket, key, e_tag, ..CompleteMultipartUploadOutput::default() })

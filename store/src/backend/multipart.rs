@@ -9,7 +9,7 @@ use s3s::dto::{CompletedPart, ETag};
 use s3s::{S3Result, s3_error};
 use serde::{Deserialize, Serialize};
 
-use super::files::{Draft, etag, storage};
+use super::files::{etag, measured, storage};
 
 /// How long an upload may lie before it is swept.
 const ABANDONED: Duration = Duration::from_secs(24 * 3600);
@@ -35,7 +35,11 @@ impl Upload {
         let folder = uploads.join(&id);
         let target = Target { bucket: bucket.to_owned(), key: key.to_owned() };
         let json = serde_json::to_vec(&target).map_err(|error| s3_error!(error, InternalError))?;
-        fs::create_dir(&folder).and_then(|()| fs::write(folder.join("target"), json)).map_err(storage)?;
+        fs::create_dir(&folder).map_err(storage)?;
+        if let Err(error) = fs::write(folder.join("target"), json) {
+            let _ = fs::remove_dir_all(&folder);
+            return Err(storage(error));
+        }
         Ok(id)
     }
 
@@ -52,26 +56,25 @@ impl Upload {
         }
     }
 
-    /// Takes a part, in place of an earlier one of its number.
-    pub(super) fn keep(&self, draft: &Draft, number: i32) -> S3Result<ETag> {
+    /// Takes a part of this size, in place of an earlier one of its number.
+    pub(super) fn keep(&self, draft: &Path, size: u64, number: i32) -> S3Result<ETag> {
         if !NUMBERS.contains(&number) {
             return Err(s3_error!(InvalidArgument, "a part's number is 1 to 10000"));
         }
-        let part = self.part(number);
-        fs::rename(draft.path(), &part).map_err(|error| match error.kind() {
+        let e_tag = etag(&measured(draft, size)?);
+        fs::rename(draft, self.part(number)).map_err(|error| match error.kind() {
             ErrorKind::NotFound => s3_error!(NoSuchUpload),
             _ => storage(error),
         })?;
-        Ok(etag(&fs::metadata(part).map_err(storage)?))
+        Ok(e_tag)
     }
 
-    /// Puts the parts together in a draft.
-    pub(super) fn join(&self, parts: &[CompletedPart], draft: &Draft) -> S3Result<()> {
+    /// Puts the parts together in a draft, and says how many bytes they have.
+    pub(super) fn join(&self, parts: &[CompletedPart], mut whole: &File) -> S3Result<u64> {
         if parts.is_empty() {
             return Err(s3_error!(MalformedXML, "an upload has at least one part"));
         }
-        let mut whole = File::create_new(draft.path()).map_err(storage)?;
-        let mut last = 0;
+        let (mut last, mut size) = (0, 0_u64);
         for part in parts {
             let number = part.part_number.unwrap_or_default();
             if number <= last {
@@ -80,13 +83,16 @@ impl Upload {
             last = number;
             let mut file =
                 File::open(self.part(number)).map_err(|_| s3_error!(InvalidPart, "there is no part {number}"))?;
-            let found = etag(&file.metadata().map_err(storage)?);
+            let metadata = file.metadata().map_err(storage)?;
+            let found = etag(&metadata);
+            size = size.saturating_add(metadata.len());
             if part.e_tag.as_ref().is_some_and(|expected| *expected != found) {
                 return Err(s3_error!(InvalidPart, "the part {number} is another"));
             }
             io::copy(&mut file, &mut whole).map_err(storage)?;
         }
-        whole.sync_all().map_err(storage)
+        whole.sync_all().map_err(storage)?;
+        Ok(size)
     }
 
     /// Removes it with all its parts.

@@ -1,6 +1,7 @@
 //! Clients of a store: the library that agents use, and a raw one that sends what no library would.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+use std::path::Path as FilePath;
 use std::sync::Arc;
 
 use hmac::{Hmac, Mac};
@@ -24,6 +25,23 @@ pub(crate) async fn store() -> (TempDir, LocalStore) {
     let data = TempDir::new().unwrap();
     let store = LocalStore::start(data.path()).await.unwrap();
     (data, store)
+}
+
+/// Everything in a folder, as text: what must be the same before and after.
+pub(crate) fn files(folder: &FilePath) -> Vec<String> {
+    let mut found = vec![];
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            let within = files(&path);
+            // A folder counts for itself if nothing in it does.
+            found.extend(if within.is_empty() { vec![format!("{}/", path.display())] } else { within });
+        } else {
+            found.push(format!("{} {:x?}", path.display(), std::fs::read(&path).unwrap()));
+        }
+    }
+    found.sort();
+    found
 }
 
 #[derive(Debug)]
