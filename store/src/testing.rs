@@ -10,7 +10,8 @@ use tokio::task::JoinHandle;
 
 use crate::authority::Certificate;
 use crate::health::Metrics;
-use crate::serve::{self, Server};
+use crate::limits::Limits;
+use crate::serve::{self, Connections, Server};
 use crate::tokens::{TokenError, Tokens};
 use crate::volume::Volume;
 
@@ -31,6 +32,7 @@ pub struct LocalStore {
     pub address: SocketAddr,
     /// The authority of its certificate, PEM.
     pub certificate_authority: String,
+    connections: Connections,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<()>,
 }
@@ -49,23 +51,36 @@ impl LocalStore {
     /// # Errors
     /// Where the folder or the address cannot be used.
     pub async fn start_at(data: &Path, listen: SocketAddr) -> anyhow::Result<Self> {
+        Self::start_with(data, listen, Limits::default()).await
+    }
+
+    /// Starts one at an address, with other bounds than a real one has.
+    ///
+    /// # Errors
+    /// Where the folder or the address cannot be used.
+    pub async fn start_with(data: &Path, listen: SocketAddr, limits: Limits) -> anyhow::Result<Self> {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let Volume { backend, keys, authority } = Volume::open(data)?;
         let certificate = Arc::new(Certificate::new(&authority, vec!["localhost".to_owned()])?);
-        let service = serve::service(backend, keys, Arc::new(Rule));
+        let service = serve::service(backend, keys, Arc::new(Rule), limits);
         let metrics = Metrics::new(data.to_path_buf());
-        let server = Server::bind(listen, certificate, service, metrics).await?;
-        let address = server.address()?;
+        let server = Server::bind(listen, certificate, service, metrics, limits).await?;
+        let (address, connections) = (server.address()?, server.connections());
         let (stop, stopped) = oneshot::channel();
         let serving = tokio::spawn(server.run(async {
             let _ = stopped.await;
         }));
-        Ok(Self { address, certificate_authority: authority.certificate, stop, serving })
+        Ok(Self { address, certificate_authority: authority.certificate, connections, stop, serving })
     }
 
     /// The URL of S3 and STS alike.
     pub fn endpoint(&self) -> String {
         format!("https://localhost:{}", self.address.port())
+    }
+
+    /// How many connections it has now.
+    pub fn connections(&self) -> usize {
+        self.connections.now()
     }
 
     /// Lets requests end, and ends.

@@ -13,6 +13,9 @@ pub enum TokenError {
     /// Whoever could say so cannot be asked.
     #[error("the API server cannot be asked about the token: {0}")]
     Unavailable(String),
+    /// Too many others are asked about already.
+    #[error("too many tokens are to be checked at once")]
+    Busy,
 }
 
 /// Says whose tokens are.

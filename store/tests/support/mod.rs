@@ -122,9 +122,24 @@ impl<'a> Raw<'a> {
         self.send_with(store, &[]).await
     }
 
-    /// Sends it signed, after
-    /// <https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html>.
+    /// Sends it signed.
     pub(crate) async fn send_signed(&self, store: &LocalStore, keys: &Keys) -> Answer {
+        self.send_with(store, &self.signature(store, keys)).await
+    }
+
+    /// Sends it signed, but for the last byte of its body, and reads nothing.
+    pub(crate) async fn send_signed_without_end(&self, store: &LocalStore, keys: &Keys) -> TlsStream<TcpStream> {
+        let mut stream = connect(store).await;
+        let head = self.head(store, &self.signature(store, keys), self.body.len());
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&self.body[..self.body.len().saturating_sub(1)]).await.unwrap();
+        stream.flush().await.unwrap();
+        stream
+    }
+
+    /// The headers of a signature, after
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html>.
+    fn signature(&self, store: &LocalStore, keys: &Keys) -> [(&'static str, String); 3] {
         let now = Timestamp::now();
         let (time, day) = (now.strftime("%Y%m%dT%H%M%SZ").to_string(), now.strftime("%Y%m%d").to_string());
         let content = hex::encode(Sha256::digest(self.body));
@@ -158,8 +173,7 @@ impl<'a> Raw<'a> {
             "AWS4-HMAC-SHA256 Credential={}/{scope}, SignedHeaders={names}, Signature={signature}",
             keys.access_key
         );
-        let more = [("x-amz-content-sha256", content), ("x-amz-date", time), ("authorization", authorization)];
-        self.send_with(store, &more).await
+        [("x-amz-content-sha256", content), ("x-amz-date", time), ("authorization", authorization)]
     }
 
     async fn send_with(&self, store: &LocalStore, more: &[(&str, String)]) -> Answer {
@@ -187,7 +201,7 @@ fn hmac(key: &[u8], text: &str) -> Vec<u8> {
     mac.finalize().into_bytes().to_vec()
 }
 
-async fn connect(store: &LocalStore) -> TlsStream<TcpStream> {
+pub(crate) async fn connect(store: &LocalStore) -> TlsStream<TcpStream> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(store.certificate_authority.as_bytes()).unwrap()).unwrap();
     let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
