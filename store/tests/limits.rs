@@ -20,7 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// A store that loses patience soon.
 async fn hasty(limits: Limits) -> (TempDir, LocalStore) {
     let data = TempDir::new().unwrap();
-    let store = LocalStore::start_with(data.path(), SocketAddr::from(([127, 0, 0, 1], 0)), limits).await.unwrap();
+    let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    let store = LocalStore::start_with(data.path(), listen, limits, None).await.unwrap();
     (data, store)
 }
 

@@ -127,12 +127,21 @@ impl<'a> Raw<'a> {
         self.send_with(store, &self.signature(store, keys)).await
     }
 
+    /// Sends it signed, and reads nothing.
+    pub(crate) async fn send_signed_open(&self, store: &LocalStore, keys: &Keys) -> TlsStream<TcpStream> {
+        self.send_open(store, keys, self.body.len()).await
+    }
+
     /// Sends it signed, but for the last byte of its body, and reads nothing.
     pub(crate) async fn send_signed_without_end(&self, store: &LocalStore, keys: &Keys) -> TlsStream<TcpStream> {
+        self.send_open(store, keys, self.body.len().saturating_sub(1)).await
+    }
+
+    async fn send_open(&self, store: &LocalStore, keys: &Keys, length: usize) -> TlsStream<TcpStream> {
         let mut stream = connect(store).await;
         let head = self.head(store, &self.signature(store, keys), self.body.len());
         stream.write_all(head.as_bytes()).await.unwrap();
-        stream.write_all(&self.body[..self.body.len().saturating_sub(1)]).await.unwrap();
+        stream.write_all(&self.body[..length]).await.unwrap();
         stream.flush().await.unwrap();
         stream
     }
