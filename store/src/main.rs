@@ -77,7 +77,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     health::serve(settings.health_listen, metrics.clone(), ready.clone()).await?;
     let service = serve::service(backend.clone(), keys, tokens, Limits::default());
     let server = Server::bind(settings.listen, certificate.clone(), service, metrics, Limits::default()).await?;
-    tracing::info!(listen = %settings.listen, "the store serves");
+    tracing::info!(listen = %server.address()?, "the store serves");
 
     let published = authority.certificate.clone();
     let (namespace, name) = (namespace.to_owned(), name.to_owned());
