@@ -95,11 +95,14 @@ impl Backend {
     /// # Errors
     /// Where the folders cannot be read.
     pub fn sweep(&self) -> io::Result<()> {
-        let patience = if disk::is_tight(&self.data) { ABANDONED_AND_IN_THE_WAY } else { ABANDONED };
-        self.uploads.sweep(patience)?;
+        self.sweep_at(SystemTime::now(), disk::is_tight(&self.data))
+    }
+
+    fn sweep_at(&self, now: SystemTime, is_tight: bool) -> io::Result<()> {
+        self.uploads.sweep(now, if is_tight { ABANDONED_AND_IN_THE_WAY } else { ABANDONED })?;
         for draft in fs::read_dir(&self.drafts)? {
             let draft = draft?.path();
-            if disk::unchanged_for(&draft, SystemTime::now()).is_some_and(|age| age > STALE) {
+            if disk::unchanged_for(&draft, now).is_some_and(|age| age > STALE) {
                 let _ = fs::remove_file(draft);
             }
         }
@@ -198,5 +201,60 @@ impl Backend {
     /// Keeps all others from doing anything to an upload, as a long join does.
     pub async fn hold_upload(&self, id: &str) -> impl Drop + Send + 'static {
         self.uploads.turn(id).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.collect()
+    }
+
+    #[tokio::test]
+    async fn what_nobody_goes_on_with_is_swept_sooner_where_it_is_in_the_way() {
+        let data = TempDir::new().unwrap();
+        let backend = Backend::open(data.path()).unwrap();
+        let in_hours = |hours: u64| SystemTime::now() + Duration::from_secs(hours * 3600);
+        let (uploads, drafts) = (data.path().join("uploads"), data.path().join("drafts"));
+        let begin = || backend.uploads.begin("growth", "large").unwrap();
+        let (_, draft) = (begin(), Draft::create(&drafts).unwrap().0);
+        backend.sweep_at(in_hours(0), true).unwrap();
+        assert!(draft.path().exists());
+        backend.sweep_at(in_hours(2), false).unwrap();
+        assert_eq!((names(&uploads).len(), draft.path().exists()), (1, false));
+        backend.sweep_at(in_hours(2), true).unwrap();
+        assert!(names(&uploads).is_empty());
+        // Nothing is taken from whoever works on it, and what cannot be removed keeps nothing else.
+        let held = begin();
+        let turn = backend.uploads.turn(&held).await;
+        fs::write(uploads.join("no-upload"), "").unwrap();
+        for _ in 0..9 {
+            begin();
+        }
+        backend.sweep_at(in_hours(25), false).unwrap();
+        let mut left = names(&uploads);
+        left.retain(|name| name != "no-upload");
+        assert_eq!(left, [held]);
+        drop(turn);
+        backend.sweep_at(in_hours(25), false).unwrap();
+        assert!(names(&uploads).iter().all(|name| name == "no-upload"));
+    }
+
+    #[test]
+    fn a_start_removes_what_a_crash_left_half_done() {
+        let data = TempDir::new().unwrap();
+        let backend = Backend::open(data.path()).unwrap();
+        let id = backend.uploads.begin("growth", "large").unwrap();
+        drop(backend);
+        fs::create_dir(data.path().join("uploads/half-begun")).unwrap();
+        fs::write(data.path().join("drafts/half-written"), "half").unwrap();
+        Backend::open(data.path()).unwrap();
+        assert_eq!(names(&data.path().join("uploads")), [id]);
+        assert!(names(&data.path().join("drafts")).is_empty());
     }
 }

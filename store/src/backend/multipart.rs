@@ -107,12 +107,12 @@ impl Uploads {
     }
 
     /// Removes uploads that nobody went on with for so long.
-    pub(super) fn sweep(&self, patience: Duration) -> io::Result<()> {
+    pub(super) fn sweep(&self, now: SystemTime, patience: Duration) -> io::Result<()> {
         for folder in self.folders()? {
             let is_busy = folder.file_name().and_then(|id| id.to_str()).is_some_and(|id| self.is_busy(id));
             // One that ended meanwhile has no age.
             let changed = fs::metadata(&folder).and_then(|metadata| metadata.modified()).ok();
-            let age = changed.and_then(|at| SystemTime::now().duration_since(at).ok());
+            let age = changed.and_then(|at| now.duration_since(at).ok());
             if !is_busy && age.is_some_and(|age| age > patience) {
                 remove(&folder);
             }

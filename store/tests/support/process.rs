@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -131,7 +131,7 @@ impl Process {
         // A tracer ends with what it traces, and would let it go on if it were killed.
         let traced = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
         for id in traced.split_whitespace().chain([id.to_string().as_str()]) {
-            let _ = Command::new("kill").args(["-9", id]).status();
+            let _ = Command::new("kill").args(["-9", id]).stderr(Stdio::null()).status();
         }
         let _ = self.child.wait();
     }
