@@ -62,7 +62,7 @@ pub(super) fn unchecked(headers: &HeaderMap) -> S3Result<()> {
         .map(http::HeaderName::as_str)
         .find(|name| *name == "content-md5" || (name.starts_with("x-amz-checksum-") && !is_about_sums(name)));
     match sum {
-        Some(name) => Err(s3_error!(NotImplemented, "this store does not check {name}: sign the body")),
+        Some(name) => Err(s3_error!(NotImplemented, "this store does not check {name}: leave it out")),
         None => Ok(()),
     }
 }

@@ -1,5 +1,7 @@
 //! What is on the disk before the store says so.
 
+use std::process::Command;
+
 use tempfile::TempDir;
 
 use crate::support::process::Process;
@@ -18,6 +20,8 @@ fn put(target: &str) -> Raw<'_> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs strace, to see what the program asks of its kernel"]
 async fn what_is_confirmed_was_on_the_disk_before() {
+    let strace = Command::new("strace").arg("-V").output();
+    assert!(strace.is_ok(), "this test cannot run without strace: apt-get install strace");
     let (data, talk) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let log = talk.path().join("trace");
     // With -yy, each descriptor comes with its path, or its connection.

@@ -18,7 +18,7 @@ pub(crate) fn calls(file: &Path) -> Vec<Call> {
     for (line, text) in text.lines().enumerate() {
         let Some((thread, text)) = text.split_once(' ').map(|(thread, text)| (thread, text.trim())) else { continue };
         if let Some(begun) = text.strip_suffix("<unfinished ...>") {
-            open.insert(thread.to_owned(), (line, begun.to_owned()));
+            open.insert(thread.to_owned(), (line, begun.trim_end().to_owned()));
         } else if let Some((_, ended)) = text.split_once(" resumed>").filter(|_| text.starts_with("<... ")) {
             if let Some((start, begun)) = open.remove(thread) {
                 calls.push(Call { start, end: line, text: format!("{begun}{ended}") });
