@@ -110,6 +110,20 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for PatientStream<S> {
         own.bounded(poll, context)
     }
 
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let own = self.get_mut();
+        let poll = Pin::new(&mut own.stream).poll_write_vectored(context, pieces);
+        own.bounded(poll, context)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let own = self.get_mut();
         let poll = Pin::new(&mut own.stream).poll_flush(context);

@@ -135,7 +135,7 @@ async fn connections_that_nobody_uses_are_closed() {
 
 #[tokio::test]
 async fn connections_of_http_2_that_nobody_uses_are_closed() {
-    let limits = Limits { idle: Duration::from_millis(300), ..Limits::default() };
+    let limits = Limits { first: Duration::from_secs(2), idle: Duration::from_millis(300), ..Limits::default() };
     let (_data, store) = hasty(limits).await;
     let growth = client(&store, "growth", "growth");
     growth.put(&Path::from("x"), "x".into()).await.unwrap();
@@ -168,7 +168,7 @@ async fn a_client_that_goes_away_in_the_middle_of_a_body_leaves_nothing() {
 /// A client that asks for much and reads nothing, such as one whose node died.
 #[tokio::test]
 async fn a_client_that_takes_no_answer_is_left() {
-    let limits = Limits { stall: Duration::from_millis(300), ..Limits::default() };
+    let limits = Limits { first: Duration::from_secs(2), stall: Duration::from_millis(300), ..Limits::default() };
     let (_data, store) = hasty(limits).await;
     let growth = client(&store, "growth", "growth");
     growth.put(&Path::from("large"), vec![7; 24 << 20].into()).await.unwrap();
