@@ -4,12 +4,16 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
 use http::{Method, StatusCode, header};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::service::TowerToHyperService;
 use nix::sys::statvfs::statvfs;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -17,6 +21,12 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+
+/// How many connections are served at once, and how long each: who asks here asks one thing.
+const CONNECTIONS: usize = 32;
+const CONNECTION: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct RequestLabels {
@@ -66,19 +76,42 @@ impl Metrics {
 /// # Errors
 /// Where the address cannot be listened on.
 pub async fn serve(listen: SocketAddr, metrics: Metrics, ready: Arc<AtomicBool>) -> anyhow::Result<()> {
-    let router = Router::new()
+    let router = router(metrics, ready);
+    let listener =
+        TcpListener::bind(listen).await.with_context(|| format!("cannot listen on --health-listen {listen}"))?;
+    tokio::spawn(answer(listener, router, CONNECTION));
+    Ok(())
+}
+
+fn router(metrics: Metrics, ready: Arc<AtomicBool>) -> Router {
+    Router::new()
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(readiness).with_state(ready))
-        .route("/metrics", get(text).with_state(metrics));
-    let listener = tokio::net::TcpListener::bind(listen)
-        .await
-        .with_context(|| format!("cannot listen on --health-listen {listen}"))?;
-    tokio::spawn(async move {
-        if let Err(error) = axum::serve(listener, router).await {
-            tracing::error!(%error, "the health endpoint ended");
-        }
-    });
-    Ok(())
+        .route("/metrics", get(text).with_state(metrics))
+}
+
+/// Answers, and gives each connection so long.
+async fn answer(listener: TcpListener, router: Router, lifetime: Duration) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut builder = Builder::new(TokioExecutor::new()).http1_only();
+    builder.http1().keep_alive(false);
+    loop {
+        let Ok(place) = places.clone().acquire_owned().await else { return };
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => TokioIo::new(stream),
+            Err(error) => {
+                tracing::warn!(%error, "a connection to the health endpoint could not be accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let service = TowerToHyperService::new(router.clone());
+        let connection = builder.serve_connection(stream, service).into_owned();
+        tokio::spawn(async move {
+            let _ = tokio::time::timeout(lifetime, connection).await;
+            drop(place);
+        });
+    }
 }
 
 async fn readiness(State(ready): State<Arc<AtomicBool>>) -> (StatusCode, &'static str) {
@@ -92,4 +125,43 @@ async fn readiness(State(ready): State<Arc<AtomicBool>>) -> (StatusCode, &'stati
 async fn text(State(metrics): State<Metrics>) -> Result<([(header::HeaderName, &'static str); 1], String), StatusCode> {
     let text = metrics.text().map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
     Ok(([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text))
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    async fn ask(address: SocketAddr, path: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: store\r\n\r\n").as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        // It closes: nobody keeps a connection here.
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn whoever_says_nothing_does_not_keep_others_from_asking() {
+        let (data, ready) = (TempDir::new().unwrap(), Arc::new(AtomicBool::new(false)));
+        let metrics = Metrics::new(data.path().to_owned());
+        metrics.count(&Method::PUT, StatusCode::OK);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(answer(listener, router(metrics, ready.clone()), Duration::from_secs(2)));
+        let mut silent = vec![];
+        // More than there are places.
+        for _ in 0..CONNECTIONS + 8 {
+            silent.push(TcpStream::connect(address).await.unwrap());
+        }
+        assert!(ask(address, "/healthz").await.starts_with("HTTP/1.1 200"));
+        assert!(ask(address, "/readyz").await.starts_with("HTTP/1.1 503"));
+        ready.store(true, Ordering::Relaxed);
+        assert!(ask(address, "/readyz").await.starts_with("HTTP/1.1 200"));
+        let text = ask(address, "/metrics").await;
+        assert!(text.contains("seatrial_store_requests_total") && text.contains("volume_free_bytes"), "{text}");
+    }
 }

@@ -18,6 +18,8 @@ use s3s::auth::{S3Auth, SecretKey};
 use s3s::{S3Result, s3_error};
 use sha2::Sha256;
 
+use crate::backend::sync;
+
 /// How long keys are good for. Clients renew them five minutes before the end.
 const LIFETIME: SignedDuration = SignedDuration::from_mins(60);
 /// The length of the volume's key in bytes.
@@ -111,7 +113,9 @@ pub(crate) fn write_secret(file: &Path, content: &[u8]) -> anyhow::Result<()> {
         fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(&draft).and_then(|mut open| {
             open.write_all(content)?;
             open.sync_all()?;
-            fs::rename(&draft, file)
+            fs::rename(&draft, file)?;
+            // A secret that was used and is lost makes a volume a stranger's.
+            file.parent().map_or(Ok(()), sync)
         });
     written.with_context(|| format!("{} cannot be written", file.display()))
 }

@@ -7,8 +7,11 @@
 pub mod access;
 pub mod authority;
 pub mod backend;
+mod connection;
+mod gate;
 pub mod health;
 pub mod keys;
+pub mod limits;
 pub mod publish;
 pub mod serve;
 pub mod sts;

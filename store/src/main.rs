@@ -12,6 +12,7 @@ use clap::Parser;
 use kube::Client;
 use seatrial_store::authority::{Certificate, RENEWAL};
 use seatrial_store::health::Metrics;
+use seatrial_store::limits::Limits;
 use seatrial_store::serve::Server;
 use seatrial_store::tokens::ApiServer;
 use seatrial_store::volume::Volume;
@@ -20,7 +21,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 /// How often abandoned uploads are looked for.
-const SWEEP: Duration = Duration::from_secs(3600);
+const SWEEP: Duration = Duration::from_secs(600);
 
 /// Seatrial's embedded S3 store: one bucket for each namespace, opened by service-account tokens.
 #[derive(Clone, Debug, Parser)]
@@ -74,9 +75,9 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     let metrics = Metrics::new(settings.data);
     let ready = Arc::new(AtomicBool::new(false));
     health::serve(settings.health_listen, metrics.clone(), ready.clone()).await?;
-    let service = serve::service(backend.clone(), keys, tokens);
-    let server = Server::bind(settings.listen, certificate.clone(), service, metrics).await?;
-    tracing::info!(listen = %settings.listen, "the store serves");
+    let service = serve::service(backend.clone(), keys, tokens, Limits::default());
+    let server = Server::bind(settings.listen, certificate.clone(), service, metrics, Limits::default()).await?;
+    tracing::info!(listen = %server.address()?, "the store serves");
 
     let published = authority.certificate.clone();
     let (namespace, name) = (namespace.to_owned(), name.to_owned());
@@ -84,8 +85,11 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     tokio::spawn(async move {
         loop {
             tokio::time::sleep(SWEEP).await;
-            if let Err(error) = backend.sweep() {
-                tracing::warn!(%error, "abandoned uploads could not be swept");
+            let own = backend.clone();
+            match tokio::task::spawn_blocking(move || own.sweep()).await {
+                Ok(Err(error)) => tracing::warn!(%error, "abandoned uploads could not be swept"),
+                Err(error) => tracing::error!(%error, "the sweep of abandoned uploads failed"),
+                Ok(Ok(())) => {}
             }
         }
     });

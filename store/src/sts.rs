@@ -9,8 +9,11 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use jiff::Timestamp;
 use s3s::route::S3Route;
 use s3s::{Body, S3Request, S3Response, S3Result};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use crate::keys::{Credentials, Keys};
+use crate::limits::Limits;
 use crate::tokens::{TokenError, Tokens};
 
 /// The longest body that is read, in bytes. A token has some 1,500.
@@ -19,10 +22,25 @@ const ACTION: &str = "AssumeRoleWithWebIdentity";
 
 /// The endpoint.
 pub struct Sts {
-    /// Who says whose tokens are.
-    pub tokens: Arc<dyn Tokens>,
-    /// Who makes keys.
-    pub keys: Keys,
+    tokens: Arc<dyn Tokens>,
+    keys: Keys,
+    reviews: Semaphore,
+    limits: Limits,
+}
+
+impl Sts {
+    /// Keys for those whose tokens are good.
+    pub fn new(tokens: Arc<dyn Tokens>, keys: Keys, limits: Limits) -> Self {
+        Self { tokens, keys, reviews: Semaphore::new(limits.reviews), limits }
+    }
+
+    /// Everybody can ask, and every question is one to the API server: not too many at once.
+    async fn namespace(&self, token: &str) -> Result<String, TokenError> {
+        match timeout(self.limits.queue, self.reviews.acquire()).await {
+            Ok(Ok(_place)) => self.tokens.namespace(token).await,
+            _ => Err(TokenError::Busy),
+        }
+    }
 }
 
 #[async_trait::async_trait]
@@ -42,15 +60,18 @@ impl S3Route for Sts {
 
     async fn call(&self, mut request: S3Request<Body>) -> S3Result<S3Response<Body>> {
         let mut parameters = parameters(request.uri.query().unwrap_or_default().as_bytes());
-        match request.input.store_all_limited(BODY).await {
-            Ok(body) => parameters.extend(self::parameters(&body)),
-            Err(_) => return Ok(refusal(StatusCode::PAYLOAD_TOO_LARGE, "RequestTooLarge", "the body is too large")),
+        match timeout(self.limits.first, request.input.store_all_limited(BODY)).await {
+            Ok(Ok(body)) => parameters.extend(self::parameters(&body)),
+            Ok(Err(_)) => {
+                return Ok(refusal(StatusCode::PAYLOAD_TOO_LARGE, "RequestTooLarge", "the body is too large"));
+            }
+            Err(_) => return Ok(refusal(StatusCode::REQUEST_TIMEOUT, "RequestTimeout", "the body takes too long")),
         }
         let parameter = |name: &str| parameters.get(name).map(|value| value.trim()).unwrap_or_default();
         if parameter("Action") != ACTION {
             return Ok(refusal(StatusCode::BAD_REQUEST, "InvalidAction", &format!("the one action is {ACTION}")));
         }
-        match self.tokens.namespace(parameter("WebIdentityToken")).await {
+        match self.namespace(parameter("WebIdentityToken")).await {
             Ok(namespace) => {
                 tracing::debug!(namespace, "keys are issued");
                 Ok(grant(&self.keys.issue(&namespace, Timestamp::now()), &namespace))
@@ -58,6 +79,11 @@ impl S3Route for Sts {
             Err(TokenError::Refused(why)) => {
                 tracing::info!(why, "a token is refused");
                 Ok(refusal(StatusCode::BAD_REQUEST, "InvalidIdentityToken", &why))
+            }
+            Err(TokenError::Busy) => {
+                tracing::warn!("too many tokens are to be checked at once");
+                let message = "too many tokens are to be checked at once: ask again in a moment";
+                Ok(refusal(StatusCode::SERVICE_UNAVAILABLE, "SlowDown", message))
             }
             Err(TokenError::Unavailable(why)) => {
                 tracing::warn!(why, "a token cannot be checked");
@@ -95,4 +121,59 @@ fn answer(status: StatusCode, xml: String) -> S3Response<Body> {
     let mut response = S3Response::with_status(Body::from(xml), status);
     response.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/xml"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures::FutureExt;
+    use tempfile::TempDir;
+    use tokio::sync::Notify;
+
+    use super::*;
+
+    /// An API server that answers when it is told to.
+    #[derive(Default)]
+    struct Slow(Notify);
+
+    #[async_trait::async_trait]
+    impl Tokens for Slow {
+        async fn namespace(&self, _: &str) -> Result<String, TokenError> {
+            self.0.notified().await;
+            Ok("growth".to_owned())
+        }
+    }
+
+    fn request() -> S3Request<Body> {
+        S3Request {
+            input: Body::from("Action=AssumeRoleWithWebIdentity&WebIdentityToken=x".to_owned()),
+            method: Method::POST,
+            uri: Uri::from_static("/"),
+            headers: HeaderMap::new(),
+            extensions: http::Extensions::new(),
+            credentials: None,
+            region: None,
+            service: None,
+            trailing_headers: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_tokens_waits_for_a_moment_and_is_told_to_slow_down() {
+        let folder = TempDir::new().unwrap();
+        let slow = Arc::new(Slow::default());
+        let limits = Limits { reviews: 1, queue: Duration::from_millis(50), ..Limits::default() };
+        let sts = Sts::new(slow.clone(), Keys::open(folder.path()).unwrap(), limits);
+        let mut first = std::pin::pin!(sts.call(request()));
+        assert!(first.as_mut().now_or_never().is_none(), "its token is being checked");
+        let mut second = sts.call(request()).await.unwrap();
+        assert_eq!(second.status, Some(StatusCode::SERVICE_UNAVAILABLE));
+        let text = second.output.store_all_limited(1000).await.unwrap();
+        assert!(String::from_utf8_lossy(&text).contains("<Code>SlowDown</Code>"), "{text:?}");
+        slow.0.notify_one();
+        assert_eq!(first.await.unwrap().status, Some(StatusCode::OK));
+        slow.0.notify_one();
+        assert_eq!(sts.call(request()).await.unwrap().status, Some(StatusCode::OK), "the place is free again");
+    }
 }

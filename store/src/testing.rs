@@ -4,13 +4,16 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::authority::Certificate;
+use crate::backend::Backend;
 use crate::health::Metrics;
-use crate::serve::{self, Server};
+use crate::limits::Limits;
+use crate::serve::{self, Connections, Server};
 use crate::tokens::{TokenError, Tokens};
 use crate::volume::Volume;
 
@@ -31,6 +34,9 @@ pub struct LocalStore {
     pub address: SocketAddr,
     /// The authority of its certificate, PEM.
     pub certificate_authority: String,
+    /// Its files, which a test may hold back.
+    pub backend: Backend,
+    connections: Connections,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<()>,
 }
@@ -49,18 +55,34 @@ impl LocalStore {
     /// # Errors
     /// Where the folder or the address cannot be used.
     pub async fn start_at(data: &Path, listen: SocketAddr) -> anyhow::Result<Self> {
+        Self::start_with(data, listen, Limits::default(), None).await
+    }
+
+    /// Starts one at an address, with other bounds than a real one has, and more or less haste to answer.
+    ///
+    /// # Errors
+    /// Where the folder or the address cannot be used.
+    pub async fn start_with(
+        data: &Path,
+        listen: SocketAddr,
+        limits: Limits,
+        answer_within: Option<Duration>,
+    ) -> anyhow::Result<Self> {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let Volume { backend, keys, authority } = Volume::open(data)?;
+        let Volume { mut backend, keys, authority } = Volume::open(data)?;
+        if let Some(answer_within) = answer_within {
+            backend.answer_within(answer_within);
+        }
         let certificate = Arc::new(Certificate::new(&authority, vec!["localhost".to_owned()])?);
-        let service = serve::service(backend, keys, Arc::new(Rule));
+        let service = serve::service(backend.clone(), keys, Arc::new(Rule), limits);
         let metrics = Metrics::new(data.to_path_buf());
-        let server = Server::bind(listen, certificate, service, metrics).await?;
-        let address = server.address()?;
+        let server = Server::bind(listen, certificate, service, metrics, limits).await?;
+        let (address, connections) = (server.address()?, server.connections());
         let (stop, stopped) = oneshot::channel();
         let serving = tokio::spawn(server.run(async {
             let _ = stopped.await;
         }));
-        Ok(Self { address, certificate_authority: authority.certificate, stop, serving })
+        Ok(Self { address, certificate_authority: authority.certificate, backend, connections, stop, serving })
     }
 
     /// The URL of S3 and STS alike.
@@ -68,12 +90,21 @@ impl LocalStore {
         format!("https://localhost:{}", self.address.port())
     }
 
+    /// How many connections it has now.
+    pub fn connections(&self) -> usize {
+        self.connections.now()
+    }
+
     /// Lets requests end, and ends.
     ///
     /// # Errors
     /// Where the store panicked.
     pub async fn stop(self) -> anyhow::Result<()> {
-        let _ = self.stop.send(());
-        Ok(self.serving.await?)
+        let Self { stop, serving, backend, .. } = self;
+        let _ = stop.send(());
+        serving.await?;
+        // With the last hold on it goes the lock of its folder.
+        drop(backend);
+        Ok(())
     }
 }

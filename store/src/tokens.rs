@@ -1,8 +1,16 @@
 //! Whose token it is.
 
-use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec};
+use std::time::Duration;
+
+use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, TokenReviewStatus};
 use kube::api::PostParams;
 use kube::{Api, Client};
+use tokio::time::timeout;
+
+use crate::keys::is_namespace;
+
+/// How long the API server may take to answer.
+const ANSWER: Duration = Duration::from_secs(10);
 
 /// Why a token is worth nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -13,6 +21,9 @@ pub enum TokenError {
     /// Whoever could say so cannot be asked.
     #[error("the API server cannot be asked about the token: {0}")]
     Unavailable(String),
+    /// Too many others are asked about already.
+    #[error("too many tokens are to be checked at once")]
+    Busy,
 }
 
 /// Says whose tokens are.
@@ -38,25 +49,112 @@ impl ApiServer {
 #[async_trait::async_trait]
 impl Tokens for ApiServer {
     async fn namespace(&self, token: &str) -> Result<String, TokenError> {
+        if token.is_empty() {
+            return Err(TokenError::Refused("there is no WebIdentityToken".to_owned()));
+        }
         let review = TokenReview {
             spec: TokenReviewSpec { token: Some(token.to_owned()), audiences: Some(vec![self.audience.clone()]) },
             ..TokenReview::default()
         };
         let api: Api<TokenReview> = Api::all(self.client.clone());
-        let answer = api.create(&PostParams::default(), &review).await;
-        let status = answer.map_err(|error| TokenError::Unavailable(error.to_string()))?.status.unwrap_or_default();
-        let is_ours = status.audiences.unwrap_or_default().contains(&self.audience);
-        if status.authenticated != Some(true) || !is_ours {
-            let why = status.error.unwrap_or_else(|| "it is not valid for this store".to_owned());
-            return Err(TokenError::Refused(format!("the token is refused: {why}")));
+        match timeout(ANSWER, api.create(&PostParams::default(), &review)).await {
+            Ok(Ok(answer)) => judge(answer.status.unwrap_or_default(), &self.audience),
+            Ok(Err(error)) => Err(TokenError::Unavailable(error.to_string())),
+            Err(_) => Err(TokenError::Unavailable(format!("it said nothing for {} s", ANSWER.as_secs()))),
         }
-        let user = status.user.and_then(|user| user.username).unwrap_or_default();
-        let namespace = service_account(&user).map(|(namespace, _)| namespace.to_owned());
-        namespace.ok_or_else(|| TokenError::Refused(format!("{user} is no service account")))
     }
+}
+
+/// What the API server's answer means. One that does not know audiences names none: its word is not enough, since any
+/// token of the cluster would do.
+fn judge(answer: TokenReviewStatus, audience: &str) -> Result<String, TokenError> {
+    let is_ours = answer.audiences.unwrap_or_default().iter().any(|named| named == audience);
+    if answer.authenticated != Some(true) || answer.error.as_ref().is_some_and(|error| !error.is_empty()) {
+        let why = answer.error.unwrap_or_else(|| "it is not valid in this cluster".to_owned());
+        return Err(TokenError::Refused(format!("the token is refused: {why}")));
+    }
+    if !is_ours {
+        return Err(TokenError::Refused(format!("the token is refused: it is not for the audience {audience}")));
+    }
+    let user = answer.user.and_then(|user| user.username).unwrap_or_default();
+    let namespace = service_account(&user).map(|(namespace, _)| namespace.to_owned());
+    namespace.ok_or_else(|| TokenError::Refused(format!("the token is refused: {user:?} is no service account")))
 }
 
 /// Namespace and name of a service account's user name.
 fn service_account(user: &str) -> Option<(&str, &str)> {
-    user.strip_prefix("system:serviceaccount:")?.split_once(':')
+    let (namespace, name) = user.strip_prefix("system:serviceaccount:")?.split_once(':')?;
+    (is_namespace(namespace) && !name.is_empty()).then_some((namespace, name))
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::authentication::v1::UserInfo;
+
+    use super::*;
+
+    /// What the API server says of a good token.
+    fn good() -> TokenReviewStatus {
+        TokenReviewStatus {
+            audiences: Some(vec!["seatrial-store".into()]),
+            authenticated: Some(true),
+            error: None,
+            user: user("system:serviceaccount:growth:default"),
+        }
+    }
+
+    fn user(name: &str) -> Option<UserInfo> {
+        Some(UserInfo { username: Some(name.into()), ..UserInfo::default() })
+    }
+
+    #[test]
+    fn a_service_accounts_token_opens_its_namespace() {
+        assert_eq!(judge(good(), "seatrial-store"), Ok("growth".to_owned()));
+        let several = TokenReviewStatus { audiences: Some(vec!["other".into(), "seatrial-store".into()]), ..good() };
+        assert_eq!(judge(several, "seatrial-store"), Ok("growth".to_owned()));
+    }
+
+    #[test]
+    fn no_other_token_opens_anything() {
+        let expired = "[invalid bearer token, token has expired]";
+        let unauthenticated = TokenReviewStatus { authenticated: Some(false), ..good() };
+        for (answer, why) in [
+            (
+                TokenReviewStatus { audiences: Some(vec!["https://kubernetes.default.svc".into()]), ..good() },
+                "audience",
+            ),
+            // As from an API server, or something between, that does not know audiences.
+            (TokenReviewStatus { audiences: None, ..good() }, "audience"),
+            (TokenReviewStatus { audiences: Some(vec!["seatrial-store-2".into()]), ..good() }, "audience"),
+            (TokenReviewStatus { error: Some(expired.into()), ..unauthenticated.clone() }, "token has expired"),
+            (TokenReviewStatus { error: Some("foreign".into()), ..good() }, "foreign"),
+            (unauthenticated, "not valid in this cluster"),
+            (TokenReviewStatus { authenticated: None, ..good() }, "not valid in this cluster"),
+            (TokenReviewStatus::default(), "not valid in this cluster"),
+            (TokenReviewStatus { user: None, ..good() }, "no service account"),
+            (TokenReviewStatus { user: user("alice"), ..good() }, "no service account"),
+            (TokenReviewStatus { user: user("system:node:n1"), ..good() }, "no service account"),
+            (TokenReviewStatus { user: user("system:serviceaccount:growth"), ..good() }, "no service account"),
+            (TokenReviewStatus { user: user("system:serviceaccount::x"), ..good() }, "no service account"),
+            (TokenReviewStatus { user: user("system:serviceaccount:../risk:x"), ..good() }, "no service account"),
+        ] {
+            match judge(answer.clone(), "seatrial-store") {
+                Err(TokenError::Refused(message)) if message.contains(why) => {}
+                other => panic!("{answer:?}: {other:?}"),
+            }
+        }
+    }
+
+    /// No fault of the token: whoever asks may ask again.
+    #[tokio::test]
+    async fn without_an_api_server_nothing_is_said_about_a_token() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        // Nobody listens there any more.
+        let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let client = Client::try_from(kube::Config::new(format!("http://{gone}").parse().unwrap())).unwrap();
+        let tokens = ApiServer::new(client, "seatrial-store".into());
+        let answer = tokens.namespace("token").await;
+        assert!(matches!(answer, Err(TokenError::Unavailable(_))), "{answer:?}");
+        assert!(matches!(tokens.namespace("").await, Err(TokenError::Refused(_))), "nobody need be asked");
+    }
 }

@@ -1,8 +1,8 @@
 //! What a store's volume holds: objects, and the secrets that make a store the same after a restart.
 //!
 //! ```text
-//! <data>/objects, uploads, drafts    see `backend`
-//! <data>/authority                   the certificate authority and the key that keys are derived from, mode 0700
+//! <data>/lock, objects, uploads, drafts    see `backend`
+//! <data>/authority                         the certificate authority and the key that keys are derived from, mode 0700
 //! ```
 
 use std::fs;
@@ -12,7 +12,7 @@ use std::path::Path;
 use anyhow::Context;
 
 use crate::authority::Authority;
-use crate::backend::Backend;
+use crate::backend::{Backend, sync};
 use crate::keys::Keys;
 
 /// An opened volume.
@@ -34,7 +34,8 @@ impl Volume {
         let backend = Backend::open(data)?;
         let secrets = data.join("authority");
         let made = fs::create_dir_all(&secrets)
-            .and_then(|()| fs::set_permissions(&secrets, fs::Permissions::from_mode(0o700)));
+            .and_then(|()| fs::set_permissions(&secrets, fs::Permissions::from_mode(0o700)))
+            .and_then(|()| sync(data));
         made.with_context(|| format!("{} cannot be made", secrets.display()))?;
         Ok(Self { backend, keys: Keys::open(&secrets)?, authority: Authority::open(&secrets)? })
     }

@@ -3,27 +3,9 @@
 
 mod support;
 
-use std::fs;
-use std::path::Path as FilePath;
-
 use object_store::path::Path;
 use object_store::{Error, ObjectStore, ObjectStoreExt};
-use support::{Keys, Raw, ask_for_keys, client, client_at, keys, store};
-
-/// Everything on the volume, as text: what must be the same before and after.
-fn files(folder: &FilePath) -> Vec<String> {
-    let mut found = vec![];
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(files(&path));
-        } else {
-            found.push(format!("{} {:x?}", path.display(), fs::read(&path).unwrap()));
-        }
-    }
-    found.sort();
-    found
-}
+use support::{Keys, Raw, ask_for_keys, client, client_at, files, keys, store};
 
 #[tokio::test]
 async fn another_namespaces_bucket_is_closed() {

@@ -5,7 +5,9 @@ mod support;
 
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
-use object_store::{Error, MultipartUpload, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use object_store::{
+    Error, MultipartUpload, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, UpdateVersion,
+};
 use seatrial_store::testing::LocalStore;
 use support::{client, store};
 
@@ -120,6 +122,50 @@ async fn an_object_is_replaced_only_if_it_is_the_one_that_was_read() {
     growth.put_opts(&key, "2".into(), update()).await.unwrap();
     assert!(matches!(growth.put_opts(&key, "3".into(), update()).await, Err(Error::Precondition { .. })));
     assert_eq!(read(&growth, "counter").await, "2");
+}
+
+/// An ETag that is another writer's would let whoever has it overwrite what it never saw.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_those_who_replace_an_object_at_once_each_learns_its_own_version() {
+    let (_data, store) = store().await;
+    let clients: Vec<_> = (0..16).map(|_| client(&store, "growth", "growth")).collect();
+    let key = path("contended");
+    let mut known = std::collections::HashSet::new();
+    for round in 0..30 {
+        let puts = clients.iter().map(|client| client.put(&key, "same size".into()));
+        for put in futures::future::join_all(puts).await {
+            let e_tag = put.unwrap().e_tag.unwrap();
+            assert!(known.insert(e_tag.clone()), "round {round}: {e_tag} is two writers' own");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_update_is_lost_among_those_who_look_first() {
+    let (_data, store) = store().await;
+    let key = path("counter");
+    client(&store, "growth", "growth").put(&key, "0".into()).await.unwrap();
+    let workers = (0..8).map(|_| {
+        let (growth, key) = (client(&store, "growth", "growth"), key.clone());
+        async move {
+            let mut done = 0;
+            for _ in 0..20 {
+                let found = growth.get(&key).await.unwrap();
+                let version = UpdateVersion { e_tag: found.meta.e_tag.clone(), version: None };
+                let number: u64 = String::from_utf8(found.bytes().await.unwrap().to_vec()).unwrap().parse().unwrap();
+                let update = PutOptions { mode: PutMode::Update(version), ..PutOptions::default() };
+                match growth.put_opts(&key, (number + 1).to_string().into(), update).await {
+                    Ok(_) => done += 1,
+                    Err(Error::Precondition { .. }) => {}
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            done
+        }
+    });
+    let done: u64 = futures::future::join_all(workers).await.into_iter().sum();
+    assert!(done > 0);
+    assert_eq!(read(&client(&store, "growth", "growth"), "counter").await, done.to_string());
 }
 
 /// Folders come and go with their objects: neither side may fail for the other.

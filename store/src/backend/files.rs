@@ -8,38 +8,15 @@ use std::sync::{Mutex, PoisonError};
 
 use futures::{Stream, StreamExt};
 use nix::errno::Errno;
-use s3s::dto::{ETag, ETagCondition};
+use s3s::dto::ETag;
 use s3s::{S3Error, S3Result, StdError, s3_error};
 use tokio::io::AsyncWriteExt;
 
+use super::conditions::Condition;
+use super::folders::Folders;
+
 /// How often a folder that is removed between being made and being used is made again.
 const TRIES: usize = 100;
-
-/// What must hold for a write.
-#[derive(Clone, Debug)]
-pub(super) enum Condition {
-    /// Nothing.
-    Always,
-    /// There is no object.
-    Absent,
-    /// The object is this one.
-    Is(ETag),
-}
-
-impl Condition {
-    /// Of a request's headers.
-    pub(super) fn of(if_match: Option<ETagCondition>, if_none_match: Option<ETagCondition>) -> S3Result<Self> {
-        match (if_match, if_none_match) {
-            (None, None) => Ok(Self::Always),
-            (None, Some(condition)) if condition.is_any() => Ok(Self::Absent),
-            (Some(condition), None) => match condition.into_etag() {
-                Some(etag) => Ok(Self::Is(etag)),
-                None => Err(s3_error!(NotImplemented, "If-Match takes an ETag")),
-            },
-            _ => Err(s3_error!(NotImplemented, "If-None-Match takes * alone")),
-        }
-    }
-}
 
 /// A file that has no name among objects yet; removed when dropped.
 #[derive(Debug)]
@@ -48,8 +25,25 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// In the folder of drafts.
-    pub(super) fn new(folder: &Path) -> Self {
+    /// A new one in the folder of drafts. It blocks: whoever stops waiting for it must not leave it behind, so it is
+    /// made where nobody can stop, and dropped with the answer that nobody takes.
+    pub(super) fn create(folder: &Path) -> S3Result<(Self, File)> {
+        let draft = Self::unmade(folder);
+        let file = File::create_new(&draft.path).map_err(storage)?;
+        Ok((draft, file))
+    }
+
+    /// Another name of an object, which is never changed in place. It blocks.
+    pub(super) fn link(folder: &Path, object: &Path) -> S3Result<Self> {
+        let draft = Self::unmade(folder);
+        fs::hard_link(object, &draft.path).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => s3_error!(NoSuchKey),
+            _ => storage(error),
+        })?;
+        Ok(draft)
+    }
+
+    fn unmade(folder: &Path) -> Self {
         Self { path: folder.join(hex::encode(rand::random::<[u8; 16]>())) }
     }
 
@@ -57,12 +51,12 @@ impl Draft {
         &self.path
     }
 
-    /// Writes a body, and waits until it is on the disk.
-    pub(super) async fn fill<S>(&self, body: Option<S>, expected: Option<i64>) -> S3Result<u64>
+    /// Writes a body, waits until it is on the disk, and says how many bytes it had.
+    pub(super) async fn fill<S>(file: File, body: Option<S>, expected: Option<i64>) -> S3Result<u64>
     where
         S: Stream<Item = Result<bytes::Bytes, StdError>> + Unpin,
     {
-        let mut file = tokio::fs::File::create_new(&self.path).await.map_err(storage)?;
+        let mut file = tokio::fs::File::from_std(file);
         let mut size = 0_u64;
         if let Some(mut body) = body {
             while let Some(piece) = body.next().await {
@@ -74,9 +68,26 @@ impl Draft {
         if expected.is_some_and(|expected| u64::try_from(expected) != Ok(size)) {
             return Err(s3_error!(IncompleteBody, "the body has {size} bytes, not as many as its header says"));
         }
+        // A write answers before it is done: its error comes with the next call but `sync_all`, which swallows it.
+        file.flush().await.map_err(storage)?;
         file.sync_all().await.map_err(storage)?;
         Ok(size)
     }
+}
+
+/// The metadata of a file that is about to get a name, which must hold as many bytes as were sent: whatever went wrong
+/// on the way, half a content never becomes an object.
+pub(super) fn measured(file: &Path, size: u64) -> S3Result<Metadata> {
+    let metadata = fs::metadata(file).map_err(storage)?;
+    if metadata.len() == size {
+        return Ok(metadata);
+    }
+    let real = metadata.len();
+    tracing::error!(file = %file.display(), size, real, "the volume lost a part of what was written");
+    Err(s3_error!(
+        InternalError,
+        "the store's volume kept {real} of {size} bytes: look at its disk, then send them again"
+    ))
 }
 
 impl Drop for Draft {
@@ -85,50 +96,93 @@ impl Drop for Draft {
     }
 }
 
-/// Lets drafts become objects.
+/// Lets drafts become objects, and removes objects.
 #[derive(Debug, Default)]
 pub(super) struct Commits {
     /// Held while an object is compared and replaced.
     comparing: Mutex<()>,
+    folders: Folders,
 }
 
 impl Commits {
-    /// Gives the draft its name, if the condition holds, and waits until that is on the disk. Of several writers that
-    /// want to be the first, one is.
-    pub(super) fn commit(&self, draft: &Draft, target: &Path, bucket: &Path, condition: &Condition) -> S3Result<ETag> {
+    /// Gives the draft of this size its name, if the condition holds, and waits until that is on the disk. Of several
+    /// writers that want to be the first, one is.
+    pub(super) fn commit(
+        &self,
+        draft: &Path,
+        size: u64,
+        target: &Path,
+        bucket: &Path,
+        condition: &Condition,
+    ) -> S3Result<ETag> {
+        // Of the draft: its name may stand for another writer's content a moment later.
+        let e_tag = etag(&measured(draft, size)?);
+        let named = self.name(draft, target, bucket, condition);
+        if named.is_err() {
+            self.folders.tidy(target, bucket);
+        }
+        named.map(|()| e_tag)
+    }
+
+    /// Whether a condition holds now for what may have its name already.
+    pub(super) fn check(&self, draft: &Path, target: &Path, condition: &Condition) -> S3Result<()> {
+        let current = fs::metadata(target).ok();
+        let holds = match condition {
+            Condition::Always => true,
+            Condition::Absent => current.is_none() || is_same(draft, target).is_ok_and(|is_same| is_same),
+            Condition::Is(expected) => current.is_some_and(|current| etag(&current) == *expected),
+        };
+        if holds { Ok(()) } else { Err(s3_error!(PreconditionFailed)) }
+    }
+
+    fn name(&self, draft: &Path, target: &Path, bucket: &Path, condition: &Condition) -> S3Result<()> {
         for _ in 0..TRIES {
-            make_folders(target, bucket).map_err(storage)?;
-            match self.try_commit(draft, target, condition) {
+            // What is to be replaced has its folders.
+            if !matches!(condition, Condition::Is(_)) {
+                self.folders.make(target, bucket).map_err(storage)?;
+            }
+            match self.try_name(draft, target, condition) {
                 // A deletion removed the folder, which had become empty.
-                Err(Refusal::Io(error)) if error.kind() == ErrorKind::NotFound => {}
+                Err(Refusal::Io(error)) if error.kind() == ErrorKind::NotFound => self.folders.forget(target),
                 Err(Refusal::Io(error)) => return Err(storage(error)),
                 Err(Refusal::Condition) => return Err(s3_error!(PreconditionFailed)),
-                Ok(()) => {
-                    sync_parent(target).map_err(storage)?;
-                    return Ok(etag(&fs::metadata(target).map_err(storage)?));
-                }
+                Ok(()) => return sync_parent(target).map_err(storage),
             }
         }
         Err(s3_error!(SlowDown, "the folder is removed again and again"))
     }
 
-    fn try_commit(&self, draft: &Draft, target: &Path, condition: &Condition) -> Result<(), Refusal> {
+    fn try_name(&self, draft: &Path, target: &Path, condition: &Condition) -> Result<(), Refusal> {
         let _comparing = self.comparing.lock().unwrap_or_else(PoisonError::into_inner);
         match condition {
-            Condition::Always => fs::rename(&draft.path, target)?,
+            Condition::Always => fs::rename(draft, target)?,
             // The one operation of a file system that creates a name only if there is none.
-            Condition::Absent => fs::hard_link(&draft.path, target).map_err(|error| match error.kind() {
-                ErrorKind::AlreadyExists => Refusal::Condition,
-                _ => Refusal::Io(error),
-            })?,
+            Condition::Absent => match fs::hard_link(draft, target) {
+                // It was given its name already, and a crash came before that was confirmed.
+                Err(error) if error.kind() == ErrorKind::AlreadyExists && is_same(draft, target)? => {}
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => return Err(Refusal::Condition),
+                other => other?,
+            },
             Condition::Is(expected) => {
                 let current = fs::metadata(target).map_err(|_| Refusal::Condition)?;
                 if etag(&current) != *expected {
                     return Err(Refusal::Condition);
                 }
-                fs::rename(&draft.path, target)?;
+                fs::rename(draft, target)?;
             }
         }
+        Ok(())
+    }
+
+    /// Removes an object, and the folders that it leaves empty. One that is not there is removed already.
+    pub(super) fn remove(&self, file: &Path, bucket: &Path) -> S3Result<()> {
+        match fs::remove_file(file) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.raw_os_error() == Some(Errno::ENOTDIR as i32) => return Ok(()),
+            other => other.map_err(storage)?,
+        }
+        sync_parent(file).map_err(storage)?;
+        self.folders.tidy(file, bucket);
         Ok(())
     }
 }
@@ -144,49 +198,29 @@ impl From<io::Error> for Refusal {
     }
 }
 
+/// Two names of one file.
+fn is_same(one: &Path, other: &Path) -> io::Result<bool> {
+    let (one, other) = (fs::metadata(one)?, fs::metadata(other)?);
+    Ok((one.dev(), one.ino()) == (other.dev(), other.ino()))
+}
+
 /// Names a content: objects are never changed in place, so each has a file of its own.
 pub(super) fn etag(metadata: &Metadata) -> ETag {
     let (inode, seconds, nanos) = (metadata.ino(), metadata.mtime(), metadata.mtime_nsec());
     ETag::Strong(format!("{inode:x}-{:x}-{seconds:x}{nanos:08x}", metadata.len()))
 }
 
-/// Makes the folders of a file, and waits until they are on the disk.
-fn make_folders(file: &Path, bucket: &Path) -> io::Result<()> {
-    let Some(folder) = file.parent().filter(|folder| !folder.is_dir()) else { return Ok(()) };
-    fs::create_dir_all(folder)?;
-    for made in folder.ancestors().take_while(|above| above.starts_with(bucket)) {
-        // One that is removed meanwhile is made again by the next try.
-        if let Err(error) = sync_parent(made)
-            && error.kind() != ErrorKind::NotFound
-        {
-            return Err(error);
-        }
-    }
-    Ok(())
+/// Waits until a file, or what a folder holds, is on the disk.
+pub(crate) fn sync(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
 }
 
+/// Waits until a name is on the disk. A folder that is gone holds nothing that could be lost.
 fn sync_parent(path: &Path) -> io::Result<()> {
-    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
-}
-
-/// Removes an object, and the folders that it leaves empty. One that is not there is removed already.
-pub(super) fn remove(file: &Path, bucket: &Path) -> S3Result<()> {
-    match fs::remove_file(file) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        Err(error) if error.raw_os_error() == Some(Errno::ENOTDIR as i32) => return Ok(()),
-        other => other.map_err(storage)?,
+    match path.parent().map_or(Ok(()), sync) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        other => other,
     }
-    if let Err(error) = sync_parent(file)
-        && error.kind() != ErrorKind::NotFound
-    {
-        return Err(storage(error));
-    }
-    for folder in file.ancestors().skip(1).take_while(|above| above.starts_with(bucket) && *above != bucket) {
-        if fs::remove_dir(folder).is_err() {
-            break;
-        }
-    }
-    Ok(())
 }
 
 /// An object's metadata.
@@ -199,10 +233,14 @@ pub(super) fn stat(file: &Path) -> S3Result<Metadata> {
     }
 }
 
+/// True where there is no room. Some errors went through tokio, which keeps their kind alone.
+pub(super) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+}
+
 /// What a file system's error is called in S3.
 pub(super) fn storage(error: io::Error) -> S3Error {
-    let full = matches!(error.raw_os_error().map(Errno::from_raw), Some(Errno::ENOSPC | Errno::EDQUOT));
-    if full {
+    if is_full(&error) {
         tracing::error!("the volume is full");
         let mut refusal = s3_error!(ServiceUnavailable, "the store's volume is full: free space, or enlarge it");
         refusal.set_status_code(http::StatusCode::INSUFFICIENT_STORAGE);
@@ -210,4 +248,24 @@ pub(super) fn storage(error: io::Error) -> S3Error {
     }
     tracing::error!(%error, "the volume cannot be used");
     s3_error!(error, InternalError, "the store's volume cannot be used")
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    #[test]
+    fn what_is_shorter_than_what_was_sent_gets_no_name() {
+        let folder = TempDir::new().unwrap();
+        let (draft, target) = (folder.path().join("draft"), folder.path().join("bucket/fkey"));
+        fs::write(&draft, "short").unwrap();
+        for condition in [Condition::Always, Condition::Absent] {
+            let commits = Commits::default();
+            let refused = commits.commit(&draft, 6, &target, &folder.path().join("bucket"), &condition).unwrap_err();
+            assert!(refused.message().unwrap().contains("5 of 6 bytes"), "{refused}");
+            assert!(!target.exists());
+        }
+    }
 }

@@ -42,6 +42,10 @@ impl Item {
 /// A page, and whether there is more.
 pub(super) fn page(bucket: &Path, query: &Query<'_>) -> S3Result<(Vec<Item>, bool)> {
     let mut items = vec![];
+    if query.limit == 0 {
+        // Nothing would come next, either: there is no key to go on from.
+        return Ok((items, false));
+    }
     // Folders of the prefix need not be searched for.
     let base = query.prefix.rfind('/').map_or("", |end| query.prefix.get(..=end).unwrap_or_default());
     let Some(folder) = names::folder(bucket, base) else { return Ok((items, false)) };
@@ -154,6 +158,14 @@ mod tests {
         for nothing in ["c", "a/b/c/", "../", "a/../", "a//"] {
             assert!(all(&bucket, nothing, false, 5).is_empty(), "{nothing}");
         }
+    }
+
+    #[test]
+    fn a_page_without_keys_is_the_last() {
+        let bucket = bucket(&["a", "b"]);
+        let query = Query { prefix: "", by_folder: false, after: "", limit: 0 };
+        let (items, more) = page(bucket.path(), &query).unwrap();
+        assert!(items.is_empty() && !more);
     }
 
     #[test]

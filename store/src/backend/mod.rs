@@ -1,84 +1,123 @@
 //! Objects as files. The library's own file backend would not do: there, several writers can all be the first.
 //!
 //! ```text
+//! <data>/lock                 held by the one process that may write
 //! <data>/objects/<bucket>/…   objects, see `names`
-//! <data>/uploads/<id>/…       uploads in parts
+//! <data>/uploads/<id>/…       uploads in parts, see `multipart` and `join`
 //! <data>/drafts/<nonce>       what is being written
 //! ```
 
+mod conditions;
+mod disk;
 mod files;
+mod folders;
+mod join;
 mod list;
 mod multipart;
 mod names;
+mod s3;
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
-use s3s::dto::*;
-use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
-use tokio::io::{AsyncReadExt, AsyncSeekExt, SeekFrom};
-use tokio_util::io::ReaderStream;
+use s3s::dto::{CompletedPart, ETag, StreamingBlob};
+use s3s::{S3Result, s3_error};
 
-use files::{Commits, Condition, Draft, etag, storage};
+use conditions::Condition;
+use files::{Commits, Draft};
 use list::{Item, Query};
-use multipart::Upload;
+use multipart::Uploads;
+
+pub(crate) use files::sync;
 
 /// The largest page of a list, S3's own.
 const PAGE: i32 = 1000;
-/// How much of an object is read at once, in bytes.
-const CHUNK: usize = 256 * 1024;
+/// How long an upload may lie before it is swept: where there is room, and where there is not.
+const ABANDONED: Duration = Duration::from_secs(24 * 3600);
+const ABANDONED_AND_IN_THE_WAY: Duration = Duration::from_secs(3600);
+/// How long a draft may lie that nobody writes to.
+const STALE: Duration = Duration::from_secs(3600);
+/// How long a client waits for an answer without a sign of life, at most.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// The store's files.
 #[derive(Clone, Debug)]
 pub struct Backend {
+    data: PathBuf,
     objects: PathBuf,
-    uploads: PathBuf,
     drafts: PathBuf,
+    uploads: Arc<Uploads>,
     commits: Arc<Commits>,
+    answer_within: Duration,
+    /// Kept as long as anything here may write.
+    _lock: Arc<File>,
 }
 
 impl Backend {
-    /// Opens a data folder, and removes what a crash left half done.
+    /// Opens a data folder for this process alone, and removes what a crash left half done.
     ///
     /// # Errors
-    /// Where it cannot be read or written.
+    /// Where it cannot be read or written, is another process's, or is on a volume that cannot keep promises.
     pub fn open(data: &Path) -> anyhow::Result<Self> {
+        fs::create_dir_all(data).with_context(|| format!("{} cannot be made", data.display()))?;
+        let lock = disk::claim(data)?;
         let folder = |name: &str| {
             let folder = data.join(name);
             fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
             anyhow::Ok(folder)
         };
-        let backend = Self {
-            objects: folder("objects")?,
-            uploads: folder("uploads")?,
-            drafts: folder("drafts")?,
-            commits: Arc::default(),
-        };
-        for draft in fs::read_dir(&backend.drafts)? {
+        let (objects, uploads, drafts) = (folder("objects")?, folder("uploads")?, folder("drafts")?);
+        sync(data).with_context(|| format!("{} cannot be put on the disk", data.display()))?;
+        for draft in fs::read_dir(&drafts)? {
             fs::remove_file(draft?.path())?;
         }
+        disk::probe(&drafts, &objects)?;
+        let backend = Self {
+            data: data.to_owned(),
+            objects,
+            drafts,
+            uploads: Arc::new(Uploads::new(uploads)),
+            commits: Arc::default(),
+            answer_within: ANSWER_WITHIN,
+            _lock: Arc::new(lock),
+        };
+        backend.uploads.sweep_remains()?;
         backend.sweep()?;
         Ok(backend)
     }
 
-    /// Removes uploads that were abandoned.
+    /// Removes uploads that were abandoned, and drafts that nobody writes to. It blocks.
     ///
     /// # Errors
-    /// Where the folder cannot be read or written.
+    /// Where the folders cannot be read.
     pub fn sweep(&self) -> io::Result<()> {
-        multipart::sweep(&self.uploads)
+        self.sweep_at(SystemTime::now(), disk::is_tight(&self.data))
+    }
+
+    fn sweep_at(&self, now: SystemTime, is_tight: bool) -> io::Result<()> {
+        self.uploads.sweep(now, if is_tight { ABANDONED_AND_IN_THE_WAY } else { ABANDONED })?;
+        for draft in fs::read_dir(&self.drafts)? {
+            let draft = draft?.path();
+            if disk::unchanged_for(&draft, now).is_some_and(|age| age > STALE) {
+                let _ = fs::remove_file(draft);
+            }
+        }
+        Ok(())
     }
 
     fn bucket(&self, bucket: &str) -> S3Result<PathBuf> {
         if crate::keys::is_namespace(bucket) { Ok(self.objects.join(bucket)) } else { Err(s3_error!(NoSuchBucket)) }
     }
 
-    fn file(&self, bucket: &str, key: &str) -> S3Result<PathBuf> {
-        names::file(&self.bucket(bucket)?, key)
+    /// The folder of a bucket and the file of an object.
+    fn place(&self, bucket: &str, key: &str) -> S3Result<Place> {
+        let bucket = self.bucket(bucket)?;
+        let file = names::file(&bucket, key)?;
+        Ok(Place { bucket, file })
     }
 
     /// Does what blocks, beside what does not.
@@ -90,9 +129,33 @@ impl Backend {
         tokio::task::spawn_blocking(move || work(&own)).await.map_err(|error| s3_error!(error, InternalError))?
     }
 
-    async fn commit(&self, draft: Draft, bucket: &str, key: &str, condition: Condition) -> S3Result<ETag> {
-        let (folder, target) = (self.bucket(bucket)?, self.file(bucket, key)?);
-        self.blocking(move |own| own.commits.commit(&draft, &target, &folder, &condition)).await
+    /// A draft with a body, on the disk, and its size.
+    async fn draft(&self, body: Option<StreamingBlob>, expected: Option<i64>) -> S3Result<(Draft, u64)> {
+        let (draft, file) = self.blocking(|own| Draft::create(&own.drafts)).await?;
+        let size = Draft::fill(file, body, expected).await?;
+        Ok((draft, size))
+    }
+
+    fn commit(&self, draft: &Path, size: u64, place: &Place, condition: &Condition) -> S3Result<ETag> {
+        self.commits.commit(draft, size, &place.file, &place.bucket, condition)
+    }
+
+    /// Makes an object of an upload's parts. One that was completed stays so.
+    fn complete(&self, asked: &Completion) -> S3Result<ETag> {
+        let Completion { id, bucket, key, parts, place, condition } = asked;
+        if let Some(e_tag) = self.uploads.completed(id, bucket, key) {
+            return Ok(e_tag);
+        }
+        let upload = self.uploads.find(id, bucket, key)?;
+        // An object that is there already would be found too late.
+        self.commits.check(&upload.whole(), &place.file, condition)?;
+        let (whole, size) = upload.join(parts)?;
+        let e_tag = self.commit(&whole, size, place, condition)?;
+        self.uploads.remember(id, bucket, key, &e_tag);
+        if let Err(error) = upload.end() {
+            tracing::warn!(id, %error, "a completed upload could not be removed: the next sweep will");
+        }
+        Ok(e_tag)
     }
 
     async fn page(
@@ -110,278 +173,88 @@ impl Backend {
     }
 }
 
-fn modified(metadata: &fs::Metadata) -> Option<Timestamp> {
-    metadata.modified().ok().map(SystemTime::into).map(|time: time::OffsetDateTime| time.into())
+/// Where an object is.
+#[derive(Clone, Debug)]
+struct Place {
+    bucket: PathBuf,
+    file: PathBuf,
 }
 
-/// Objects and groups of a page, as both versions of the operation answer them.
-fn answer(items: Vec<Item>) -> (ObjectList, CommonPrefixList) {
-    let (mut objects, mut groups) = (vec![], vec![]);
-    for item in items {
-        match item {
-            Item::Object(key, metadata) => objects.push(Object {
-                key: Some(key),
-                size: i64::try_from(metadata.len()).ok(),
-                last_modified: modified(&metadata),
-                e_tag: Some(etag(&metadata)),
-                ..Object::default()
-            }),
-            Item::Group(prefix) => groups.push(CommonPrefix { prefix: Some(prefix) }),
-        }
-    }
-    (objects, groups)
+/// An upload that a client says is complete.
+#[derive(Debug)]
+struct Completion {
+    id: String,
+    bucket: String,
+    key: String,
+    parts: Vec<CompletedPart>,
+    place: Place,
+    condition: Condition,
 }
 
-fn by_folder(delimiter: Option<&str>) -> S3Result<bool> {
-    match delimiter {
-        None | Some("") => Ok(false),
-        Some("/") => Ok(true),
-        Some(_) => Err(s3_error!(NotImplemented, "the one delimiter is /")),
+#[cfg(feature = "testing")]
+impl Backend {
+    /// Answers with a sign of life at once, or later than usual.
+    pub fn answer_within(&mut self, answer_within: Duration) {
+        self.answer_within = answer_within;
+    }
+
+    /// Keeps all others from doing anything to an upload, as a long join does.
+    pub async fn hold_upload(&self, id: &str) -> impl Drop + Send + 'static {
+        self.uploads.turn(id).await
     }
 }
 
-#[async_trait::async_trait]
-impl S3 for Backend {
-    async fn put_object(&self, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
-        let input = request.input;
-        // A key that cannot be is refused before its body is read.
-        self.file(&input.bucket, &input.key)?;
-        let condition = Condition::of(input.if_match, input.if_none_match)?;
-        let draft = Draft::new(&self.drafts);
-        draft.fill(input.body, input.content_length).await?;
-        let e_tag = self.commit(draft, &input.bucket, &input.key, condition).await?;
-        Ok(S3Response::new(PutObjectOutput { e_tag: Some(e_tag), ..PutObjectOutput::default() }))
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.collect()
     }
 
-    async fn get_object(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
-        let input = request.input;
-        let path = self.file(&input.bucket, &input.key)?;
-        let stat_path = path.clone();
-        // What is opened stays as it is, whatever takes its name meanwhile.
-        let (file, metadata) = self
-            .blocking(move |_| {
-                files::stat(&stat_path)?;
-                let file = fs::File::open(&stat_path).map_err(|_| s3_error!(NoSuchKey))?;
-                let metadata = file.metadata().map_err(storage)?;
-                Ok((file, metadata))
-            })
-            .await?;
-        let e_tag = etag(&metadata);
-        if input.if_match.and_then(ETagCondition::into_etag).is_some_and(|expected| expected != e_tag) {
-            return Err(s3_error!(PreconditionFailed));
+    #[tokio::test]
+    async fn what_nobody_goes_on_with_is_swept_sooner_where_it_is_in_the_way() {
+        let data = TempDir::new().unwrap();
+        let backend = Backend::open(data.path()).unwrap();
+        let in_hours = |hours: u64| SystemTime::now() + Duration::from_secs(hours * 3600);
+        let (uploads, drafts) = (data.path().join("uploads"), data.path().join("drafts"));
+        let begin = || backend.uploads.begin("growth", "large").unwrap();
+        let (_, draft) = (begin(), Draft::create(&drafts).unwrap().0);
+        backend.sweep_at(in_hours(0), true).unwrap();
+        assert!(draft.path().exists());
+        backend.sweep_at(in_hours(2), false).unwrap();
+        assert_eq!((names(&uploads).len(), draft.path().exists()), (1, false));
+        backend.sweep_at(in_hours(2), true).unwrap();
+        assert!(names(&uploads).is_empty());
+        // Nothing is taken from whoever works on it, and what cannot be removed keeps nothing else.
+        let held = begin();
+        let turn = backend.uploads.turn(&held).await;
+        fs::write(uploads.join("no-upload"), "").unwrap();
+        for _ in 0..9 {
+            begin();
         }
-        if input.if_none_match.and_then(ETagCondition::into_etag).is_some_and(|known| known == e_tag) {
-            return Err(s3_error!(NotModified));
-        }
-        let range = match input.range {
-            Some(range) => Some(range.check(metadata.len())?),
-            None => None,
-        };
-        let (start, end) = range.as_ref().map_or((0, metadata.len()), |range| (range.start, range.end));
-        let mut file = tokio::fs::File::from_std(file);
-        file.seek(SeekFrom::Start(start)).await.map_err(storage)?;
-        let length = end.saturating_sub(start);
-        let body = StreamingBlob::wrap(ReaderStream::with_capacity(file.take(length), CHUNK));
-        Ok(S3Response::new(GetObjectOutput {
-            body: Some(body),
-            content_length: i64::try_from(length).ok(),
-            content_range: range.map(|_| format!("bytes {start}-{}/{}", end.saturating_sub(1), metadata.len())),
-            accept_ranges: Some("bytes".to_owned()),
-            last_modified: modified(&metadata),
-            e_tag: Some(e_tag),
-            ..GetObjectOutput::default()
-        }))
+        backend.sweep_at(in_hours(25), false).unwrap();
+        let mut left = names(&uploads);
+        left.retain(|name| name != "no-upload");
+        assert_eq!(left, [held]);
+        drop(turn);
+        backend.sweep_at(in_hours(25), false).unwrap();
+        assert!(names(&uploads).iter().all(|name| name == "no-upload"));
     }
 
-    async fn head_object(&self, request: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
-        let path = self.file(&request.input.bucket, &request.input.key)?;
-        let metadata = self.blocking(move |_| files::stat(&path)).await?;
-        Ok(S3Response::new(HeadObjectOutput {
-            content_length: i64::try_from(metadata.len()).ok(),
-            accept_ranges: Some("bytes".to_owned()),
-            last_modified: modified(&metadata),
-            e_tag: Some(etag(&metadata)),
-            ..HeadObjectOutput::default()
-        }))
-    }
-
-    async fn delete_object(&self, request: S3Request<DeleteObjectInput>) -> S3Result<S3Response<DeleteObjectOutput>> {
-        let (folder, path) =
-            (self.bucket(&request.input.bucket)?, self.file(&request.input.bucket, &request.input.key)?);
-        self.blocking(move |_| files::remove(&path, &folder)).await?;
-        Ok(S3Response::new(DeleteObjectOutput::default()))
-    }
-
-    async fn delete_objects(
-        &self,
-        request: S3Request<DeleteObjectsInput>,
-    ) -> S3Result<S3Response<DeleteObjectsOutput>> {
-        let input = request.input;
-        let bucket = self.bucket(&input.bucket)?;
-        let output = self
-            .blocking(move |_| {
-                let (mut deleted, mut errors) = (vec![], vec![]);
-                for ObjectIdentifier { key, .. } in input.delete.objects {
-                    match names::file(&bucket, &key).and_then(|path| files::remove(&path, &bucket)) {
-                        Ok(()) => deleted.push(DeletedObject { key: Some(key), ..DeletedObject::default() }),
-                        Err(error) => errors.push(Error {
-                            key: Some(key),
-                            code: Some(error.code().as_str().to_owned()),
-                            message: error.message().map(str::to_owned),
-                            ..Error::default()
-                        }),
-                    }
-                }
-                let (deleted, errors) = (Some(deleted), Some(errors));
-                Ok(DeleteObjectsOutput { deleted, errors, ..DeleteObjectsOutput::default() })
-            })
-            .await?;
-        Ok(S3Response::new(output))
-    }
-
-    async fn copy_object(&self, request: S3Request<CopyObjectInput>) -> S3Result<S3Response<CopyObjectOutput>> {
-        let input = request.input;
-        let CopySource::Bucket { bucket, key, version_id: None } = &input.copy_source else {
-            return Err(s3_error!(NotImplemented, "a source is a bucket and a key"));
-        };
-        if bucket.as_ref() != input.bucket {
-            return Err(s3_error!(AccessDenied, "a source is in the same bucket"));
-        }
-        let source = self.file(bucket, key)?;
-        let draft = Draft::new(&self.drafts);
-        let link = draft.path().to_path_buf();
-        // Objects are never changed in place: a second name is a copy.
-        let metadata = self
-            .blocking(move |_| {
-                let metadata = files::stat(&source)?;
-                fs::hard_link(&source, link).map_err(storage)?;
-                Ok(metadata)
-            })
-            .await?;
-        let e_tag = self.commit(draft, &input.bucket, &input.key, Condition::Always).await?;
-        let result =
-            CopyObjectResult { e_tag: Some(e_tag), last_modified: modified(&metadata), ..CopyObjectResult::default() };
-        Ok(S3Response::new(CopyObjectOutput { copy_object_result: Some(result), ..CopyObjectOutput::default() }))
-    }
-
-    async fn list_objects_v2(
-        &self,
-        request: S3Request<ListObjectsV2Input>,
-    ) -> S3Result<S3Response<ListObjectsV2Output>> {
-        let input = request.input;
-        let after = input.continuation_token.clone().or(input.start_after.clone()).unwrap_or_default();
-        let limit = input.max_keys.unwrap_or(PAGE);
-        let grouped = by_folder(input.delimiter.as_deref())?;
-        let (items, more) = self.page(&input.bucket, input.prefix.clone(), grouped, after, limit).await?;
-        let last = items.last().map(|item| item.key().to_owned());
-        let count = i32::try_from(items.len()).ok();
-        let (contents, common_prefixes) = answer(items);
-        Ok(S3Response::new(ListObjectsV2Output {
-            name: Some(input.bucket),
-            prefix: input.prefix,
-            delimiter: input.delimiter,
-            max_keys: Some(limit),
-            key_count: count,
-            is_truncated: Some(more),
-            continuation_token: input.continuation_token,
-            next_continuation_token: last.filter(|_| more),
-            start_after: input.start_after,
-            contents: Some(contents),
-            common_prefixes: Some(common_prefixes),
-            ..ListObjectsV2Output::default()
-        }))
-    }
-
-    async fn list_objects(&self, request: S3Request<ListObjectsInput>) -> S3Result<S3Response<ListObjectsOutput>> {
-        let input = request.input;
-        let limit = input.max_keys.unwrap_or(PAGE);
-        let grouped = by_folder(input.delimiter.as_deref())?;
-        let after = input.marker.clone().unwrap_or_default();
-        let (items, more) = self.page(&input.bucket, input.prefix.clone(), grouped, after, limit).await?;
-        let last = items.last().map(|item| item.key().to_owned());
-        let (contents, common_prefixes) = answer(items);
-        Ok(S3Response::new(ListObjectsOutput {
-            name: Some(input.bucket),
-            prefix: input.prefix,
-            delimiter: input.delimiter,
-            marker: input.marker,
-            max_keys: Some(limit),
-            is_truncated: Some(more),
-            next_marker: last.filter(|_| more),
-            contents: Some(contents),
-            common_prefixes: Some(common_prefixes),
-            ..ListObjectsOutput::default()
-        }))
-    }
-
-    async fn head_bucket(&self, request: S3Request<HeadBucketInput>) -> S3Result<S3Response<HeadBucketOutput>> {
-        // A namespace's bucket is always there; its folder comes with the first object.
-        self.bucket(&request.input.bucket)?;
-        Ok(S3Response::new(HeadBucketOutput::default()))
-    }
-
-    async fn get_bucket_location(
-        &self,
-        _: S3Request<GetBucketLocationInput>,
-    ) -> S3Result<S3Response<GetBucketLocationOutput>> {
-        Ok(S3Response::new(GetBucketLocationOutput::default()))
-    }
-
-    async fn create_multipart_upload(
-        &self,
-        request: S3Request<CreateMultipartUploadInput>,
-    ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
-        let CreateMultipartUploadInput { bucket, key, .. } = request.input;
-        self.file(&bucket, &key)?;
-        let output = self
-            .blocking(move |own| {
-                let upload_id = Some(Upload::begin(&own.uploads, &bucket, &key)?);
-                let (bucket, key) = (Some(bucket), Some(key));
-                Ok(CreateMultipartUploadOutput { bucket, key, upload_id, ..CreateMultipartUploadOutput::default() })
-            })
-            .await?;
-        Ok(S3Response::new(output))
-    }
-
-    async fn upload_part(&self, request: S3Request<UploadPartInput>) -> S3Result<S3Response<UploadPartOutput>> {
-        let UploadPartInput { bucket, key, upload_id, part_number, body, content_length, .. } = request.input;
-        let uploads = self.uploads.clone();
-        let upload = self.blocking(move |_| Upload::find(&uploads, &upload_id, &bucket, &key)).await?;
-        let draft = Draft::new(&self.drafts);
-        draft.fill(body, content_length).await?;
-        let e_tag = self.blocking(move |_| upload.keep(&draft, part_number)).await?;
-        Ok(S3Response::new(UploadPartOutput { e_tag: Some(e_tag), ..UploadPartOutput::default() }))
-    }
-
-    async fn complete_multipart_upload(
-        &self,
-        request: S3Request<CompleteMultipartUploadInput>,
-    ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
-        let CompleteMultipartUploadInput { bucket, key, upload_id, multipart_upload, if_match, if_none_match, .. } =
-            request.input;
-        let condition = Condition::of(if_match, if_none_match)?;
-        let parts = multipart_upload.and_then(|upload| upload.parts).unwrap_or_default();
-        let (folder, target) = (self.bucket(&bucket)?, self.file(&bucket, &key)?);
-        let output = self
-            .blocking(move |own| {
-                let upload = Upload::find(&own.uploads, &upload_id, &bucket, &key)?;
-                let draft = Draft::new(&own.drafts);
-                upload.join(&parts, &draft)?;
-                let e_tag = Some(own.commits.commit(&draft, &target, &folder, &condition)?);
-                upload.end()?;
-                let (bucket, key) = (Some(bucket), Some(key));
-                Ok(CompleteMultipartUploadOutput { bucket, key, e_tag, ..CompleteMultipartUploadOutput::default() })
-            })
-            .await?;
-        Ok(S3Response::new(output))
-    }
-
-    async fn abort_multipart_upload(
-        &self,
-        request: S3Request<AbortMultipartUploadInput>,
-    ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
-        let AbortMultipartUploadInput { bucket, key, upload_id, .. } = request.input;
-        self.blocking(move |own| Upload::find(&own.uploads, &upload_id, &bucket, &key)?.end()).await?;
-        Ok(S3Response::new(AbortMultipartUploadOutput::default()))
+    #[test]
+    fn a_start_removes_what_a_crash_left_half_done() {
+        let data = TempDir::new().unwrap();
+        let backend = Backend::open(data.path()).unwrap();
+        let id = backend.uploads.begin("growth", "large").unwrap();
+        drop(backend);
+        fs::create_dir(data.path().join("uploads/half-begun")).unwrap();
+        fs::write(data.path().join("drafts/half-written"), "half").unwrap();
+        Backend::open(data.path()).unwrap();
+        assert_eq!(names(&data.path().join("uploads")), [id]);
+        assert!(names(&data.path().join("drafts")).is_empty());
     }
 }

@@ -1,25 +1,152 @@
 //! Uploads in parts: a folder each, bound to a bucket and a key and to nobody's keys, which are renewed meanwhile.
 
-use std::fs::{self, File};
+use std::collections::{HashMap, VecDeque};
+use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 use s3s::dto::{CompletedPart, ETag};
 use s3s::{S3Result, s3_error};
 use serde::{Deserialize, Serialize};
+use tokio::sync::OwnedMutexGuard;
 
-use super::files::{Draft, etag, storage};
+use super::files::{etag, measured, storage};
+use super::join::{Failure, Plan, part_file, whole_file};
 
-/// How long an upload may lie before it is swept.
-const ABANDONED: Duration = Duration::from_secs(24 * 3600);
 /// S3's bounds of a part's number.
 const NUMBERS: std::ops::RangeInclusive<i32> = 1..=10_000;
+/// How many completed uploads are remembered.
+const REMEMBERED: usize = 1000;
 
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Target {
     bucket: String,
     key: String,
+}
+
+/// All uploads under way.
+#[derive(Debug)]
+pub(super) struct Uploads {
+    folder: PathBuf,
+    /// What is done to an upload is done by one at a time. Nobody's entries go when the next comes.
+    turns: Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>,
+    /// For clients that did not get the answer and ask again.
+    completed: Mutex<VecDeque<(String, Target, ETag)>>,
+}
+
+impl Uploads {
+    pub(super) fn new(folder: PathBuf) -> Self {
+        Self { folder, turns: Mutex::default(), completed: Mutex::default() }
+    }
+
+    /// Waits until nobody else does anything to an upload, and keeps others waiting until this is dropped.
+    pub(super) async fn turn(&self, id: &str) -> OwnedMutexGuard<()> {
+        let turn = {
+            let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+            turns.retain(|_, turn| turn.strong_count() > 0);
+            let known = turns.get(id).and_then(Weak::upgrade);
+            known.unwrap_or_else(|| {
+                let turn = Arc::default();
+                turns.insert(id.to_owned(), Arc::downgrade(&turn));
+                turn
+            })
+        };
+        turn.lock_owned().await
+    }
+
+    fn is_busy(&self, id: &str) -> bool {
+        let turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.get(id).is_some_and(|turn| turn.strong_count() > 0)
+    }
+
+    /// Begins one, and names it.
+    pub(super) fn begin(&self, bucket: &str, key: &str) -> S3Result<String> {
+        let id = hex::encode(rand::random::<[u8; 16]>());
+        let folder = self.folder.join(&id);
+        let target = Target { bucket: bucket.to_owned(), key: key.to_owned() };
+        let json = serde_json::to_vec(&target).map_err(|error| s3_error!(error, InternalError))?;
+        fs::create_dir(&folder).map_err(storage)?;
+        if let Err(error) = fs::write(folder.join("target"), json) {
+            let _ = fs::remove_dir_all(&folder);
+            return Err(storage(error));
+        }
+        Ok(id)
+    }
+
+    /// Finds one again.
+    pub(super) fn find(&self, id: &str, bucket: &str, key: &str) -> S3Result<Upload> {
+        let is_id = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let folder = self.folder.join(id);
+        let target = Some(&folder).filter(|_| is_id).and_then(|folder| target(folder));
+        if target.is_some_and(|target| target.bucket == bucket && target.key == key) {
+            Ok(Upload { folder })
+        } else {
+            Err(s3_error!(NoSuchUpload))
+        }
+    }
+
+    /// Remembers that one was completed.
+    pub(super) fn remember(&self, id: &str, bucket: &str, key: &str, e_tag: &ETag) {
+        let target = Target { bucket: bucket.to_owned(), key: key.to_owned() };
+        let mut completed = self.completed.lock().unwrap_or_else(PoisonError::into_inner);
+        completed.push_back((id.to_owned(), target, e_tag.clone()));
+        if completed.len() > REMEMBERED {
+            completed.pop_front();
+        }
+    }
+
+    /// What became of one that was completed lately.
+    pub(super) fn completed(&self, id: &str, bucket: &str, key: &str) -> Option<ETag> {
+        let completed = self.completed.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_it = |(its_id, target, _): &&(String, Target, ETag)| {
+            its_id == id && target.bucket == bucket && target.key == key
+        };
+        completed.iter().find(is_it).map(|(_, _, e_tag)| e_tag.clone())
+    }
+
+    /// Removes uploads that nobody went on with for so long.
+    pub(super) fn sweep(&self, now: SystemTime, patience: Duration) -> io::Result<()> {
+        for folder in self.folders()? {
+            let is_busy = folder.file_name().and_then(|id| id.to_str()).is_some_and(|id| self.is_busy(id));
+            // One that ended meanwhile has no age.
+            let changed = fs::metadata(&folder).and_then(|metadata| metadata.modified()).ok();
+            let age = changed.and_then(|at| now.duration_since(at).ok());
+            if !is_busy && age.is_some_and(|age| age > patience) {
+                remove(&folder);
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what nobody can go on with: uploads whose beginning or end was cut off. Nobody may begin one meanwhile.
+    pub(super) fn sweep_remains(&self) -> io::Result<()> {
+        for folder in self.folders()? {
+            if target(&folder).is_none() {
+                remove(&folder);
+            }
+        }
+        Ok(())
+    }
+
+    fn folders(&self) -> io::Result<Vec<PathBuf>> {
+        fs::read_dir(&self.folder)?.map(|entry| entry.map(|entry| entry.path())).collect()
+    }
+}
+
+/// Removes a folder, or leaves it to the next sweep: others must not lie for it.
+fn remove(folder: &Path) {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            tracing::warn!(folder = %folder.display(), %error, "an abandoned upload could not be removed");
+        }
+        _ => {}
+    }
+}
+
+fn target(folder: &Path) -> Option<Target> {
+    serde_json::from_slice(&fs::read(folder.join("target")).ok()?).ok()
 }
 
 /// An upload under way.
@@ -29,84 +156,55 @@ pub(super) struct Upload {
 }
 
 impl Upload {
-    /// Begins one, and names it.
-    pub(super) fn begin(uploads: &Path, bucket: &str, key: &str) -> S3Result<String> {
-        let id = hex::encode(rand::random::<[u8; 16]>());
-        let folder = uploads.join(&id);
-        let target = Target { bucket: bucket.to_owned(), key: key.to_owned() };
-        let json = serde_json::to_vec(&target).map_err(|error| s3_error!(error, InternalError))?;
-        fs::create_dir(&folder).and_then(|()| fs::write(folder.join("target"), json)).map_err(storage)?;
-        Ok(id)
-    }
-
-    /// Finds one again.
-    pub(super) fn find(uploads: &Path, id: &str, bucket: &str, key: &str) -> S3Result<Self> {
-        let is_id = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let folder = uploads.join(id);
-        let target = Some(&folder).filter(|_| is_id).and_then(|folder| fs::read(folder.join("target")).ok());
-        let target: Option<Target> = target.and_then(|json| serde_json::from_slice(&json).ok());
-        if target.is_some_and(|target| target.bucket == bucket && target.key == key) {
-            Ok(Self { folder })
-        } else {
-            Err(s3_error!(NoSuchUpload))
-        }
-    }
-
-    /// Takes a part, in place of an earlier one of its number.
-    pub(super) fn keep(&self, draft: &Draft, number: i32) -> S3Result<ETag> {
+    /// Takes a part of this size, in place of an earlier one of its number.
+    pub(super) fn keep(&self, draft: &Path, size: u64, number: i32) -> S3Result<ETag> {
         if !NUMBERS.contains(&number) {
             return Err(s3_error!(InvalidArgument, "a part's number is 1 to 10000"));
         }
-        let part = self.part(number);
-        fs::rename(draft.path(), &part).map_err(|error| match error.kind() {
+        if Plan::read(&self.folder)?.is_some() {
+            return Err(s3_error!(NoSuchUpload, "the upload is being completed already"));
+        }
+        let e_tag = etag(&measured(draft, size)?);
+        fs::rename(draft, part_file(&self.folder, number)).map_err(|error| match error.kind() {
             ErrorKind::NotFound => s3_error!(NoSuchUpload),
             _ => storage(error),
         })?;
-        Ok(etag(&fs::metadata(part).map_err(storage)?))
+        Ok(e_tag)
     }
 
-    /// Puts the parts together in a draft.
-    pub(super) fn join(&self, parts: &[CompletedPart], draft: &Draft) -> S3Result<()> {
-        if parts.is_empty() {
-            return Err(s3_error!(MalformedXML, "an upload has at least one part"));
-        }
-        let mut whole = File::create_new(draft.path()).map_err(storage)?;
-        let mut last = 0;
-        for part in parts {
-            let number = part.part_number.unwrap_or_default();
-            if number <= last {
-                return Err(s3_error!(InvalidPartOrder));
+    /// Puts the parts together, or goes on with that after a crash. Gives the whole, which is on the disk, and its size.
+    pub(super) fn join(&self, parts: &[CompletedPart]) -> S3Result<(PathBuf, u64)> {
+        let plan = match Plan::read(&self.folder)? {
+            Some(plan) if plan.is_for(parts) => plan,
+            Some(_) => return Err(s3_error!(InvalidPart, "the upload is being completed with other parts")),
+            None => {
+                let plan = Plan::make(&self.folder, parts)?;
+                plan.keep(&self.folder)?;
+                plan
             }
-            last = number;
-            let mut file =
-                File::open(self.part(number)).map_err(|_| s3_error!(InvalidPart, "there is no part {number}"))?;
-            let found = etag(&file.metadata().map_err(storage)?);
-            if part.e_tag.as_ref().is_some_and(|expected| *expected != found) {
-                return Err(s3_error!(InvalidPart, "the part {number} is another"));
+        };
+        plan.join(&self.folder).map_err(|failure| match failure {
+            Failure::Storage(error) => storage(error),
+            Failure::Lost => {
+                tracing::warn!(upload = %self.folder.display(), "an upload does not hold what it should: it is given up");
+                let _ = self.end();
+                s3_error!(NoSuchUpload, "the upload was completed, or lost a part: look for the object, or begin anew")
             }
-            io::copy(&mut file, &mut whole).map_err(storage)?;
-        }
-        whole.sync_all().map_err(storage)
+        })
+    }
+
+    /// Where the parts are put together.
+    pub(super) fn whole(&self) -> PathBuf {
+        whole_file(&self.folder)
     }
 
     /// Removes it with all its parts.
     pub(super) fn end(&self) -> S3Result<()> {
+        // First what it is found by: half an upload is none.
+        fs::remove_file(self.folder.join("target")).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => s3_error!(NoSuchUpload),
+            _ => storage(error),
+        })?;
         fs::remove_dir_all(&self.folder).map_err(storage)
     }
-
-    fn part(&self, number: i32) -> PathBuf {
-        self.folder.join(format!("part-{number}"))
-    }
-}
-
-/// Removes uploads that nobody goes on with.
-pub(super) fn sweep(uploads: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(uploads)? {
-        let entry = entry?;
-        let age = entry.metadata()?.modified().ok().and_then(|at| SystemTime::now().duration_since(at).ok());
-        if age.is_some_and(|age| age > ABANDONED) {
-            fs::remove_dir_all(entry.path())?;
-        }
-    }
-    Ok(())
 }

@@ -24,7 +24,8 @@ pub(super) fn file(bucket: &Path, key: &str) -> S3Result<PathBuf> {
     let mut segments = key.split('/').peekable();
     while let Some(segment) = segments.next() {
         if !means_itself(segment) {
-            return Err(s3_error!(InvalidArgument, "a key must not have empty parts, or \".\" or \"..\" for a part"));
+            let message = "a key must not have empty parts, or \".\" or \"..\" for a part, or control characters";
+            return Err(s3_error!(InvalidArgument, "{message}"));
         }
         if segment.len() > SEGMENT {
             return Err(s3_error!(KeyTooLongError, "a part of a key has at most {SEGMENT} bytes in this store"));
@@ -47,9 +48,11 @@ pub(super) fn folder(bucket: &Path, base: &str) -> Option<PathBuf> {
     Some(path)
 }
 
-/// True for a segment that means nothing else to a file system.
+/// True for a segment that means nothing else to a file system, and that a list can name: XML has no way to write some
+/// characters, and one such key would make the lists of all others unreadable.
 fn means_itself(segment: &str) -> bool {
-    !segment.is_empty() && segment != "." && segment != ".." && !segment.contains('\0')
+    let is_nameable = |letter: char| !letter.is_control() && !matches!(letter, '\u{fffe}' | '\u{ffff}');
+    !segment.is_empty() && segment != "." && segment != ".." && segment.chars().all(is_nameable)
 }
 
 /// What a name on the disk stands for: a segment, and whether it is a folder.
@@ -76,7 +79,10 @@ mod tests {
     fn keys_that_mean_something_to_a_file_system_are_refused() {
         let long = "x".repeat(255);
         let longer = format!("{}x", "ab/".repeat(342));
-        for key in ["", "/", "a/", "/a", "a//b", "..", "a/../b", "./a", "a/.", "a\0b", &long, &longer] {
+        for key in [
+            "", "/", "a/", "/a", "a//b", "..", "a/../b", "./a", "a/.", "a\0b", "a\u{1}b", "a\nb", "\u{ffff}", &long,
+            &longer,
+        ] {
             assert!(file(Path::new("b"), key).is_err(), "{key:?}");
         }
     }

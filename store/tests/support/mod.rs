@@ -1,6 +1,11 @@
 //! Clients of a store: the library that agents use, and a raw one that sends what no library would.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub(crate) mod process;
+pub(crate) mod trace;
+
+use std::net::SocketAddr;
+use std::path::Path as FilePath;
 use std::sync::Arc;
 
 use hmac::{Hmac, Mac};
@@ -24,6 +29,39 @@ pub(crate) async fn store() -> (TempDir, LocalStore) {
     let data = TempDir::new().unwrap();
     let store = LocalStore::start(data.path()).await.unwrap();
     (data, store)
+}
+
+/// A store that can be reached, in this process or in another.
+pub(crate) trait Served {
+    fn address(&self) -> SocketAddr;
+    fn authority(&self) -> &str;
+}
+
+impl Served for LocalStore {
+    fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    fn authority(&self) -> &str {
+        &self.certificate_authority
+    }
+}
+
+/// Everything in a folder, as text: what must be the same before and after.
+pub(crate) fn files(folder: &FilePath) -> Vec<String> {
+    let mut found = vec![];
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            let within = files(&path);
+            // A folder counts for itself if nothing in it does.
+            found.extend(if within.is_empty() { vec![format!("{}/", path.display())] } else { within });
+        } else {
+            found.push(format!("{} {:x?}", path.display(), std::fs::read(&path).unwrap()));
+        }
+    }
+    found.sort();
+    found
 }
 
 #[derive(Debug)]
@@ -100,17 +138,41 @@ impl<'a> Raw<'a> {
     }
 
     /// Sends it without a signature.
-    pub(crate) async fn send(&self, store: &LocalStore) -> Answer {
+    pub(crate) async fn send(&self, store: &impl Served) -> Answer {
         self.send_with(store, &[]).await
     }
 
-    /// Sends it signed, after
+    /// Sends it signed.
+    pub(crate) async fn send_signed(&self, store: &impl Served, keys: &Keys) -> Answer {
+        self.send_with(store, &self.signature(store, keys)).await
+    }
+
+    /// Sends it signed, and reads nothing.
+    pub(crate) async fn send_signed_open(&self, store: &impl Served, keys: &Keys) -> TlsStream<TcpStream> {
+        self.send_open(store, keys, self.body.len()).await
+    }
+
+    /// Sends it signed, but for the last byte of its body, and reads nothing.
+    pub(crate) async fn send_signed_without_end(&self, store: &impl Served, keys: &Keys) -> TlsStream<TcpStream> {
+        self.send_open(store, keys, self.body.len().saturating_sub(1)).await
+    }
+
+    async fn send_open(&self, store: &impl Served, keys: &Keys, length: usize) -> TlsStream<TcpStream> {
+        let mut stream = connect(store).await;
+        let head = self.head(store, &self.signature(store, keys), self.body.len());
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&self.body[..length]).await.unwrap();
+        stream.flush().await.unwrap();
+        stream
+    }
+
+    /// The headers of a signature, after
     /// <https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html>.
-    pub(crate) async fn send_signed(&self, store: &LocalStore, keys: &Keys) -> Answer {
+    fn signature(&self, store: &impl Served, keys: &Keys) -> [(&'static str, String); 3] {
         let now = Timestamp::now();
         let (time, day) = (now.strftime("%Y%m%dT%H%M%SZ").to_string(), now.strftime("%Y%m%d").to_string());
         let content = hex::encode(Sha256::digest(self.body));
-        let host = format!("localhost:{}", store.address.port());
+        let host = format!("localhost:{}", store.address().port());
         let mut signed: Vec<(String, String)> =
             self.headers.iter().map(|(name, value)| (name.to_lowercase(), value.clone())).collect();
         signed.extend([
@@ -140,11 +202,10 @@ impl<'a> Raw<'a> {
             "AWS4-HMAC-SHA256 Credential={}/{scope}, SignedHeaders={names}, Signature={signature}",
             keys.access_key
         );
-        let more = [("x-amz-content-sha256", content), ("x-amz-date", time), ("authorization", authorization)];
-        self.send_with(store, &more).await
+        [("x-amz-content-sha256", content), ("x-amz-date", time), ("authorization", authorization)]
     }
 
-    async fn send_with(&self, store: &LocalStore, more: &[(&str, String)]) -> Answer {
+    async fn send_with(&self, store: &impl Served, more: &[(&str, String)]) -> Answer {
         let mut stream = connect(store).await;
         stream.write_all(self.head(store, more, self.body.len()).as_bytes()).await.unwrap();
         // A request that is refused early may not be read to its end.
@@ -152,9 +213,9 @@ impl<'a> Raw<'a> {
         answer(stream).await
     }
 
-    fn head(&self, store: &LocalStore, more: &[(&str, String)], length: usize) -> String {
+    fn head(&self, store: &impl Served, more: &[(&str, String)], length: usize) -> String {
         let mut head = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
-        head += &format!("host: localhost:{}\r\nconnection: close\r\n", store.address.port());
+        head += &format!("host: localhost:{}\r\nconnection: close\r\n", store.address().port());
         head += &format!("content-length: {length}\r\n");
         for (name, value) in self.headers.iter().chain(more) {
             head += &format!("{name}: {value}\r\n");
@@ -169,12 +230,12 @@ fn hmac(key: &[u8], text: &str) -> Vec<u8> {
     mac.finalize().into_bytes().to_vec()
 }
 
-async fn connect(store: &LocalStore) -> TlsStream<TcpStream> {
+pub(crate) async fn connect(store: &impl Served) -> TlsStream<TcpStream> {
     let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(store.certificate_authority.as_bytes()).unwrap()).unwrap();
+    roots.add(CertificateDer::from_pem_slice(store.authority().as_bytes()).unwrap()).unwrap();
     let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
     let name = ServerName::try_from("localhost").unwrap();
-    let stream = TcpStream::connect(store.address).await.unwrap();
+    let stream = TcpStream::connect(store.address()).await.unwrap();
     TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap()
 }
 
@@ -189,14 +250,14 @@ async fn answer(mut stream: TlsStream<TcpStream>) -> Answer {
 }
 
 /// What STS answers to a token.
-pub(crate) async fn ask_for_keys(store: &LocalStore, token: &str) -> Answer {
+pub(crate) async fn ask_for_keys(store: &impl Served, token: &str) -> Answer {
     let body = format!("Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleArn=x&WebIdentityToken={token}");
     let request = Raw::new("POST", "/").header("content-type", "application/x-www-form-urlencoded");
     request.body(body.as_bytes()).send(store).await
 }
 
 /// A namespace's keys.
-pub(crate) async fn keys(store: &LocalStore, namespace: &str) -> Keys {
+pub(crate) async fn keys(store: &impl Served, namespace: &str) -> Keys {
     let answer = ask_for_keys(store, &format!("token-of-{namespace}")).await;
     let part = |name: &str| {
         let after = answer.body.split_once(&format!("<{name}>")).unwrap().1;

@@ -1,6 +1,15 @@
 //! What the store answered with success is there after it was killed; what it did not is whole or absent.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails"
+)]
 
+mod full;
+mod order;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::path::Path as FilePath;
@@ -9,8 +18,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use object_store::multipart::MultipartStore;
 use object_store::path::Path;
-use object_store::{Error, MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload};
+use object_store::{Error, ObjectStore, ObjectStoreExt, PutPayload};
 use seatrial_store::testing::LocalStore;
 use support::{client, client_at};
 use tempfile::TempDir;
@@ -41,6 +51,18 @@ impl StoreProcess {
         Self(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
     }
 
+    /// How it is reached, once it says so: its endpoint and its authority.
+    async fn hello(&mut self, hello: &FilePath) -> (String, String) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !hello.exists() {
+            assert!(Instant::now() < deadline, "the store does not start");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let said = std::fs::read_to_string(hello).unwrap();
+        let (endpoint, authority) = said.split_once('\n').unwrap();
+        (endpoint.to_owned(), authority.to_owned())
+    }
+
     fn kill(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
@@ -58,13 +80,9 @@ async fn a_store_that_is_killed_in_the_middle_of_uploads_keeps_what_it_confirmed
     let (data, talk) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let hello = talk.path().join("hello");
     let mut process = StoreProcess::start(data.path(), &hello);
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while !hello.exists() {
-        assert!(Instant::now() < deadline, "the store does not start");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    let said = std::fs::read_to_string(&hello).unwrap();
-    let (endpoint, authority) = said.split_once('\n').unwrap();
+    let (endpoint, authority) = process.hello(&hello).await;
+    let (endpoint, authority) = (endpoint.as_str(), authority.as_str());
+    let deadline = Instant::now() + Duration::from_secs(60);
 
     let confirmed = Arc::new(AtomicUsize::new(0));
     let content = |number: usize| format!("{number} ").repeat(50_000);
@@ -115,46 +133,56 @@ async fn a_store_that_is_killed_in_the_middle_of_uploads_keeps_what_it_confirmed
     assert_eq!(std::fs::read_dir(data.path().join("drafts")).unwrap().count(), 0, "drafts are swept");
 }
 
-/// A file system of a few megabytes; ended when dropped.
-struct SmallDisk(TempDir);
+/// The store is killed while it puts the parts of an upload together, at one moment after another: a client that asks
+/// again gets the whole, or hears that it has to begin anew.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_is_killed_while_it_joins_parts_makes_no_wrong_object() {
+    const PARTS: usize = 12;
+    let content = |part: usize| vec![u8::try_from(part).unwrap(); 8 << 20];
+    let mut interrupted = 0;
+    for parts_gone in [1, 9] {
+        let (data, talk) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+        let hello = talk.path().join("hello");
+        let mut process = StoreProcess::start(data.path(), &hello);
+        let (endpoint, authority) = process.hello(&hello).await;
+        let growth = client_at(&endpoint, &authority, "token-of-growth", "growth");
+        let key = Path::from("large");
+        let id = growth.create_multipart(&key).await.unwrap();
+        let mut parts = vec![];
+        for part in 0..PARTS {
+            parts.push(growth.put_part(&key, &id, part, content(part).into()).await.unwrap());
+        }
+        let (asking, its_key, its_id, its_parts) = (growth.clone(), key.clone(), id.clone(), parts.clone());
+        let asked = tokio::spawn(async move { asking.complete_multipart(&its_key, &its_id, its_parts).await });
+        let folder = data.path().join("uploads").join(&id);
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while std::fs::read_dir(&folder).is_ok_and(|files| files.count() > PARTS + 3 - parts_gone) {
+            assert!(Instant::now() < deadline, "nothing is joined");
+            tokio::task::yield_now().await;
+        }
+        process.kill();
+        let confirmed = asked.await.unwrap().is_ok();
 
-impl SmallDisk {
-    fn mount(megabytes: usize) -> Self {
-        let folder = TempDir::new().unwrap();
-        let size = format!("size={megabytes}m");
-        let status = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(folder.path()).status();
-        assert!(status.unwrap().success(), "a file system cannot be mounted: this test needs root");
-        Self(folder)
+        let store = LocalStore::start(data.path()).await.unwrap();
+        let growth = client(&store, "growth", "growth");
+        let was_there = growth.head(&key).await.is_ok();
+        assert!(was_there || !confirmed, "what was confirmed is there");
+        let again = growth.complete_multipart(&key, &id, parts).await;
+        println!(
+            "killed with {parts_gone} parts gone: there before: {was_there}, again: {:?}",
+            again.as_ref().map(drop)
+        );
+        interrupted += usize::from(!was_there);
+        match again {
+            Ok(_) => {}
+            Err(Error::NotFound { .. }) => assert!(was_there, "the parts were on the disk"),
+            Err(error) => panic!("{error}"),
+        }
+        let whole = growth.get(&key).await.unwrap().bytes().await.unwrap();
+        let is_right =
+            whole.len() == PARTS << 23 && (0..PARTS).zip(whole.chunks(8 << 20)).all(|(n, has)| has == content(n));
+        assert!(is_right, "another object than was sent");
+        assert_eq!(std::fs::read_dir(data.path().join("uploads")).unwrap().count(), 0);
     }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("--lazy").arg(self.0.path()).status();
-    }
-}
-
-#[tokio::test]
-#[ignore = "needs root, for a small file system"]
-async fn a_full_disk_refuses_what_has_no_room_and_harms_nothing() {
-    let disk = SmallDisk::mount(8);
-    let store = LocalStore::start(disk.0.path()).await.unwrap();
-    let growth = client(&store, "growth", "growth");
-    let key = Path::from("kept");
-    growth.put(&key, vec![1; 3 << 20].into()).await.unwrap();
-    for large in ["new", "kept"] {
-        let error = format!("{:?}", growth.put(&Path::from(large), vec![2; 6 << 20].into()).await.unwrap_err());
-        assert!(error.contains("507") && error.contains("free space, or enlarge it"), "{error}");
-    }
-    let mut upload = growth.put_multipart(&Path::from("parts")).await.unwrap();
-    upload.put_part(vec![3; 2 << 20].into()).await.unwrap();
-    let error = format!("{:?}", upload.put_part(vec![3; 6 << 20].into()).await.unwrap_err());
-    assert!(error.contains("507"), "{error}");
-    upload.abort().await.unwrap();
-    assert_eq!(growth.get(&key).await.unwrap().bytes().await.unwrap(), vec![1; 3 << 20]);
-    // What was refused left nothing behind: there is room for what fits, and it can be read.
-    growth.put(&Path::from("fits"), vec![4; 3 << 20].into()).await.unwrap();
-    assert_eq!(growth.head(&Path::from("fits")).await.unwrap().size, 3 << 20);
-    growth.delete(&key).await.unwrap();
-    growth.put(&Path::from("new"), vec![2; 4 << 20].into()).await.unwrap();
+    assert!(interrupted > 0, "no join was interrupted: this test says nothing");
 }

@@ -1,0 +1,78 @@
+//! What a request makes its success depend on. What is not implemented is refused: a condition that is ignored is a
+//! promise that is broken.
+
+use http::HeaderMap;
+use s3s::dto::{ETag, ETagCondition};
+use s3s::{S3Result, s3_error};
+
+/// What must hold for a write.
+#[derive(Clone, Debug)]
+pub(super) enum Condition {
+    /// Nothing.
+    Always,
+    /// There is no object.
+    Absent,
+    /// The object is this one.
+    Is(ETag),
+}
+
+impl Condition {
+    /// Of a request's headers.
+    pub(super) fn of(if_match: Option<ETagCondition>, if_none_match: Option<ETagCondition>) -> S3Result<Self> {
+        match (if_match, if_none_match) {
+            (None, None) => Ok(Self::Always),
+            (None, Some(condition)) if condition.is_any() => Ok(Self::Absent),
+            (Some(condition), None) => match condition.into_etag() {
+                Some(etag) => Ok(Self::Is(etag)),
+                None => Err(s3_error!(NotImplemented, "If-Match takes an ETag")),
+            },
+            _ => Err(s3_error!(NotImplemented, "If-None-Match takes * alone")),
+        }
+    }
+}
+
+/// Whether an object is one that a reader wants.
+pub(super) fn readable(
+    e_tag: &ETag,
+    if_match: Option<&ETagCondition>,
+    if_none_match: Option<&ETagCondition>,
+) -> S3Result<()> {
+    let is_it = |condition: &ETagCondition| condition.as_etag().is_none_or(|wanted| wanted == e_tag);
+    if if_match.is_some_and(|condition| !is_it(condition)) {
+        return Err(s3_error!(PreconditionFailed));
+    }
+    if if_none_match.is_some_and(is_it) {
+        return Err(s3_error!(NotModified));
+    }
+    Ok(())
+}
+
+/// Refuses what was asked for and is not there.
+pub(super) fn unknown(asked: &[(&str, bool)]) -> S3Result<()> {
+    match asked.iter().find(|(_, is_asked)| *is_asked) {
+        Some((name, _)) => Err(s3_error!(NotImplemented, "this store does not know {name}: ask without it")),
+        None => Ok(()),
+    }
+}
+
+/// Refuses sums of a body that nobody would check: the signature covers it already.
+pub(super) fn unchecked(headers: &HeaderMap) -> S3Result<()> {
+    let sum = headers
+        .keys()
+        .map(http::HeaderName::as_str)
+        .find(|name| *name == "content-md5" || (name.starts_with("x-amz-checksum-") && !is_about_sums(name)));
+    match sum {
+        Some(name) => Err(s3_error!(NotImplemented, "this store does not check {name}: leave it out")),
+        None => Ok(()),
+    }
+}
+
+/// Names an algorithm, and no sum.
+fn is_about_sums(name: &str) -> bool {
+    matches!(name, "x-amz-checksum-algorithm" | "x-amz-checksum-type" | "x-amz-checksum-mode")
+}
+
+/// True for a version that no object of this store has: there are none.
+pub(super) fn is_version(version: Option<&String>) -> bool {
+    version.is_some_and(|version| version != "null")
+}

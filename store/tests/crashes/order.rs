@@ -1,0 +1,94 @@
+//! What is on the disk before the store says so.
+
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::support::process::Process;
+use crate::support::trace::{self, Call, after, is_between};
+use crate::support::{Raw, Served, keys};
+
+const TRACED: &str =
+    "trace=openat,fsync,fdatasync,rename,renameat,renameat2,link,linkat,unlink,write,writev,sendto,sendmsg";
+
+fn put(target: &str) -> Raw<'_> {
+    Raw::new("PUT", target).body(b"0123456789")
+}
+
+/// A killed process loses nothing that its kernel has, so that no other test sees what is on the disk. This one asks
+/// what the kernel was asked, and when: before an answer, first the content and then the name.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs strace, to see what the program asks of its kernel"]
+async fn what_is_confirmed_was_on_the_disk_before() {
+    let strace = Command::new("strace").arg("-V").output();
+    assert!(strace.is_ok(), "this test cannot run without strace: apt-get install strace");
+    let (data, talk) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let log = talk.path().join("trace");
+    // With -yy, each descriptor comes with its path, or its connection.
+    let wrapper = ["strace", "-f", "-yy", "-qq", "-s", "0", "-e", TRACED, "-o", log.to_str().unwrap()];
+    let mut store = Process::start(data.path(), &wrapper).await;
+    let growth = keys(&store, "growth").await;
+    for request in [put("/growth/new/put"), put("/growth/new/create").header("if-none-match", "*")] {
+        assert_eq!(request.send_signed(&store, &growth).await.status, 200);
+    }
+    let begun = Raw::new("POST", "/growth/other/parts?uploads=").send_signed(&store, &growth).await;
+    let id = begun.body.split_once("<UploadId>").unwrap().1.split_once('<').unwrap().0.to_owned();
+    for number in [1, 2] {
+        let target = format!("/growth/other/parts?partNumber={number}&uploadId={id}");
+        assert_eq!(put(&target).send_signed(&store, &growth).await.status, 200);
+    }
+    let list = "<Part><PartNumber>1</PartNumber></Part><Part><PartNumber>2</PartNumber></Part>";
+    let list = format!("<CompleteMultipartUpload>{list}</CompleteMultipartUpload>");
+    let target = format!("/growth/other/parts?uploadId={id}");
+    let complete = Raw::new("POST", &target).body(list.as_bytes());
+    assert_eq!(complete.send_signed(&store, &growth).await.status, 200);
+    let port = store.address().port();
+    store.kill();
+
+    let calls = trace::calls(&log);
+    let path = |name: &str| data.path().join(name).display().to_string();
+    let of = |name: &str| format!("<{}>)", path(name).trim_end_matches('/'));
+    let answer = format!("TCP:[127.0.0.1:{port}->");
+    // The name that each gets, and the folders that are made for it.
+    for (name, made) in [
+        ("objects/growth/dnew/fput", vec!["objects", "objects/growth"]),
+        ("objects/growth/dnew/fcreate", vec![]),
+        ("objects/growth/dother/fparts", vec!["objects/growth"]),
+    ] {
+        let named = after(&calls, 0, &[&format!("{}\"", path(name))]);
+        let draft = named.text.split('"').nth(1).unwrap();
+        let is_change = |call: &&Call| {
+            call.end < named.start && call.text.contains(draft) && !call.text.contains("sync(") && !is_reading(call)
+        };
+        let changed = calls.iter().rfind(is_change).unwrap().end;
+        let content = [&format!("<{draft}>)")[..], "sync("];
+        assert!(is_between(&calls, changed, named.start, &content), "{name}: its content was not on the disk");
+        // The first that the client is told from then on.
+        let answered = after(&calls, changed, &[&answer]).start;
+        let parent = name.rsplit_once('/').unwrap().0;
+        assert!(
+            is_between(&calls, named.end, answered, &["sync(", &of(parent)]),
+            "{name}: its name was not on the disk"
+        );
+        for folder in made {
+            assert!(is_between(&calls, 0, answered, &["sync(", &of(folder)]), "{name}: {folder} was not on the disk");
+        }
+        println!("{name}: last change in line {changed}, name in {}, answer in {answered}", named.start);
+    }
+    // A part is removed, or renamed, after the plan says what becomes of it.
+    let plan = after(&calls, 0, &["rename", &format!("/{id}/plan\"")]);
+    let first = after(&calls, 0, &["rename", &format!("/{id}/whole\"")]);
+    assert!(is_between(&calls, 0, plan.start, &["sync(", "/plan.new>"]), "the plan was not on the disk");
+    assert!(is_between(&calls, plan.end, first.start, &["sync(", &of(&format!("uploads/{id}"))]));
+    // The secrets of a new volume are on the disk before anybody learns of them.
+    let first_answer = after(&calls, 0, &[&answer]).start;
+    for secret in ["hmac.key", "ca.key", "ca.crt"] {
+        let named = after(&calls, 0, &["rename", &format!("{}\"", path(&format!("authority/{secret}")))]).end;
+        assert!(is_between(&calls, named, first_answer, &["sync(", &of("authority")]), "{secret} was not on the disk");
+    }
+    assert!(is_between(&calls, 0, first_answer, &["sync(", &of("")]), "the folders of the volume were not on the disk");
+}
+
+fn is_reading(call: &Call) -> bool {
+    call.text.starts_with("openat") && call.text.contains("O_RDONLY")
+}
