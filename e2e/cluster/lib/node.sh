@@ -45,8 +45,7 @@ import_images() {
 make_cgroup() {
   local hierarchy file
   if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
-    enable_controllers
-    mkdir -p "/sys/fs/cgroup/$cgroup"
+    make_group_v2 "$cgroup"
   else
     for hierarchy in /sys/fs/cgroup/*/; do
       [ -L "${hierarchy%/}" ] || [ ! -e "$hierarchy/cgroup.procs" ] || mkdir -p "$hierarchy$cgroup"
