@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The cluster that `e2e/run` prepared.
 #[derive(Clone, Debug)]
@@ -310,6 +310,37 @@ while not os.path.exists('/tmp/fail'):
         sys.exit(0)
     time.sleep(0.1)
 sys.exit(1)";
+
+/// A pod and a Service of one name: a Python script that serves at port 8080, reached at port 80, with a token for an
+/// audience in `/token/token` where one is named.
+pub fn python_server(name: &str, script: &str, env: &[(&str, &str)], audience: Option<&str>) -> Value {
+    let variables: Vec<Value> = env.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
+    let container = json!({
+        "name": name, "image": image("mortgage:1.0"), "command": ["python", "-c", script], "env": variables,
+        "readinessProbe": {"tcpSocket": {"port": 8080}, "periodSeconds": 1},
+        "volumeMounts": audience.map(|_| json!([{"name": "token", "mountPath": "/token"}])),
+        "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}},
+    });
+    let volume = |audience| {
+        let source = json!({"serviceAccountToken": {"audience": audience, "path": "token"}});
+        json!([{"name": "token", "projected": {"sources": [source]}}])
+    };
+    let security = json!({
+        "runAsNonRoot": true, "runAsUser": 10001, "fsGroup": 10001, "seccompProfile": {"type": "RuntimeDefault"},
+    });
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {"app": name}},
+        "spec": {
+            "containers": [container], "volumes": audience.map(volume), "securityContext": security,
+            "automountServiceAccountToken": false, "terminationGracePeriodSeconds": 0,
+        },
+    });
+    let service = json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": name},
+        "spec": {"selector": {"app": name}, "ports": [{"port": 80, "targetPort": 8080}]},
+    });
+    json!({"apiVersion": "v1", "kind": "List", "items": [pod, service]})
+}
 
 /// A condition of an object; null where it has none of the type.
 pub fn condition<'a>(object: &'a Value, kind: &str) -> &'a Value {

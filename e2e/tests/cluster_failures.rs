@@ -2,7 +2,8 @@
 #![allow(clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
 
 use seatrial_e2e::full::{
-    Cluster, ENDS_WHEN_TOLD, Namespace, condition, image, pipeline_of_one_step as pipeline, step, wait_for,
+    Cluster, ENDS_WHEN_TOLD, Namespace, condition, image, pipeline_of_one_step as pipeline, python_server, step,
+    wait_for,
 };
 use serde_json::Value;
 
@@ -99,6 +100,34 @@ fn a_uri_without_a_store_a_wrong_parameter_and_a_store_that_cannot_be_reached() 
     );
     let run = wait_for_reason(&cluster, &namespace, "StoreUnavailable", 240);
     assert!(message(&run).contains("the store could not be used"), "{}", message(&run));
+}
+
+#[test]
+fn data_that_is_larger_than_the_disk_is_not_even_begun() {
+    let cluster = Cluster::prepared();
+    let namespace = Namespace::new(&cluster, "failure-disk");
+    // What no disk here has room for, and nobody sends.
+    let script = "import http.server
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_HEAD(self):
+        self.send_response(200)
+        self.send_header('Content-Length', str(10 ** 16))
+        self.end_headers()
+    do_GET = do_HEAD
+http.server.ThreadingHTTPServer(('', 8080), Handler).serve_forever()";
+    namespace.apply(&python_server("lake", script, &[], None).to_string());
+    cluster.wait(&namespace.name, "pod", "lake", 180, |pod| condition(pod, "Ready")["status"] == "True");
+    let prefix = format!("http://lake.{}.svc/", namespace.name);
+    namespace.apply(&format!(
+        "apiVersion: seatrial.dev/v1alpha1\nkind: Store\nmetadata: {{name: lake}}\nspec: {{prefix: \"{prefix}\"}}"
+    ));
+    let more = format!("      retries: 3\n      inputs: [{{name: raw, uri: \"{prefix}everything.csv\"}}]");
+    namespace.apply(&pipeline("pass", &more));
+    let run = cluster.wait_for_run(&namespace.name, "work-c1", 180);
+    assert_eq!(step(&run, "work")["reason"], "InputTooLarge", "{run:#}");
+    assert!(message(&run).contains("10000000000000000 bytes") && message(&run).contains("read less data"), "{run:#}");
+    let job = step(&run, "work")["job"].as_str().unwrap_or_default().to_owned();
+    assert_eq!(cluster.get(&namespace.name, "job", &job)["status"]["failed"], 1, "trying again does not help");
 }
 
 #[test]

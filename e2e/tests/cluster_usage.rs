@@ -1,8 +1,15 @@
 //! What people ask for, and really get, on a cluster that runs pods. Each test has a namespace of its own.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails"
+)]
 
 use seatrial_e2e::full::{
-    Cluster, ENDS_WHEN_TOLD, Namespace, condition, image, pipeline_of_one_step as pipeline, step, wait_for,
+    Cluster, ENDS_WHEN_TOLD, Namespace, condition, image, pipeline_of_one_step as pipeline, python_server, step,
+    wait_for,
 };
 use serde_json::{Value, json};
 
@@ -165,29 +172,10 @@ print(json.dumps({"AWS_ACCESS_KEY_ID": found["AccessKeyId"], "AWS_SECRET_ACCESS_
 
 /// A pod and Service, `gate`, through which the namespace's bucket is reached without a token.
 fn gate(cluster: &Cluster) -> Value {
-    let authority = cluster.get("seatrial-system", "configmap", "seatrial-store-authority")["data"]["ca.crt"].clone();
-    assert!(authority.is_string(), "the store publishes no authority");
-    let token = json!({"serviceAccountToken": {"audience": "seatrial-store", "path": "token"}});
-    let container = json!({
-        "name": "gate", "image": image("mortgage:1.0"), "command": ["python", "-c", GATE],
-        "env": [{"name": "AUTHORITY", "value": authority}, {"name": "STORE", "value": "seatrial-store.seatrial-system.svc"}],
-        "readinessProbe": {"tcpSocket": {"port": 8080}, "periodSeconds": 1},
-        "volumeMounts": [{"name": "token", "mountPath": "/token"}],
-        "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}},
-    });
-    let pod = json!({
-        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "gate", "labels": {"app": "gate"}},
-        "spec": {
-            "containers": [container], "volumes": [{"name": "token", "projected": {"sources": [token]}}],
-            "automountServiceAccountToken": false, "terminationGracePeriodSeconds": 0,
-            "securityContext": {"runAsNonRoot": true, "runAsUser": 10001, "fsGroup": 10001, "seccompProfile": {"type": "RuntimeDefault"}},
-        },
-    });
-    let service = json!({
-        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "gate"},
-        "spec": {"selector": {"app": "gate"}, "ports": [{"port": 80, "targetPort": 8080}]},
-    });
-    json!({"apiVersion": "v1", "kind": "List", "items": [pod, service]})
+    let authority = cluster.get("seatrial-system", "configmap", "seatrial-store-authority");
+    let authority = authority["data"]["ca.crt"].as_str().expect("the store publishes its authority");
+    let env = [("AUTHORITY", authority), ("STORE", "seatrial-store.seatrial-system.svc")];
+    python_server("gate", GATE, &env, Some("seatrial-store"))
 }
 
 #[test]
