@@ -93,7 +93,7 @@ fn a_uri_without_a_store_a_wrong_parameter_and_a_store_that_cannot_be_reached() 
     assert_eq!(condition(&run, "Succeeded")["reason"], "InvalidParameters");
     assert!(message(&run).contains("rate"), "{}", message(&run));
     let waiting = cluster.get(&namespace.name, "mlpipelinerun", "work-c1");
-    assert_eq!(condition(&waiting, "Succeeded")["reason"], "StoreNotFound", "{waiting:#}");
+    assert_eq!(step(&waiting, "work")["reason"], "StoreNotFound", "{waiting:#}");
     // The Store comes, but nobody answers there: it is waited for.
     namespace.apply(
         "apiVersion: seatrial.dev/v1alpha1\nkind: Store\nmetadata: {name: lake}\nspec: {prefix: \"s3://lake/\", endpoint: \"http://nowhere.invalid\"}",
@@ -106,23 +106,27 @@ fn a_uri_without_a_store_a_wrong_parameter_and_a_store_that_cannot_be_reached() 
 fn data_that_is_larger_than_the_disk_is_not_even_begun() {
     let cluster = Cluster::prepared();
     let namespace = Namespace::new(&cluster, "failure-disk");
-    // What no disk here has room for, and nobody sends.
-    let script = "import http.server
+    // An S3 service with one object that no disk has room for; whoever asks for its bytes waits in vain.
+    let script = "import http.server, time
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_HEAD(self):
         self.send_response(200)
         self.send_header('Content-Length', str(10 ** 16))
+        self.send_header('Last-Modified', 'Thu, 01 Jan 2026 00:00:00 GMT')
+        self.send_header('ETag', '\"one\"')
         self.end_headers()
-    do_GET = do_HEAD
+    def do_GET(self):
+        self.do_HEAD()
+        time.sleep(600)
 http.server.ThreadingHTTPServer(('', 8080), Handler).serve_forever()";
     namespace.apply(&python_server("lake", script, &[], None).to_string());
     cluster.wait(&namespace.name, "pod", "lake", 180, |pod| condition(pod, "Ready")["status"] == "True");
-    let prefix = format!("http://lake.{}.svc/", namespace.name);
     namespace.apply(&format!(
-        "apiVersion: seatrial.dev/v1alpha1\nkind: Store\nmetadata: {{name: lake}}\nspec: {{prefix: \"{prefix}\"}}"
+        "apiVersion: seatrial.dev/v1alpha1\nkind: Store\nmetadata: {{name: lake}}\nspec: {{prefix: \"s3://lake/\", endpoint: \"http://lake.{}.svc\"}}",
+        namespace.name
     ));
-    let more = format!("      retries: 3\n      inputs: [{{name: raw, uri: \"{prefix}everything.csv\"}}]");
-    namespace.apply(&pipeline("pass", &more));
+    namespace
+        .apply(&pipeline("pass", "      retries: 3\n      inputs: [{name: raw, uri: \"s3://lake/everything.csv\"}]"));
     let run = cluster.wait_for_run(&namespace.name, "work-c1", 180);
     assert_eq!(step(&run, "work")["reason"], "InputTooLarge", "{run:#}");
     assert!(message(&run).contains("10000000000000000 bytes") && message(&run).contains("read less data"), "{run:#}");

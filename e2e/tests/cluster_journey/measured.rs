@@ -14,7 +14,8 @@ const QUIET: Duration = Duration::from_secs(60);
 
 /// What the operator wrote for the example, and how it watches.
 pub(crate) fn counted(cluster: &Cluster, log: &Path) {
-    let began = cluster.get("", "namespace", "mortgage")["metadata"]["creationTimestamp"].as_str().unwrap().to_owned();
+    let began =
+        cluster.get("default", "namespace", "mortgage")["metadata"]["creationTimestamp"].as_str().unwrap().to_owned();
     let requests = audit::requests(log, began.parse().unwrap()).unwrap();
     let here: Vec<_> = requests.into_iter().filter(|request| request.namespace == "mortgage").collect();
     let counts = audit::count(&here);
@@ -25,7 +26,7 @@ pub(crate) fn counted(cluster: &Cluster, log: &Path) {
     assert_eq!(of("create modelversions"), 1);
     assert!(of("update mlpipelineruns/status") <= 6, "{counts:#?}");
     assert!(of("update modelversions/status") <= 1, "{counts:#?}");
-    assert!(of("create events") <= 2, "{counts:#?}");
+    assert!((1..=2).contains(&of("create events")), "{counts:#?}");
     // Whatever was refused is tried again, not given up; a busy machine has some conflicts, never many.
     let refused: usize = counts.iter().filter(|(key, _)| key.contains("refused")).map(|(_, count)| count).sum();
     assert!(refused <= 2, "{counts:#?}");
