@@ -11,8 +11,8 @@ use seatrial_crds::{MLPipelineRun, ModelVersion};
 /// What is to be done for one object that people wrote.
 ///
 /// The executor writes `status` first, with the resourceVersion that was observed; only if that succeeded it carries
-/// out `actions` in their order and stops at the first that fails; events are sent last. A failure is remembered as a
-/// [`WriteFailure`] for the next plan.
+/// out `actions` in their order. What the API server refuses holds up nothing that does not depend on it; after any
+/// failure nothing is deleted. Events are sent last. A failure is remembered as a [`WriteFailure`] for the next plan.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan<S> {
     /// The status to write; `None` where the observed one is already right.
