@@ -236,3 +236,22 @@ spec:
     let failed: Vec<&str> = logs.lines().filter(|line| has(line, "WARN")).collect();
     assert!(failed.is_empty(), "{failed:#?}");
 }
+
+#[test]
+fn a_corrected_pipeline_does_not_wait_and_pods_that_are_refused_are_named() {
+    let cluster = Cluster::prepared();
+    let namespace = Namespace::new(&cluster, "failure-corrected");
+    namespace.apply(&pipeline("pass", "      inputs: [{name: raw, uri: \"s3://lkae/raw/\"}]"));
+    wait_for_reason(&cluster, &namespace, "StoreNotFound", 120);
+    namespace.apply("apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: none}\nspec: {hard: {pods: \"0\"}}");
+    namespace.apply(&pipeline("pass", "      outputs: []"));
+    let refused = cluster
+        .wait(&namespace.name, "mlpipelinerun", "work-c2", 120, |run| step(run, "work")["reason"] == "PodsRefused");
+    assert!(message(&refused).contains("kubectl describe job"), "{}", message(&refused));
+    let first = cluster.get(&namespace.name, "mlpipelinerun", "work-c1");
+    assert_eq!(condition(&first, "Succeeded")["reason"], "Superseded", "{first:#}");
+    cluster.kubectl(&format!("-n {} delete resourcequota none", namespace.name));
+    let run = cluster.wait_for_run(&namespace.name, "work-c2", 300);
+    assert_eq!(condition(&run, "Succeeded")["status"], "True", "{run:#}");
+    assert_eq!(step(&run, "work")["attempt"], 1);
+}
