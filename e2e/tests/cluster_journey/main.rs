@@ -97,7 +97,7 @@ fn changed_without_a_failed_request(cluster: &Cluster) {
         let counts: Value = serde_json::from_slice(&output.stdout).unwrap();
         println!("two changes of version under load, {name}: {counts}");
         // A machine that is busy sends fewer; a stream it must be.
-        assert!(counts["sent"].as_u64().unwrap() > took.as_secs() * 25, "{counts}");
+        assert!(counts["sent"].as_u64().unwrap() > took.as_secs() * 5, "{counts}");
         assert_eq!(counts["sent"], counts["counts"]["ok"], "requests failed: {counts}");
         // A request may cross the end of a connection that the server closes at that very moment: see the decision on
         // draining. Once for each of 16 connections and each change is the most that can be.
