@@ -10,6 +10,7 @@
 
 mod leftovers;
 mod outputs;
+mod start;
 mod supervise;
 
 use std::ffi::OsString;

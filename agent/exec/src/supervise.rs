@@ -2,16 +2,15 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{self, ErrorKind};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, alarm};
 
+use crate::start::start;
 use crate::{leftovers, outputs};
 
 /// Told to stop, and stopped the command.
@@ -43,7 +42,7 @@ impl Supervisor {
     /// Runs the command and returns the exit code for the container.
     pub(crate) fn run(&self, command: &[OsString]) -> u8 {
         // From here on signals wait until they are asked for, so that none is lost before the loop: process 1 does not
-        // even die of a SIGTERM that comes too early. The standard library clears the mask for the command.
+        // even die of a SIGTERM that comes too early. The command begins with none held back.
         let mut signals: SigSet = FORWARDED.into_iter().collect();
         signals.add(Signal::SIGCHLD);
         signals.add(Signal::SIGALRM);
@@ -124,25 +123,6 @@ fn record(state: &Path, code: u8) -> io::Result<()> {
     let draft = state.join("exit.new");
     fs::write(&draft, code.to_string())?;
     fs::rename(draft, state.join("exit"))
-}
-
-fn start(command: &[OsString]) -> Result<Pid, u8> {
-    let [program, arguments @ ..] = command else {
-        eprintln!("exec: there is no command: set the step's command");
-        return Err(COMMAND_NOT_FOUND);
-    };
-    match Command::new(program).args(arguments).spawn() {
-        Ok(child) => Ok(Pid::from_raw(i32::try_from(child.id()).unwrap_or_default())),
-        Err(error) => {
-            eprintln!("exec: {} cannot be started: {error}", program.display());
-            let not_a_program = error.raw_os_error() == Some(Errno::ENOEXEC as i32);
-            match error.kind() {
-                ErrorKind::NotFound | ErrorKind::PermissionDenied => Err(COMMAND_NOT_FOUND),
-                _ if not_a_program => Err(COMMAND_NOT_FOUND),
-                _ => Err(EXEC_FAILED),
-            }
-        }
-    }
 }
 
 /// The command's code, if it is among the processes that ended.

@@ -69,6 +69,26 @@ fn the_commands_code_is_recorded_and_passed_on() {
 }
 
 #[test]
+fn the_command_begins_with_no_signal_held_back_or_ignored() {
+    let root = volume();
+    // Not by a shell, which clears the mask for itself. What is ignored before `exec`, as in some background jobs, stays so.
+    let line = ["grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status"];
+    let said = |mut command: Command| String::from_utf8(command.output().unwrap().stdout).unwrap();
+    let mut directly = Command::new(line[0]);
+    directly.args(&line[1..]);
+    let under_exec = said(command(root.path(), &line));
+    assert_eq!(under_exec, said(directly));
+    assert!(under_exec.contains("SigBlk:\t0000000000000000"), "{under_exec}");
+}
+
+#[test]
+fn the_environment_arrives_as_it_is() {
+    let root = volume();
+    let output = command(root.path(), &["sh", "-c", "echo $A"]).env("A", "x=y z").output().unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "x=y z\n");
+}
+
+#[test]
 fn what_has_ended_is_not_run_again() {
     let root = volume();
     assert_eq!(code(shell(root.path(), "exit 7")), 7);

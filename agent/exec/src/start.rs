@@ -1,0 +1,47 @@
+//! Starts the command as if nothing stood between it and the container: no signal held back, none ignored.
+//!
+//! Not by the standard library, whose children inherit the signals that their parent holds back: the command would never
+//! hear that it is to stop.
+
+use std::ffi::{CString, OsString};
+use std::os::unix::ffi::OsStringExt;
+
+use nix::errno::Errno;
+use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawnp};
+use nix::sys::signal::{SigSet, Signal};
+use nix::unistd::Pid;
+
+use crate::supervise::{COMMAND_NOT_FOUND, EXEC_FAILED};
+
+/// Starts it; the code of the container where that fails.
+pub(crate) fn start(command: &[OsString]) -> Result<Pid, u8> {
+    let Some(program) = command.first() else {
+        eprintln!("exec: there is no command: set the step's command");
+        return Err(COMMAND_NOT_FOUND);
+    };
+    spawn(command).map_err(|error| {
+        eprintln!("exec: {} cannot be started: {error}", program.display());
+        match error {
+            Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES | Errno::ENOEXEC | Errno::EINVAL => COMMAND_NOT_FOUND,
+            _ => EXEC_FAILED,
+        }
+    })
+}
+
+fn spawn(command: &[OsString]) -> nix::Result<Pid> {
+    let text = |text: OsString| CString::new(text.into_vec()).map_err(|_| Errno::EINVAL);
+    let words = command.iter().cloned().map(text).collect::<Result<Vec<_>, _>>()?;
+    let variables = std::env::vars_os().map(|(mut name, value)| {
+        name.push("=");
+        name.push(value);
+        text(name)
+    });
+    let variables = variables.collect::<Result<Vec<_>, _>>()?;
+    let mut attributes = PosixSpawnAttr::init()?;
+    attributes.set_sigmask(&SigSet::empty())?;
+    // The Rust runtime ignores it, which a child inherits.
+    attributes.set_sigdefault(&SigSet::from(Signal::SIGPIPE))?;
+    attributes.set_flags(PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK | PosixSpawnFlags::POSIX_SPAWN_SETSIGDEF)?;
+    let program = words.first().ok_or(Errno::ENOENT)?;
+    posix_spawnp(program, &PosixSpawnFileActions::init()?, &attributes, &words, &variables)
+}
