@@ -82,7 +82,7 @@ pub async fn install_crds(client: &Client) -> anyhow::Result<()> {
     for entry in std::fs::read_dir(checkout().join("crds/manifests"))? {
         apply(client, &std::fs::read_to_string(entry?.path())?, None).await?;
     }
-    wait_until("the CRDs are served", Duration::from_secs(20), async || {
+    wait_until("the CRDs are served", Duration::from_secs(60), async || {
         let served = discovery::group(client, "seatrial.dev").await.ok();
         Ok(served.is_some_and(|group| group.recommended_resources().len() == 6))
     })
