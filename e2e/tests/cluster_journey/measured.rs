@@ -45,9 +45,7 @@ pub(crate) fn counted(cluster: &Cluster, log: &Path) {
     // Every write passes the one seam that counts. The lease is renewed between any two looks, so it is left out.
     let written = || {
         let all = audit::requests(log, Timestamp::UNIX_EPOCH).unwrap();
-        all.iter()
-            .filter(|request| request.is_write() && request.resource != "leases")
-            .count()
+        all.iter().filter(|request| request.is_write() && request.resource != "leases").count()
     };
     let mut last = (0, 0);
     wait_for("the operator counts each of its writes", 30, || {
