@@ -10,6 +10,10 @@ no_proxy=${no_proxy:+$no_proxy,}localhost,127.0.0.0/8,::1,10.199.0.0/16,10.100.0
 NO_PROXY=$no_proxy
 export PATH KUBECONFIG no_proxy NO_PROXY
 
+# runs_here NAMES: whether a process of one of these names, a regular expression, lives. A killed one that nobody has
+# collected yet does not.
+runs_here() { ps -eo stat=,comm= | awk '$1 !~ /^Z/ {print $2}' | grep -qxE "$1"; }
+
 # need PROGRAM:PACKAGE...: fails, and says what to install, where a program is missing.
 need() {
   local pair missing=() packages=()

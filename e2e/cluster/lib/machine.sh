@@ -50,7 +50,7 @@ restore_machine() {
   rm -rf "$machine"
   rm -rf /var/lib/cni/results/cni-loopback-*
   # Of every kubelet on the machine, not only of ours.
-  [ -n "$(pgrep -x 'kubelet|k3s.*')" ] || rm -rf /var/lib/kubelet/device-plugins
+  runs_here 'kubelet|k3s.*' || rm -rf /var/lib/kubelet/device-plugins
   rmdir /var/log/containers /var/lib/cni/results /var/lib/cni /var/lib/kubelet /run/containerd/s /run/containerd/runc /run/containerd 2>/dev/null
   return 0
 }
