@@ -96,8 +96,8 @@ fn changed_without_a_failed_request(cluster: &Cluster) {
         let output = child.wait_with_output().unwrap();
         let counts: Value = serde_json::from_slice(&output.stdout).unwrap();
         println!("two changes of version under load, {name}: {counts}");
-        // A machine that is busy sends fewer; a stream it must be.
-        assert!(counts["sent"].as_u64().unwrap() > took.as_secs() * 5, "{counts}");
+        // Two thirds of what is asked for, at least: a stream it must be.
+        assert!(counts["sent"].as_u64().unwrap() > took.as_secs() * 66, "{counts}");
         assert_eq!(counts["sent"], counts["counts"]["ok"], "requests failed: {counts}");
         // A request may cross the end of a connection that the server closes at that very moment: see the decision on
         // draining. Once for each of 16 connections and each change is the most that can be.
@@ -224,12 +224,8 @@ fn the_leader_is_killed(cluster: &Cluster) {
     }
     assert_eq!(cluster.list(&namespace.name, "jobs", "").len(), 2, "no Job twice");
     let second = leader(cluster);
-    assert_ne!(first, second, "the process that was killed cannot lead");
+    assert_ne!(first.0, second.0, "the other replica should have taken over, not the killed pod's next process");
     assert!(transitions().as_i64() > before.as_i64(), "the lease was taken by another process");
-    // The other replica, and not the killed pod's next process, unless the machine held it up.
-    if first.0 == second.0 {
-        println!("WARNING: the killed leader's next process was faster than the other replica");
-    }
     println!("the leader {first:?} was killed; {second:?} leads; the run ended the same");
 }
 
