@@ -10,7 +10,7 @@ prepare_cluster() {
   [ -n "${SEATRIAL_KUBECONFIG:-}" ] || e2e/cluster/up --name "$1" >/dev/null
   file=$(e2e/cluster/kubeconfig --name "$1")
   export KUBECONFIG=$file
-  echo "== The cluster: $(kubectl config current-context), $(kubectl version -o json | sed -n 's/.*"gitVersion": "\(.*\)".*/\1/p' | tail -1)"
+  echo "      $(kubectl config current-context), $(kubectl version -o json | sed -n 's/.*"gitVersion": "\(.*\)".*/\1/p' | tail -1)"
 }
 
 # bring_images NAME IMAGE...: builds what changed, and brings it to the cluster.
