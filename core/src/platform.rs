@@ -32,6 +32,18 @@ pub struct Platform {
     /// `restricted`; false allows images that run as root.
     #[serde(default = "yes")]
     pub run_as_non_root: bool,
+    /// The user of the agent's containers; absent: the platform's choice, as on OpenShift.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_run_as_user: Option<i64>,
+    /// The group of the agent's containers; absent: the platform's choice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_run_as_group: Option<i64>,
+    /// Whether the container `seatrial-publish` has a readiness probe, which fails while the store is away.
+    #[serde(default)]
+    pub agent_readiness_probe: bool,
+    /// How long the Jobs of a run are kept after it ended, in seconds.
+    #[serde(default = "hour")]
+    pub ttl_seconds_after_finished: u32,
 }
 
 /// A literal environment variable.
@@ -60,6 +72,10 @@ pub struct DefaultStore {
     /// means that the public ones are trusted.
     #[serde(default)]
     pub authority_is_published: bool,
+}
+
+const fn hour() -> u32 {
+    3600
 }
 
 const fn yes() -> bool {

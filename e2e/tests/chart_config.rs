@@ -32,7 +32,11 @@ fn the_operator_understands_what_the_chart_tells_it() {
     assert_eq!(store.endpoint, "https://seatrial-store.sea.svc:9000");
     assert!(store.authority_is_published && store.certificate_authority.is_none());
     assert!(plain.run_as_non_root && plain.agent_env.is_empty() && plain.readable_prefixes.is_empty());
-    assert_eq!(plain.agent_resources.limits.unwrap()["cpu"].0, "1");
+    assert!(!plain.agent_resources.limits.unwrap().contains_key("cpu"));
+    assert_eq!((plain.agent_run_as_user, plain.agent_run_as_group), (Some(65532), Some(65532)));
+    assert_eq!((plain.agent_readiness_probe, plain.ttl_seconds_after_finished), (false, 3600));
+    let chosen_by_the_platform = config(&["podSecurity.runAsUser=null", "podSecurity.runAsGroup=null"]);
+    assert_eq!((chosen_by_the_platform.agent_run_as_user, chosen_by_the_platform.agent_run_as_group), (None, None));
 
     let other = config(&["store.enabled=false", "defaultStore.endpoint=https://s3.example.org"]);
     let store = other.default_store.unwrap();
@@ -49,6 +53,8 @@ fn the_operator_understands_what_the_chart_tells_it() {
         "agent.resources.limits.memory=1Gi",
         "readablePrefixes[0]=https://example.org/",
         "podSecurity.runAsNonRoot=false",
+        "agent.readinessProbe=true",
+        "jobs.ttlSecondsAfterFinished=60",
     ]);
     assert!(all.agent_image.starts_with("registry.example.org/sea/agent@sha256:0000"), "{}", all.agent_image);
     assert_eq!(all.agent_image_pull_policy.as_deref(), Some("Always"));
@@ -59,4 +65,5 @@ fn the_operator_understands_what_the_chart_tells_it() {
         (all.readable_prefixes.as_slice(), all.run_as_non_root),
         (["https://example.org/".to_owned()].as_slice(), false)
     );
+    assert_eq!((all.agent_readiness_probe, all.ttl_seconds_after_finished), (true, 60));
 }

@@ -34,5 +34,15 @@ defaultStore:
 readablePrefixes:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-runAsNonRoot: {{ .Values.podSecurity.runAsNonRoot }}
+{{- with .Values.podSecurity }}
+runAsNonRoot: {{ .runAsNonRoot }}
+{{- if not (kindIs "invalid" .runAsUser) }}
+agentRunAsUser: {{ int64 .runAsUser }}
+{{- end }}
+{{- if not (kindIs "invalid" .runAsGroup) }}
+agentRunAsGroup: {{ int64 .runAsGroup }}
+{{- end }}
+{{- end }}
+agentReadinessProbe: {{ .Values.agent.readinessProbe }}
+ttlSecondsAfterFinished: {{ int64 .Values.jobs.ttlSecondsAfterFinished }}
 {{- end -}}
