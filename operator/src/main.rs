@@ -6,28 +6,13 @@
 #[cfg(not(panic = "unwind"))]
 compile_error!("the operator isolates panics, which needs a profile with panic = \"unwind\"");
 
+mod api_client;
 mod cache;
-mod check;
-mod confirm;
-mod events;
-#[cfg(test)]
-mod fake;
-mod http;
-mod key;
-mod lease;
-mod memory;
-mod metrics;
-mod observe;
+mod leadership;
 mod queue;
 mod reconcile;
-mod seam;
+mod server;
 mod settings;
-mod term;
-mod turns;
-mod watch;
-mod watched;
-mod world;
-mod writes;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -39,17 +24,17 @@ use clap::Parser;
 use kube::Config;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::lease::Candidate;
-use crate::metrics::Metrics;
+use crate::api_client::ApiClient;
+use crate::api_client::execute::Writes;
+use crate::cache::caches::Caches;
+use crate::cache::watch::Feed;
+use crate::leadership::Leadership;
+use crate::leadership::lease::Candidate;
 use crate::queue::Queue;
-use crate::seam::Seam;
+use crate::server::metrics::Metrics;
 use crate::settings::{Command, Settings};
-use crate::term::Term;
-use crate::watch::Feed;
-use crate::world::World;
-use crate::writes::Writes;
 
-/// Why a term ends.
+/// Why a leadership ends.
 enum End {
     /// Somebody told the process to stop.
     Told,
@@ -64,7 +49,7 @@ async fn main() -> ExitCode {
     let settings = Settings::parse();
     settings.start_logging();
     let done = match settings.command.clone() {
-        Some(Command::Check { url, timeout }) => check::check(url, Duration::from_secs(timeout)).await,
+        Some(Command::Check { url, timeout }) => server::check::check(url, Duration::from_secs(timeout)).await,
         None => run(settings).await,
     };
     match done {
@@ -80,18 +65,18 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     let platform = settings.platform()?;
     let authority = settings.store_config_map()?;
     let config = Config::infer().await.context("no way to reach a Kubernetes API server")?;
-    let client = seam::connect(config).context("no way to reach a Kubernetes API server")?;
+    let client = api_client::connect(config).context("no way to reach a Kubernetes API server")?;
     let (metrics, registry) = Metrics::new();
     let metrics = Arc::new(metrics);
-    let seam = Seam::new(metrics.clone());
+    let api = ApiClient::new(metrics.clone());
     let healthy = Arc::new(AtomicBool::new(true));
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    http::serve(settings.http_listen, registry, healthy.clone()).await?;
+    server::serve(settings.http_listen, registry, healthy.clone()).await?;
 
     let identity = settings.identity();
     let (namespace, lease) = (settings.namespace(), &settings.leader_election_id);
-    let mut candidate = Candidate::new(client.clone(), seam.clone(), &namespace, lease, &identity);
+    let mut candidate = Candidate::new(client.clone(), api.clone(), &namespace, lease, &identity);
     metrics.set_leading(false);
     tracing::info!(identity, "waiting for the lease");
     tokio::select! {
@@ -102,14 +87,14 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     metrics.set_leading(true);
     tracing::info!(identity, "leading");
 
-    let world = Arc::new(World::new(platform, authority.is_some()));
+    let caches = Arc::new(Caches::new(platform, authority.is_some()));
     let (queue, timers) = Queue::new();
-    let feed = Feed { world, queue, metrics: metrics.clone() };
-    let writes = Writes::new(client.clone(), &identity, seam);
-    let mut term = Term::begin(client, feed, timers, writes, authority);
+    let feed = Feed { caches, queue, metrics: metrics.clone() };
+    let writes = Writes::new(client.clone(), &identity, api);
+    let mut leadership = Leadership::begin(client, feed, timers, writes, authority);
     let end = tokio::select! {
         () = candidate.hold() => End::Lost,
-        why = term.work(settings.workers) => End::Broken(why),
+        why = leadership.work(settings.workers) => End::Broken(why),
         _ = terminate.recv() => End::Told,
         _ = interrupt.recv() => End::Told,
     };
@@ -118,7 +103,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
         // The lease is held until nothing is written any more.
         end => tokio::select! {
             () = candidate.hold() => End::Lost,
-            () = term.stop() => end,
+            () = leadership.stop() => end,
         },
     };
     metrics.set_leading(false);
@@ -126,7 +111,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
         End::Lost => {
             // Another leader may be at work already: not one write more.
             healthy.store(false, Ordering::Relaxed);
-            term.abort().await;
+            leadership.abort().await;
             anyhow::bail!("the lease is lost");
         }
         End::Told => candidate.release().await.context("the lease could not be given back"),

@@ -11,35 +11,35 @@ use serde_json::{Value, from_value, json};
 use tokio::time::Instant as Moment;
 
 use super::*;
-use crate::fake;
-use crate::seam::Seam;
-use crate::turns::Turns;
+use crate::api_client::ApiClient;
+use crate::api_client::fake;
+use crate::reconcile::turns::Turns;
 
-fn key(kind: Primary, name: &str) -> Key {
-    Key { kind, namespace: "ns".into(), name: name.into() }
+fn key(kind: Primary, name: &str) -> ObjectKey {
+    ObjectKey { kind, namespace: "ns".into(), name: name.into() }
 }
 
 fn reconciler(client: Client) -> Arc<Reconciler> {
     let metrics = Arc::new(Metrics::new().0);
     let (queue, timers) = Queue::new();
     tokio::spawn(timers);
-    let world = Arc::new(World::new(Platform::default(), false));
+    let caches = Arc::new(Caches::new(Platform::default(), false));
     let run = json!({
         "apiVersion": "seatrial.dev/v1alpha1", "kind": "MLPipelineRun", "spec": {"pipeline": "churn"},
         "metadata": {"name": "churn-c1", "namespace": "ns", "uid": "1", "resourceVersion": "1"},
     });
-    world.runs.insert(Arc::new(from_value(run).unwrap()));
+    caches.runs.insert(Arc::new(from_value(run).unwrap()));
     let model = json!({
         "apiVersion": "seatrial.dev/v1alpha1", "kind": "Model",
         "metadata": {"name": "churn", "namespace": "ns", "uid": "2", "resourceVersion": "1"},
         "spec": {"owner": {"team": "t", "contact": "c"}, "objective": "o", "use": "Batch"},
     });
-    world.models.insert(Arc::new(from_value(model).unwrap()));
-    let writes = Writes::new(client, "i", Seam::new(metrics.clone()));
+    caches.models.insert(Arc::new(from_value(model).unwrap()));
+    let writes = Writes::new(client, "i", ApiClient::new(metrics.clone()));
     Arc::new(Reconciler {
-        world,
+        caches,
         queue,
-        memory: Memory::default(),
+        expectations: Expectations::default(),
         writes,
         metrics,
         turns: Turns::default(),
@@ -104,7 +104,7 @@ async fn pass(reconciler: &Reconciler, actions: &[Action]) -> Pass {
 }
 
 fn failed(reconciler: &Reconciler) -> Vec<String> {
-    let failures = reconciler.memory.failures(&key(Primary::Run, "churn-c1"));
+    let failures = reconciler.expectations.failures(&key(Primary::Run, "churn-c1"));
     failures.into_iter().map(|failure| failure.name).collect()
 }
 
@@ -184,7 +184,7 @@ async fn people_are_told_what_was_recorded_even_if_a_write_fails() {
 #[tokio::test]
 async fn nothing_is_decided_on_what_cannot_be_read_any_more() {
     let reconciler = reconciler(fake::client(|_, _, _| None));
-    reconciler.world.runs.insert_unreadable("ns", "churn-c1");
+    reconciler.caches.runs.insert_unreadable("ns", "churn-c1");
     let planned = |_: &Arc<MLPipelineRun>| -> Plan<MLPipelineRunStatus> { panic!("it was planned") };
     let ended = reconciler.pass(&key(Primary::Run, "churn-c1"), planned).await;
     assert!(matches!(ended, Pass::Done(None)), "{ended:?}");
@@ -204,10 +204,10 @@ async fn a_panic_ends_one_pass_and_its_key_is_tried_again_ever_later() {
             let plan = |_: &Arc<MLPipelineRun>| -> Plan<MLPipelineRunStatus> {
                 if key.name == "bad" { panic!("a plan that panics") } else { Plan::default() }
             };
-            let run = reconciler.world.runs.get("ns", "churn-c1").unwrap();
+            let run = reconciler.caches.runs.get("ns", "churn-c1").unwrap();
             let mut named = run.as_ref().clone();
             named.metadata.name = Some(key.name.clone());
-            reconciler.world.runs.insert(Arc::new(named));
+            reconciler.caches.runs.insert(Arc::new(named));
             reconciler.pass(&key, plan).await
         }
     }));
@@ -250,9 +250,9 @@ async fn a_foreign_job_with_a_runs_label_is_not_remembered_as_an_attempt() {
                 {"apiVersion": "seatrial.dev/v1alpha1", "kind": "MLPipelineRun", "name": "churn-c1", "uid": uid, "controller": true},
             ],
         }});
-        reconciler.world.jobs.insert(Arc::new(from_value(job).unwrap()));
+        reconciler.caches.jobs.insert(Arc::new(from_value(job).unwrap()));
     }
-    let run = reconciler.world.runs.get("ns", "churn-c1").unwrap();
+    let run = reconciler.caches.runs.get("ns", "churn-c1").unwrap();
     let observed = reconciler.observe_run(&key(Primary::Run, "churn-c1"), &run);
     assert_eq!(observed.jobs.len(), 2, "a plan sees both, to name a clash");
     assert_eq!(observed.sightings.into_keys().collect::<Vec<_>>(), ["ours"]);

@@ -5,12 +5,12 @@ use seatrial_crds::{MLPipelineRun, ModelVersion};
 use serde_json::{Value, from_value, json};
 
 use super::*;
-use crate::key::{Key, Primary};
+use crate::queue::object_key::{ObjectKey, Primary};
 
 fn feed(platform: Platform, awaits_authority: bool) -> Feed {
     let (queue, _timers) = Queue::new();
-    let world = Arc::new(World::new(platform, awaits_authority));
-    Feed { world, queue, metrics: Arc::new(Metrics::new().0) }
+    let caches = Arc::new(Caches::new(platform, awaits_authority));
+    Feed { caches, queue, metrics: Arc::new(Metrics::new().0) }
 }
 
 fn read<K: DeserializeOwned>(value: Value) -> K {
@@ -25,7 +25,7 @@ fn run(name: &str, version: u32, spec: Value, status: Value) -> DeserializeGuard
     }))
 }
 
-async fn woken(feed: &Feed) -> Vec<Key> {
+async fn woken(feed: &Feed) -> Vec<ObjectKey> {
     let mut keys = vec![];
     while feed.queue.depth() > 0 {
         let key = feed.queue.take().await.unwrap();
@@ -35,8 +35,8 @@ async fn woken(feed: &Feed) -> Vec<Key> {
     keys
 }
 
-fn key(kind: Primary, name: &str) -> Key {
-    Key { kind, namespace: "ns".into(), name: name.into() }
+fn key(kind: Primary, name: &str) -> ObjectKey {
+    ObjectKey { kind, namespace: "ns".into(), name: name.into() }
 }
 
 #[tokio::test]
@@ -53,7 +53,7 @@ async fn an_object_that_cannot_be_read_any_more_stays_known_and_is_counted() {
     feed.take(watcher::Event::InitApply(run("churn-c1", 2, strange, Value::Null)));
     feed.take::<MLPipelineRun>(watcher::Event::InitDone);
     assert_eq!(woken(&feed).await, [], "it was taken for deleted");
-    assert_eq!((feed.world.runs.len(), feed.metrics.unreadable("MLPipelineRun")), (1, 1));
+    assert_eq!((feed.caches.runs.len(), feed.metrics.unreadable("MLPipelineRun")), (1, 1));
     feed.take(watcher::Event::Apply(run("churn-c1", 3, spec, Value::Null)));
     assert_eq!(feed.metrics.unreadable("MLPipelineRun"), 0);
     assert_eq!(woken(&feed).await, [key(Primary::Run, "churn-c1"), key(Primary::Pipeline, "churn")]);
@@ -113,13 +113,13 @@ fn a_new_leader_waits_until_it_has_looked_for_the_authority_and_keeps_the_last_o
     };
     let platform = Platform { default_store: Some(store), ..Platform::default() };
     let feed = feed(platform, true);
-    let known = |feed: &Feed| feed.world.platform().default_store.clone().unwrap().certificate_authority;
-    assert!(feed.world.unlisted().contains(&"ConfigMap"));
+    let known = |feed: &Feed| feed.caches.platform().default_store.clone().unwrap().certificate_authority;
+    assert!(feed.caches.unlisted().contains(&"ConfigMap"));
     feed.take_authority(watcher::Event::Init);
     feed.take_authority(watcher::Event::InitApply(authority("pem")));
-    assert!(feed.world.unlisted().contains(&"ConfigMap"));
+    assert!(feed.caches.unlisted().contains(&"ConfigMap"));
     feed.take_authority(watcher::Event::InitDone);
-    assert!(!feed.world.unlisted().contains(&"ConfigMap"));
+    assert!(!feed.caches.unlisted().contains(&"ConfigMap"));
     for event in [
         watcher::Event::Apply(authority("")),
         watcher::Event::Apply(ConfigMap { data: None, ..authority("pem") }),
@@ -131,5 +131,5 @@ fn a_new_leader_waits_until_it_has_looked_for_the_authority_and_keeps_the_last_o
     feed.take_authority(watcher::Event::Apply(authority("new")));
     assert_eq!(known(&feed).as_deref(), Some("new"));
     // Without an authority to wait for there is nothing to wait for.
-    assert!(!World::new(Platform::default(), false).unlisted().contains(&"ConfigMap"));
+    assert!(!Caches::new(Platform::default(), false).unlisted().contains(&"ConfigMap"));
 }

@@ -1,5 +1,11 @@
-//! How the operator reaches the API server: a client that repeats nothing by itself, and the one seam that every write
+//! How the operator reaches the API server: a client that repeats nothing by itself, and the `ApiClient` that every write
 //! passes, bounded in time and counted.
+
+pub(crate) mod events;
+pub(crate) mod execute;
+#[cfg(test)]
+pub(crate) mod fake;
+mod live_read;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,13 +14,13 @@ use axum::http::HeaderValue;
 use axum::http::header::USER_AGENT;
 use kube::{Client, Config, Error};
 
-use crate::metrics::Metrics;
+use crate::server::metrics::Metrics;
 
 /// How long a request may take. A connection whose peer is gone without a word would else hold its worker, and the key
 /// that the worker has, for as long as TCP hopes.
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 /// How long a connection may be silent: longer than a watch, which hears a bookmark every minute, ever is. It bounds
-/// what does not pass the seam, the lists.
+/// what does not pass the `ApiClient`, the lists.
 const SILENCE: Duration = Duration::from_secs(300);
 
 /// A client for the operator.
@@ -35,13 +41,13 @@ pub(crate) async fn within<T>(limit: Duration, request: impl Future<Output = Res
     tokio::time::timeout(limit, request).await.unwrap_or_else(|elapsed| Err(late(elapsed)))
 }
 
-/// The seam.
+/// Every write passes it: it bounds how long a write takes, and counts it.
 #[derive(Clone)]
-pub(crate) struct Seam {
+pub(crate) struct ApiClient {
     metrics: Arc<Metrics>,
 }
 
-impl Seam {
+impl ApiClient {
     pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
         Self { metrics }
     }
@@ -90,25 +96,25 @@ mod tests {
 
     use super::*;
 
-    fn seam() -> (Seam, Arc<Metrics>) {
+    fn api() -> (ApiClient, Arc<Metrics>) {
         let metrics = Arc::new(Metrics::new().0);
-        (Seam::new(metrics.clone()), metrics)
+        (ApiClient::new(metrics.clone()), metrics)
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_write_without_an_answer_ends_and_is_counted() {
-        let (seam, metrics) = seam();
+        let (api, metrics) = api();
         let silent = std::future::pending::<Result<(), Error>>();
         let began = tokio::time::Instant::now();
-        let error = seam.write("update", "Job", LIMIT, silent).await.unwrap_err();
+        let error = api.write("update", "Job", LIMIT, silent).await.unwrap_err();
         assert_eq!((began.elapsed(), error.to_string().contains("no answer within 30 s")), (LIMIT, true), "{error}");
         assert_eq!(metrics.writes("update", "Job", "unavailable"), 1);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_write_that_is_given_up_is_counted_too() {
-        let (seam, metrics) = seam();
-        let silent = seam.write("create", "Job", LIMIT, std::future::pending::<Result<(), Error>>());
+        let (api, metrics) = api();
+        let silent = api.write("create", "Job", LIMIT, std::future::pending::<Result<(), Error>>());
         tokio::time::timeout(Duration::from_secs(1), silent).await.unwrap_err();
         assert_eq!(metrics.writes("create", "Job", "unavailable"), 1);
     }

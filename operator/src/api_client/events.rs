@@ -16,7 +16,7 @@ use kube::{Api, Client, Error, Resource, ResourceExt};
 use seatrial_core::plan;
 use serde_json::json;
 
-use crate::seam::{LIMIT, Seam};
+use crate::api_client::{ApiClient, LIMIT};
 
 /// How long the same thing belongs to a series.
 const SERIES: Duration = Duration::from_secs(360);
@@ -38,18 +38,18 @@ struct Told {
 /// Writes events.
 pub(crate) struct Recorder {
     client: Client,
-    seam: Seam,
+    api_client: ApiClient,
     instance: String,
     told: Mutex<HashMap<Same, Told>>,
 }
 
 impl Recorder {
-    pub(crate) fn new(client: Client, seam: Seam, instance: &str) -> Self {
-        Self { client, seam, instance: instance.to_owned(), told: Mutex::default() }
+    pub(crate) fn new(client: Client, api_client: ApiClient, instance: &str) -> Self {
+        Self { client, api_client, instance: instance.to_owned(), told: Mutex::default() }
     }
 
     /// Tells people.
-    pub(crate) async fn tell<K: Resource<DynamicType = ()>>(
+    pub(crate) async fn record_event<K: Resource<DynamicType = ()>>(
         &self,
         object: &K,
         event: &plan::Event,
@@ -60,14 +60,14 @@ impl Recorder {
         if let Some((name, count)) = self.again(&same) {
             let patch = Patch::Merge(json!({"series": {"count": count, "lastObservedTime": now}}));
             let params = PatchParams::default();
-            match self.seam.write("patch", "Event", LIMIT, api.patch(&name, &params, &patch)).await {
+            match self.api_client.write("patch", "Event", LIMIT, api.patch(&name, &params, &patch)).await {
                 // It is gone: people are told anew.
                 Err(Error::Api(status)) if status.code == 404 => {}
                 other => return other.map(|_| ()),
             }
         }
         let built = self.build(object, event, now);
-        self.seam.write("create", "Event", LIMIT, api.create(&PostParams::default(), &built)).await?;
+        self.api_client.write("create", "Event", LIMIT, api.create(&PostParams::default(), &built)).await?;
         let told = Told { name: built.name_any(), count: 1, last: Instant::now() };
         self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(same, told);
         Ok(())
@@ -116,8 +116,8 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::fake;
-    use crate::metrics::Metrics;
+    use crate::api_client::fake;
+    use crate::server::metrics::Metrics;
 
     fn event(message: &str) -> plan::Event {
         plan::Event { kind: plan::EventType::Warning, reason: "Stalled", action: "Serve", message: message.to_owned() }
@@ -145,9 +145,9 @@ mod tests {
             }
         });
         let metrics = Arc::new(Metrics::new().0);
-        let recorder = Recorder::new(client, Seam::new(metrics.clone()), "operator-0");
+        let recorder = Recorder::new(client, ApiClient::new(metrics.clone()), "operator-0");
         for message in ["a", "b", "a", "a"] {
-            recorder.tell(&run(), &event(message)).await.unwrap();
+            recorder.record_event(&run(), &event(message)).await.unwrap();
         }
         let asked = asked.lock().unwrap();
         let methods: Vec<_> = asked.iter().map(|(method, _)| method.as_str()).collect();
@@ -159,7 +159,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_long_note_is_cut_where_a_character_ends() {
-        let recorder = Recorder::new(fake::client(|_, _, _| None), Seam::new(Arc::new(Metrics::new().0)), "i");
+        let recorder = Recorder::new(fake::client(|_, _, _| None), ApiClient::new(Arc::new(Metrics::new().0)), "i");
         let built = recorder.build(&run(), &event(&"ä€".repeat(400)), MicroTime(Timestamp::UNIX_EPOCH));
         let length = built.note.unwrap().len();
         assert!(length <= NOTE && length > NOTE - 4, "{length}");

@@ -3,8 +3,8 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::fake;
-use crate::metrics::Metrics;
+use crate::api_client::fake;
+use crate::server::metrics::Metrics;
 
 fn spec(holder: &str, renewed: i64) -> LeaseSpec {
     LeaseSpec {
@@ -88,7 +88,7 @@ fn candidate(identity: &str, lease: &Arc<Mutex<Value>>, answers: &Arc<Mutex<bool
         }
     });
     let metrics = Arc::new(Metrics::new().0);
-    (Candidate::new(client, Seam::new(metrics.clone()), "ns", "lease", identity), metrics)
+    (Candidate::new(client, ApiClient::new(metrics.clone()), "ns", "lease", identity), metrics)
 }
 
 fn holder(lease: &Arc<Mutex<Value>>) -> String {

@@ -15,8 +15,8 @@ use seatrial_crds::names::{DEPLOYMENT_LABEL, MODEL_LABEL, PIPELINE_LABEL, RUN_LA
 use seatrial_crds::{MLPipeline, MLPipelineRun, Model, ModelDeployment, ModelVersion, Store};
 
 use crate::cache::Cache;
-use crate::key::{Key, Primary};
-use crate::watched::Watched;
+use crate::cache::kinds::WatchedKind;
+use crate::queue::object_key::{ObjectKey, Primary};
 
 /// The group of all objects of a namespace.
 pub(crate) const ALL: &str = "";
@@ -25,7 +25,7 @@ pub(crate) const ALL: &str = "";
 const UNKNOWN_ORIGIN: &str = "UnknownOrigin";
 
 /// The caches.
-pub(crate) struct World {
+pub(crate) struct Caches {
     pub(crate) pipelines: Cache<MLPipeline>,
     pub(crate) runs: Cache<MLPipelineRun>,
     pub(crate) models: Cache<Model>,
@@ -63,7 +63,7 @@ fn by_labels<K: ResourceExt>(object: &K) -> Vec<String> {
         .collect()
 }
 
-impl World {
+impl Caches {
     /// Empty caches. With `awaits_authority`, the store's authority is watched, too.
     pub(crate) fn new(platform: Platform, awaits_authority: bool) -> Self {
         Self {
@@ -134,7 +134,7 @@ impl World {
 
     /// Lets the caches have what a replacement was answered with, so that the next plan does not replace it again.
     pub(crate) fn learn(&self, action: &Action, answer: Object) {
-        fn keep<K: Watched + ResourceExt>(cache: &Cache<K>, sent: &K, mut answer: K) {
+        fn keep<K: WatchedKind + ResourceExt>(cache: &Cache<K>, sent: &K, mut answer: K) {
             answer.prune();
             cache.replace_observed(sent, Arc::new(answer));
         }
@@ -150,38 +150,38 @@ impl World {
     }
 
     /// Every key that waits for a store: unfinished runs and deployments, of one namespace or of all.
-    pub(crate) fn store_users(&self, namespace: Option<&str>) -> Vec<Key> {
+    pub(crate) fn store_users(&self, namespace: Option<&str>) -> Vec<ObjectKey> {
         match namespace {
             Some(namespace) => {
                 let runs = self.runs.group(namespace, ALL);
                 let deployments = self.model_deployments.group(namespace, ALL);
                 runs.iter()
-                    .map(|run| Key::of(Primary::Run, run.as_ref()))
-                    .chain(deployments.iter().map(|deployment| Key::of(Primary::Deployment, deployment.as_ref())))
+                    .map(|run| ObjectKey::of(Primary::Run, run.as_ref()))
+                    .chain(deployments.iter().map(|deployment| ObjectKey::of(Primary::Deployment, deployment.as_ref())))
                     .collect()
             }
             None => {
                 let runs = self.runs.all();
                 let unfinished = runs.iter().filter(|run| !has_ended(run.status.as_ref()));
                 unfinished
-                    .map(|run| Key::of(Primary::Run, run.as_ref()))
-                    .chain(self.model_deployments.all().iter().map(|d| Key::of(Primary::Deployment, d.as_ref())))
+                    .map(|run| ObjectKey::of(Primary::Run, run.as_ref()))
+                    .chain(self.model_deployments.all().iter().map(|d| ObjectKey::of(Primary::Deployment, d.as_ref())))
                     .collect()
             }
         }
     }
 
     /// The unfinished runs of a pipeline.
-    pub(crate) fn unfinished_runs(&self, namespace: &str, pipeline: &str) -> Vec<Key> {
+    pub(crate) fn unfinished_runs(&self, namespace: &str, pipeline: &str) -> Vec<ObjectKey> {
         let runs = self.runs.group(namespace, &group(PIPELINE_LABEL, pipeline));
         runs.iter()
             .filter(|run| !has_ended(run.status.as_ref()))
-            .map(|run| Key::of(Primary::Run, run.as_ref()))
+            .map(|run| ObjectKey::of(Primary::Run, run.as_ref()))
             .collect()
     }
 
     /// The versions that a run made, as far as no run has vouched for them yet: their judgement waits for it.
-    pub(crate) fn unvouched_versions(&self, namespace: &str, run: &str) -> Vec<Key> {
+    pub(crate) fn unvouched_versions(&self, namespace: &str, run: &str) -> Vec<ObjectKey> {
         let unvouched = |version: &ModelVersion| {
             let status = version.status.as_ref();
             let ready = status.and_then(|status| conditions::find(&status.conditions, types::READY));
@@ -189,12 +189,12 @@ impl World {
         };
         let versions = self.versions.group(namespace, &group(RUN_LABEL, run));
         let unvouched = versions.iter().filter(|version| unvouched(version));
-        unvouched.map(|version| Key::of(Primary::Version, version.as_ref())).collect()
+        unvouched.map(|version| ObjectKey::of(Primary::Version, version.as_ref())).collect()
     }
 
     /// The deployments of a model.
-    pub(crate) fn deployments_of(&self, namespace: &str, model: &str) -> Vec<Key> {
+    pub(crate) fn deployments_of(&self, namespace: &str, model: &str) -> Vec<ObjectKey> {
         let deployments = self.model_deployments.group(namespace, &group(MODEL_LABEL, model));
-        deployments.iter().map(|deployment| Key::of(Primary::Deployment, deployment.as_ref())).collect()
+        deployments.iter().map(|deployment| ObjectKey::of(Primary::Deployment, deployment.as_ref())).collect()
     }
 }

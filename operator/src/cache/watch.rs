@@ -11,10 +11,10 @@ use kube::{Api, Client, Resource, ResourceExt};
 use seatrial_crds::names::{MANAGED_BY, MANAGED_BY_LABEL};
 use serde::de::DeserializeOwned;
 
-use crate::metrics::Metrics;
+use crate::cache::caches::Caches;
+use crate::cache::kinds::WatchedKind;
 use crate::queue::Queue;
-use crate::watched::Watched;
-use crate::world::World;
+use crate::server::metrics::Metrics;
 
 /// The key of the ConfigMap that holds the store's authority.
 const AUTHORITY_KEY: &str = "ca.crt";
@@ -30,7 +30,7 @@ pub(crate) enum Selection {
 /// Where events go.
 #[derive(Clone)]
 pub(crate) struct Feed {
-    pub(crate) world: Arc<World>,
+    pub(crate) caches: Arc<Caches>,
     pub(crate) queue: Arc<Queue>,
     pub(crate) metrics: Arc<Metrics>,
 }
@@ -39,7 +39,7 @@ impl Feed {
     /// Watches a kind for ever.
     pub(crate) async fn watch<K>(self, client: Client, selection: Selection)
     where
-        K: Watched + Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+        K: WatchedKind + Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     {
         let config = match selection {
             Selection::All => watcher::Config::default(),
@@ -57,13 +57,13 @@ impl Feed {
         }
     }
 
-    fn tell<K: Watched>(&self, object: &K) {
-        object.concerns(&self.world).into_iter().for_each(|key| self.queue.add(key));
+    fn wake_dependents<K: WatchedKind>(&self, object: &K) {
+        object.dependents(&self.caches).into_iter().for_each(|key| self.queue.add(key));
     }
 
     /// One event.
-    fn take<K: Watched + Resource<DynamicType = ()>>(&self, event: watcher::Event<DeserializeGuard<K>>) {
-        let cache = K::cache(&self.world);
+    fn take<K: WatchedKind + Resource<DynamicType = ()>>(&self, event: watcher::Event<DeserializeGuard<K>>) {
+        let cache = K::cache(&self.caches);
         match event {
             watcher::Event::Init => cache.list_begins(),
             watcher::Event::InitApply(guard) | watcher::Event::Apply(guard) => match guard.0 {
@@ -71,10 +71,10 @@ impl Feed {
                     object.prune();
                     let object = Arc::new(object);
                     let old = cache.insert(object.clone());
-                    self.tell(object.as_ref());
+                    self.wake_dependents(object.as_ref());
                     // Whom it concerned before, where that changed.
                     if let Some(old) = old {
-                        self.tell(old.as_ref());
+                        self.wake_dependents(old.as_ref());
                     }
                 }
                 Err(invalid) => {
@@ -85,12 +85,12 @@ impl Feed {
                         "the object cannot be read and is left alone: another version of the operator may have written it");
                 }
             },
-            watcher::Event::InitDone => cache.list_ends().iter().for_each(|gone| self.tell(gone.as_ref())),
+            watcher::Event::InitDone => cache.list_ends().iter().for_each(|gone| self.wake_dependents(gone.as_ref())),
             watcher::Event::Delete(guard) => {
                 let metadata = guard.meta().clone();
                 let (namespace, name) = (metadata.namespace.unwrap_or_default(), metadata.name.unwrap_or_default());
                 if let Some(gone) = cache.remove(&namespace, &name) {
-                    self.tell(gone.as_ref());
+                    self.wake_dependents(gone.as_ref());
                 }
             }
         }
@@ -128,9 +128,9 @@ impl Feed {
                         "the store's ConfigMap holds no certificate authority; the last one that was known is kept"
                     );
                 };
-                if self.world.set_certificate_authority(authority) {
+                if self.caches.set_certificate_authority(authority) {
                     tracing::info!(namespace, name, "the store's certificate authority changed");
-                    self.world.store_users(None).into_iter().for_each(|key| self.queue.add(key));
+                    self.caches.store_users(None).into_iter().for_each(|key| self.queue.add(key));
                 }
             }
             watcher::Event::Delete(map) => {
@@ -142,10 +142,11 @@ impl Feed {
                 );
             }
             watcher::Event::Init => {}
-            watcher::Event::InitDone => self.world.authority_is_listed(),
+            watcher::Event::InitDone => self.caches.authority_is_listed(),
         }
     }
 }
 
 #[cfg(test)]
+#[path = "watch_tests.rs"]
 mod tests;

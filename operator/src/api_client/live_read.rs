@@ -8,23 +8,23 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::Error;
 use kube::api::ListParams;
 
-use crate::seam::{LIMIT, within};
-use crate::watched::Watched;
-use crate::world::World;
-use crate::writes::Writes;
+use crate::api_client::execute::Writes;
+use crate::api_client::{LIMIT, within};
+use crate::cache::caches::Caches;
+use crate::cache::kinds::WatchedKind;
 
 impl Writes {
     /// Lets the caches have what the API server says by now of a Job and its pods, unless they have something newer.
-    pub(crate) async fn confirm(&self, world: &World, namespace: &str, job: &str) -> Result<(), Error> {
+    pub(crate) async fn confirm(&self, caches: &Caches, namespace: &str, job: &str) -> Result<(), Error> {
         if let Some(mut found) = within(LIMIT, self.api::<Job>(namespace).get_opt(job)).await? {
             found.prune();
-            world.jobs.insert_newer(Arc::new(found));
+            caches.jobs.insert_newer(Arc::new(found));
         }
         let pods = self.api::<Pod>(namespace);
         let of_job = ListParams::default().labels(&format!("batch.kubernetes.io/job-name={job}"));
         for mut pod in within(LIMIT, pods.list(&of_job)).await?.items {
             pod.prune();
-            world.pods.insert_newer(Arc::new(pod));
+            caches.pods.insert_newer(Arc::new(pod));
         }
         Ok(())
     }
@@ -36,9 +36,9 @@ mod tests {
     use serde_json::{Value, from_value, json};
 
     use super::*;
-    use crate::fake;
-    use crate::metrics::Metrics;
-    use crate::seam::Seam;
+    use crate::api_client::ApiClient;
+    use crate::api_client::fake;
+    use crate::server::metrics::Metrics;
 
     fn object(kind: &str, name: &str, version: &str) -> Value {
         let api = if kind == "Job" { "batch/v1" } else { "v1" };
@@ -55,12 +55,12 @@ mod tests {
             }
             other => panic!("{other}"),
         });
-        let writes = Writes::new(client, "i", Seam::new(Arc::new(Metrics::new().0)));
-        let world = World::new(Platform::default(), false);
-        world.pods.insert(Arc::new(from_value(object("Pod", "old", "11")).unwrap()));
-        writes.confirm(&world, "ns", "train").await.unwrap();
-        let version = |name: &str| world.pods.get("ns", name).unwrap().metadata.resource_version.clone();
-        assert!(world.jobs.get("ns", "train").is_some());
+        let writes = Writes::new(client, "i", ApiClient::new(Arc::new(Metrics::new().0)));
+        let caches = Caches::new(Platform::default(), false);
+        caches.pods.insert(Arc::new(from_value(object("Pod", "old", "11")).unwrap()));
+        writes.confirm(&caches, "ns", "train").await.unwrap();
+        let version = |name: &str| caches.pods.get("ns", name).unwrap().metadata.resource_version.clone();
+        assert!(caches.jobs.get("ns", "train").is_some());
         assert_eq!((version("old").as_deref(), version("new").as_deref()), (Some("11"), Some("10")));
     }
 }

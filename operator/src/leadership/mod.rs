@@ -1,4 +1,6 @@
-//! A term of leadership: lists everything, works, and ends in order.
+//! A leadership of leadership: lists everything, works, and ends in order.
+
+pub(crate) mod lease;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,26 +8,26 @@ use std::time::Duration;
 use kube::Client;
 use tokio::task::JoinSet;
 
-use crate::memory::Memory;
+use crate::api_client::execute::Writes;
+use crate::cache::watch::{Feed, Selection};
 use crate::reconcile::Reconciler;
-use crate::turns::Turns;
-use crate::watch::{Feed, Selection};
-use crate::writes::Writes;
+use crate::reconcile::expectations::Expectations;
+use crate::reconcile::turns::Turns;
 
 /// How long a leader may take to list everything. Whoever cannot would else hold the lease for ever, and do nothing.
 pub(crate) const LIST_LIMIT: Duration = Duration::from_secs(120);
 /// How long workers may take to finish what they have when the process is told to stop.
 const STOP_GRACE: Duration = Duration::from_secs(10);
 
-/// A term.
-pub(crate) struct Term {
+/// A leadership.
+pub(crate) struct Leadership {
     reconciler: Arc<Reconciler>,
     /// The watches, and whatever else never ends.
     background: JoinSet<()>,
     workers: JoinSet<()>,
 }
 
-impl Term {
+impl Leadership {
     /// Begins: from now on everything is watched.
     pub(crate) fn begin(
         client: Client,
@@ -45,9 +47,9 @@ impl Term {
 
     fn of(feed: Feed, writes: Writes, background: JoinSet<()>) -> Self {
         let reconciler = Arc::new(Reconciler {
-            world: feed.world,
+            caches: feed.caches,
             queue: feed.queue,
-            memory: Memory::default(),
+            expectations: Expectations::default(),
             writes,
             metrics: feed.metrics,
             turns: Turns::default(),
@@ -59,9 +61,9 @@ impl Term {
     /// Works. Returns only where that cannot go on, and says why.
     pub(crate) async fn work(&mut self, workers: usize) -> String {
         // Whoever takes the lease acts only on lists made after that: a former leader's writes are all in them.
-        let world = self.reconciler.world.clone();
+        let caches = self.reconciler.caches.clone();
         let listed = async {
-            while !world.unlisted().is_empty() {
+            while !caches.unlisted().is_empty() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
@@ -70,10 +72,10 @@ impl Term {
                 "these kinds could not be listed in {} s: {}; are the CustomResourceDefinitions of this version installed, \
                  and may this operator list them?",
                 LIST_LIMIT.as_secs(),
-                world.unlisted().join(", ")
+                caches.unlisted().join(", ")
             );
         }
-        tracing::info!(runs = world.runs.len(), pods = world.pods.len(), "everything is listed");
+        tracing::info!(runs = caches.runs.len(), pods = caches.pods.len(), "everything is listed");
         for _ in 0..workers.max(1) {
             self.workers.spawn(self.reconciler.clone().work());
         }
@@ -130,49 +132,49 @@ mod tests {
     use tokio::sync::mpsc;
 
     use super::*;
-    use crate::fake;
-    use crate::metrics::Metrics;
+    use crate::api_client::ApiClient;
+    use crate::api_client::fake;
+    use crate::cache::caches::Caches;
     use crate::queue::Queue;
-    use crate::seam::Seam;
-    use crate::world::World;
+    use crate::server::metrics::Metrics;
 
     fn feed() -> Feed {
         let (queue, _timers) = Queue::new();
-        let world = Arc::new(World::new(Platform::default(), false));
-        Feed { world, queue, metrics: Arc::new(Metrics::new().0) }
+        let caches = Arc::new(Caches::new(Platform::default(), false));
+        Feed { caches, queue, metrics: Arc::new(Metrics::new().0) }
     }
 
-    fn term(feed: &Feed, client: Client) -> Term {
+    fn leadership(feed: &Feed, client: Client) -> Leadership {
         let mut background = JoinSet::new();
         background.spawn(std::future::pending());
-        Term::of(feed.clone(), Writes::new(client, "i", Seam::new(feed.metrics.clone())), background)
+        Leadership::of(feed.clone(), Writes::new(client, "i", ApiClient::new(feed.metrics.clone())), background)
     }
 
-    fn list_all(world: &World) {
-        world.stores.list_ends();
-        world.models.list_ends();
-        world.pipelines.list_ends();
-        world.runs.list_ends();
-        world.versions.list_ends();
-        world.model_deployments.list_ends();
-        world.jobs.list_ends();
-        world.pods.list_ends();
-        world.services.list_ends();
-        world.deployments.list_ends();
-        world.revisions.list_ends();
+    fn list_all(caches: &Caches) {
+        caches.stores.list_ends();
+        caches.models.list_ends();
+        caches.pipelines.list_ends();
+        caches.runs.list_ends();
+        caches.versions.list_ends();
+        caches.model_deployments.list_ends();
+        caches.jobs.list_ends();
+        caches.pods.list_ends();
+        caches.services.list_ends();
+        caches.deployments.list_ends();
+        caches.revisions.list_ends();
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_leader_that_cannot_list_everything_gives_up_and_says_what() {
         let feed = feed();
-        list_all(&feed.world);
-        let mut term = term(&feed, fake::client(|_, _, _| None));
-        assert!(tokio::time::timeout(Duration::from_secs(600), term.work(1)).await.is_err(), "all is listed");
+        list_all(&feed.caches);
+        let mut leadership = leadership(&feed, fake::client(|_, _, _| None));
+        assert!(tokio::time::timeout(Duration::from_secs(600), leadership.work(1)).await.is_err(), "all is listed");
         let feed = self::feed();
-        feed.world.runs.list_ends();
-        let mut term = self::term(&feed, fake::client(|_, _, _| None));
+        feed.caches.runs.list_ends();
+        let mut leadership = self::leadership(&feed, fake::client(|_, _, _| None));
         let began = tokio::time::Instant::now();
-        let why = term.work(1).await;
+        let why = leadership.work(1).await;
         assert_eq!(began.elapsed().as_secs(), LIST_LIMIT.as_secs());
         assert!(why.contains("ModelVersion, ") && !why.contains("MLPipelineRun"), "{why}");
     }
@@ -186,15 +188,15 @@ mod tests {
             }
         }
         let feed = feed();
-        list_all(&feed.world);
+        list_all(&feed.caches);
         let model = json!({
             "apiVersion": "seatrial.dev/v1alpha1", "kind": "Model",
             "metadata": {"name": "churn", "namespace": "ns", "uid": "1", "resourceVersion": "1"},
             "spec": {"owner": {"team": "t", "contact": "c"}, "objective": "o", "use": "Batch"},
         });
-        feed.world.models.insert(Arc::new(from_value(model).unwrap()));
-        feed.queue.add(crate::key::Key {
-            kind: crate::key::Primary::Model,
+        feed.caches.models.insert(Arc::new(from_value(model).unwrap()));
+        feed.queue.add(crate::queue::object_key::ObjectKey {
+            kind: crate::queue::object_key::Primary::Model,
             namespace: "ns".into(),
             name: "churn".into(),
         });
@@ -209,13 +211,13 @@ mod tests {
                 std::future::pending().await
             }
         });
-        let mut term = term(&feed, client);
+        let mut leadership = leadership(&feed, client);
         tokio::select! {
-            why = term.work(2) => panic!("{why}"),
+            why = leadership.work(2) => panic!("{why}"),
             Some(()) = begins.recv() => {}
         }
         let began = tokio::time::Instant::now();
-        term.stop().await;
+        leadership.stop().await;
         assert_eq!(began.elapsed().as_secs(), STOP_GRACE.as_secs());
         assert_eq!(goes.try_recv(), Ok(()), "a write is still under way");
         assert_eq!(feed.metrics.writes("update-status", "Model", "unavailable"), 1);

@@ -14,7 +14,7 @@ use kube::{Api, Client, Error};
 use seatrial_crds::names::FIELD_MANAGER;
 use tokio::time::Instant;
 
-use crate::seam::{Seam, within};
+use crate::api_client::{ApiClient, within};
 
 /// How long a lease holds without being renewed.
 const DURATION: Duration = Duration::from_secs(15);
@@ -81,7 +81,7 @@ fn decide(identity: &str, spec: Option<&LeaseSpec>, seen: &mut Option<Observatio
 /// A candidate for one lease.
 pub(crate) struct Candidate {
     api: Api<Lease>,
-    seam: Seam,
+    api_client: ApiClient,
     name: String,
     identity: String,
     seen: Option<Observation>,
@@ -91,10 +91,10 @@ pub(crate) struct Candidate {
 
 impl Candidate {
     /// `identity` must be this process's alone: a restarted process is another candidate.
-    pub(crate) fn new(client: Client, seam: Seam, namespace: &str, name: &str, identity: &str) -> Self {
+    pub(crate) fn new(client: Client, api_client: ApiClient, namespace: &str, name: &str, identity: &str) -> Self {
         let api = Api::namespaced(client, namespace);
         let (name, identity) = (name.to_owned(), identity.to_owned());
-        Self { api, seam, name, identity, seen: None, renewed: Instant::now() }
+        Self { api, api_client, name, identity, seen: None, renewed: Instant::now() }
     }
 
     /// Waits until the lease is ours.
@@ -142,7 +142,7 @@ impl Candidate {
         spec.holder_identity = Some(String::new());
         spec.lease_duration_seconds = Some(1);
         let (name, params) = (&self.name, params());
-        self.seam.write("update", "Lease", RENEW_DEADLINE, self.api.replace(name, &params, &lease)).await?;
+        self.api_client.write("update", "Lease", RENEW_DEADLINE, self.api.replace(name, &params, &lease)).await?;
         Ok(())
     }
 
@@ -163,7 +163,7 @@ impl Candidate {
                 let metadata = ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() };
                 let lease = Lease { metadata, spec: Some(spec) };
                 let (api, params) = (&self.api, params());
-                self.seam.write("create", "Lease", left, api.create(&params, &lease)).await
+                self.api_client.write("create", "Lease", left, api.create(&params, &lease)).await
             }
             Some(mut lease) => {
                 let old = lease.spec.take().unwrap_or_default();
@@ -173,7 +173,7 @@ impl Candidate {
                     _ => self.spec(&now, Some(now.clone()), transitions.saturating_add(1)),
                 });
                 let (api, params) = (&self.api, params());
-                self.seam.write("update", "Lease", left, api.replace(&self.name, &params, &lease)).await
+                self.api_client.write("update", "Lease", left, api.replace(&self.name, &params, &lease)).await
             }
         };
         match written {
@@ -201,4 +201,5 @@ fn params() -> PostParams {
 }
 
 #[cfg(test)]
+#[path = "lease_tests.rs"]
 mod tests;

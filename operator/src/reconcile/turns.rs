@@ -7,8 +7,8 @@ use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
 use tokio::sync::{Mutex, MutexGuard};
 
-use crate::key::Key;
-use crate::world::World;
+use crate::cache::caches::Caches;
+use crate::queue::object_key::ObjectKey;
 
 /// How many pipelines can have runs begin at the same time, at most.
 const LANES: usize = 64;
@@ -27,8 +27,8 @@ impl Default for Turns {
 
 impl Turns {
     /// What a pass over a run that has not begun holds while it plans and writes; nothing for other runs.
-    pub(crate) async fn of(&self, world: &World, key: &Key) -> Option<MutexGuard<'_, ()>> {
-        let run = world.runs.get(&key.namespace, &key.name)?;
+    pub(crate) async fn of(&self, caches: &Caches, key: &ObjectKey) -> Option<MutexGuard<'_, ()>> {
+        let run = caches.runs.get(&key.namespace, &key.name)?;
         if run.status.as_ref().is_some_and(|status| status.started_at.is_some()) {
             return None;
         }
@@ -47,27 +47,27 @@ mod tests {
     use serde_json::{from_value, json};
 
     use super::*;
-    use crate::key::Primary;
+    use crate::queue::object_key::Primary;
 
     #[tokio::test(start_paused = true)]
     async fn runs_of_a_pipeline_that_have_not_begun_wait_for_each_other() {
-        let world = World::new(Platform::default(), false);
+        let caches = Caches::new(Platform::default(), false);
         for (name, status) in [("a", json!({})), ("b", json!({})), ("c", json!({"startedAt": "2026-01-01T00:00:00Z"}))]
         {
             let run = json!({
                 "apiVersion": "seatrial.dev/v1alpha1", "kind": "MLPipelineRun",
                 "metadata": {"name": name, "namespace": "ns"}, "spec": {"pipeline": "churn"}, "status": status,
             });
-            world.runs.insert(Arc::new(from_value(run).unwrap()));
+            caches.runs.insert(Arc::new(from_value(run).unwrap()));
         }
-        let key = |name: &str| Key { kind: Primary::Run, namespace: "ns".into(), name: name.into() };
+        let key = |name: &str| ObjectKey { kind: Primary::Run, namespace: "ns".into(), name: name.into() };
         let turns = Turns::default();
-        let first = turns.of(&world, &key("a")).await;
+        let first = turns.of(&caches, &key("a")).await;
         assert!(first.is_some());
         let (b, second) = (key("b"), Duration::from_secs(1));
-        assert!(tokio::time::timeout(second, turns.of(&world, &b)).await.is_err(), "it must wait");
-        assert!(turns.of(&world, &key("c")).await.is_none(), "one that has begun does not wait");
+        assert!(tokio::time::timeout(second, turns.of(&caches, &b)).await.is_err(), "it must wait");
+        assert!(turns.of(&caches, &key("c")).await.is_none(), "one that has begun does not wait");
         drop(first);
-        assert!(turns.of(&world, &b).await.is_some());
+        assert!(turns.of(&caches, &b).await.is_some());
     }
 }

@@ -1,5 +1,8 @@
 //! `/metrics`, `/healthz` and `/readyz`.
 
+pub(crate) mod check;
+pub(crate) mod metrics;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

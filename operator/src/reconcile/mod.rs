@@ -11,6 +11,10 @@
 //!
 //! All failures of a pass are remembered for the next plan.
 
+pub(crate) mod expectations;
+mod observe;
+pub(crate) mod turns;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,23 +25,23 @@ use seatrial_core::{deployment, model, pipeline, run, version};
 use seatrial_crds::{MLPipeline, MLPipelineRun, Model, ModelDeployment, ModelVersion};
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
-use crate::key::{Key, Primary};
-use crate::memory::Memory;
-use crate::metrics::Metrics;
+use crate::api_client::execute::{Done, Writes, Written};
+use crate::cache::caches::Caches;
+use crate::cache::kinds::WatchedKind;
 use crate::queue::Queue;
-use crate::turns::Turns;
-use crate::watched::Watched;
-use crate::world::World;
-use crate::writes::{Done, Writes, Written};
+use crate::queue::object_key::{ObjectKey, Primary};
+use crate::reconcile::expectations::Expectations;
+use crate::reconcile::turns::Turns;
+use crate::server::metrics::Metrics;
 
 /// How soon a key is looked at whose own creations the caches do not show yet, or whose failures are over.
 const AFTER_LAG: Duration = Duration::from_millis(500);
 
 /// What a worker has at hand.
 pub(crate) struct Reconciler {
-    pub(crate) world: Arc<World>,
+    pub(crate) caches: Arc<Caches>,
     pub(crate) queue: Arc<Queue>,
-    pub(crate) memory: Memory,
+    pub(crate) expectations: Expectations,
     pub(crate) writes: Writes,
     pub(crate) metrics: Arc<Metrics>,
     /// Lets the runs of a pipeline begin one after the other.
@@ -74,7 +78,10 @@ impl Reconciler {
     }
 
     /// The same, by whatever a pass is.
-    async fn work_by<F: Future<Output = Pass> + Send + 'static>(self: Arc<Self>, pass: impl Fn(Arc<Self>, Key) -> F) {
+    async fn work_by<F: Future<Output = Pass> + Send + 'static>(
+        self: Arc<Self>,
+        pass: impl Fn(Arc<Self>, ObjectKey) -> F,
+    ) {
         while let Some(key) = self.queue.take().await {
             self.metrics.set_depth(self.queue.depth());
             let began = Instant::now();
@@ -83,15 +90,15 @@ impl Reconciler {
             let passed = AbortOnDropHandle::new(self.passes.spawn(own)).await;
             let (result, again) = match passed {
                 Ok(Pass::Done(again)) => ("success", again),
-                Ok(Pass::Conflict) => ("requeue", Some(self.memory.note_trouble(&key))),
+                Ok(Pass::Conflict) => ("requeue", Some(self.expectations.note_trouble(&key))),
                 Ok(Pass::Failed(again)) => ("error", Some(again)),
                 Ok(Pass::Trouble(error)) => {
                     tracing::warn!(kind = key.kind.name(), namespace = key.namespace, name = key.name, %error, "the status could not be written");
-                    ("error", Some(self.memory.note_trouble(&key)))
+                    ("error", Some(self.expectations.note_trouble(&key)))
                 }
                 Err(error) => {
                     tracing::error!(kind = key.kind.name(), namespace = key.namespace, name = key.name, %error, "a reconciliation panicked; please report this");
-                    ("panic", Some(self.memory.note_trouble(&key)))
+                    ("panic", Some(self.expectations.note_trouble(&key)))
                 }
             };
             self.metrics.count_reconcile(key.kind.name(), result, began.elapsed().as_secs_f64());
@@ -101,12 +108,12 @@ impl Reconciler {
         }
     }
 
-    async fn reconcile(&self, key: &Key) -> Pass {
-        if self.memory.must_wait(key, |kind, name| self.shows(&key.namespace, kind, name)) {
+    async fn reconcile(&self, key: &ObjectKey) -> Pass {
+        if self.expectations.must_wait(key, |kind, name| self.shows(&key.namespace, kind, name)) {
             return Pass::Done(Some(AFTER_LAG));
         }
         let _turn = match key.kind {
-            Primary::Run => self.turns.of(&self.world, key).await,
+            Primary::Run => self.turns.of(&self.caches, key).await,
             _ => None,
         };
         let now = Timestamp::now();
@@ -122,24 +129,24 @@ impl Reconciler {
     }
 
     /// One pass over one object, from top to bottom.
-    async fn pass<K: Watched + Written + HasStatus>(
+    async fn pass<K: WatchedKind + Written + HasStatus>(
         &self,
-        key: &Key,
+        key: &ObjectKey,
         plan: impl FnOnce(&Arc<K>) -> Plan<K::Status>,
     ) -> Pass {
-        let cache = K::cache(&self.world);
+        let cache = K::cache(&self.caches);
         if cache.is_unreadable(&key.namespace, &key.name) {
             // What is known of it is out of date, and nothing may be decided on that.
             return Pass::Done(None);
         }
         let Some(observed) = cache.get(&key.namespace, &key.name) else {
-            self.memory.forget(key);
+            self.expectations.forget(key);
             return Pass::Done(None);
         };
         let plan = plan(&observed);
         for action in &plan.actions {
             if let Action::Create(Object::Job(job)) = action {
-                self.memory.note_recorded(key, &job.name_any());
+                self.expectations.note_recorded(key, &job.name_any());
             }
         }
         if let Some(status) = plan.status {
@@ -152,7 +159,7 @@ impl Reconciler {
         let acted = self.act(key, &plan.actions).await;
         // They are about what was recorded, which no later plan repeats.
         for event in &plan.events {
-            self.writes.tell(observed.as_ref(), event).await;
+            self.writes.record_event(observed.as_ref(), event).await;
         }
         if acted.namespace_ends {
             tracing::info!(
@@ -166,14 +173,14 @@ impl Reconciler {
         for job in &plan.confirm {
             // What is found is for the next plan: without it nothing else was decided about the Job.
             let asked = Timestamp::now();
-            if let Err(error) = self.writes.confirm(&self.world, &key.namespace, job).await {
+            if let Err(error) = self.writes.confirm(&self.caches, &key.namespace, job).await {
                 tracing::warn!(kind = key.kind.name(), namespace = key.namespace, name = key.name, job, %error,
                     "the API server could not be asked about a Job");
-                return Pass::Failed(self.memory.note_trouble(key));
+                return Pass::Failed(self.expectations.note_trouble(key));
             }
-            self.memory.note_confirmed(key, job, asked);
+            self.expectations.note_confirmed(key, job, asked);
         }
-        let settled = self.memory.settle(key, acted.failures, &acted.untried);
+        let settled = self.expectations.settle(key, acted.failures, &acted.untried);
         // Whoever told people about a failure that is over has to look again, and nothing else may wake it.
         let asked = (!plan.confirm.is_empty()).then_some(Duration::ZERO);
         let sooner = [plan.again_after, settled.cleared.then_some(AFTER_LAG), asked].into_iter().flatten().min();
@@ -184,7 +191,7 @@ impl Reconciler {
     }
 
     /// Carries out what may be carried out.
-    async fn act(&self, key: &Key, actions: &[Action]) -> Acted {
+    async fn act(&self, key: &ObjectKey, actions: &[Action]) -> Acted {
         let mut acted = Acted::default();
         for action in actions {
             if is_held_back(action, &acted.failures) {
@@ -192,9 +199,9 @@ impl Reconciler {
                 acted.untried.push((kind, name.to_owned()));
                 continue;
             }
-            match self.writes.carry_out(&key.namespace, action).await {
-                Ok(Done::Created(kind, name)) => self.memory.note_created(key, kind, &name, Timestamp::now()),
-                Ok(Done::Replaced(object)) => self.world.learn(action, object),
+            match self.writes.execute(&key.namespace, action).await {
+                Ok(Done::Created(kind, name)) => self.expectations.note_created(key, kind, &name, Timestamp::now()),
+                Ok(Done::Replaced(object)) => self.caches.learn(action, object),
                 Ok(Done::Deleted) => {}
                 Ok(Done::NamespaceEnds) => {
                     acted.namespace_ends = true;
@@ -212,7 +219,7 @@ impl Reconciler {
     }
 
     /// Writes a status, and lets the cache have the answer, so that the next plan starts from it.
-    async fn record<K: Watched + Written + HasStatus>(
+    async fn record<K: WatchedKind + Written + HasStatus>(
         &self,
         observed: &Arc<K>,
         status: K::Status,
@@ -221,7 +228,7 @@ impl Reconciler {
         object.set_status(status);
         let mut written = self.writes.record(&object).await?;
         written.prune();
-        K::cache(&self.world).replace_observed(observed.as_ref(), Arc::new(written));
+        K::cache(&self.caches).replace_observed(observed.as_ref(), Arc::new(written));
         Ok(())
     }
 }

@@ -3,6 +3,8 @@
 //! Our own and not `kube_runtime::Controller`, since its five instances would each watch Jobs and pods for themselves,
 //! and it takes keys in order of arrival, so that one namespace's burst delays all others.
 
+pub(crate) mod object_key;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,25 +13,25 @@ use futures::StreamExt;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::time::{DelayQueue, delay_queue};
 
-use crate::key::Key;
+use crate::queue::object_key::ObjectKey;
 
 #[derive(Debug, Default)]
 struct State {
     /// Keys that wait for a worker, by namespace, each list in order of arrival.
-    waiting: BTreeMap<String, VecDeque<Key>>,
+    waiting: BTreeMap<String, VecDeque<ObjectKey>>,
     /// The namespaces with waiting keys, whose turn it is first.
     turns: VecDeque<String>,
     /// What waits, for a quick look.
-    queued: HashSet<Key>,
+    queued: HashSet<ObjectKey>,
     /// Keys that a worker has.
-    taken: HashSet<Key>,
+    taken: HashSet<ObjectKey>,
     /// Keys that were added while a worker had them.
-    again: BTreeSet<Key>,
+    again: BTreeSet<ObjectKey>,
     closed: bool,
 }
 
 impl State {
-    fn add(&mut self, key: Key) -> bool {
+    fn add(&mut self, key: ObjectKey) -> bool {
         if self.taken.contains(&key) {
             self.again.insert(key);
             return false;
@@ -45,7 +47,7 @@ impl State {
         true
     }
 
-    fn take(&mut self) -> Option<Key> {
+    fn take(&mut self) -> Option<ObjectKey> {
         let namespace = self.turns.pop_front()?;
         let list = self.waiting.get_mut(&namespace)?;
         let key = list.pop_front()?;
@@ -59,7 +61,7 @@ impl State {
         Some(key)
     }
 
-    fn done(&mut self, key: &Key) -> bool {
+    fn done(&mut self, key: &ObjectKey) -> bool {
         self.taken.remove(key);
         self.again.remove(key) && self.add(key.clone())
     }
@@ -70,7 +72,7 @@ impl State {
 pub(crate) struct Queue {
     state: Mutex<State>,
     ready: Notify,
-    later: mpsc::UnboundedSender<(Key, Option<Duration>)>,
+    later: mpsc::UnboundedSender<(ObjectKey, Option<Duration>)>,
 }
 
 impl Queue {
@@ -80,8 +82,8 @@ impl Queue {
         let queue = std::sync::Arc::new(Self { state: Mutex::default(), ready: Notify::new(), later });
         let weak = std::sync::Arc::downgrade(&queue);
         let task = async move {
-            let mut timers: DelayQueue<Key> = DelayQueue::new();
-            let mut set: HashMap<Key, delay_queue::Key> = HashMap::new();
+            let mut timers: DelayQueue<ObjectKey> = DelayQueue::new();
+            let mut set: HashMap<ObjectKey, delay_queue::Key> = HashMap::new();
             loop {
                 tokio::select! {
                     asked = delayed.recv() => {
@@ -111,7 +113,7 @@ impl Queue {
     }
 
     /// Adds a key; one that waits already waits once.
-    pub(crate) fn add(&self, key: Key) {
+    pub(crate) fn add(&self, key: ObjectKey) {
         if self.state().add(key) {
             self.ready.notify_one();
         }
@@ -119,13 +121,13 @@ impl Queue {
 
     /// Adds a key once this has passed, or, without it, not before somebody adds it. Each key has one timer: whoever
     /// looked at it last knows best, and a key that is often looked at does not come ever more often.
-    pub(crate) fn add_after(&self, key: Key, delay: Option<Duration>) {
+    pub(crate) fn add_after(&self, key: ObjectKey, delay: Option<Duration>) {
         // The receiver lives as long as the process.
         let _ = self.later.send((key, delay));
     }
 
     /// The next key; `None` once the queue is closed. The caller must call [`Queue::done`].
-    pub(crate) async fn take(&self) -> Option<Key> {
+    pub(crate) async fn take(&self) -> Option<ObjectKey> {
         loop {
             let ready = self.ready.notified();
             {
@@ -147,7 +149,7 @@ impl Queue {
     }
 
     /// A worker is done with a key.
-    pub(crate) fn done(&self, key: &Key) {
+    pub(crate) fn done(&self, key: &ObjectKey) {
         if self.state().done(key) {
             self.ready.notify_one();
         }
@@ -170,10 +172,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::key::Primary;
+    use crate::queue::object_key::Primary;
 
-    fn key(namespace: &str, name: &str) -> Key {
-        Key { kind: Primary::Run, namespace: namespace.into(), name: name.into() }
+    fn key(namespace: &str, name: &str) -> ObjectKey {
+        ObjectKey { kind: Primary::Run, namespace: namespace.into(), name: name.into() }
     }
 
     #[test]
@@ -203,8 +205,8 @@ mod tests {
         #[test]
         fn no_key_is_lost_or_taken_twice(steps in prop::collection::vec((0..3u8, 0..4u8, 0..3u8), 0..200)) {
             let mut state = State::default();
-            let mut wanted: BTreeSet<Key> = BTreeSet::new();
-            let mut held: Vec<Key> = vec![];
+            let mut wanted: BTreeSet<ObjectKey> = BTreeSet::new();
+            let mut held: Vec<ObjectKey> = vec![];
             for (action, name, namespace) in steps {
                 match action {
                     0 => {

@@ -1,4 +1,4 @@
-//! The executor of actions. Every write passes the seam.
+//! The executor of actions. Every write passes the ApiClient.
 
 use std::fmt::Debug;
 
@@ -14,8 +14,8 @@ use seatrial_crds::{MLPipelineRun, ModelVersion};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::events::Recorder;
-use crate::seam::{LIMIT, Seam, within};
+use crate::api_client::events::Recorder;
+use crate::api_client::{ApiClient, LIMIT, within};
 
 /// What any object of ours can do.
 pub(crate) trait Written:
@@ -30,7 +30,7 @@ impl<K> Written for K where
 /// The writes.
 pub(crate) struct Writes {
     client: Client,
-    seam: Seam,
+    api_client: ApiClient,
     recorder: Recorder,
 }
 
@@ -47,8 +47,8 @@ pub(crate) enum Done {
 }
 
 impl Writes {
-    pub(crate) fn new(client: Client, identity: &str, seam: Seam) -> Self {
-        Self { recorder: Recorder::new(client.clone(), seam.clone(), identity), client, seam }
+    pub(crate) fn new(client: Client, identity: &str, api_client: ApiClient) -> Self {
+        Self { recorder: Recorder::new(client.clone(), api_client.clone(), identity), client, api_client }
     }
 
     async fn count<K: Written, T>(
@@ -56,7 +56,7 @@ impl Writes {
         verb: &'static str,
         write: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        self.seam.write(verb, &K::kind(&()), LIMIT, write).await
+        self.api_client.write(verb, &K::kind(&()), LIMIT, write).await
     }
 
     /// Writes the status of an object as it was observed: if someone wrote in between, the answer is a conflict.
@@ -69,7 +69,7 @@ impl Writes {
     }
 
     /// Carries out one action.
-    pub(crate) async fn carry_out(&self, namespace: &str, action: &Action) -> Result<Done, WriteFailure> {
+    pub(crate) async fn execute(&self, namespace: &str, action: &Action) -> Result<Done, WriteFailure> {
         match action {
             Action::Create(object) => {
                 let result = match object {
@@ -119,8 +119,8 @@ impl Writes {
     }
 
     /// Tells people. An event that is lost is no harm.
-    pub(crate) async fn tell<K: Written>(&self, object: &K, event: &plan::Event) {
-        if let Err(error) = self.recorder.tell(object, event).await {
+    pub(crate) async fn record_event<K: Written>(&self, object: &K, event: &plan::Event) {
+        if let Err(error) = self.recorder.record_event(object, event).await {
             tracing::debug!(%error, "an event could not be written");
         }
     }
@@ -245,8 +245,8 @@ mod tests {
     use serde_json::{from_value, json};
 
     use super::*;
-    use crate::fake;
-    use crate::metrics::Metrics;
+    use crate::api_client::fake;
+    use crate::server::metrics::Metrics;
 
     fn job(metadata: serde_json::Value) -> Job {
         let metadata: ObjectMeta = from_value(metadata).unwrap();
@@ -273,9 +273,9 @@ mod tests {
     async fn a_webhook_that_does_not_answer_is_a_refusal_that_says_so() {
         let said = "Internal error occurred: failed calling webhook \"validate.kyverno.svc\": connection refused";
         let client = fake::client(move |_, _, _| fake::status(500, "InternalError", said));
-        let writes = Writes::new(client, "i", Seam::new(Arc::new(Metrics::new().0)));
+        let writes = Writes::new(client, "i", ApiClient::new(Arc::new(Metrics::new().0)));
         let action = Action::Create(Object::Job(Box::new(job(json!({"name": "a"})))));
-        let Err(failure) = writes.carry_out("ns", &action).await else { panic!("it was not refused") };
+        let Err(failure) = writes.execute("ns", &action).await else { panic!("it was not refused") };
         assert_eq!(failure.reason, FailureReason::Refused);
         assert!(failure.message.starts_with("an admission webhook of this cluster does not answer"), "{failure:?}");
         assert!(failure.message.contains("kyverno"), "{failure:?}");
@@ -287,9 +287,9 @@ mod tests {
             "POST" => fake::status(409, "AlreadyExists", "it exists"),
             _ => fake::status(404, "NotFound", "it is gone"),
         });
-        let writes = Writes::new(client, "i", Seam::new(Arc::new(Metrics::new().0)));
+        let writes = Writes::new(client, "i", ApiClient::new(Arc::new(Metrics::new().0)));
         let action = Action::Create(Object::Job(Box::new(job(json!({"name": "a"})))));
-        let Err(failure) = writes.carry_out("ns", &action).await else { panic!("it went through") };
+        let Err(failure) = writes.execute("ns", &action).await else { panic!("it went through") };
         assert_eq!(failure.reason, FailureReason::Conflict, "{failure:?}");
     }
 
@@ -299,14 +299,14 @@ mod tests {
             "POST" => fake::status(409, "AlreadyExists", "it exists"),
             _ => None,
         });
-        let writes = Writes::new(client, "i", Seam::new(Arc::new(Metrics::new().0)));
+        let writes = Writes::new(client, "i", ApiClient::new(Arc::new(Metrics::new().0)));
         let create = Action::Create(Object::Job(Box::new(job(json!({"name": "a"})))));
         let named = ObjectMeta { name: Some("a".into()), ..ObjectMeta::default() };
         let replace = Action::Replace(Object::Service(Box::new(Service { metadata: named, ..Service::default() })));
         let delete = Action::Delete { kind: Kind::Job, name: "a".into(), uid: "1".into() };
         for action in [create, replace, delete] {
             let began = tokio::time::Instant::now();
-            let Err(failure) = writes.carry_out("ns", &action).await else { panic!("{action:?}") };
+            let Err(failure) = writes.execute("ns", &action).await else { panic!("{action:?}") };
             assert_eq!((failure.reason, began.elapsed()), (FailureReason::Unavailable, LIMIT), "{action:?}");
         }
     }

@@ -29,13 +29,13 @@ impl Primary {
 
 /// One object to be reconciled.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Key {
+pub(crate) struct ObjectKey {
     pub(crate) kind: Primary,
     pub(crate) namespace: String,
     pub(crate) name: String,
 }
 
-impl Key {
+impl ObjectKey {
     /// The key of an object.
     pub(crate) fn of(kind: Primary, object: &impl ResourceExt) -> Self {
         Self::beside(kind, object, &object.name_any())
@@ -47,7 +47,7 @@ impl Key {
     }
 }
 
-impl fmt::Display for Key {
+impl fmt::Display for ObjectKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{} {}/{}", self.kind.name(), self.namespace, self.name)
     }

@@ -1,0 +1,123 @@
+//! Gathers what plans are made of from the caches.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use kube::ResourceExt;
+use seatrial_core::observed::{DeploymentObserved, ModelObserved, PipelineObserved, RunObserved, VersionObserved};
+use seatrial_core::plan::Kind;
+use seatrial_core::run::has_ended;
+use seatrial_crds::names::{DEPLOYMENT_LABEL, MODEL_LABEL, PIPELINE_LABEL, RUN_LABEL};
+use seatrial_crds::{MLPipeline, MLPipelineRun, Model, ModelDeployment, ModelVersion};
+
+use crate::cache::Cache;
+use crate::cache::caches::{ALL, group};
+use crate::queue::object_key::ObjectKey;
+use crate::reconcile::Reconciler;
+
+impl Reconciler {
+    /// Whether the caches have an object.
+    pub(crate) fn shows(&self, namespace: &str, kind: Kind, name: &str) -> bool {
+        fn has<K: ResourceExt>(cache: &Cache<K>, namespace: &str, name: &str) -> bool {
+            cache.get(namespace, name).is_some()
+        }
+        match kind {
+            Kind::Job => has(&self.caches.jobs, namespace, name),
+            Kind::Deployment => has(&self.caches.deployments, namespace, name),
+            Kind::Service => has(&self.caches.services, namespace, name),
+            Kind::ControllerRevision => has(&self.caches.revisions, namespace, name),
+            Kind::Run => has(&self.caches.runs, namespace, name),
+            Kind::Version => has(&self.caches.versions, namespace, name),
+        }
+    }
+
+    pub(crate) fn observe_pipeline(&self, key: &ObjectKey, pipeline: &Arc<MLPipeline>) -> PipelineObserved {
+        let own = group(PIPELINE_LABEL, &key.name);
+        PipelineObserved {
+            pipeline: pipeline.clone(),
+            revisions: self.caches.revisions.group(&key.namespace, &own),
+            runs: self.caches.runs.group(&key.namespace, &own),
+            versions: self.caches.versions.group(&key.namespace, &own),
+            failures: self.expectations.failures(key),
+        }
+    }
+
+    pub(crate) fn observe_run(&self, key: &ObjectKey, run: &Arc<MLPipelineRun>) -> RunObserved {
+        let caches = &self.caches;
+        let namespace = &key.namespace;
+        let own = group(RUN_LABEL, &key.name);
+        let pipeline = group(PIPELINE_LABEL, &run.spec.pipeline);
+        let jobs = caches.jobs.group(namespace, &own);
+        let sightings = if has_ended(run.status.as_ref()) {
+            // What its end left to be deleted may have been refused: the back-off goes on.
+            if self.expectations.failures(key).is_empty() {
+                self.expectations.forget(key);
+            }
+            BTreeMap::new()
+        } else {
+            // A Job of somebody else that bears the run's name was never an attempt of ours, and is not lost when it goes.
+            let ours = jobs.iter().filter(|job| is_controlled_by(job.as_ref(), run.metadata.uid.as_deref()));
+            self.expectations.sightings(key, ours.filter_map(|job| job.metadata.name.as_deref()))
+        };
+        let spec = run.status.as_ref().and_then(|status| status.revision.as_ref());
+        let spec = spec.and_then(|name| caches.revisions.get(namespace, name));
+        let spec = spec.and_then(|revision| seatrial_core::revision::spec(&revision).ok());
+        let models: Vec<String> = spec.iter().flat_map(|spec| spec.publishes.iter().map(|p| p.model.clone())).collect();
+        let counter = |model: &String| {
+            let name = seatrial_core::names::counter(model);
+            caches.revisions.get(namespace, &name).map(|counter| (model.clone(), counter))
+        };
+        RunObserved {
+            run: run.clone(),
+            pipeline: caches.pipelines.get(namespace, &run.spec.pipeline),
+            siblings: caches.runs.group(namespace, &pipeline),
+            revisions: caches.revisions.group(namespace, &pipeline),
+            pods: caches.pods.group(namespace, &own),
+            jobs,
+            stores: caches.stores.group(namespace, ALL),
+            counters: models.iter().filter_map(counter).collect(),
+            versions: models
+                .iter()
+                .flat_map(|model| caches.versions.group(namespace, &group(MODEL_LABEL, model)))
+                .collect(),
+            sightings,
+            confirmed: self.expectations.confirmed(key),
+            failures: self.expectations.failures(key),
+            platform: caches.platform(),
+        }
+    }
+
+    pub(crate) fn observe_version(&self, key: &ObjectKey, version: &Arc<ModelVersion>) -> VersionObserved {
+        VersionObserved {
+            version: version.clone(),
+            model: self.caches.models.get(&key.namespace, &version.spec.model),
+            run: self.caches.runs.get(&key.namespace, &version.spec.lineage.run),
+        }
+    }
+
+    pub(crate) fn observe_model(&self, key: &ObjectKey, model: &Arc<Model>) -> ModelObserved {
+        let versions = self.caches.versions.group(&key.namespace, &group(MODEL_LABEL, &key.name));
+        ModelObserved { model: model.clone(), versions }
+    }
+
+    pub(crate) fn observe_deployment(&self, key: &ObjectKey, deployment: &Arc<ModelDeployment>) -> DeploymentObserved {
+        let caches = &self.caches;
+        let own = group(DEPLOYMENT_LABEL, &key.name);
+        let model = &deployment.spec.model;
+        DeploymentObserved {
+            deployment: deployment.clone(),
+            model: caches.models.get(&key.namespace, model),
+            versions: caches.versions.group(&key.namespace, &group(MODEL_LABEL, model)),
+            children: caches.deployments.group(&key.namespace, &own),
+            service: caches.services.get(&key.namespace, &key.name),
+            pods: caches.pods.group(&key.namespace, &own),
+            stores: caches.stores.group(&key.namespace, ALL),
+            failures: self.expectations.failures(key),
+            platform: caches.platform(),
+        }
+    }
+}
+
+fn is_controlled_by(object: &impl ResourceExt, uid: Option<&str>) -> bool {
+    object.owner_references().iter().any(|owner| owner.controller == Some(true) && Some(owner.uid.as_str()) == uid)
+}
