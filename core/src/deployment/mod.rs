@@ -5,9 +5,9 @@
 //! ```
 //! Whatever comes next is decided from what is seen, so that a crash at any arrow only delays it.
 
+mod problem;
 mod server;
 mod target;
-mod trouble;
 
 use std::sync::Arc;
 
@@ -25,16 +25,16 @@ use crate::plan::{Action, Event, EventType, FailureReason, Kind, Object, Plan};
 
 use crate::stores::{self, ResolvedStore};
 use crate::{pod_state, validation};
+use problem::Problem;
 use server::ServerOf;
-use trouble::Trouble;
 
 /// Decides.
 pub fn plan(observed: &DeploymentObserved, now: Timestamp) -> Plan<ModelDeploymentStatus> {
     if observed.deployment.metadata.deletion_timestamp.is_some() {
         return Plan::default();
     }
-    let mut draft = Draft::new(observed, now);
-    let served = draft.served();
+    let mut rollout = Rollout::new(observed, now);
+    let served = rollout.served();
     let problems = validation::deployment(&observed.deployment.spec);
     let (candidate, waits) = match target::target(observed, served.as_deref()) {
         // What serves goes on as it is.
@@ -43,33 +43,33 @@ pub fn plan(observed: &DeploymentObserved, now: Timestamp) -> Plan<ModelDeployme
         Err(none) => (None, Some((none.reason, none.message))),
     };
     if let Some(served) = &served {
-        draft.keep(served, candidate.is_none() && waits.is_none());
+        rollout.ensure_served(served, candidate.is_none() && waits.is_none());
     }
-    draft.settle_places(served, candidate.map(ResourceExt::name_any));
+    rollout.promote(served, candidate.map(ResourceExt::name_any));
     // What serves comes first: a candidate that the API server refuses must not stand in its way.
-    draft.lead();
+    rollout.ensure_service();
     if let Some(candidate) = candidate {
-        draft.bring_up(candidate);
+        rollout.ensure_candidate(candidate);
     }
-    draft.clean_up();
-    draft.tell(waits);
-    draft.plan()
+    rollout.prune();
+    rollout.set_conditions(waits);
+    rollout.plan()
 }
 
 /// A plan in the making.
-struct Draft<'a> {
+struct Rollout<'a> {
     observed: &'a DeploymentObserved,
     now: Timestamp,
     status: ModelDeploymentStatus,
     actions: Vec<Action>,
     events: Vec<Event>,
-    trouble: Option<Trouble>,
+    problem: Option<Problem>,
 }
 
-impl<'a> Draft<'a> {
+impl<'a> Rollout<'a> {
     fn new(observed: &'a DeploymentObserved, now: Timestamp) -> Self {
         let status = observed.deployment.status.clone().unwrap_or_default();
-        Self { observed, now, status, actions: vec![], events: vec![], trouble: refused(observed) }
+        Self { observed, now, status, actions: vec![], events: vec![], problem: refused(observed) }
     }
 
     fn deployment(&self) -> &'a ModelDeployment {
@@ -88,34 +88,34 @@ impl<'a> Draft<'a> {
 
     /// Keeps the served version as it is; brings its servers to what people ask for now, unless they are about to be
     /// replaced.
-    fn keep(&mut self, name: &str, follow_changes: bool) {
+    fn ensure_served(&mut self, name: &str, follow_changes: bool) {
         let version = self.observed.versions.iter().find(|version| version.name_any() == name).cloned();
         match (self.child(name), version) {
-            (Some(child), Some(version)) if follow_changes => self.bring_to(&version, Some(child)),
+            (Some(child), Some(version)) if follow_changes => self.ensure_deployment(&version, Some(child)),
             (Some(child), _) => self.scale(child),
-            (None, Some(version)) => self.bring_to(&version, None),
+            (None, Some(version)) => self.ensure_deployment(&version, None),
             (None, None) => {
                 let message =
                     format!("the servers of {name} are gone, and so is its ModelVersion: name another version");
-                self.trouble.get_or_insert(("VersionNotFound", message));
+                self.problem.get_or_insert(("VersionNotFound", message));
             }
         }
     }
 
-    fn bring_up(&mut self, version: &ModelVersion) {
+    fn ensure_candidate(&mut self, version: &ModelVersion) {
         let child = self.child(&version.name_any());
-        self.bring_to(version, child);
+        self.ensure_deployment(version, child);
     }
 
     /// Creates a version's Deployment, or gives it a new template where people's inputs changed since it was rendered.
-    fn bring_to(&mut self, version: &ModelVersion, child: Option<&Arc<Deployment>>) {
+    fn ensure_deployment(&mut self, version: &ModelVersion, child: Option<&Arc<Deployment>>) {
         let (store, artifact) = match self.locate(version) {
             Ok(found) => found,
             // Servers that exist carry what they need: a store that is away is no trouble of theirs.
             Err(problem) => match child {
                 Some(child) => return self.scale(child),
                 None => {
-                    self.trouble.get_or_insert(problem);
+                    self.problem.get_or_insert(problem);
                     return;
                 }
             },
@@ -146,7 +146,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Where a version's files are.
-    fn locate(&self, version: &ModelVersion) -> Result<(ResolvedStore, Digest), Trouble> {
+    fn locate(&self, version: &ModelVersion) -> Result<(ResolvedStore, Digest), Problem> {
         let artifact = &version.spec.artifact;
         let name = version.name_any();
         let digest: Digest =
@@ -159,7 +159,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Lets a candidate serve once all its servers are ready.
-    fn settle_places(&mut self, served: Option<String>, candidate: Option<String>) {
+    fn promote(&mut self, served: Option<String>, candidate: Option<String>) {
         let ready = candidate.clone().filter(|name| self.child(name).is_some_and(|child| is_ready(child)));
         if let Some(name) = &ready {
             let message = match &served {
@@ -175,8 +175,8 @@ impl<'a> Draft<'a> {
     }
 
     /// Lets the Service lead to the version that serves; before there is one, to the first candidate.
-    fn lead(&mut self) {
-        let Some(version) = self.leading() else { return };
+    fn ensure_service(&mut self) {
+        let Some(version) = self.routed_version() else { return };
         let deployment = self.deployment();
         let wanted = server::service(deployment, &version);
         match &self.observed.service {
@@ -186,9 +186,9 @@ impl<'a> Draft<'a> {
                     "a Service named \"{}\" exists that is not this ModelDeployment's: delete it, or rename the ModelDeployment",
                     service.name_any()
                 );
-                self.trouble.get_or_insert(("NameTaken", message));
+                self.problem.get_or_insert(("NameTaken", message));
             }
-            Some(service) if !server::leads_to(service, deployment, &version) => {
+            Some(service) if !server::service_matches(service, deployment, &version) => {
                 let mut replacement = service.as_ref().clone();
                 let spec = replacement.spec.get_or_insert_default();
                 let wanted = wanted.spec.unwrap_or_default();
@@ -206,20 +206,20 @@ impl<'a> Draft<'a> {
         self.status.replicas = Some(replicas.and_then(|replicas| u32::try_from(replicas).ok()).unwrap_or(0));
     }
 
-    fn leading(&self) -> Option<String> {
+    fn routed_version(&self) -> Option<String> {
         self.status.served_version.clone().or_else(|| self.status.candidate_version.clone())
     }
 
     /// Deletes the servers of versions that neither serve nor are to serve, once the Service was seen to lead elsewhere.
-    fn clean_up(&mut self) {
-        let led_to =
+    fn prune(&mut self) {
+        let routed =
             self.own_service().and_then(|service| service.spec.as_ref()?.selector.as_ref()?.get(VERSION_LABEL));
         let kept = |version: &String| {
             [&self.status.served_version, &self.status.candidate_version].contains(&&Some(version.clone()))
         };
         let stray = |child: &&Arc<Deployment>| {
             let version = child.labels().get(VERSION_LABEL);
-            let wanted = version.is_some_and(|version| kept(version) || led_to == Some(version));
+            let wanted = version.is_some_and(|version| kept(version) || routed == Some(version));
             !wanted && self.is_ours(child.as_ref()) && child.metadata.deletion_timestamp.is_none()
         };
         let delete = |child: &Arc<Deployment>| Action::Delete {
@@ -232,67 +232,76 @@ impl<'a> Draft<'a> {
     }
 
     /// Says how things stand.
-    fn tell(&mut self, waits: Option<Trouble>) {
+    fn set_conditions(&mut self, waits: Option<Problem>) {
         self.status.observed_generation = self.deployment().metadata.generation;
         let serving = self.status.served_version.clone();
         let child = serving.as_ref().and_then(|version| self.child(version)).cloned();
         let awaited = self.status.candidate_version.clone().or_else(|| serving.clone());
-        let found = awaited.as_ref().and_then(|version| self.trouble_of(version));
-        let trouble = self.trouble.take().or(found);
+        let found = awaited.as_ref().and_then(|version| self.problem_of(version));
+        let problem = self.problem.take().or(found);
         let available = child.as_ref().map_or(0, |child| available(child));
         match &serving {
             Some(version) if available > 0 => {
-                self.set(types::AVAILABLE, Status::True, "Serving", format!("{version} serves"));
+                self.set_condition(types::AVAILABLE, Status::True, "Serving", format!("{version} serves"));
             }
             Some(version) => {
-                self.set(types::AVAILABLE, Status::False, "NoServerReady", format!("no server of {version} is ready"));
+                self.set_condition(
+                    types::AVAILABLE,
+                    Status::False,
+                    "NoServerReady",
+                    format!("no server of {version} is ready"),
+                );
             }
-            None => self.set(types::AVAILABLE, Status::False, "NotServing", "no version serves yet".to_owned()),
+            None => {
+                self.set_condition(types::AVAILABLE, Status::False, "NotServing", "no version serves yet".to_owned())
+            }
         }
         let stands = serving.as_ref().map_or("no version serves yet".to_owned(), |version| format!("{version} serves"));
         let changes = self.actions.iter().any(|action| !matches!(action, Action::Delete { .. }));
         let settled = child.as_ref().is_some_and(|child| is_ready(child)) && !changes;
-        match (trouble, waits, &self.status.candidate_version) {
+        match (problem, waits, &self.status.candidate_version) {
             // What ends by itself, or by the cluster's own doing.
             (Some((reason @ ("Unschedulable" | "StoreNotReady"), message)), ..) => {
-                self.under_way(reason, format!("{stands}; {message}"));
+                self.set_reconciling(reason, format!("{stands}; {message}"));
             }
             (Some((reason, message)), _, Some(candidate)) => {
-                self.stalled(reason, format!("{stands}; {candidate} does not: {message}"));
+                self.set_stalled(reason, format!("{stands}; {candidate} does not: {message}"));
             }
-            (Some((reason, message)), ..) => self.stalled(reason, message),
+            (Some((reason, message)), ..) => self.set_stalled(reason, message),
             (None, Some((reason @ ("VersionNotFound" | "InvalidSpec"), message)), _) => {
-                self.stalled(reason, format!("{stands}; {message}"));
+                self.set_stalled(reason, format!("{stands}; {message}"));
             }
-            (None, Some((reason, message)), _) => self.under_way(reason, message),
+            (None, Some((reason, message)), _) => self.set_reconciling(reason, message),
             (None, None, Some(candidate)) => {
-                self.under_way("CandidateStarting", format!("{stands}; {candidate} is being brought up"));
+                self.set_reconciling("CandidateStarting", format!("{stands}; {candidate} is being brought up"));
             }
             (None, None, None) if settled => {
                 conditions::remove(&mut self.status.conditions, types::RECONCILING);
                 conditions::remove(&mut self.status.conditions, types::STALLED);
-                self.set(types::READY, Status::True, "Serving", format!("{stands} with {available} servers"));
+                self.set_condition(types::READY, Status::True, "Serving", format!("{stands} with {available} servers"));
             }
-            (None, None, None) => self.under_way("ServersStarting", format!("{stands}; its servers are being changed")),
+            (None, None, None) => {
+                self.set_reconciling("ServersStarting", format!("{stands}; its servers are being changed"))
+            }
         }
     }
 
-    fn trouble_of(&self, version: &str) -> Option<Trouble> {
+    fn problem_of(&self, version: &str) -> Option<Problem> {
         let of_version = |pod: &&Arc<Pod>| pod.labels().get(VERSION_LABEL).is_some_and(|label| label == version);
         let pods = self.observed.pods.iter().filter(of_version).map(AsRef::as_ref);
         let alive = pods.filter(|pod| pod_state::phase(pod) != "Failed");
         let child = self.child(version);
         // Servers that come and go while enough of them are ready are no trouble of the deployment.
-        if child.is_some_and(|child| is_ready(child)) { None } else { trouble::of(child.map(AsRef::as_ref), alive) }
+        if child.is_some_and(|child| is_ready(child)) { None } else { problem::of(child.map(AsRef::as_ref), alive) }
     }
 
-    fn under_way(&mut self, reason: &str, message: String) {
+    fn set_reconciling(&mut self, reason: &str, message: String) {
         conditions::remove(&mut self.status.conditions, types::STALLED);
-        self.set(types::RECONCILING, Status::True, reason, message.clone());
-        self.set(types::READY, Status::False, reason, message);
+        self.set_condition(types::RECONCILING, Status::True, reason, message.clone());
+        self.set_condition(types::READY, Status::False, reason, message);
     }
 
-    fn stalled(&mut self, reason: &str, message: String) {
+    fn set_stalled(&mut self, reason: &str, message: String) {
         let new = !conditions::is(&self.status.conditions, types::STALLED, Status::True);
         if new {
             let event =
@@ -300,11 +309,11 @@ impl<'a> Draft<'a> {
             self.events.push(event);
         }
         conditions::remove(&mut self.status.conditions, types::RECONCILING);
-        self.set(types::STALLED, Status::True, reason, message.clone());
-        self.set(types::READY, Status::False, reason, message);
+        self.set_condition(types::STALLED, Status::True, reason, message.clone());
+        self.set_condition(types::READY, Status::False, reason, message);
     }
 
-    fn set(&mut self, kind: &str, status: Status, reason: &str, message: String) {
+    fn set_condition(&mut self, kind: &str, status: Status, reason: &str, message: String) {
         let generation = self.deployment().metadata.generation;
         conditions::set(&mut self.status.conditions, kind, status, reason, message, generation, self.now);
     }
@@ -336,7 +345,7 @@ impl<'a> Draft<'a> {
 }
 
 /// What the API server would not let us write.
-fn refused(observed: &DeploymentObserved) -> Option<Trouble> {
+fn refused(observed: &DeploymentObserved) -> Option<Problem> {
     observed.failures.iter().find_map(|failure| {
         let (kind, name) = (failure.kind.name(), &failure.name);
         match failure.reason {

@@ -202,7 +202,7 @@ pub(super) fn service(deployment: &ModelDeployment, version: &str) -> Service {
 }
 
 /// Whether a Service is as it would be built, as far as we set it; the API server adds more.
-pub(super) fn leads_to(service: &Service, deployment: &ModelDeployment, version: &str) -> bool {
+pub(super) fn service_matches(service: &Service, deployment: &ModelDeployment, version: &str) -> bool {
     let spec = service.spec.as_ref();
     let port = spec.and_then(|spec| spec.ports.as_deref()).and_then(|ports| match ports {
         [port] => Some(port),

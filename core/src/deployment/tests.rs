@@ -33,9 +33,9 @@ fn passed(number: i64) -> Arc<ModelVersion> {
 }
 
 /// A deployment and the cluster around it, in which Deployments become ready when they are told to.
-struct Scene(DeploymentObserved);
+struct Cluster(DeploymentObserved);
 
-impl Scene {
+impl Cluster {
     fn new(spec: Value, versions: &[Arc<ModelVersion>]) -> Self {
         let mut whole = json!({"model": "churn", "server": {"image": "server:1", "port": 8080}});
         whole.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
@@ -80,12 +80,12 @@ impl Scene {
             if let Some(status) = plan.status {
                 Arc::make_mut(&mut self.0.deployment).status = Some(status);
             }
-            plan.actions.into_iter().for_each(|action| written.push(self.carry_out(action)));
+            plan.actions.into_iter().for_each(|action| written.push(self.apply(action)));
         }
         panic!("it does not settle: {written:?}");
     }
 
-    fn carry_out(&mut self, action: Action) -> String {
+    fn apply(&mut self, action: Action) -> String {
         match action {
             Action::Create(Object::Deployment(mut child)) => {
                 child.metadata.uid = Some(format!("uid of {}", child.name_any()));
@@ -103,7 +103,7 @@ impl Scene {
             Action::Create(Object::Service(service)) | Action::Replace(Object::Service(service)) => {
                 let version = service.spec.as_ref().unwrap().selector.as_ref().unwrap()[VERSION_LABEL].clone();
                 self.0.service = Some(Arc::new(*service));
-                format!("lead to {version}")
+                format!("route to {version}")
             }
             Action::Delete { name, uid, .. } => {
                 self.0.children.retain(|child| child.metadata.uid.as_ref() != Some(&uid));
@@ -128,7 +128,7 @@ impl Scene {
     }
 
     /// Settles and lets everything become ready.
-    fn sail(&mut self) -> Vec<String> {
+    fn run_until_ready(&mut self) -> Vec<String> {
         let mut written = self.settle();
         for _ in 0..3 {
             let versions: Vec<String> =
@@ -168,39 +168,39 @@ impl Scene {
 
 #[test]
 fn the_first_version_is_brought_up_and_serves() {
-    let mut scene = Scene::new(json!({"replicas": 2}), &[passed(1)]);
-    scene.settle();
-    assert_eq!((scene.served(), scene.reason(types::READY)), (None, Some("CandidateStarting")));
-    scene.sail();
-    assert_eq!((scene.served(), scene.reason(types::READY)), (Some("churn-v1"), Some("Serving")));
-    assert!(conditions::is(&scene.status().conditions, types::AVAILABLE, Status::True));
-    assert_eq!(scene.status().url.as_deref(), Some("http://churn.growth.svc"));
-    assert_eq!(scene.status().replicas, Some(2));
-    assert_eq!(conditions::find(&scene.status().conditions, types::RECONCILING), None);
+    let mut cluster = Cluster::new(json!({"replicas": 2}), &[passed(1)]);
+    cluster.settle();
+    assert_eq!((cluster.served(), cluster.reason(types::READY)), (None, Some("CandidateStarting")));
+    cluster.run_until_ready();
+    assert_eq!((cluster.served(), cluster.reason(types::READY)), (Some("churn-v1"), Some("Serving")));
+    assert!(conditions::is(&cluster.status().conditions, types::AVAILABLE, Status::True));
+    assert_eq!(cluster.status().url.as_deref(), Some("http://churn.growth.svc"));
+    assert_eq!(cluster.status().replicas, Some(2));
+    assert_eq!(conditions::find(&cluster.status().conditions, types::RECONCILING), None);
 }
 
 #[test]
 fn a_newer_version_takes_over_only_when_ready_and_then_the_old_one_goes() {
-    let mut scene = Scene::new(json!({}), &[passed(1)]);
-    scene.sail();
-    scene.0.versions.push(passed(2));
-    let old = scene.0.children[0].name_any();
-    let begun = scene.settle();
-    assert_eq!((scene.served(), scene.children()), (Some("churn-v1"), vec!["churn-v1", "churn-v2"]));
+    let mut cluster = Cluster::new(json!({}), &[passed(1)]);
+    cluster.run_until_ready();
+    cluster.0.versions.push(passed(2));
+    let old = cluster.0.children[0].name_any();
+    let begun = cluster.settle();
+    assert_eq!((cluster.served(), cluster.children()), (Some("churn-v1"), vec!["churn-v1", "churn-v2"]));
     assert!(begun.iter().all(|write| write.starts_with("create")), "{begun:?}");
-    let ended = scene.sail();
-    assert_eq!(ended, ["lead to churn-v2".to_owned(), format!("delete {old}")]);
-    assert_eq!((scene.served(), scene.children()), (Some("churn-v2"), vec!["churn-v2"]));
+    let ended = cluster.run_until_ready();
+    assert_eq!(ended, ["route to churn-v2".to_owned(), format!("delete {old}")]);
+    assert_eq!((cluster.served(), cluster.children()), (Some("churn-v2"), vec!["churn-v2"]));
 }
 
 #[test]
-fn the_switch_is_on_record_before_the_service_leads_to_it() {
-    let mut scene = Scene::new(json!({}), &[passed(1)]);
-    scene.sail();
-    scene.0.versions.push(passed(2));
-    scene.settle();
-    scene.make_ready("churn-v2");
-    let plan = plan(&scene.0, now());
+fn the_switch_is_on_record_before_the_service_service_matches_it() {
+    let mut cluster = Cluster::new(json!({}), &[passed(1)]);
+    cluster.run_until_ready();
+    cluster.0.versions.push(passed(2));
+    cluster.settle();
+    cluster.make_ready("churn-v2");
+    let plan = plan(&cluster.0, now());
     assert_eq!(plan.status.as_ref().unwrap().served_version.as_deref(), Some("churn-v2"));
     assert!(plan.actions.iter().all(|action| matches!(action, Action::Replace(Object::Service(_)))), "{plan:?}");
     assert_eq!(plan.events.len(), 1);
@@ -209,30 +209,30 @@ fn the_switch_is_on_record_before_the_service_leads_to_it() {
 #[test]
 fn a_crash_between_any_two_writes_ends_in_the_same_state() {
     for done in 0..3 {
-        let mut scene = Scene::new(json!({}), &[passed(1)]);
-        scene.sail();
-        scene.0.versions.push(passed(2));
-        scene.settle();
-        scene.make_ready("churn-v2");
-        let plan = plan(&scene.0, now());
-        Arc::make_mut(&mut scene.0.deployment).status = plan.status;
+        let mut cluster = Cluster::new(json!({}), &[passed(1)]);
+        cluster.run_until_ready();
+        cluster.0.versions.push(passed(2));
+        cluster.settle();
+        cluster.make_ready("churn-v2");
+        let plan = plan(&cluster.0, now());
+        Arc::make_mut(&mut cluster.0.deployment).status = plan.status;
         for action in plan.actions.into_iter().take(done) {
-            scene.carry_out(action);
+            cluster.apply(action);
         }
-        scene.sail();
-        assert_eq!((scene.served(), scene.children()), (Some("churn-v2"), vec!["churn-v2"]), "after {done} writes");
+        cluster.run_until_ready();
+        assert_eq!((cluster.served(), cluster.children()), (Some("churn-v2"), vec!["churn-v2"]), "after {done} writes");
     }
 }
 
 #[test]
 fn a_lost_status_is_found_again_without_moving_traffic_to_what_is_not_ready() {
-    let mut scene = Scene::new(json!({}), &[passed(1)]);
-    scene.sail();
-    scene.0.versions.push(passed(2));
-    scene.edit(|deployment| deployment.status = None);
-    let written = scene.settle();
-    assert_eq!(scene.served(), Some("churn-v1"));
-    assert!(!written.contains(&"lead to churn-v2".to_owned()), "{written:?}");
+    let mut cluster = Cluster::new(json!({}), &[passed(1)]);
+    cluster.run_until_ready();
+    cluster.0.versions.push(passed(2));
+    cluster.edit(|deployment| deployment.status = None);
+    let written = cluster.settle();
+    assert_eq!(cluster.served(), Some("churn-v1"));
+    assert!(!written.contains(&"route to churn-v2".to_owned()), "{written:?}");
 }
 
 #[test]
@@ -252,24 +252,24 @@ fn a_candidate_that_does_not_start_leaves_the_old_one_serving_and_says_why() {
             "not what its digest says",
         ),
     ] {
-        let mut scene = Scene::new(json!({}), &[passed(1)]);
-        scene.sail();
-        scene.0.versions.push(passed(2));
-        scene.settle();
-        scene.pod("churn-v2", status);
-        scene.settle();
-        let stalled = conditions::find(&scene.status().conditions, types::STALLED).unwrap();
-        assert_eq!((stalled.reason.as_str(), scene.served()), (reason, Some("churn-v1")));
+        let mut cluster = Cluster::new(json!({}), &[passed(1)]);
+        cluster.run_until_ready();
+        cluster.0.versions.push(passed(2));
+        cluster.settle();
+        cluster.pod("churn-v2", status);
+        cluster.settle();
+        let stalled = conditions::find(&cluster.status().conditions, types::STALLED).unwrap();
+        assert_eq!((stalled.reason.as_str(), cluster.served()), (reason, Some("churn-v1")));
         assert!(
             stalled.message.contains(expected) && stalled.message.starts_with("churn-v1 serves"),
             "{}",
             stalled.message
         );
-        assert!(conditions::is(&scene.status().conditions, types::AVAILABLE, Status::True));
+        assert!(conditions::is(&cluster.status().conditions, types::AVAILABLE, Status::True));
         // It gets well by itself, should the cause go away.
-        scene.0.pods.clear();
-        scene.sail();
-        assert_eq!((scene.served(), scene.reason(types::STALLED)), (Some("churn-v2"), None));
+        cluster.0.pods.clear();
+        cluster.run_until_ready();
+        assert_eq!((cluster.served(), cluster.reason(types::STALLED)), (Some("churn-v2"), None));
     }
 }
 
@@ -277,30 +277,30 @@ fn a_candidate_that_does_not_start_leaves_the_old_one_serving_and_says_why() {
 fn followers_take_releases_that_passed_and_never_go_back() {
     let failed = version(3, "Release", Verdict::Failed);
     let experiment = version(4, "Experiment", Verdict::Passed);
-    let mut scene = Scene::new(json!({}), &[passed(1), passed(2), failed, experiment]);
-    scene.sail();
-    assert_eq!(scene.served(), Some("churn-v2"));
+    let mut cluster = Cluster::new(json!({}), &[passed(1), passed(2), failed, experiment]);
+    cluster.run_until_ready();
+    assert_eq!(cluster.served(), Some("churn-v2"));
     // Judged again, it would not pass: it serves all the same.
-    scene.0.versions[1] = version(2, "Release", Verdict::Failed);
-    assert_eq!(scene.sail(), Vec::<String>::new());
-    scene.edit(|deployment| deployment.spec.follow = Some(Follow::Newest));
-    scene.sail();
-    assert_eq!(scene.served(), Some("churn-v3"));
+    cluster.0.versions[1] = version(2, "Release", Verdict::Failed);
+    assert_eq!(cluster.run_until_ready(), Vec::<String>::new());
+    cluster.edit(|deployment| deployment.spec.follow = Some(Follow::Newest));
+    cluster.run_until_ready();
+    assert_eq!(cluster.served(), Some("churn-v3"));
     // A person may go back.
-    scene.edit(|deployment| (deployment.spec.follow, deployment.spec.version) = (None, Some("churn-v1".into())));
-    scene.sail();
-    assert_eq!((scene.served(), scene.children()), (Some("churn-v1"), vec!["churn-v1"]));
+    cluster.edit(|deployment| (deployment.spec.follow, deployment.spec.version) = (None, Some("churn-v1".into())));
+    cluster.run_until_ready();
+    assert_eq!((cluster.served(), cluster.children()), (Some("churn-v1"), vec!["churn-v1"]));
 }
 
 #[test]
 fn a_candidate_that_is_overtaken_is_removed() {
-    let mut scene = Scene::new(json!({}), &[passed(1)]);
-    scene.sail();
-    scene.0.versions.push(passed(2));
-    scene.settle();
-    scene.0.versions.push(passed(3));
-    scene.settle();
-    assert_eq!(scene.children(), ["churn-v1", "churn-v3"]);
+    let mut cluster = Cluster::new(json!({}), &[passed(1)]);
+    cluster.run_until_ready();
+    cluster.0.versions.push(passed(2));
+    cluster.settle();
+    cluster.0.versions.push(passed(3));
+    cluster.settle();
+    assert_eq!(cluster.children(), ["churn-v1", "churn-v3"]);
 }
 
 #[test]
@@ -314,102 +314,102 @@ fn nothing_to_serve_is_said_with_what_to_do() {
         (json!({}), true, vec![unjudged.clone()], "NoPassedVersion"),
         (json!({"version": "churn-v7"}), true, vec![unjudged], "VersionNotFound"),
     ] {
-        let mut scene = Scene::new(spec, &versions);
+        let mut cluster = Cluster::new(spec, &versions);
         if !with_model {
-            scene.0.model = None;
+            cluster.0.model = None;
         }
-        assert_eq!(scene.settle(), Vec::<String>::new());
-        assert_eq!(scene.reason(types::READY), Some(expected));
+        assert_eq!(cluster.settle(), Vec::<String>::new());
+        assert_eq!(cluster.reason(types::READY), Some(expected));
     }
 }
 
 #[test]
 fn another_agent_image_changes_no_server_but_people_do() {
-    let mut scene = Scene::new(json!({}), &[passed(1)]);
-    scene.sail();
-    Arc::make_mut(&mut scene.0.platform).agent_image = "agent:2".into();
-    assert_eq!(scene.sail(), Vec::<String>::new());
-    scene.edit(|deployment| deployment.spec.server.options.image = Some("server:2".into()));
-    assert_eq!(scene.sail().len(), 1);
-    let spec = scene.0.children[0].spec.as_ref().unwrap().template.spec.as_ref().unwrap();
+    let mut cluster = Cluster::new(json!({}), &[passed(1)]);
+    cluster.run_until_ready();
+    Arc::make_mut(&mut cluster.0.platform).agent_image = "agent:2".into();
+    assert_eq!(cluster.run_until_ready(), Vec::<String>::new());
+    cluster.edit(|deployment| deployment.spec.server.options.image = Some("server:2".into()));
+    assert_eq!(cluster.run_until_ready().len(), 1);
+    let spec = cluster.0.children[0].spec.as_ref().unwrap().template.spec.as_ref().unwrap();
     assert_eq!(spec.containers[0].image.as_deref(), Some("server:2"));
-    assert_eq!(scene.reason(types::READY), Some("Serving"));
-    scene.edit(|deployment| deployment.spec.replicas = Some(3));
-    assert_eq!(scene.sail().len(), 1);
-    assert_eq!(desired(&scene.0.children[0]), 3);
+    assert_eq!(cluster.reason(types::READY), Some("Serving"));
+    cluster.edit(|deployment| deployment.spec.replicas = Some(3));
+    assert_eq!(cluster.run_until_ready().len(), 1);
+    assert_eq!(desired(&cluster.0.children[0]), 3);
 }
 
 #[test]
 fn a_changed_server_comes_with_the_candidate_and_not_before() {
-    let mut scene = Scene::new(json!({}), &[passed(1)]);
-    scene.sail();
-    scene.0.versions.push(passed(2));
-    scene.edit(|deployment| deployment.spec.server.options.image = Some("server:2".into()));
-    let written = scene.settle();
+    let mut cluster = Cluster::new(json!({}), &[passed(1)]);
+    cluster.run_until_ready();
+    cluster.0.versions.push(passed(2));
+    cluster.edit(|deployment| deployment.spec.server.options.image = Some("server:2".into()));
+    let written = cluster.settle();
     assert!(written.iter().all(|write| write.starts_with("create")), "{written:?}");
 }
 
 #[test]
 fn what_is_not_ours_is_never_touched() {
-    let mut scene = Scene::new(json!({}), &[passed(1)]);
-    let mut foreign = server::service(&scene.0.deployment, "churn-v9");
+    let mut cluster = Cluster::new(json!({}), &[passed(1)]);
+    let mut foreign = server::service(&cluster.0.deployment, "churn-v9");
     foreign.metadata.owner_references = None;
-    scene.0.service = Some(Arc::new(foreign.clone()));
+    cluster.0.service = Some(Arc::new(foreign.clone()));
     let mut child = Deployment::default();
     child.metadata.name = Some("other".into());
     child.labels_mut().insert(VERSION_LABEL.into(), "churn-v9".into());
-    scene.0.children.push(Arc::new(child));
-    let written = scene.settle();
+    cluster.0.children.push(Arc::new(child));
+    let written = cluster.settle();
     assert_eq!(written.len(), 1, "{written:?}");
-    assert_eq!(scene.0.service.as_deref(), Some(&foreign));
-    assert_eq!(scene.reason(types::STALLED), Some("NameTaken"));
-    assert_eq!(scene.children().len(), 2);
+    assert_eq!(cluster.0.service.as_deref(), Some(&foreign));
+    assert_eq!(cluster.reason(types::STALLED), Some("NameTaken"));
+    assert_eq!(cluster.children().len(), 2);
 }
 
 #[test]
 fn what_the_api_server_refuses_is_shown() {
     for (reason, expected) in [(FailureReason::Clash, "NameTaken"), (FailureReason::Refused, "WriteRefused")] {
-        let mut scene = Scene::new(json!({}), &[passed(1)]);
+        let mut cluster = Cluster::new(json!({}), &[passed(1)]);
         let failure = WriteFailure { kind: Kind::Deployment, name: "x".into(), reason, message: "quota".into() };
-        scene.0.failures.push(failure);
-        scene.settle();
-        assert_eq!(scene.reason(types::STALLED), Some(expected));
+        cluster.0.failures.push(failure);
+        cluster.settle();
+        assert_eq!(cluster.reason(types::STALLED), Some(expected));
     }
 }
 
 #[test]
 fn a_store_that_is_not_ready_leaves_everything_as_it_is() {
-    let mut scene = Scene::new(json!({}), &[passed(1)]);
-    scene.sail();
-    scene.0.versions.push(passed(2));
-    let platform = Arc::make_mut(&mut scene.0.platform);
+    let mut cluster = Cluster::new(json!({}), &[passed(1)]);
+    cluster.run_until_ready();
+    cluster.0.versions.push(passed(2));
+    let platform = Arc::make_mut(&mut cluster.0.platform);
     platform.default_store.as_mut().unwrap().certificate_authority = None;
-    assert_eq!(scene.settle(), Vec::<String>::new());
-    assert_eq!((scene.served(), scene.reason(types::STALLED)), (Some("churn-v1"), None));
+    assert_eq!(cluster.settle(), Vec::<String>::new());
+    assert_eq!((cluster.served(), cluster.reason(types::STALLED)), (Some("churn-v1"), None));
     assert_eq!(
-        (scene.reason(types::RECONCILING), scene.reason(types::AVAILABLE)),
+        (cluster.reason(types::RECONCILING), cluster.reason(types::AVAILABLE)),
         (Some("StoreNotReady"), Some("Serving"))
     );
 }
 
 #[test]
 fn servers_that_run_are_not_disturbed_by_a_store_that_is_away() {
-    let mut scene = Scene::new(json!({}), &[passed(1)]);
-    scene.sail();
-    let before = scene.status().clone();
-    let platform = Arc::make_mut(&mut scene.0.platform);
+    let mut cluster = Cluster::new(json!({}), &[passed(1)]);
+    cluster.run_until_ready();
+    let before = cluster.status().clone();
+    let platform = Arc::make_mut(&mut cluster.0.platform);
     platform.default_store.as_mut().unwrap().certificate_authority = None;
-    assert!(plan(&scene.0, now()).is_quiet(), "neither a write nor an event");
-    assert_eq!(scene.status(), &before);
+    assert!(plan(&cluster.0, now()).is_quiet(), "neither a write nor an event");
+    assert_eq!(cluster.status(), &before);
 }
 
 #[test]
 fn a_service_that_is_gone_comes_back_before_a_candidate_is_brought_up() {
-    let mut scene = Scene::new(json!({}), &[passed(1)]);
-    scene.sail();
-    scene.0.service = None;
-    scene.0.versions.push(passed(2));
-    let kinds: Vec<_> = plan(&scene.0, now())
+    let mut cluster = Cluster::new(json!({}), &[passed(1)]);
+    cluster.run_until_ready();
+    cluster.0.service = None;
+    cluster.0.versions.push(passed(2));
+    let kinds: Vec<_> = plan(&cluster.0, now())
         .actions
         .iter()
         .map(|action| match action {
@@ -422,16 +422,16 @@ fn a_service_that_is_gone_comes_back_before_a_candidate_is_brought_up() {
 
 #[test]
 fn a_spec_that_no_pod_can_have_is_said_and_what_serves_goes_on() {
-    let mut scene = Scene::new(json!({}), &[passed(1)]);
-    scene.sail();
-    scene.edit(|deployment| {
+    let mut cluster = Cluster::new(json!({}), &[passed(1)]);
+    cluster.run_until_ready();
+    cluster.edit(|deployment| {
         let resources = json!({"requests": {"memory": "2Gi"}, "limits": {"memory": "1Gi"}});
         deployment.spec.server.options.resources = from_value(resources).unwrap();
         deployment.metadata.generation = Some(2);
     });
-    assert_eq!(scene.settle(), Vec::<String>::new());
-    assert_eq!((scene.served(), scene.reason(types::STALLED)), (Some("churn-v1"), Some("InvalidSpec")));
-    assert_eq!(scene.status().observed_generation, Some(2));
+    assert_eq!(cluster.settle(), Vec::<String>::new());
+    assert_eq!((cluster.served(), cluster.reason(types::STALLED)), (Some("churn-v1"), Some("InvalidSpec")));
+    assert_eq!(cluster.status().observed_generation, Some(2));
 }
 
 #[test]
@@ -444,8 +444,8 @@ fn the_server_is_built_as_it_was() {
             "resources": {"requests": {"cpu": "100m"}}, "podMetadata": {"labels": {"cost": "42"}},
         },
     });
-    let mut scene = Scene::new(spec, &[passed(1)]);
-    scene.settle();
-    insta::assert_yaml_snapshot!("server", scene.0.children[0].as_ref());
-    insta::assert_yaml_snapshot!("service", scene.0.service.as_deref());
+    let mut cluster = Cluster::new(spec, &[passed(1)]);
+    cluster.settle();
+    insta::assert_yaml_snapshot!("server", cluster.0.children[0].as_ref());
+    insta::assert_yaml_snapshot!("service", cluster.0.service.as_deref());
 }

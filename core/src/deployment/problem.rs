@@ -8,10 +8,10 @@ use crate::pod_state::{cannot_start, statuses, tail, unschedulable};
 use crate::pods::FETCH;
 
 /// A word and a sentence. Both stay the same while the kubelet tries again and again.
-pub(super) type Trouble = (&'static str, String);
+pub(super) type Problem = (&'static str, String);
 
 /// What a person must see to; `None` where there is nothing but to wait.
-pub(super) fn of<'a>(child: Option<&Deployment>, pods: impl Iterator<Item = &'a Pod>) -> Option<Trouble> {
+pub(super) fn of<'a>(child: Option<&Deployment>, pods: impl Iterator<Item = &'a Pod>) -> Option<Problem> {
     let alive = pods.filter(|pod| pod.metadata.deletion_timestamp.is_none());
     let told = alive.filter_map(|pod| statuses(pod).find_map(container).or_else(|| waits_for_node(pod)));
     // What a person must see to before what may end by itself; of equals always the same.
@@ -19,7 +19,7 @@ pub(super) fn of<'a>(child: Option<&Deployment>, pods: impl Iterator<Item = &'a 
     told.or_else(|| child.and_then(stuck))
 }
 
-fn container(status: &ContainerStatus) -> Option<Trouble> {
+fn container(status: &ContainerStatus) -> Option<Problem> {
     if let Some(trouble) = cannot_start(status) {
         return Some(trouble);
     }
@@ -44,12 +44,12 @@ fn fetch_failure(end: &ContainerStateTerminated) -> String {
     format!("the model could not be fetched: {failure}")
 }
 
-fn waits_for_node(pod: &Pod) -> Option<Trouble> {
+fn waits_for_node(pod: &Pod) -> Option<Problem> {
     Some(("Unschedulable", format!("no node takes a server: {}", unschedulable(pod)?)))
 }
 
 /// What the Deployment itself says: a quota in the way, or no progress for too long.
-fn stuck(child: &Deployment) -> Option<Trouble> {
+fn stuck(child: &Deployment) -> Option<Problem> {
     let conditions = child.status.as_ref()?.conditions.as_ref()?;
     conditions.iter().find_map(|condition| {
         let message = condition.message.clone().unwrap_or_default();
