@@ -4,7 +4,7 @@
 //! annotation; of pods all but metadata (name, namespace, uid, labels, owner references, deletion timestamp) and of
 //! `status` the phase, reason, conditions and (init) container statuses; of Jobs the pod template.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -13,7 +13,7 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use seatrial_crds::{MLPipeline, MLPipelineRun, Model, ModelDeployment, ModelVersion, Store};
 
-use crate::plan::WriteFailure;
+use crate::plan::Blocked;
 use crate::platform::Platform;
 
 /// For [`crate::pipeline::plan`].
@@ -27,8 +27,8 @@ pub struct PipelineObserved {
     pub runs: Vec<Arc<MLPipelineRun>>,
     /// The versions that runs of the pipeline made.
     pub versions: Vec<Arc<ModelVersion>>,
-    /// Writes that failed.
-    pub failures: Vec<WriteFailure>,
+    /// The writes that failed, and until when each waits.
+    pub blocked: Vec<Blocked>,
 }
 
 /// For [`crate::run::plan`].
@@ -52,27 +52,29 @@ pub struct RunObserved {
     pub counters: BTreeMap<String, Arc<ControllerRevision>>,
     /// The versions of the models that the run may publish, all versions of the namespace will do.
     pub versions: Vec<Arc<ModelVersion>>,
-    /// What this term of leadership knows of Jobs, by name.
-    pub sightings: BTreeMap<String, Sighting>,
-    /// When the API server was last asked about a Job and its pods, in this term, by name.
-    pub confirmed: BTreeMap<String, Timestamp>,
-    /// Writes that failed.
-    pub failures: Vec<WriteFailure>,
+    /// What this leader did about Jobs, by name.
+    pub expectations: BTreeMap<String, Expectation>,
+    /// The siblings that this leader let begin, by name, though the caches may not show it yet.
+    pub begun: BTreeSet<String>,
+    /// When the API server was last asked about a Job and its pods, by this leader, by name.
+    pub live_reads: BTreeMap<String, Timestamp>,
+    /// The writes that failed, and until when each waits.
+    pub blocked: Vec<Blocked>,
     /// What the platform team configured.
     pub platform: Arc<Platform>,
 }
 
-/// What the operator knows of a Job within its term of leadership. A Job that is recorded in a run's status, is not
-/// in the cache and has no sighting was recorded in an earlier term: it is lost.
+/// What a leader did about a Job, and what the caches must show because of it. A Job that is recorded in a run's
+/// status, is not in the cache and has no expectation was recorded by an earlier leader: it is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sighting {
+pub enum Expectation {
     /// Its attempt was about to be recorded: whether it was created is unknown, creating it (again) is right.
     /// Noted before the status is written, for each Job that the plan creates.
     Recorded,
     /// The API server confirmed its creation at this time; the cache may lag behind.
     Created(Timestamp),
-    /// It was in the cache.
-    Seen,
+    /// The cache has shown it.
+    Observed,
 }
 
 /// For [`crate::version::plan`].
@@ -112,8 +114,8 @@ pub struct DeploymentObserved {
     pub pods: Vec<Arc<Pod>>,
     /// The namespace's stores.
     pub stores: Vec<Arc<Store>>,
-    /// Writes that failed.
-    pub failures: Vec<WriteFailure>,
+    /// The writes that failed, and until when each waits.
+    pub blocked: Vec<Blocked>,
     /// What the platform team configured.
     pub platform: Arc<Platform>,
 }

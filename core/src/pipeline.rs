@@ -22,7 +22,7 @@ use seatrial_crds::{
 
 use crate::conditions::{self, Status, types};
 use crate::observed::PipelineObserved;
-use crate::plan::{Action, FailureReason, Kind, Object, Plan};
+use crate::plan::{BlockedReason, Kind, Object, Plan, Stage, Write};
 use crate::run::change_number;
 use crate::{names, revision, validation};
 
@@ -46,7 +46,7 @@ pub fn plan(observed: &PipelineObserved, now: Timestamp) -> Plan<MLPipelineStatu
         return Plan::default();
     }
     let mut status = pipeline.status.clone().unwrap_or_default();
-    let mut actions = vec![];
+    let mut stages = vec![];
     let problems = validation::pipeline(&pipeline.spec);
     let suspended = pipeline.spec.suspend == Some(true);
     let mut unreadable = None;
@@ -57,15 +57,15 @@ pub fn plan(observed: &PipelineObserved, now: Timestamp) -> Plan<MLPipelineStatu
             Ok(Change::None { number }) => status.change_number = Some(number),
             Ok(Change::Adopt { number }) => {
                 status.change_number = Some(number);
-                actions.extend(adoption(observed, pipeline));
+                stages.push(Stage::stop(adoption(observed, pipeline).into_iter().collect()));
             }
             Ok(Change::New { number }) => {
                 status.change_number = Some(number);
                 if validation::required_parameters(&pipeline.spec).is_empty() {
-                    actions.push(Action::Create(Object::Run(Box::new(run(pipeline, number)))));
+                    stages.push(Stage::stop(vec![Write::Create(Object::Run(Box::new(run(pipeline, number))))]));
                 }
                 let revision = revision::build(pipeline, number);
-                actions.push(Action::Create(Object::ControllerRevision(Box::new(revision))));
+                stages.push(Stage::stop(vec![Write::Create(Object::ControllerRevision(Box::new(revision)))]));
             }
         }
     }
@@ -73,11 +73,11 @@ pub fn plan(observed: &PipelineObserved, now: Timestamp) -> Plan<MLPipelineStatu
     let unreadable = unreadable.map(|error| ("RevisionUnreadable", error));
     let accepted = Accepted { problems: &problems, suspended, refused: unreadable.or_else(|| refused(observed)) };
     set_conditions(&mut status, pipeline, &accepted, now);
-    actions.extend(history(observed));
-    let (swept, again_after) = sweep::sweep(observed, now);
-    actions.extend(swept);
+    let (swept, requeue_after) = sweep::sweep(observed, now);
+    stages.push(Stage::proceed(history(observed).into_iter().chain(swept).collect()));
     let changed = Some(&status) != pipeline.status.as_ref();
-    Plan { status: changed.then_some(status), actions, again_after, ..Plan::default() }
+    Plan { status: changed.then_some(status), stages, requeue_after, ..Plan::default() }
+        .defer_blocked(&observed.blocked, now)
 }
 
 fn change(observed: &PipelineObserved) -> Result<Change, revision::RevisionError> {
@@ -103,11 +103,11 @@ fn change(observed: &PipelineObserved) -> Result<Change, revision::RevisionError
 }
 
 /// The newest revision belongs to this pipeline from now on: nothing of it changed.
-fn adoption(observed: &PipelineObserved, pipeline: &MLPipeline) -> Option<Action> {
+fn adoption(observed: &PipelineObserved, pipeline: &MLPipeline) -> Option<Write> {
     let mut revision = revision::newest(&observed.revisions)?.clone();
     let uid = pipeline.metadata.uid.clone()?;
     revision.metadata.annotations.get_or_insert_default().insert(PIPELINE_UID_ANNOTATION.to_owned(), uid);
-    Some(Action::Replace(Object::ControllerRevision(Box::new(revision))))
+    Some(Write::Replace(Object::ControllerRevision(Box::new(revision))))
 }
 
 /// The run of a change.
@@ -149,17 +149,17 @@ fn last_run(observed: &PipelineObserved) -> Option<LastRun> {
 
 /// What the API server would not let us write: a word and a sentence.
 fn refused(observed: &PipelineObserved) -> Option<(&'static str, String)> {
-    observed.failures.iter().find_map(|failure| {
+    observed.blocked.iter().find_map(|failure| {
         let (kind, name) = (failure.kind.name(), &failure.name);
         match failure.reason {
-            FailureReason::Clash => Some((
+            BlockedReason::Clash => Some((
                 "NameTaken",
                 format!("a {kind} named \"{name}\" exists that is not Seatrial's: rename or delete it, or rename the pipeline"),
             )),
-            FailureReason::Refused => {
+            BlockedReason::Refused => {
                 Some(("WriteRefused", format!("the API server refused the {kind} \"{name}\": {}", failure.message)))
             }
-            FailureReason::Conflict | FailureReason::Unavailable => None,
+            BlockedReason::Unavailable => None,
         }
     })
 }
@@ -201,7 +201,7 @@ fn set_conditions(status: &mut MLPipelineStatus, pipeline: &MLPipeline, accepted
 }
 
 /// The ended runs that changes started, beyond what the pipeline keeps: the oldest go.
-fn history(observed: &PipelineObserved) -> Vec<Action> {
+fn history(observed: &PipelineObserved) -> Vec<Write> {
     let limits = observed.pipeline.spec.history_limits.unwrap_or_default();
     let uid = observed.pipeline.metadata.uid.as_deref();
     let ours = |run: &MLPipelineRun| {
@@ -230,7 +230,7 @@ fn history(observed: &PipelineObserved) -> Vec<Action> {
     };
     old.retain(|run| !is_awaited(run));
     old.into_iter()
-        .map(|run| Action::Delete {
+        .map(|run| Write::Delete {
             kind: Kind::Run,
             name: run.name_any(),
             uid: run.metadata.uid.clone().unwrap_or_default(),

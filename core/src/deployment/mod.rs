@@ -21,7 +21,7 @@ use seatrial_crds::{ModelDeployment, ModelDeploymentStatus, ModelVersion};
 use crate::conditions::{self, Status, types};
 use crate::contract::Digest;
 use crate::observed::DeploymentObserved;
-use crate::plan::{Action, Event, EventType, FailureReason, Kind, Object, Plan};
+use crate::plan::{BlockedReason, Event, EventType, Kind, Object, Plan, Stage, Write};
 
 use crate::stores::{self, ResolvedStore};
 use crate::{pod_state, validation};
@@ -61,7 +61,8 @@ struct Rollout<'a> {
     observed: &'a DeploymentObserved,
     now: Timestamp,
     status: ModelDeploymentStatus,
-    actions: Vec<Action>,
+    writes: Vec<Write>,
+    deletions: Vec<Write>,
     events: Vec<Event>,
     problem: Option<Problem>,
 }
@@ -69,7 +70,7 @@ struct Rollout<'a> {
 impl<'a> Rollout<'a> {
     fn new(observed: &'a DeploymentObserved, now: Timestamp) -> Self {
         let status = observed.deployment.status.clone().unwrap_or_default();
-        Self { observed, now, status, actions: vec![], events: vec![], problem: refused(observed) }
+        Self { observed, now, status, writes: vec![], deletions: vec![], events: vec![], problem: refused(observed) }
     }
 
     fn deployment(&self) -> &'a ModelDeployment {
@@ -124,7 +125,7 @@ impl<'a> Rollout<'a> {
         let server = ServerOf { deployment: self.deployment(), version, store: &store, artifact, platform };
         let Some(child) = child else {
             let built = server.deployment(self.replicas());
-            return self.actions.push(Action::Create(Object::Deployment(Box::new(built))));
+            return self.writes.push(Write::Create(Object::Deployment(Box::new(built))));
         };
         if child.annotations().get(INPUTS_DIGEST_ANNOTATION) == Some(&server.inputs_digest()) {
             return self.scale(child);
@@ -134,14 +135,14 @@ impl<'a> Rollout<'a> {
         replacement.labels_mut().extend(built.labels().clone());
         replacement.annotations_mut().extend(built.annotations().clone());
         replacement.spec = built.spec;
-        self.actions.push(Action::Replace(Object::Deployment(Box::new(replacement))));
+        self.writes.push(Write::Replace(Object::Deployment(Box::new(replacement))));
     }
 
     fn scale(&mut self, child: &Arc<Deployment>) {
         if desired(child) != self.replicas() {
             let mut replacement = child.as_ref().clone();
             replacement.spec.get_or_insert_default().replicas = Some(self.replicas());
-            self.actions.push(Action::Replace(Object::Deployment(Box::new(replacement))));
+            self.writes.push(Write::Replace(Object::Deployment(Box::new(replacement))));
         }
     }
 
@@ -180,7 +181,7 @@ impl<'a> Rollout<'a> {
         let deployment = self.deployment();
         let wanted = server::service(deployment, &version);
         match &self.observed.service {
-            None => self.actions.push(Action::Create(Object::Service(Box::new(wanted)))),
+            None => self.writes.push(Write::Create(Object::Service(Box::new(wanted)))),
             Some(service) if !self.is_ours(service.as_ref()) => {
                 let message = format!(
                     "a Service named \"{}\" exists that is not this ModelDeployment's: delete it, or rename the ModelDeployment",
@@ -193,7 +194,7 @@ impl<'a> Rollout<'a> {
                 let spec = replacement.spec.get_or_insert_default();
                 let wanted = wanted.spec.unwrap_or_default();
                 (spec.selector, spec.ports) = (wanted.selector, wanted.ports);
-                self.actions.push(Action::Replace(Object::Service(Box::new(replacement))));
+                self.writes.push(Write::Replace(Object::Service(Box::new(replacement))));
             }
             Some(_) => {}
         }
@@ -222,13 +223,13 @@ impl<'a> Rollout<'a> {
             let wanted = version.is_some_and(|version| kept(version) || routed == Some(version));
             !wanted && self.is_ours(child.as_ref()) && child.metadata.deletion_timestamp.is_none()
         };
-        let delete = |child: &Arc<Deployment>| Action::Delete {
+        let delete = |child: &Arc<Deployment>| Write::Delete {
             kind: Kind::Deployment,
             name: child.name_any(),
             uid: child.metadata.uid.clone().unwrap_or_default(),
         };
-        let deletions: Vec<Action> = self.observed.children.iter().filter(stray).map(delete).collect();
-        self.actions.extend(deletions);
+        let deletions: Vec<Write> = self.observed.children.iter().filter(stray).map(delete).collect();
+        self.deletions = deletions;
     }
 
     /// Says how things stand.
@@ -257,7 +258,7 @@ impl<'a> Rollout<'a> {
             }
         }
         let stands = serving.as_ref().map_or("no version serves yet".to_owned(), |version| format!("{version} serves"));
-        let changes = self.actions.iter().any(|action| !matches!(action, Action::Delete { .. }));
+        let changes = !self.writes.is_empty();
         let settled = child.as_ref().is_some_and(|child| is_ready(child)) && !changes;
         match (problem, waits, &self.status.candidate_version) {
             // What ends by itself, or by the cluster's own doing.
@@ -340,23 +341,26 @@ impl<'a> Rollout<'a> {
 
     fn plan(self) -> Plan<ModelDeploymentStatus> {
         let changed = Some(&self.status) != self.deployment().status.as_ref();
-        Plan { status: changed.then_some(self.status), actions: self.actions, events: self.events, ..Plan::default() }
+        // Servers are deleted only once what replaces them is written.
+        let stages = vec![Stage::stop(self.writes), Stage::proceed(self.deletions)];
+        Plan { status: changed.then_some(self.status), stages, events: self.events, ..Plan::default() }
+            .defer_blocked(&self.observed.blocked, self.now)
     }
 }
 
 /// What the API server would not let us write.
 fn refused(observed: &DeploymentObserved) -> Option<Problem> {
-    observed.failures.iter().find_map(|failure| {
+    observed.blocked.iter().find_map(|failure| {
         let (kind, name) = (failure.kind.name(), &failure.name);
         match failure.reason {
-            FailureReason::Clash => Some((
+            BlockedReason::Clash => Some((
                 "NameTaken",
                 format!("a {kind} named \"{name}\" exists that is not this ModelDeployment's: delete it, or rename the ModelDeployment"),
             )),
-            FailureReason::Refused => {
+            BlockedReason::Refused => {
                 Some(("WriteRefused", format!("the API server refused the {kind} \"{name}\": {}", failure.message)))
             }
-            FailureReason::Conflict | FailureReason::Unavailable => None,
+            BlockedReason::Unavailable => None,
         }
     })
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, from_value, json};
 
 use super::*;
 use crate::contract::{Digest, Message, layout};
-use crate::plan::WriteFailure;
+use crate::plan::Blocked;
 use crate::platform::{DefaultStore, Platform};
 
 fn now() -> Timestamp {
@@ -64,7 +64,7 @@ impl Cluster {
             service: None,
             pods: vec![],
             stores: vec![],
-            failures: vec![],
+            blocked: vec![],
             platform: Arc::new(platform),
         })
     }
@@ -80,32 +80,32 @@ impl Cluster {
             if let Some(status) = plan.status {
                 Arc::make_mut(&mut self.0.deployment).status = Some(status);
             }
-            plan.actions.into_iter().for_each(|action| written.push(self.apply(action)));
+            plan.stages.into_iter().flat_map(|stage| stage.writes).for_each(|action| written.push(self.apply(action)));
         }
         panic!("it does not settle: {written:?}");
     }
 
-    fn apply(&mut self, action: Action) -> String {
+    fn apply(&mut self, action: Write) -> String {
         match action {
-            Action::Create(Object::Deployment(mut child)) => {
+            Write::Create(Object::Deployment(mut child)) => {
                 child.metadata.uid = Some(format!("uid of {}", child.name_any()));
                 let name = child.name_any();
                 self.0.children.push(Arc::new(*child));
                 format!("create {name}")
             }
-            Action::Replace(Object::Deployment(mut child)) => {
+            Write::Replace(Object::Deployment(mut child)) => {
                 child.metadata.generation = Some(child.metadata.generation.unwrap_or(1) + 1);
                 let name = child.name_any();
                 self.0.children.retain(|old| old.name_any() != name);
                 self.0.children.push(Arc::new(*child));
                 format!("replace {name}")
             }
-            Action::Create(Object::Service(service)) | Action::Replace(Object::Service(service)) => {
+            Write::Create(Object::Service(service)) | Write::Replace(Object::Service(service)) => {
                 let version = service.spec.as_ref().unwrap().selector.as_ref().unwrap()[VERSION_LABEL].clone();
                 self.0.service = Some(Arc::new(*service));
                 format!("route to {version}")
             }
-            Action::Delete { name, uid, .. } => {
+            Write::Delete { name, uid, .. } => {
                 self.0.children.retain(|child| child.metadata.uid.as_ref() != Some(&uid));
                 format!("delete {name}")
             }
@@ -202,7 +202,7 @@ fn the_switch_is_on_record_before_the_service_service_matches_it() {
     cluster.make_ready("churn-v2");
     let plan = plan(&cluster.0, now());
     assert_eq!(plan.status.as_ref().unwrap().served_version.as_deref(), Some("churn-v2"));
-    assert!(plan.actions.iter().all(|action| matches!(action, Action::Replace(Object::Service(_)))), "{plan:?}");
+    assert!(plan.writes().all(|action| matches!(action, Write::Replace(Object::Service(_)))), "{plan:?}");
     assert_eq!(plan.events.len(), 1);
 }
 
@@ -216,7 +216,7 @@ fn a_crash_between_any_two_writes_ends_in_the_same_state() {
         cluster.make_ready("churn-v2");
         let plan = plan(&cluster.0, now());
         Arc::make_mut(&mut cluster.0.deployment).status = plan.status;
-        for action in plan.actions.into_iter().take(done) {
+        for action in plan.stages.into_iter().flat_map(|stage| stage.writes).take(done) {
             cluster.apply(action);
         }
         cluster.run_until_ready();
@@ -368,10 +368,11 @@ fn what_is_not_ours_is_never_touched() {
 
 #[test]
 fn what_the_api_server_refuses_is_shown() {
-    for (reason, expected) in [(FailureReason::Clash, "NameTaken"), (FailureReason::Refused, "WriteRefused")] {
+    for (reason, expected) in [(BlockedReason::Clash, "NameTaken"), (BlockedReason::Refused, "WriteRefused")] {
         let mut cluster = Cluster::new(json!({}), &[passed(1)]);
-        let failure = WriteFailure { kind: Kind::Deployment, name: "x".into(), reason, message: "quota".into() };
-        cluster.0.failures.push(failure);
+        let failure =
+            Blocked { kind: Kind::Deployment, name: "x".into(), reason, message: "quota".into(), until: now() };
+        cluster.0.blocked.push(failure);
         cluster.settle();
         assert_eq!(cluster.reason(types::STALLED), Some(expected));
     }
@@ -410,10 +411,9 @@ fn a_service_that_is_gone_comes_back_before_a_candidate_is_brought_up() {
     cluster.0.service = None;
     cluster.0.versions.push(passed(2));
     let kinds: Vec<_> = plan(&cluster.0, now())
-        .actions
-        .iter()
+        .writes()
         .map(|action| match action {
-            Action::Create(object) => object.kind(),
+            Write::Create(object) => object.kind(),
             other => panic!("unexpected {other:?}"),
         })
         .collect();

@@ -11,38 +11,38 @@ use kube_core::ResourceExt;
 use seatrial_crds::names::UNUSED_SINCE_ANNOTATION;
 
 use crate::observed::PipelineObserved;
-use crate::plan::{Action, Kind, Object};
+use crate::plan::{Kind, Object, Write};
 use crate::revision;
 
 /// How long a revision stays after nobody was seen to need it.
 const GRACE: Duration = Duration::from_secs(3600);
 
 /// What to mark and what to delete, and when to look again.
-pub(super) fn sweep(observed: &PipelineObserved, now: Timestamp) -> (Vec<Action>, Option<Duration>) {
+pub(super) fn sweep(observed: &PipelineObserved, now: Timestamp) -> (Vec<Write>, Option<Duration>) {
     let newest = revision::newest(&observed.revisions).map(|newest| newest.revision);
-    let (mut actions, mut again_after) = (vec![], None);
+    let (mut writes, mut requeue_after) = (vec![], None);
     for revision in &observed.revisions {
         if Some(revision.revision) == newest || is_used(revision, observed) {
             if marked_at(revision).is_some() {
-                actions.push(Action::Replace(Object::ControllerRevision(Box::new(unmarked(revision)))));
+                writes.push(Write::Replace(Object::ControllerRevision(Box::new(unmarked(revision)))));
             }
             continue;
         }
         let age = marked_at(revision).map(|at| now.as_second().saturating_sub(at.as_second()));
         match age.map(|age| Duration::from_secs(age.unsigned_abs())) {
             None => {
-                actions.push(Action::Replace(Object::ControllerRevision(Box::new(marked(revision, now)))));
-                again_after = again_after.max(Some(GRACE));
+                writes.push(Write::Replace(Object::ControllerRevision(Box::new(marked(revision, now)))));
+                requeue_after = requeue_after.max(Some(GRACE));
             }
-            Some(age) if age < GRACE => again_after = again_after.max(Some(GRACE.saturating_sub(age))),
-            Some(_) => actions.push(Action::Delete {
+            Some(age) if age < GRACE => requeue_after = requeue_after.max(Some(GRACE.saturating_sub(age))),
+            Some(_) => writes.push(Write::Delete {
                 kind: Kind::ControllerRevision,
                 name: revision.name_any(),
                 uid: revision.metadata.uid.clone().unwrap_or_default(),
             }),
         }
     }
-    (actions, again_after)
+    (writes, requeue_after)
 }
 
 fn is_used(revision: &ControllerRevision, observed: &PipelineObserved) -> bool {

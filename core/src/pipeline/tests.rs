@@ -4,7 +4,7 @@ use seatrial_crds::{Condition, MLPipelineRunStatus, MLPipelineSpec, Time};
 use serde_json::json;
 
 use super::*;
-use crate::plan::WriteFailure;
+use crate::plan::{Blocked, OnFailure};
 
 fn now() -> Timestamp {
     Timestamp::from_second(1_800_000_000).unwrap()
@@ -28,25 +28,25 @@ fn observe(pipeline: MLPipeline) -> PipelineObserved {
         revisions: vec![],
         runs: vec![],
         versions: vec![],
-        failures: vec![],
+        blocked: vec![],
     }
 }
 
 /// What the world looks like after a plan was carried out.
-fn carry_out(observed: &mut PipelineObserved, plan: Plan<MLPipelineStatus>) {
+fn execute(observed: &mut PipelineObserved, plan: Plan<MLPipelineStatus>) {
     if let Some(status) = plan.status {
         Arc::make_mut(&mut observed.pipeline).status = Some(status);
     }
-    for action in plan.actions {
+    for action in plan.stages.into_iter().flat_map(|stage| stage.writes) {
         match action {
-            Action::Create(Object::Run(run)) => observed.runs.push(Arc::new(*run)),
-            Action::Create(Object::ControllerRevision(revision)) => observed.revisions.push(Arc::new(*revision)),
-            Action::Replace(Object::ControllerRevision(revision)) => {
+            Write::Create(Object::Run(run)) => observed.runs.push(Arc::new(*run)),
+            Write::Create(Object::ControllerRevision(revision)) => observed.revisions.push(Arc::new(*revision)),
+            Write::Replace(Object::ControllerRevision(revision)) => {
                 observed.revisions.retain(|old| old.metadata.name != revision.metadata.name);
                 observed.revisions.push(Arc::new(*revision));
             }
-            Action::Delete { kind: Kind::Run, name, .. } => observed.runs.retain(|run| run.name_any() != name),
-            Action::Delete { kind: Kind::ControllerRevision, name, .. } => {
+            Write::Delete { kind: Kind::Run, name, .. } => observed.runs.retain(|run| run.name_any() != name),
+            Write::Delete { kind: Kind::ControllerRevision, name, .. } => {
                 observed.revisions.retain(|revision| revision.name_any() != name);
             }
             other => panic!("unexpected {other:?}"),
@@ -64,7 +64,7 @@ fn settle_at(observed: &mut PipelineObserved, now: Timestamp) {
         if plan.is_quiet() {
             return;
         }
-        carry_out(observed, plan);
+        execute(observed, plan);
     }
     panic!("the pipeline does not settle");
 }
@@ -121,21 +121,34 @@ fn a_suspended_pipeline_starts_its_run_when_it_is_resumed() {
 }
 
 #[test]
+fn no_change_is_done_with_without_its_run() {
+    let first = plan(&observe(pipeline("a")), now());
+    let stages: Vec<_> = first.stages.iter().filter(|stage| !stage.writes.is_empty()).collect();
+    let kinds: Vec<_> = stages.iter().map(|stage| (stage.writes[0].subject().0, stage.on_failure)).collect();
+    assert_eq!(kinds, [(Kind::Run, OnFailure::Stop), (Kind::ControllerRevision, OnFailure::Stop)]);
+}
+
+#[test]
 fn a_crash_between_any_two_writes_changes_nothing() {
     let first = plan(&observe(pipeline("a")), now());
-    for done in 0..=first.actions.len() {
+    for done in 0..=first.writes().count() {
         let mut observed = observe(pipeline("a"));
         let mut cut = first.clone();
-        cut.actions.truncate(done);
-        carry_out(&mut observed, cut);
+        let mut left = done;
+        for stage in &mut cut.stages {
+            let kept = left.min(stage.writes.len());
+            stage.writes.truncate(kept);
+            left -= kept;
+        }
+        execute(&mut observed, cut);
         // The run is created again by its name, which the API server answers with "exists already".
         let again = plan(&observed, now());
-        for action in &again.actions {
-            assert!(matches!(action, Action::Create(object) if object.name() == "churn-c1"), "{action:?}");
+        for action in again.writes() {
+            assert!(matches!(action, Write::Create(object) if object.name() == "churn-c1"), "{action:?}");
         }
         observed.runs.clear();
-        carry_out(&mut observed, again);
-        assert!(plan(&observed, now()).actions.is_empty(), "cut after {done}");
+        execute(&mut observed, again);
+        assert!(plan(&observed, now()).writes().next().is_none(), "cut after {done}");
     }
 }
 
@@ -144,7 +157,7 @@ fn a_run_that_was_deleted_is_not_started_again() {
     let mut observed = observe(pipeline("a"));
     settle(&mut observed);
     observed.runs.clear();
-    assert!(plan(&observed, now()).actions.is_empty());
+    assert!(plan(&observed, now()).writes().next().is_none());
 }
 
 #[test]
@@ -201,11 +214,12 @@ fn a_parameter_without_a_default_means_that_people_start_the_runs() {
 #[test]
 fn a_foreign_object_under_a_childs_name_is_named() {
     let mut observed = observe(pipeline("a"));
-    observed.failures.push(WriteFailure {
+    observed.blocked.push(Blocked {
         kind: Kind::Run,
         name: "churn-c1".into(),
-        reason: FailureReason::Clash,
+        reason: BlockedReason::Clash,
         message: String::new(),
+        until: now(),
     });
     let conditions = plan(&observed, now()).status.unwrap().conditions;
     let stalled = conditions::find(&conditions, types::STALLED).unwrap();
@@ -231,7 +245,7 @@ fn ended_runs_beyond_the_limit_go_oldest_first() {
     let deleted: Vec<_> = history(&observed)
         .into_iter()
         .map(|action| match action {
-            Action::Delete { name, .. } => name,
+            Write::Delete { name, .. } => name,
             other => panic!("{other:?}"),
         })
         .collect();
@@ -266,11 +280,11 @@ fn revisions_that_nobody_needs_go_in_two_phases() {
     settle(&mut observed);
     assert_eq!(names(&observed).len(), 4, "it is marked first");
     let waits = plan(&observed, now());
-    assert!(waits.is_quiet() && waits.again_after.is_some_and(|after| after.as_secs() == 3600), "{waits:?}");
+    assert!(waits.is_quiet() && waits.requeue_after.is_some_and(|after| after.as_secs() == 3600), "{waits:?}");
     let later = now().saturating_add(jiff::SignedDuration::from_mins(61)).unwrap();
     settle_at(&mut observed, later);
     assert_eq!(names(&observed), ["churn-c2", "churn-c3", "churn-c4"]);
-    assert_eq!(plan(&observed, later).again_after, None);
+    assert_eq!(plan(&observed, later).requeue_after, None);
 }
 
 #[test]
@@ -347,7 +361,7 @@ fn skipped_runs_push_out_no_failure_and_no_run_goes_before_its_version_was_looke
     }
     let deleted = |observed: &PipelineObserved| -> Vec<String> {
         let name = |action| match action {
-            Action::Delete { name, .. } => name,
+            Write::Delete { name, .. } => name,
             other => panic!("{other:?}"),
         };
         history(observed).into_iter().map(name).collect()

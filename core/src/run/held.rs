@@ -7,7 +7,7 @@ use serde_json::{Value, from_value, json};
 
 use super::scene::*;
 use super::*;
-use crate::observed::Sighting;
+use crate::observed::Expectation;
 use crate::plan::Kind;
 use crate::revision;
 
@@ -35,13 +35,13 @@ fn without_a_store() -> Scene {
     scene
 }
 
-fn refuse(scene: &mut Scene, reason: FailureReason) {
+fn refuse(scene: &mut Scene, reason: BlockedReason) {
     let name = scene.step("one").job.clone().unwrap();
     scene.observed.jobs.retain(|job| job.name_any() != name);
     scene.jobs_created.retain(|job| *job != name);
-    scene.observed.sightings.insert(name.clone(), Sighting::Recorded);
+    scene.observed.expectations.insert(name.clone(), Expectation::Recorded);
     let message = "quantities must match".to_owned();
-    scene.observed.failures = vec![WriteFailure { kind: Kind::Job, name, reason, message }];
+    scene.observed.blocked = vec![Blocked { kind: Kind::Job, name, reason, message, until: at(0) }];
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn a_run_that_is_at_work_is_not_superseded() {
     scene.settle();
     assert_eq!(scene.stands().0, "Running");
     // One step is refused, the other works: its work is not thrown away.
-    refuse(&mut scene, FailureReason::Refused);
+    refuse(&mut scene, BlockedReason::Refused);
     scene.pass(usize::MAX);
     assert_eq!((scene.step("one").reason.as_deref(), scene.stands().0), (Some("WriteRefused"), "WriteRefused"));
     assert_eq!(scene.step("two").state, StepState::Running);
@@ -70,7 +70,7 @@ fn a_run_that_is_at_work_is_not_superseded() {
 
 #[test]
 fn a_refused_job_is_said_gives_way_to_a_correction_and_is_given_up_in_the_end() {
-    for (reason, expected) in [(FailureReason::Refused, "WriteRefused"), (FailureReason::Clash, "NameTaken")] {
+    for (reason, expected) in [(BlockedReason::Refused, "WriteRefused"), (BlockedReason::Clash, "NameTaken")] {
         let mut scene = Scene::new(json!({"image": "churn:1", "steps": [{"name": "one", "command": ["one"]}]}));
         scene.settle();
         refuse(&mut scene, reason);
@@ -81,10 +81,10 @@ fn a_refused_job_is_said_gives_way_to_a_correction_and_is_given_up_in_the_end() 
         corrected.siblings.push(newer_change());
         let plan = plan(&corrected, at(1));
         assert!(has_ended(plan.status.as_ref()), "{:?}", plan.status);
-        assert!(plan.actions.is_empty());
+        assert!(plan.writes().next().is_none());
         scene.now = HOLD_LIMIT + 1;
         scene.pass(0);
-        scene.observed.failures.clear();
+        scene.observed.blocked.clear();
         scene.settle();
         assert_eq!((scene.step("one").state, scene.stands().0), (StepState::Failed, "StepFailed"));
         assert_eq!(scene.step("one").reason.as_deref(), Some(expected));
@@ -154,7 +154,7 @@ fn a_step_without_a_pod_says_what_may_refuse_it() {
     scene.now = 5;
     scene.settle();
     assert_eq!(scene.stands().0, "Running");
-    assert_eq!(plan(&scene.observed, at(5)).again_after, Some(LOOK_AGAIN), "nobody else would wake the operator");
+    assert_eq!(plan(&scene.observed, at(5)).requeue_after, Some(LOOK_AGAIN), "nobody else would wake the operator");
     scene.now = 30;
     scene.settle();
     assert_eq!(scene.step("one").reason.as_deref(), Some("PodsRefused"));
@@ -193,7 +193,7 @@ fn a_short_step_does_not_pass_for_an_outage() {
     let writes = scene.status_writes;
     scene.settle();
     assert_eq!(scene.status_writes, writes, "a container is not ready before its first probe");
-    assert_eq!(plan(&scene.observed, at(6)).again_after, Some(LOOK_AGAIN));
+    assert_eq!(plan(&scene.observed, at(6)).requeue_after, Some(LOOK_AGAIN));
     scene.now = 60;
     scene.settle();
     assert_eq!(scene.step("prepare").reason.as_deref(), Some("StoreUnavailable"));
@@ -206,18 +206,18 @@ fn nothing_is_given_up_before_the_api_server_was_asked() {
     scene.settle();
     let name = scene.step("one").job.clone().unwrap();
     scene.observed.jobs.retain(|job| job.name_any() != name);
-    scene.observed.sightings.insert(name.clone(), Sighting::Created(at(0)));
+    scene.observed.expectations.insert(name.clone(), Expectation::Created(at(0)));
     let lost = plan(&scene.observed, at(120));
-    assert_eq!((lost.confirm.as_slice(), lost.actions.len()), ([name.clone()].as_slice(), 0));
-    scene.observed.confirmed.insert(name, at(121));
-    assert_eq!(plan(&scene.observed, at(122)).actions.len(), 1, "now it is lost: the next attempt");
+    assert_eq!((lost.live_reads.as_slice(), lost.writes().count()), ([name.clone()].as_slice(), 0));
+    scene.observed.live_reads.insert(name, at(121));
+    assert_eq!(plan(&scene.observed, at(122)).writes().count(), 1, "now it is lost: the next attempt");
     // ... nor a report that should be there.
     let mut scene = Scene::new(training());
     scene.settle();
     scene.end_job("prepare", json!({"type": "Complete", "status": "True"}));
     let name = scene.step("prepare").job.clone().unwrap();
     let late = plan(&scene.observed, at(60));
-    assert_eq!((late.confirm.as_slice(), late.actions.len()), ([name].as_slice(), 0));
+    assert_eq!((late.live_reads.as_slice(), late.writes().count()), ([name].as_slice(), 0));
     // The answer brought the pod along.
     scene.observed.jobs.iter_mut().for_each(|job| Arc::make_mut(job).status = None);
     scene.succeed("prepare");

@@ -21,7 +21,7 @@ pub use queue::{change_number, has_ended};
 
 use crate::conditions::{self, Status, types};
 use crate::observed::RunObserved;
-use crate::plan::{Action, Event, EventType, FailureReason, Plan, WriteFailure};
+use crate::plan::{Blocked, BlockedReason, Event, EventType, Plan, Stage, Write};
 use crate::{names, revision, validation};
 use queue::Turn;
 
@@ -63,17 +63,29 @@ struct Draft<'a> {
     observed: &'a RunObserved,
     now: Timestamp,
     status: MLPipelineRunStatus,
-    actions: Vec<Action>,
+    jobs: Vec<Write>,
+    publishing: Vec<Stage>,
+    deletions: Vec<Write>,
     events: Vec<Event>,
-    confirm: Vec<String>,
-    again_after: Option<Duration>,
+    live_reads: Vec<String>,
+    requeue_after: Option<Duration>,
 }
 
 impl<'a> Draft<'a> {
     fn new(observed: &'a RunObserved, now: Timestamp) -> Self {
         let status = observed.run.status.clone().unwrap_or_default();
         let now = conditions::whole_seconds(now);
-        Self { observed, now, status, actions: vec![], events: vec![], confirm: vec![], again_after: None }
+        Self {
+            observed,
+            now,
+            status,
+            jobs: vec![],
+            publishing: vec![],
+            deletions: vec![],
+            events: vec![],
+            live_reads: vec![],
+            requeue_after: None,
+        }
     }
 
     /// The pinned spec and the parameters of a run that may go on. A run that begins pins what it executes.
@@ -172,7 +184,7 @@ impl<'a> Draft<'a> {
         let message = format!("{done} of {} steps are done", self.status.steps.len());
         match told {
             Some(told) => {
-                self.again_after = Some(LOOK_AGAIN);
+                self.requeue_after = Some(LOOK_AGAIN);
                 self.under_way("Waiting", format!("{message}; {told}"));
             }
             None => self.under_way("Running", message),
@@ -182,12 +194,12 @@ impl<'a> Draft<'a> {
     fn publish(&mut self, spec: &MLPipelineSpec, parameters: &[ParameterValue]) {
         let publishing = publish::publish(self.observed, spec, &self.status, parameters);
         self.status.versions = publishing.versions;
-        self.actions.extend(publishing.actions);
+        self.publishing = publishing.stages;
         if let Some(problem) = publishing.problem {
             return self.end(Status::False, "PublishingFailed", problem);
         }
         if !publishing.done {
-            let refused = self.observed.failures.iter().find(|failure| failure.reason == FailureReason::Refused);
+            let refused = self.observed.blocked.iter().find(|failure| failure.reason == BlockedReason::Refused);
             let since = self.status.steps.iter().filter_map(|step| step.finished_at.as_ref()).max();
             if let Some(refused) = refused
                 && since.is_some_and(|since| self.seconds_since(since) >= HOLD_LIMIT)
@@ -234,7 +246,7 @@ impl<'a> Draft<'a> {
             let ended = steps::job_has_ended(job) || job.metadata.deletion_timestamp.is_some();
             if self.is_ours(job.as_ref()) && !wanted && !ended {
                 let uid = job.metadata.uid.clone().unwrap_or_default();
-                self.actions.push(Action::Delete { kind: crate::plan::Kind::Job, name, uid });
+                self.deletions.push(Write::Delete { kind: crate::plan::Kind::Job, name, uid });
             }
         }
     }
@@ -242,13 +254,13 @@ impl<'a> Draft<'a> {
     fn under_way(&mut self, reason: &str, message: String) {
         // What concerns Jobs is said by their steps. A counter that another run made first is no clash, but a race.
         let is_counter = |name: &str| self.observed.counters.values().any(|counter| counter.name_any() == name);
-        let refused = self.observed.failures.iter().find(|failure| match failure.reason {
-            FailureReason::Clash => !is_counter(&failure.name),
-            FailureReason::Refused => true,
-            FailureReason::Conflict | FailureReason::Unavailable => false,
+        let refused = self.observed.blocked.iter().find(|failure| match failure.reason {
+            BlockedReason::Clash => !is_counter(&failure.name),
+            BlockedReason::Refused => true,
+            BlockedReason::Unavailable => false,
         });
         let (reason, message) = match refused {
-            Some(failure) if failure.reason == FailureReason::Clash => ("NameTaken", refusal(failure)),
+            Some(failure) if failure.reason == BlockedReason::Clash => ("NameTaken", refusal(failure)),
             Some(failure) => ("WriteRefused", refusal(failure)),
             None => (reason, message),
         };
@@ -290,13 +302,18 @@ impl<'a> Draft<'a> {
     fn plan(mut self) -> Plan<MLPipelineRunStatus> {
         self.delete_strays();
         let changed = Some(&self.status) != self.observed.run.status.as_ref();
+        let mut stages = vec![Stage::proceed(self.jobs)];
+        stages.append(&mut self.publishing);
+        stages.push(Stage::proceed(self.deletions));
         Plan {
             status: changed.then_some(self.status),
-            actions: self.actions,
+            stages,
             events: self.events,
-            confirm: self.confirm,
-            again_after: self.again_after,
+            live_reads: self.live_reads,
+            requeue_after: self.requeue_after,
+            ..Plan::default()
         }
+        .defer_blocked(&self.observed.blocked, self.now)
     }
 }
 
@@ -309,10 +326,10 @@ fn superseded(newer: &str) -> String {
 }
 
 /// What a write that failed means for a run.
-fn refusal(failure: &WriteFailure) -> String {
+fn refusal(failure: &Blocked) -> String {
     let (kind, name) = (failure.kind.name(), &failure.name);
     match failure.reason {
-        FailureReason::Clash => format!("a {kind} named \"{name}\" exists that is not this run's: delete or rename it"),
+        BlockedReason::Clash => format!("a {kind} named \"{name}\" exists that is not this run's: delete or rename it"),
         _ => format!("the API server refused the {kind} \"{name}\": {}", failure.message),
     }
 }

@@ -38,7 +38,7 @@ pub(super) enum Outcome {
     /// It is done.
     Done(Box<Report>),
     /// It is done, and what its containers said is not in sight: the API server must say whether there is more to see.
-    Confirm,
+    LiveRead,
     /// It is done, but what its containers said is lost.
     ReportLost,
     /// It failed, with a word and a sentence.
@@ -103,7 +103,7 @@ fn done(seen: &Seen<'_>, now: Timestamp) -> Outcome {
     if at.is_some_and(|at| now.as_second() - at.as_second() < REPORT_GRACE) {
         Outcome::Running(None)
     } else if confirmed.is_none_or(|asked| at.is_some_and(|at| asked < at)) {
-        Outcome::Confirm
+        Outcome::LiveRead
     } else {
         Outcome::ReportLost
     }

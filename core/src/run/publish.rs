@@ -21,15 +21,15 @@ use seatrial_crds::{
 use super::steps::artifact_uri;
 use crate::names;
 use crate::observed::RunObserved;
-use crate::plan::{Action, FailureReason, Kind, Object};
+use crate::plan::{BlockedReason, Kind, Object, Stage, Write};
 
 /// What is left to do for a run's versions.
 #[derive(Debug, Default)]
 pub(super) struct Publishing {
     /// The versions, as the run's status names them.
     pub(super) versions: Vec<PublishedVersion>,
-    /// The writes.
-    pub(super) actions: Vec<Action>,
+    /// The writes: a version's number before the version.
+    pub(super) stages: Vec<Stage>,
     /// Whether all versions exist.
     pub(super) done: bool,
     /// What stands in the way.
@@ -72,10 +72,13 @@ pub(super) fn publish(
         }
         publishing.done = false;
         if taken < number {
-            publishing.actions.push(count(observed, counter.map(AsRef::as_ref), model, number, &uid));
+            let taken = count(observed, counter.map(AsRef::as_ref), model, number, &uid);
+            publishing.stages.push(Stage::stop(vec![taken]));
         }
         match version(observed, spec, status, parameters, publication, number) {
-            Some(version) => publishing.actions.push(Action::Create(Object::Version(Box::new(version)))),
+            Some(version) => {
+                publishing.stages.push(Stage::proceed(vec![Write::Create(Object::Version(Box::new(version)))]));
+            }
             None => publishing.problem = Some(format!("an output that becomes {name} is not in the run's status")),
         }
     }
@@ -86,9 +89,9 @@ pub(super) fn publish(
 fn refused(observed: &RunObserved, number: i64, model: &str) -> bool {
     let name = names::version(model, number);
     observed
-        .failures
+        .blocked
         .iter()
-        .any(|failure| failure.kind == Kind::Version && failure.name == name && failure.reason == FailureReason::Clash)
+        .any(|failure| failure.kind == Kind::Version && failure.name == name && failure.reason == BlockedReason::Clash)
 }
 
 fn highest_number(observed: &RunObserved, model: &str) -> i64 {
@@ -103,16 +106,16 @@ fn count(
     model: &str,
     number: i64,
     holder: &str,
-) -> Action {
+) -> Write {
     let holder = (HOLDER_ANNOTATION.to_owned(), holder.to_owned());
     match counter {
         Some(counter) => {
             let mut counter = counter.clone();
             counter.revision = number;
             counter.metadata.annotations.get_or_insert_default().extend([holder]);
-            Action::Replace(Object::ControllerRevision(Box::new(counter)))
+            Write::Replace(Object::ControllerRevision(Box::new(counter)))
         }
-        None => Action::Create(Object::ControllerRevision(Box::new(ControllerRevision {
+        None => Write::Create(Object::ControllerRevision(Box::new(ControllerRevision {
             metadata: ObjectMeta {
                 name: Some(names::counter(model)),
                 namespace: observed.run.namespace(),

@@ -58,7 +58,11 @@ pub(super) fn turn(observed: &RunObserved) -> Turn {
     if let Some(newer) = newer_change(observed) {
         return Turn::Superseded(newer);
     }
-    let began = |run: &MLPipelineRun| run.status.as_ref().is_some_and(|status| status.started_at.is_some());
+    // One that this leader let begin has begun, though the caches may not show it yet.
+    let began = |run: &MLPipelineRun| {
+        run.status.as_ref().is_some_and(|status| status.started_at.is_some())
+            || observed.begun.contains(&run.name_any())
+    };
     // Whoever stands before this run in the line; whoever began stands before all. A strict order, so that of two
     // plans made from caches of different age never both let their run begin. Of an older change that has not begun,
     // too, it waits until that has seen this one and ended.

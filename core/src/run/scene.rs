@@ -11,7 +11,7 @@ use serde_json::{Value, from_value, json};
 
 use super::*;
 use crate::contract::{Digest, Message, ReportedInput, ReportedOutput};
-use crate::observed::Sighting;
+use crate::observed::Expectation;
 use crate::plan::{Kind, Object};
 use crate::platform::{DefaultStore, Platform};
 use crate::revision;
@@ -93,9 +93,10 @@ impl Scene {
             stores: vec![],
             counters: BTreeMap::new(),
             versions: vec![],
-            sightings: BTreeMap::new(),
-            confirmed: BTreeMap::new(),
-            failures: vec![],
+            expectations: BTreeMap::new(),
+            begun: std::collections::BTreeSet::new(),
+            live_reads: BTreeMap::new(),
+            blocked: vec![],
             platform: Arc::new(platform),
         };
         Self { observed, now: 0, jobs_created: vec![], status_writes: 0 }
@@ -108,19 +109,19 @@ impl Scene {
             return false;
         }
         // The caches of a scene never lag behind: the answer is what they have.
-        for job in plan.confirm {
-            self.observed.confirmed.insert(job, at(self.now));
+        for job in plan.live_reads.clone() {
+            self.observed.live_reads.insert(job, at(self.now));
         }
-        for action in &plan.actions {
-            if let Action::Create(Object::Job(job)) = action {
-                self.observed.sightings.entry(job.name_any()).or_insert(Sighting::Recorded);
+        for action in plan.writes() {
+            if let Write::Create(Object::Job(job)) = action {
+                self.observed.expectations.entry(job.name_any()).or_insert(Expectation::Recorded);
             }
         }
         if let Some(status) = plan.status {
             self.status_writes += 1;
             Arc::make_mut(&mut self.observed.run).status = Some(status);
         }
-        plan.actions.into_iter().take(writes).for_each(|action| self.carry_out(action));
+        plan.stages.into_iter().flat_map(|stage| stage.writes).take(writes).for_each(|action| self.execute(action));
         true
     }
 
@@ -133,24 +134,24 @@ impl Scene {
         panic!("it does not settle: {:#?}", plan(&self.observed, at(self.now)));
     }
 
-    pub(super) fn carry_out(&mut self, action: Action) {
+    pub(super) fn execute(&mut self, action: Write) {
         match action {
-            Action::Create(Object::Job(mut job)) => {
+            Write::Create(Object::Job(mut job)) => {
                 let name = job.name_any();
                 if self.observed.jobs.iter().any(|known| known.name_any() == name) {
                     return;
                 }
                 job.metadata.uid = Some(format!("uid of {name}"));
                 self.jobs_created.push(name.clone());
-                self.observed.sightings.insert(name, Sighting::Seen);
+                self.observed.expectations.insert(name, Expectation::Observed);
                 self.observed.jobs.push(Arc::new(*job));
             }
-            Action::Create(Object::ControllerRevision(counter))
-            | Action::Replace(Object::ControllerRevision(counter)) => {
+            Write::Create(Object::ControllerRevision(counter))
+            | Write::Replace(Object::ControllerRevision(counter)) => {
                 self.observed.counters.insert("churn".into(), Arc::new(*counter));
             }
-            Action::Create(Object::Version(version)) => self.observed.versions.push(Arc::new(*version)),
-            Action::Delete { kind: Kind::Job, uid, .. } => {
+            Write::Create(Object::Version(version)) => self.observed.versions.push(Arc::new(*version)),
+            Write::Delete { kind: Kind::Job, uid, .. } => {
                 self.observed.jobs.retain(|job| job.metadata.uid.as_ref() != Some(&uid));
             }
             other => panic!("unexpected {other:?}"),
@@ -159,9 +160,9 @@ impl Scene {
 
     /// Another operator leads from now on: it remembers nothing, and starts from a fresh list.
     pub(super) fn change_leader(&mut self) {
-        let seen = self.observed.jobs.iter().map(|job| (job.name_any(), Sighting::Seen));
-        self.observed.sightings = seen.collect();
-        self.observed.confirmed.clear();
+        let seen = self.observed.jobs.iter().map(|job| (job.name_any(), Expectation::Observed));
+        self.observed.expectations = seen.collect();
+        self.observed.live_reads.clear();
     }
 
     /// The steps whose Job exists and has not ended.

@@ -11,8 +11,8 @@ use super::job::{Attempt, ReadyInput};
 use super::outcome::{self, Outcome, Report, Seen};
 use super::{Draft, HOLD_LIMIT, LOOK_AGAIN, step_status};
 use crate::contract::{InputSource, layout};
-use crate::observed::Sighting;
-use crate::plan::{Action, FailureReason, Kind, Object};
+use crate::observed::Expectation;
+use crate::plan::{BlockedReason, Kind, Object, Write};
 use crate::stores::{self, StoreProblem};
 
 /// How long a Job that the API server confirmed may be missing from the cache before it counts as lost, in seconds.
@@ -54,7 +54,7 @@ enum Known<'a> {
     /// It was created; the cache lags behind.
     Wait,
     /// It was created, and should be in the cache by now: the API server must say whether it exists.
-    Confirm,
+    LiveRead,
     /// It bears the name, and is not this run's.
     Foreign,
     /// Nobody will ever hear of it.
@@ -77,13 +77,13 @@ impl<'a> Draft<'a> {
                     self.read_job(step, job, &mut status);
                 }
                 Known::Lost => next_attempt(&mut status, "JobLost", "its Job is gone", self.now),
-                Known::Confirm => {
-                    self.confirm.push(name);
-                    self.again_after = Some(LOOK_AGAIN);
+                Known::LiveRead => {
+                    self.live_reads.push(name);
+                    self.requeue_after = Some(LOOK_AGAIN);
                 }
-                Known::Wait => self.again_after = Some(LOOK_AGAIN),
+                Known::Wait => self.requeue_after = Some(LOOK_AGAIN),
                 Known::Create | Known::Foreign => {
-                    self.again_after = Some(LOOK_AGAIN);
+                    self.requeue_after = Some(LOOK_AGAIN);
                     if let Some((reason, message)) = self.refused(&name) {
                         self.hold(&mut status, reason, message);
                     }
@@ -102,11 +102,11 @@ impl<'a> Draft<'a> {
             Some(_) => return Known::Lost,
             None => {}
         }
-        match self.observed.sightings.get(name) {
-            Some(Sighting::Recorded) => Known::Create,
-            Some(Sighting::Created(at)) if self.now.as_second() - at.as_second() < CACHE_LAG => Known::Wait,
-            Some(Sighting::Created(at)) if self.observed.confirmed.get(name).is_none_or(|asked| asked < at) => {
-                Known::Confirm
+        match self.observed.expectations.get(name) {
+            Some(Expectation::Recorded) => Known::Create,
+            Some(Expectation::Created(at)) if self.now.as_second() - at.as_second() < CACHE_LAG => Known::Wait,
+            Some(Expectation::Created(at)) if self.observed.live_reads.get(name).is_none_or(|asked| asked < at) => {
+                Known::LiveRead
             }
             _ => Known::Lost,
         }
@@ -114,11 +114,11 @@ impl<'a> Draft<'a> {
 
     /// Why a recorded Job does not come to be: a word and a sentence.
     fn refused(&self, job: &str) -> Option<(&'static str, String)> {
-        let failures = self.observed.failures.iter().filter(|failure| failure.kind == Kind::Job && failure.name == job);
+        let failures = self.observed.blocked.iter().filter(|failure| failure.kind == Kind::Job && failure.name == job);
         let mut told = failures.filter_map(|failure| match failure.reason {
-            FailureReason::Refused => Some(("WriteRefused", super::refusal(failure))),
-            FailureReason::Clash => Some(("NameTaken", super::refusal(failure))),
-            FailureReason::Conflict | FailureReason::Unavailable => None,
+            BlockedReason::Refused => Some(("WriteRefused", super::refusal(failure))),
+            BlockedReason::Clash => Some(("NameTaken", super::refusal(failure))),
+            BlockedReason::Unavailable => None,
         });
         let foreign = || {
             let message = format!("a Job named \"{job}\" exists that is not this run's: delete or rename it");
@@ -147,7 +147,7 @@ impl<'a> Draft<'a> {
         status.interruptions = outcome::interruptions(&status.interruptions, &pods);
         status.image_digest = outcome::image_digest(&pods).or_else(|| status.image_digest.take());
         let before = status.reason.take().zip(status.message.take());
-        let confirmed = self.observed.confirmed.get(&job.name_any()).copied();
+        let confirmed = self.observed.live_reads.get(&job.name_any()).copied();
         let attempt = Seen { step, job, pods: &pods, before: before.as_ref(), confirmed };
         match outcome::read(&attempt, self.now) {
             Outcome::Running(_) if outcome::too_many(status) => {
@@ -160,7 +160,7 @@ impl<'a> Draft<'a> {
                 self.fail(status, "TooManyInterruptions", message);
             }
             Outcome::Running(told) => {
-                self.again_after = self.again_after.or(outcome::needs_time(&attempt).then_some(LOOK_AGAIN));
+                self.requeue_after = self.requeue_after.or(outcome::needs_time(&attempt).then_some(LOOK_AGAIN));
                 // What the image really was is worth a write of its own only together with others.
                 status.image_digest =
                     step_status(&self.status.steps, &step.name).and_then(|old| old.image_digest.clone());
@@ -170,9 +170,9 @@ impl<'a> Draft<'a> {
                 }
             }
             Outcome::Done(report) => self.succeed(step, status, *report),
-            Outcome::Confirm => {
-                self.confirm.push(job.name_any());
-                self.again_after = Some(LOOK_AGAIN);
+            Outcome::LiveRead => {
+                self.live_reads.push(job.name_any());
+                self.requeue_after = Some(LOOK_AGAIN);
             }
             Outcome::ReportLost => next_attempt(status, "ReportLost", "what its pod reported is gone", self.now),
             Outcome::Failed(reason, message) => self.fail(status, reason, message),
@@ -251,10 +251,10 @@ impl<'a> Draft<'a> {
                     status.reason = None;
                     status.message = None;
                 }
-                self.actions.push(Action::Create(Object::Job(Box::new(job))));
+                self.jobs.push(Write::Create(Object::Job(Box::new(job))));
             }
             Err(problem) => {
-                self.again_after = Some(LOOK_AGAIN);
+                self.requeue_after = Some(LOOK_AGAIN);
                 self.hold(&mut status, problem.reason(), problem.to_string());
             }
         }

@@ -8,8 +8,8 @@ use serde_json::{Value, from_value, json};
 
 use super::*;
 use crate::contract::{Digest, ExitCode, Message};
-use crate::observed::Sighting;
-use crate::plan::{Kind, WriteFailure};
+use crate::observed::Expectation;
+use crate::plan::{Blocked, Kind};
 
 #[test]
 fn steps_that_need_nothing_of_each_other_run_at_once_and_the_run_ends_well() {
@@ -140,7 +140,7 @@ fn a_confirmed_job_that_the_cache_does_not_show_yet_is_waited_for() {
     scene.settle();
     let first = scene.step("one").job.clone().unwrap();
     scene.observed.jobs.retain(|job| job.name_any() != first);
-    scene.observed.sightings.insert(first.clone(), Sighting::Created(at(0)));
+    scene.observed.expectations.insert(first.clone(), Expectation::Created(at(0)));
     scene.now = 5;
     scene.settle();
     assert_eq!(scene.step("one").job.as_ref(), Some(&first));
@@ -223,7 +223,7 @@ fn a_command_that_never_started_does_not_leave_its_pod_waiting() {
     scene.now = 6;
     scene.settle();
     assert_eq!(scene.step("one").state, StepState::Running, "publish may still end by itself");
-    assert_eq!(plan(&scene.observed, at(7)).again_after, Some(LOOK_AGAIN));
+    assert_eq!(plan(&scene.observed, at(7)).requeue_after, Some(LOOK_AGAIN));
     scene.now = 66;
     scene.settle();
     assert_eq!(scene.step("one").reason.as_deref(), Some("CommandFailed"));
@@ -260,7 +260,7 @@ fn a_lost_report_is_followed_by_another_attempt_never_guessed() {
     scene.settle();
     assert_eq!(scene.step("prepare").attempt, Some(1), "the pod's last update may be late");
     // Should it never come, nobody else would wake the operator.
-    assert_eq!(plan(&scene.observed, at(5)).again_after, Some(LOOK_AGAIN));
+    assert_eq!(plan(&scene.observed, at(5)).requeue_after, Some(LOOK_AGAIN));
     scene.now = 60;
     scene.settle();
     assert_eq!((scene.step("prepare").attempt, scene.step("prepare").state), (Some(2), StepState::Running));
@@ -309,9 +309,14 @@ fn a_uri_without_a_store_and_a_store_that_is_not_ready_are_waited_for_and_said()
 #[test]
 fn a_foreign_object_under_a_childs_name_is_named() {
     let mut scene = Scene::new(plain());
-    let failure =
-        WriteFailure { kind: Kind::Job, name: "x".into(), reason: FailureReason::Clash, message: "exists".into() };
-    scene.observed.failures.push(failure);
+    let failure = Blocked {
+        kind: Kind::Job,
+        name: "x".into(),
+        reason: BlockedReason::Clash,
+        message: "exists".into(),
+        until: at(0),
+    };
+    scene.observed.blocked.push(failure);
     scene.pass(0);
     assert_eq!(scene.stands().0, "NameTaken");
 }

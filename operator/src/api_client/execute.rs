@@ -1,4 +1,4 @@
-//! The executor of actions. Every write passes the ApiClient.
+//! Executes the writes of plans. Every write passes the ApiClient.
 
 use std::fmt::Debug;
 
@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Service;
 use kube::api::{DeleteParams, PostParams, Preconditions, PropagationPolicy};
 use kube::core::{NamespaceResourceScope, Status};
 use kube::{Api, Client, Error, Resource, ResourceExt};
-use seatrial_core::plan::{self, Action, FailureReason, Kind, Object, WriteFailure};
+use seatrial_core::plan::{self, BlockedReason, Kind, Object, Write};
 use seatrial_crds::names::FIELD_MANAGER;
 use seatrial_crds::{MLPipelineRun, ModelVersion};
 use serde::Serialize;
@@ -34,7 +34,25 @@ pub(crate) struct Writes {
     recorder: Recorder,
 }
 
-/// What a carried-out action left behind, as far as caches do not show it yet.
+/// A write that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct WriteFailure {
+    pub(crate) kind: Kind,
+    pub(crate) name: String,
+    pub(crate) reason: FailureReason,
+    pub(crate) message: String,
+}
+
+/// Why a write failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FailureReason {
+    /// Somebody else wrote in between: the next plan sees it.
+    Conflict,
+    /// The write waits before it is tried again.
+    Blocked(BlockedReason),
+}
+
+/// What an executed write left behind, as far as caches do not show it yet.
 pub(crate) enum Done {
     /// An object of this kind and name exists now.
     Created(Kind, String),
@@ -68,10 +86,10 @@ impl Writes {
         self.count::<K, _>("update-status", write).await
     }
 
-    /// Carries out one action.
-    pub(crate) async fn execute(&self, namespace: &str, action: &Action) -> Result<Done, WriteFailure> {
-        match action {
-            Action::Create(object) => {
+    /// Executes one write.
+    pub(crate) async fn execute(&self, namespace: &str, write: &Write) -> Result<Done, WriteFailure> {
+        match write {
+            Write::Create(object) => {
                 let result = match object {
                     Object::Job(object) => self.create::<Job>(namespace, object).await,
                     Object::Deployment(object) => self.create::<Deployment>(namespace, object).await,
@@ -88,7 +106,7 @@ impl Writes {
                     Err(refusal) => Err(failure(object.kind(), object.name(), refusal)),
                 }
             }
-            Action::Replace(object) => {
+            Write::Replace(object) => {
                 let result = match object {
                     Object::ControllerRevision(object) => self
                         .replace(namespace, object.as_ref())
@@ -104,7 +122,7 @@ impl Writes {
                 };
                 result.map_err(|error| failure(object.kind(), object.name(), error)).map(Done::Replaced)
             }
-            Action::Delete { kind, name, uid } => {
+            Write::Delete { kind, name, uid } => {
                 let result = match kind {
                     Kind::Job => self.delete::<Job>(namespace, name, uid).await,
                     Kind::Deployment => self.delete::<Deployment>(namespace, name, uid).await,
@@ -221,18 +239,18 @@ fn is_of_silent_webhook(status: &Status) -> bool {
 
 fn failure(kind: Kind, name: &str, refusal: Refusal) -> WriteFailure {
     let (reason, message) = match refusal {
-        Refusal::Clash(message) => (FailureReason::Clash, message),
+        Refusal::Clash(message) => (FailureReason::Blocked(BlockedReason::Clash), message),
         Refusal::Other(Error::Api(status)) if is_of_silent_webhook(&status) => (
-            FailureReason::Refused,
+            FailureReason::Blocked(BlockedReason::Refused),
             format!("an admission webhook of this cluster does not answer: {}", status.message),
         ),
         Refusal::Other(Error::Api(status)) => match status.code {
             409 => (FailureReason::Conflict, status.message.clone()),
             // An answer in JSON that is no Status, such as a proxy's, has no code.
-            0 | 429 | 500..=599 => (FailureReason::Unavailable, status.message.clone()),
-            _ => (FailureReason::Refused, status.message.clone()),
+            0 | 429 | 500..=599 => (FailureReason::Blocked(BlockedReason::Unavailable), status.message.clone()),
+            _ => (FailureReason::Blocked(BlockedReason::Refused), status.message.clone()),
         },
-        Refusal::Other(error) => (FailureReason::Unavailable, error.to_string()),
+        Refusal::Other(error) => (FailureReason::Blocked(BlockedReason::Unavailable), error.to_string()),
     };
     WriteFailure { kind, name: name.to_owned(), reason, message: message.chars().take(500).collect() }
 }
@@ -274,9 +292,9 @@ mod tests {
         let said = "Internal error occurred: failed calling webhook \"validate.kyverno.svc\": connection refused";
         let client = fake::client(move |_, _, _| fake::status(500, "InternalError", said));
         let writes = Writes::new(client, "i", ApiClient::new(Arc::new(Metrics::new().0)));
-        let action = Action::Create(Object::Job(Box::new(job(json!({"name": "a"})))));
-        let Err(failure) = writes.execute("ns", &action).await else { panic!("it was not refused") };
-        assert_eq!(failure.reason, FailureReason::Refused);
+        let write = Write::Create(Object::Job(Box::new(job(json!({"name": "a"})))));
+        let Err(failure) = writes.execute("ns", &write).await else { panic!("it was not refused") };
+        assert_eq!(failure.reason, FailureReason::Blocked(BlockedReason::Refused));
         assert!(failure.message.starts_with("an admission webhook of this cluster does not answer"), "{failure:?}");
         assert!(failure.message.contains("kyverno"), "{failure:?}");
     }
@@ -288,8 +306,8 @@ mod tests {
             _ => fake::status(404, "NotFound", "it is gone"),
         });
         let writes = Writes::new(client, "i", ApiClient::new(Arc::new(Metrics::new().0)));
-        let action = Action::Create(Object::Job(Box::new(job(json!({"name": "a"})))));
-        let Err(failure) = writes.execute("ns", &action).await else { panic!("it went through") };
+        let write = Write::Create(Object::Job(Box::new(job(json!({"name": "a"})))));
+        let Err(failure) = writes.execute("ns", &write).await else { panic!("it went through") };
         assert_eq!(failure.reason, FailureReason::Conflict, "{failure:?}");
     }
 
@@ -300,14 +318,18 @@ mod tests {
             _ => None,
         });
         let writes = Writes::new(client, "i", ApiClient::new(Arc::new(Metrics::new().0)));
-        let create = Action::Create(Object::Job(Box::new(job(json!({"name": "a"})))));
+        let create = Write::Create(Object::Job(Box::new(job(json!({"name": "a"})))));
         let named = ObjectMeta { name: Some("a".into()), ..ObjectMeta::default() };
-        let replace = Action::Replace(Object::Service(Box::new(Service { metadata: named, ..Service::default() })));
-        let delete = Action::Delete { kind: Kind::Job, name: "a".into(), uid: "1".into() };
-        for action in [create, replace, delete] {
+        let replace = Write::Replace(Object::Service(Box::new(Service { metadata: named, ..Service::default() })));
+        let delete = Write::Delete { kind: Kind::Job, name: "a".into(), uid: "1".into() };
+        for write in [create, replace, delete] {
             let began = tokio::time::Instant::now();
-            let Err(failure) = writes.execute("ns", &action).await else { panic!("{action:?}") };
-            assert_eq!((failure.reason, began.elapsed()), (FailureReason::Unavailable, LIMIT), "{action:?}");
+            let Err(failure) = writes.execute("ns", &write).await else { panic!("{write:?}") };
+            assert_eq!(
+                (failure.reason, began.elapsed()),
+                (FailureReason::Blocked(BlockedReason::Unavailable), LIMIT),
+                "{write:?}"
+            );
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::cache::kinds::WatchedKind;
 
 impl Writes {
     /// Lets the caches have what the API server says by now of a Job and its pods, unless they have something newer.
-    pub(crate) async fn confirm(&self, caches: &Caches, namespace: &str, job: &str) -> Result<(), Error> {
+    pub(crate) async fn live_read(&self, caches: &Caches, namespace: &str, job: &str) -> Result<(), Error> {
         if let Some(mut found) = within(LIMIT, self.api::<Job>(namespace).get_opt(job)).await? {
             found.prune();
             caches.jobs.insert_newer(Arc::new(found));
@@ -58,7 +58,7 @@ mod tests {
         let writes = Writes::new(client, "i", ApiClient::new(Arc::new(Metrics::new().0)));
         let caches = Caches::new(Platform::default(), false);
         caches.pods.insert(Arc::new(from_value(object("Pod", "old", "11")).unwrap()));
-        writes.confirm(&caches, "ns", "train").await.unwrap();
+        writes.live_read(&caches, "ns", "train").await.unwrap();
         let version = |name: &str| caches.pods.get("ns", name).unwrap().metadata.resource_version.clone();
         assert!(caches.jobs.get("ns", "train").is_some());
         assert_eq!((version("old").as_deref(), version("new").as_deref()), (Some("11"), Some("10")));

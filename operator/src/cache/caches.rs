@@ -8,7 +8,7 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::ResourceExt;
 use seatrial_core::conditions::{self, types};
-use seatrial_core::plan::{Action, Object};
+use seatrial_core::plan::{Object, Write};
 use seatrial_core::platform::Platform;
 use seatrial_core::run::has_ended;
 use seatrial_crds::names::{DEPLOYMENT_LABEL, MODEL_LABEL, PIPELINE_LABEL, RUN_LABEL};
@@ -133,12 +133,12 @@ impl Caches {
     }
 
     /// Lets the caches have what a replacement was answered with, so that the next plan does not replace it again.
-    pub(crate) fn learn(&self, action: &Action, answer: Object) {
+    pub(crate) fn learn(&self, write: &Write, answer: Object) {
         fn keep<K: WatchedKind + ResourceExt>(cache: &Cache<K>, sent: &K, mut answer: K) {
             answer.prune();
             cache.replace_observed(sent, Arc::new(answer));
         }
-        let Action::Replace(sent) = action else { return };
+        let Write::Replace(sent) = write else { return };
         match (sent, answer) {
             (Object::Deployment(sent), Object::Deployment(answer)) => keep(&self.deployments, sent, *answer),
             (Object::Service(sent), Object::Service(answer)) => keep(&self.services, sent, *answer),

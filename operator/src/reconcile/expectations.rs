@@ -1,45 +1,59 @@
-//! What the operator remembers within its leadership of leadership, and only then: all of it may be lost at any moment.
+//! What this leader did and the caches do not show yet, and which writes wait. All of it is lost with the leadership: a
+//! plan that a new leader makes from a fresh list needs none of it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
-use seatrial_core::observed::Sighting;
-use seatrial_core::plan::{Kind, WriteFailure};
+use seatrial_core::observed::Expectation;
+use seatrial_core::plan::{Blocked, Kind};
+use tokio::time::Instant;
 
+use crate::api_client::execute::{FailureReason, WriteFailure};
 use crate::queue::object_key::ObjectKey;
 
 /// How long a key waits for the caches to show what it created before it is planned all the same.
 const CACHE_LAG: Duration = Duration::from_secs(5);
+/// The longest time that a blocked write waits: what made room for it, such as a quota, is not watched.
+const LONGEST_BLOCK: Duration = Duration::from_secs(60);
+/// The longest time after which a key whose plans fail otherwise is planned again.
+const LONGEST_REQUEUE: Duration = Duration::from_secs(300);
 
 /// A created object that the caches must show before its creator is planned again.
 #[derive(Clone, Debug)]
-pub(crate) struct Expected {
-    pub(crate) kind: Kind,
-    pub(crate) name: String,
+struct Created {
+    kind: Kind,
+    name: String,
     since: Instant,
+}
+
+/// A write that waits, and how often it failed.
+#[derive(Clone, Debug)]
+struct BlockedWrite {
+    blocked: Blocked,
+    failures: u32,
 }
 
 #[derive(Debug, Default)]
 struct Entry {
-    sightings: BTreeMap<String, Sighting>,
-    failures: Vec<WriteFailure>,
-    expected: Vec<Expected>,
-    confirmed: BTreeMap<String, Timestamp>,
-    attempts: u32,
+    jobs: BTreeMap<String, Expectation>,
+    blocked: Vec<BlockedWrite>,
+    created: Vec<Created>,
+    live_reads: BTreeMap<String, Timestamp>,
+    failures: u32,
 }
 
-/// What became of a key's failures.
+/// What became of a key's writes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Settled {
     /// After how long to try again; `None` where nothing failed.
     pub(crate) retry_after: Option<Duration>,
-    /// Whether a failure of before is over: the plan that was just carried out did not know that yet.
+    /// Whether a write is blocked no more: the plan that was just executed did not know that yet.
     pub(crate) cleared: bool,
 }
 
-/// The expectations of a leadership.
+/// The expectations of a leadership, by key.
 #[derive(Debug, Default)]
 pub(crate) struct Expectations {
     entries: Mutex<HashMap<ObjectKey, Entry>>,
@@ -54,22 +68,27 @@ impl Expectations {
         change(self.entries().entry(key.clone()).or_default());
     }
 
-    /// What is known of a run's Jobs; those that the cache shows now are noted as seen.
-    pub(crate) fn sightings<'a>(
+    /// What is expected of a run's Jobs; those that the cache shows now are noted as observed.
+    pub(crate) fn of_jobs<'a>(
         &self,
         key: &ObjectKey,
         cached: impl Iterator<Item = &'a str>,
-    ) -> BTreeMap<String, Sighting> {
+    ) -> BTreeMap<String, Expectation> {
         let mut entries = self.entries();
         let entry = entries.entry(key.clone()).or_default();
-        entry.sightings.extend(cached.map(|name| (name.to_owned(), Sighting::Seen)));
-        entry.sightings.clone()
+        for name in cached {
+            match entry.jobs.get_mut(name) {
+                Some(expectation) => *expectation = Expectation::Observed,
+                None => drop(entry.jobs.insert(name.to_owned(), Expectation::Observed)),
+            }
+        }
+        entry.jobs.clone()
     }
 
     /// A Job is about to be recorded.
     pub(crate) fn note_recorded(&self, key: &ObjectKey, job: &str) {
         self.change(key, |entry| {
-            entry.sightings.entry(job.to_owned()).or_insert(Sighting::Recorded);
+            entry.jobs.entry(job.to_owned()).or_insert(Expectation::Recorded);
         });
     }
 
@@ -77,68 +96,92 @@ impl Expectations {
     pub(crate) fn note_created(&self, key: &ObjectKey, kind: Kind, name: &str, now: Timestamp) {
         self.change(key, |entry| {
             if kind == Kind::Job {
-                entry.sightings.insert(name.to_owned(), Sighting::Created(now));
+                entry.jobs.insert(name.to_owned(), Expectation::Created(now));
             } else {
-                entry.expected.push(Expected { kind, name: name.to_owned(), since: Instant::now() });
+                entry.created.push(Created { kind, name: name.to_owned(), since: Instant::now() });
             }
         });
     }
 
     /// The API server was asked about a run's Job.
-    pub(crate) fn note_confirmed(&self, key: &ObjectKey, job: &str, now: Timestamp) {
+    pub(crate) fn note_live_read(&self, key: &ObjectKey, job: &str, now: Timestamp) {
         self.change(key, |entry| {
-            entry.confirmed.insert(job.to_owned(), now);
+            entry.live_reads.insert(job.to_owned(), now);
         });
     }
 
     /// When the API server was last asked about each of a run's Jobs.
-    pub(crate) fn confirmed(&self, key: &ObjectKey) -> BTreeMap<String, Timestamp> {
-        self.entries().get(key).map(|entry| entry.confirmed.clone()).unwrap_or_default()
+    pub(crate) fn live_reads(&self, key: &ObjectKey) -> BTreeMap<String, Timestamp> {
+        self.entries().get(key).map(|entry| entry.live_reads.clone()).unwrap_or_default()
     }
 
     /// Whether the caches lag behind what this key created; `shown` says whether they have an object.
     pub(crate) fn must_wait(&self, key: &ObjectKey, shown: impl Fn(Kind, &str) -> bool) -> bool {
         let mut entries = self.entries();
         let Some(entry) = entries.get_mut(key) else { return false };
-        entry.expected.retain(|expected| expected.since.elapsed() < CACHE_LAG && !shown(expected.kind, &expected.name));
-        !entry.expected.is_empty()
+        entry.created.retain(|created| created.since.elapsed() < CACHE_LAG && !shown(created.kind, &created.name));
+        !entry.created.is_empty()
     }
 
-    /// The writes that failed since they last succeeded.
-    pub(crate) fn failures(&self, key: &ObjectKey) -> Vec<WriteFailure> {
-        self.entries().get(key).map(|entry| entry.failures.clone()).unwrap_or_default()
+    /// The writes that failed since they last succeeded, and until when each waits.
+    pub(crate) fn blocked(&self, key: &ObjectKey) -> Vec<Blocked> {
+        let entries = self.entries();
+        entries.get(key).into_iter().flat_map(|entry| &entry.blocked).map(|write| write.blocked.clone()).collect()
     }
 
-    /// A pass over a key has ended: what failed is known from now on. What went through, or is asked for no more, is
-    /// forgotten; what was not tried (`untried`) stays as it was.
-    pub(crate) fn settle(&self, key: &ObjectKey, failures: Vec<WriteFailure>, untried: &[(Kind, String)]) -> Settled {
+    /// The plan of a key was executed. Failed writes are blocked from now on, each until its own time. What went
+    /// through, or is asked for no more, is forgotten; what was not tried (`untried`) stays as it was.
+    pub(crate) fn settle(
+        &self,
+        key: &ObjectKey,
+        failures: Vec<WriteFailure>,
+        untried: &[(Kind, String)],
+        now: Timestamp,
+    ) -> Settled {
         let mut entries = self.entries();
         if failures.is_empty() && !entries.contains_key(key) {
             return Settled::default();
         }
         let entry = entries.entry(key.clone()).or_default();
-        let old = std::mem::take(&mut entry.failures);
-        let again = |old: &WriteFailure| failures.iter().any(|new| (new.kind, &new.name) == (old.kind, &old.name));
+        let old = std::mem::take(&mut entry.blocked);
+        let mut delays = vec![];
+        let mut conflict = false;
+        for WriteFailure { kind, name, reason, message } in failures {
+            let FailureReason::Blocked(reason) = reason else {
+                conflict = true;
+                continue;
+            };
+            let before = old.iter().find(|old| (old.blocked.kind, &old.blocked.name) == (kind, &name));
+            let failures = before.map_or(0, |before| before.failures);
+            let delay = doubled(failures, LONGEST_BLOCK);
+            delays.push(delay);
+            let until = now.checked_add(delay).unwrap_or(now);
+            let blocked = Blocked { kind, name, reason, message, until };
+            entry.blocked.push(BlockedWrite { blocked, failures: failures.saturating_add(1) });
+        }
+        if conflict {
+            delays.push(doubled(entry.failures, LONGEST_REQUEUE));
+            entry.failures = entry.failures.saturating_add(1);
+        } else {
+            entry.failures = 0;
+        }
+        let same = |a: &Blocked, kind: Kind, name: &str| (a.kind, a.name.as_str()) == (kind, name);
         let (kept, cleared): (Vec<_>, Vec<_>) = old
             .into_iter()
-            .filter(|old| !again(old))
-            .partition(|old| untried.iter().any(|(kind, name)| (*kind, name) == (old.kind, &old.name)));
-        let retry_after = if failures.is_empty() {
-            entry.attempts = 0;
-            None
-        } else {
-            Some(backoff(entry))
-        };
-        entry.failures = failures;
-        entry.failures.extend(kept);
-        Settled { retry_after, cleared: !cleared.is_empty() }
+            .filter(|old| !entry.blocked.iter().any(|new| same(&new.blocked, old.blocked.kind, &old.blocked.name)))
+            .partition(|old| untried.iter().any(|(kind, name)| same(&old.blocked, *kind, name)));
+        entry.blocked.extend(kept);
+        Settled { retry_after: delays.into_iter().min(), cleared: !cleared.is_empty() }
     }
 
     /// Something else failed, or someone wrote in between. Returns after how long to try again: from a second, doubled
     /// each time, to five minutes.
     pub(crate) fn note_trouble(&self, key: &ObjectKey) -> Duration {
         let mut delay = Duration::ZERO;
-        self.change(key, |entry| delay = backoff(entry));
+        self.change(key, |entry| {
+            delay = doubled(entry.failures, LONGEST_REQUEUE);
+            entry.failures = entry.failures.saturating_add(1);
+        });
         delay
     }
 
@@ -148,15 +191,14 @@ impl Expectations {
     }
 }
 
-fn backoff(entry: &mut Entry) -> Duration {
-    let delay = Duration::from_secs(1 << entry.attempts.min(9)).min(Duration::from_secs(300));
-    entry.attempts = entry.attempts.saturating_add(1);
-    delay
+/// A second, doubled after each failure.
+fn doubled(failures: u32, longest: Duration) -> Duration {
+    Duration::from_secs(1 << failures.min(9)).min(longest)
 }
 
 #[cfg(test)]
 mod tests {
-    use seatrial_core::plan::FailureReason;
+    use seatrial_core::plan::BlockedReason;
 
     use super::*;
     use crate::queue::object_key::Primary;
@@ -166,33 +208,42 @@ mod tests {
     }
 
     fn failure(name: &str) -> WriteFailure {
-        WriteFailure { kind: Kind::Job, name: name.into(), reason: FailureReason::Refused, message: String::new() }
+        WriteFailure {
+            kind: Kind::Job,
+            name: name.into(),
+            reason: FailureReason::Blocked(BlockedReason::Refused),
+            message: String::new(),
+        }
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
     }
 
     fn names(expectations: &Expectations) -> Vec<String> {
-        expectations.failures(&key()).into_iter().map(|failure| failure.name).collect()
+        expectations.blocked(&key()).into_iter().map(|blocked| blocked.name).collect()
     }
 
     #[test]
     fn failures_back_off_and_success_forgets_them() {
         let expectations = Expectations::default();
-        let fail = || expectations.settle(&key(), vec![failure("job")], &[]).retry_after.unwrap().as_secs();
+        let fail = || expectations.settle(&key(), vec![failure("job")], &[], at(0)).retry_after.unwrap().as_secs();
         let delays: Vec<_> = (0..12).map(|_| fail()).collect();
-        assert_eq!(delays, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300]);
+        assert_eq!(delays, [1, 2, 4, 8, 16, 32, 60, 60, 60, 60, 60, 60]);
         assert_eq!(names(&expectations), ["job"]);
-        assert_eq!(expectations.settle(&key(), vec![], &[]), Settled { retry_after: None, cleared: true });
+        assert_eq!(expectations.settle(&key(), vec![], &[], at(0)), Settled { retry_after: None, cleared: true });
         assert_eq!((names(&expectations).len(), fail()), (0, 1));
     }
 
     #[test]
     fn all_failures_of_a_pass_are_known_and_only_what_went_through_is_forgotten() {
         let expectations = Expectations::default();
-        expectations.settle(&key(), vec![failure("a"), failure("b"), failure("c")], &[]);
+        expectations.settle(&key(), vec![failure("a"), failure("b"), failure("c")], &[], at(0));
         // This time b goes through, a fails again, and c was not tried after that.
-        let settled = expectations.settle(&key(), vec![failure("a")], &[(Kind::Job, "c".into())]);
+        let settled = expectations.settle(&key(), vec![failure("a")], &[(Kind::Job, "c".into())], at(0));
         assert_eq!((names(&expectations), settled.cleared), (vec!["a".into(), "c".into()], true));
         // What no plan asks for any more does not stand there for ever.
-        expectations.settle(&key(), vec![failure("c")], &[]);
+        expectations.settle(&key(), vec![failure("c")], &[], at(0));
         assert_eq!(names(&expectations), ["c"]);
     }
 
@@ -200,11 +251,14 @@ mod tests {
     fn a_recorded_job_is_known_before_it_is_created_and_after_it_was_seen() {
         let expectations = Expectations::default();
         expectations.note_recorded(&key(), "job");
-        assert_eq!(expectations.sightings(&key(), std::iter::empty())["job"], Sighting::Recorded);
+        assert_eq!(expectations.of_jobs(&key(), std::iter::empty())["job"], Expectation::Recorded);
         expectations.note_created(&key(), Kind::Job, "job", Timestamp::UNIX_EPOCH);
-        assert_eq!(expectations.sightings(&key(), std::iter::empty())["job"], Sighting::Created(Timestamp::UNIX_EPOCH));
-        assert_eq!(expectations.sightings(&key(), std::iter::once("job"))["job"], Sighting::Seen);
-        assert_eq!(expectations.sightings(&key(), std::iter::empty())["job"], Sighting::Seen);
+        assert_eq!(
+            expectations.of_jobs(&key(), std::iter::empty())["job"],
+            Expectation::Created(Timestamp::UNIX_EPOCH)
+        );
+        assert_eq!(expectations.of_jobs(&key(), std::iter::once("job"))["job"], Expectation::Observed);
+        assert_eq!(expectations.of_jobs(&key(), std::iter::empty())["job"], Expectation::Observed);
     }
 
     #[test]

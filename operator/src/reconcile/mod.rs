@@ -1,15 +1,8 @@
 //! observe → plan → record → apply, the same for every kind.
 //!
-//! Which actions of a plan still follow, once one has failed:
-//!
-//! - What the API server refused, or whose name someone else's object has, says nothing about other actions: they
-//!   follow. One step that is refused holds up no other, and no candidate the Service of what serves.
-//! - A deletion may depend on whatever stands before it: none follows a failure.
-//! - A ControllerRevision records that something is taken or done with: the number of a version, the run of a change.
-//!   So nothing follows one that was not written, and none is written after a run that was not.
-//! - After a conflict, or without an API server, nothing follows: the next plan knows more.
-//!
-//! All failures of a pass are remembered for the next plan.
+//! A plan's stages are executed in order. The writes of a stage do not depend on each other: all are tried. Whether the
+//! next stage follows a failure is said by the stage. Only a conflict and an API server that does not answer end every
+//! plan: the next one knows more. All failures are remembered for the next plan, with the time until which each waits.
 
 pub(crate) mod expectations;
 mod observe;
@@ -20,12 +13,12 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use kube::{Error, ResourceExt};
-use seatrial_core::plan::{Action, FailureReason, Kind, Object, Plan, WriteFailure};
+use seatrial_core::plan::{BlockedReason, Kind, Object, OnFailure, Plan, Stage, Write};
 use seatrial_core::{deployment, model, pipeline, run, version};
 use seatrial_crds::{MLPipeline, MLPipelineRun, Model, ModelDeployment, ModelVersion};
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
-use crate::api_client::execute::{Done, Writes, Written};
+use crate::api_client::execute::{Done, FailureReason, WriteFailure, Writes, Written};
 use crate::cache::caches::Caches;
 use crate::cache::kinds::WatchedKind;
 use crate::queue::Queue;
@@ -63,12 +56,20 @@ pub(crate) enum Pass {
     Trouble(Error),
 }
 
-/// What became of a plan's actions.
+/// What became of the writes of a plan.
 #[derive(Default)]
-struct Acted {
+struct Executed {
     failures: Vec<WriteFailure>,
     untried: Vec<(Kind, String)>,
     namespace_ends: bool,
+}
+
+impl Executed {
+    /// Whether nothing more of the plan is to be tried: the next plan will know more, or nobody answers.
+    fn must_end(&self) -> bool {
+        let ends = [FailureReason::Conflict, FailureReason::Blocked(BlockedReason::Unavailable)];
+        self.failures.iter().any(|failure| ends.contains(&failure.reason))
+    }
 }
 
 impl Reconciler {
@@ -144,8 +145,8 @@ impl Reconciler {
             return Pass::Done(None);
         };
         let plan = plan(&observed);
-        for action in &plan.actions {
-            if let Action::Create(Object::Job(job)) = action {
+        for write in plan.writes() {
+            if let Write::Create(Object::Job(job)) = write {
                 self.expectations.note_recorded(key, &job.name_any());
             }
         }
@@ -156,12 +157,13 @@ impl Reconciler {
                 Err(error) => return Pass::Trouble(error),
             }
         }
-        let acted = self.act(key, &plan.actions).await;
+        let mut executed = self.execute(key, &plan.stages).await;
+        executed.untried.extend(plan.deferred);
         // They are about what was recorded, which no later plan repeats.
         for event in &plan.events {
             self.writes.record_event(observed.as_ref(), event).await;
         }
-        if acted.namespace_ends {
+        if executed.namespace_ends {
             tracing::info!(
                 kind = key.kind.name(),
                 namespace = key.namespace,
@@ -170,52 +172,60 @@ impl Reconciler {
             );
             return Pass::Done(None);
         }
-        for job in &plan.confirm {
+        for job in &plan.live_reads {
             // What is found is for the next plan: without it nothing else was decided about the Job.
             let asked = Timestamp::now();
-            if let Err(error) = self.writes.confirm(&self.caches, &key.namespace, job).await {
+            if let Err(error) = self.writes.live_read(&self.caches, &key.namespace, job).await {
                 tracing::warn!(kind = key.kind.name(), namespace = key.namespace, name = key.name, job, %error,
                     "the API server could not be asked about a Job");
                 return Pass::Failed(self.expectations.note_trouble(key));
             }
-            self.expectations.note_confirmed(key, job, asked);
+            self.expectations.note_live_read(key, job, asked);
         }
-        let settled = self.expectations.settle(key, acted.failures, &acted.untried);
-        // Whoever told people about a failure that is over has to look again, and nothing else may wake it.
-        let asked = (!plan.confirm.is_empty()).then_some(Duration::ZERO);
-        let sooner = [plan.again_after, settled.cleared.then_some(AFTER_LAG), asked].into_iter().flatten().min();
+        let settled = self.expectations.settle(key, executed.failures, &executed.untried, Timestamp::now());
+        // The status still says that a write was refused which has just gone through. No event may come for this key: plan
+        // it again.
+        let asked = (!plan.live_reads.is_empty()).then_some(Duration::ZERO);
+        let sooner = [plan.requeue_after, settled.cleared.then_some(AFTER_LAG), asked].into_iter().flatten().min();
         match settled.retry_after {
             Some(delay) => Pass::Failed(sooner.map_or(delay, |sooner| sooner.min(delay))),
             None => Pass::Done(sooner),
         }
     }
 
-    /// Carries out what may be carried out.
-    async fn act(&self, key: &ObjectKey, actions: &[Action]) -> Acted {
-        let mut acted = Acted::default();
-        for action in actions {
-            if is_held_back(action, &acted.failures) {
-                let (kind, name) = subject(action);
-                acted.untried.push((kind, name.to_owned()));
-                continue;
-            }
-            match self.writes.execute(&key.namespace, action).await {
-                Ok(Done::Created(kind, name)) => self.expectations.note_created(key, kind, &name, Timestamp::now()),
-                Ok(Done::Replaced(object)) => self.caches.learn(action, object),
-                Ok(Done::Deleted) => {}
-                Ok(Done::NamespaceEnds) => {
-                    acted.namespace_ends = true;
-                    return acted;
+    /// Executes the stages of a plan, as far as nothing stops them.
+    async fn execute(&self, key: &ObjectKey, stages: &[Stage]) -> Executed {
+        let mut executed = Executed::default();
+        let mut stopped = false;
+        for stage in stages {
+            let failed_before = executed.failures.len();
+            for write in &stage.writes {
+                if stopped || executed.must_end() {
+                    let (kind, name) = write.subject();
+                    executed.untried.push((kind, name.to_owned()));
+                    continue;
                 }
-                Err(failure) => {
-                    tracing::warn!(kind = key.kind.name(), namespace = key.namespace, name = key.name,
-                        child = failure.kind.name(), child_name = failure.name, reason = ?failure.reason,
-                        error = failure.message, "a write failed");
-                    acted.failures.push(failure);
+                match self.writes.execute(&key.namespace, write).await {
+                    Ok(Done::Created(kind, name)) => {
+                        self.expectations.note_created(key, kind, &name, Timestamp::now());
+                    }
+                    Ok(Done::Replaced(object)) => self.caches.learn(write, object),
+                    Ok(Done::Deleted) => {}
+                    Ok(Done::NamespaceEnds) => {
+                        executed.namespace_ends = true;
+                        return executed;
+                    }
+                    Err(failure) => {
+                        tracing::warn!(kind = key.kind.name(), namespace = key.namespace, name = key.name,
+                            child = failure.kind.name(), child_name = failure.name, reason = ?failure.reason,
+                            error = failure.message, "a write failed");
+                        executed.failures.push(failure);
+                    }
                 }
             }
+            stopped |= stage.on_failure == OnFailure::Stop && executed.failures.len() > failed_before;
         }
-        acted
+        executed
     }
 
     /// Writes a status, and lets the cache have the answer, so that the next plan starts from it.
@@ -231,25 +241,6 @@ impl Reconciler {
         K::cache(&self.caches).replace_observed(observed.as_ref(), Arc::new(written));
         Ok(())
     }
-}
-
-/// What an action writes.
-fn subject(action: &Action) -> (Kind, &str) {
-    match action {
-        Action::Create(object) | Action::Replace(object) => (object.kind(), object.name()),
-        Action::Delete { kind, name, .. } => (*kind, name),
-    }
-}
-
-/// Whether an action is not to be tried after these failures of the same pass: the rules above.
-fn is_held_back(action: &Action, failures: &[WriteFailure]) -> bool {
-    let ends_the_pass = |failure: &WriteFailure| {
-        matches!(failure.reason, FailureReason::Conflict | FailureReason::Unavailable)
-            || failure.kind == Kind::ControllerRevision
-    };
-    failures.iter().any(ends_the_pass)
-        || (!failures.is_empty() && matches!(action, Action::Delete { .. }))
-        || (subject(action).0 == Kind::ControllerRevision && failures.iter().any(|failure| failure.kind == Kind::Run))
 }
 
 /// An object with a status of ours.

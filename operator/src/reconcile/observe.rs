@@ -1,6 +1,6 @@
 //! Gathers what plans are made of from the caches.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use kube::ResourceExt;
@@ -38,7 +38,7 @@ impl Reconciler {
             revisions: self.caches.revisions.group(&key.namespace, &own),
             runs: self.caches.runs.group(&key.namespace, &own),
             versions: self.caches.versions.group(&key.namespace, &own),
-            failures: self.expectations.failures(key),
+            blocked: self.expectations.blocked(key),
         }
     }
 
@@ -48,16 +48,16 @@ impl Reconciler {
         let own = group(RUN_LABEL, &key.name);
         let pipeline = group(PIPELINE_LABEL, &run.spec.pipeline);
         let jobs = caches.jobs.group(namespace, &own);
-        let sightings = if has_ended(run.status.as_ref()) {
+        let expectations = if has_ended(run.status.as_ref()) {
             // What its end left to be deleted may have been refused: the back-off goes on.
-            if self.expectations.failures(key).is_empty() {
+            if self.expectations.blocked(key).is_empty() {
                 self.expectations.forget(key);
             }
             BTreeMap::new()
         } else {
             // A Job of somebody else that bears the run's name was never an attempt of ours, and is not lost when it goes.
             let ours = jobs.iter().filter(|job| is_controlled_by(job.as_ref(), run.metadata.uid.as_deref()));
-            self.expectations.sightings(key, ours.filter_map(|job| job.metadata.name.as_deref()))
+            self.expectations.of_jobs(key, ours.filter_map(|job| job.metadata.name.as_deref()))
         };
         let spec = run.status.as_ref().and_then(|status| status.revision.as_ref());
         let spec = spec.and_then(|name| caches.revisions.get(namespace, name));
@@ -80,9 +80,10 @@ impl Reconciler {
                 .iter()
                 .flat_map(|model| caches.versions.group(namespace, &group(MODEL_LABEL, model)))
                 .collect(),
-            sightings,
-            confirmed: self.expectations.confirmed(key),
-            failures: self.expectations.failures(key),
+            expectations,
+            begun: BTreeSet::new(),
+            live_reads: self.expectations.live_reads(key),
+            blocked: self.expectations.blocked(key),
             platform: caches.platform(),
         }
     }
@@ -112,7 +113,7 @@ impl Reconciler {
             service: caches.services.get(&key.namespace, &key.name),
             pods: caches.pods.group(&key.namespace, &own),
             stores: caches.stores.group(&key.namespace, ALL),
-            failures: self.expectations.failures(key),
+            blocked: self.expectations.blocked(key),
             platform: caches.platform(),
         }
     }

@@ -1,6 +1,5 @@
 use std::sync::Mutex;
 
-use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::api::batch::v1::Job;
 use kube::Client;
 use kube::api::ObjectMeta;
@@ -51,32 +50,12 @@ fn named(name: &str) -> ObjectMeta {
     ObjectMeta { name: Some(name.into()), namespace: Some("ns".into()), ..ObjectMeta::default() }
 }
 
-fn job(name: &str) -> Action {
-    Action::Create(Object::Job(Box::new(Job { metadata: named(name), ..Job::default() })))
+fn job(name: &str) -> Write {
+    Write::Create(Object::Job(Box::new(Job { metadata: named(name), ..Job::default() })))
 }
 
-fn revision(name: &str) -> Action {
-    let revision = ControllerRevision { metadata: named(name), ..ControllerRevision::default() };
-    Action::Create(Object::ControllerRevision(Box::new(revision)))
-}
-
-fn child_run(name: &str) -> Action {
-    let mut run: MLPipelineRun =
-        from_value(json!({"metadata": {"name": name}, "spec": {"pipeline": "churn"}})).unwrap();
-    run.metadata.namespace = Some("ns".into());
-    Action::Create(Object::Run(Box::new(run)))
-}
-
-fn version(name: &str) -> Action {
-    let spec = json!({
-        "model": "churn", "number": 1, "purpose": "Release", "artifact": {"uri": "s3://a/b", "digest": "x", "size": 1},
-        "lineage": {"pipeline": "churn", "run": "churn-c1", "runUid": "u", "revision": "churn-c1"},
-    });
-    Action::Create(Object::Version(Box::new(from_value(json!({"metadata": {"name": name}, "spec": spec})).unwrap())))
-}
-
-fn delete(name: &str) -> Action {
-    Action::Delete { kind: Kind::Job, name: name.into(), uid: "9".into() }
+fn delete(name: &str) -> Write {
+    Write::Delete { kind: Kind::Job, name: name.into(), uid: "9".into() }
 }
 
 /// What was asked of the API server, as `POST jobs/a`, and what it says to that.
@@ -98,14 +77,14 @@ fn refuse() -> fake::Answer {
     fake::status(422, "Invalid", "it is not valid")
 }
 
-async fn pass(reconciler: &Reconciler, actions: &[Action]) -> Pass {
-    let plan = Plan::<MLPipelineRunStatus> { actions: actions.to_vec(), ..Plan::default() };
+async fn pass(reconciler: &Reconciler, stages: &[Stage]) -> Pass {
+    let plan = Plan::<MLPipelineRunStatus> { stages: stages.to_vec(), ..Plan::default() };
     reconciler.pass::<MLPipelineRun>(&key(Primary::Run, "churn-c1"), |_| plan).await
 }
 
 fn failed(reconciler: &Reconciler) -> Vec<String> {
-    let failures = reconciler.expectations.failures(&key(Primary::Run, "churn-c1"));
-    failures.into_iter().map(|failure| failure.name).collect()
+    let failures = reconciler.expectations.blocked(&key(Primary::Run, "churn-c1"));
+    failures.into_iter().map(|blocked| blocked.name).collect()
 }
 
 fn taken(asked: &Mutex<Vec<String>>) -> Vec<String> {
@@ -113,7 +92,7 @@ fn taken(asked: &Mutex<Vec<String>>) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn what_is_refused_holds_up_nothing_but_deletions() {
+async fn a_refused_write_holds_up_no_other_of_its_stage_and_the_next_stage_only_where_that_is_said() {
     let ok = Arc::new(Mutex::new(false));
     let fine = ok.clone();
     let (client, asked) = server(move |what| match what {
@@ -129,46 +108,44 @@ async fn what_is_refused_holds_up_nothing_but_deletions() {
     let reconciler = reconciler(client);
     let mine = json!({"metadata": {"name": "c", "ownerReferences": [
         {"apiVersion": "v1", "kind": "X", "name": "x", "uid": "mine", "controller": true}]}});
-    let clash = Action::Create(Object::Job(Box::new(from_value(mine).unwrap())));
-    let actions = [job("a"), clash, job("b"), delete("d")];
-    assert!(matches!(pass(&reconciler, &actions).await, Pass::Failed(again) if again == Duration::from_secs(1)));
+    let clash = Write::Create(Object::Job(Box::new(from_value(mine).unwrap())));
+    let writes = vec![job("a"), clash, job("b")];
+    let stages = [Stage::stop(writes.clone()), Stage::proceed(vec![delete("d")])];
+    assert!(matches!(pass(&reconciler, &stages).await, Pass::Failed(again) if again == Duration::from_secs(1)));
     assert_eq!(taken(&asked), ["POST jobs/a", "POST jobs/c", "GET jobs/c", "POST jobs/b"]);
     assert_eq!(failed(&reconciler), ["a", "c"]);
-    // What goes through at last is forgotten at once, and what is told of it looked at again.
+    pass(&reconciler, &[Stage::proceed(writes), Stage::proceed(vec![delete("d")])]).await;
+    assert_eq!(taken(&asked).last().map(String::as_str), Some("DELETE jobs/d"));
+    // What goes through at last is forgotten at once, and the status that says otherwise is planned again.
     *ok.lock().unwrap() = true;
-    let actions = [job("a"), job("b"), delete("d")];
-    assert!(matches!(pass(&reconciler, &actions).await, Pass::Done(Some(AFTER_LAG))));
+    let stages = [Stage::stop(vec![job("a"), job("b")]), Stage::proceed(vec![delete("d")])];
+    assert!(matches!(pass(&reconciler, &stages).await, Pass::Done(Some(AFTER_LAG))));
     assert_eq!(taken(&asked), ["POST jobs/a", "POST jobs/b", "DELETE jobs/d"]);
     assert!(failed(&reconciler).is_empty());
     assert!(matches!(pass(&reconciler, &[]).await, Pass::Done(None)));
 }
 
-#[tokio::test]
-async fn no_version_is_made_without_its_number_and_no_change_is_done_with_without_its_run() {
-    let (client, asked) = server(|what| {
-        let refused = ["POST controllerrevisions/counter", "POST mlpipelineruns/churn-c2", "POST modelversions/a-v1"];
-        if refused.contains(&what) { refuse() } else { None }
-    });
+#[tokio::test(start_paused = true)]
+async fn a_refused_write_is_sent_once_for_each_of_its_own_times_however_many_events_come() {
+    let (client, asked) = server(|what| what.starts_with("POST jobs/").then(|| refuse()).flatten());
     let reconciler = reconciler(client);
-    let about = |asked: &[String]| -> Vec<String> {
-        asked.iter().filter_map(|what| what.split('/').nth(1).map(str::to_owned)).collect()
+    let run = key(Primary::Run, "churn-c1");
+    let stages = || vec![Stage::proceed((0..118).map(|number| job(&format!("step-{number}"))).collect())];
+    let event = |second: i64| {
+        let (reconciler, run, stages) = (reconciler.clone(), run.clone(), stages());
+        async move {
+            let now = Timestamp::from_second(Timestamp::now().as_second() + second).unwrap();
+            let blocked = reconciler.expectations.blocked(&run);
+            let plan = Plan::<MLPipelineRunStatus> { stages, ..Plan::default() }.defer_blocked(&blocked, now);
+            reconciler.pass::<MLPipelineRun>(&run, |_| plan).await
+        }
     };
-    pass(&reconciler, &[job("a"), revision("counter"), version("b-v1"), job("b")]).await;
-    assert_eq!(about(&taken(&asked)), ["a", "counter"]);
-    pass(&reconciler, &[child_run("churn-c2"), revision("churn-c2"), job("b")]).await;
-    assert_eq!(about(&taken(&asked)), ["churn-c2", "b"]);
-    // One model's version is no business of another's.
-    pass(&reconciler, &[revision("a-versions"), version("a-v1"), revision("b-versions"), version("b-v1")]).await;
-    assert_eq!(about(&taken(&asked)), ["a-versions", "a-v1", "b-versions", "b-v1"]);
-}
-
-#[tokio::test]
-async fn without_an_api_server_nothing_more_is_tried() {
-    let (client, asked) = server(|what| (what == "POST jobs/a").then(|| (503, json!({"message": "busy"}))));
-    let reconciler = reconciler(client);
-    pass(&reconciler, &[job("a"), job("b")]).await;
-    assert_eq!(taken(&asked), ["POST jobs/a"]);
-    assert_eq!(failed(&reconciler), ["a"]);
+    for _ in 0..50 {
+        assert!(matches!(event(0).await, Pass::Failed(_) | Pass::Done(Some(_))), "somebody must come back to it");
+    }
+    assert_eq!(taken(&asked).len(), 118, "one POST for each Job");
+    event(2).await;
+    assert_eq!(taken(&asked).len(), 118, "once its time has come each is sent again");
 }
 
 #[tokio::test]
@@ -176,7 +153,11 @@ async fn people_are_told_what_was_recorded_even_if_a_write_fails() {
     let (client, asked) = server(|what| if what == "POST jobs/a" { refuse() } else { None });
     let reconciler = reconciler(client);
     let event = Event { kind: EventType::Warning, reason: "Stalled", action: "Run", message: "it is".into() };
-    let plan = Plan::<MLPipelineRunStatus> { actions: vec![job("a")], events: vec![event], ..Plan::default() };
+    let plan = Plan::<MLPipelineRunStatus> {
+        stages: vec![Stage::proceed(vec![job("a")])],
+        events: vec![event],
+        ..Plan::default()
+    };
     reconciler.pass::<MLPipelineRun>(&key(Primary::Run, "churn-c1"), |_| plan).await;
     assert_eq!(taken(&asked), ["POST jobs/a", "POST events"]);
 }
@@ -255,5 +236,5 @@ async fn a_foreign_job_with_a_runs_label_is_not_remembered_as_an_attempt() {
     let run = reconciler.caches.runs.get("ns", "churn-c1").unwrap();
     let observed = reconciler.observe_run(&key(Primary::Run, "churn-c1"), &run);
     assert_eq!(observed.jobs.len(), 2, "a plan sees both, to name a clash");
-    assert_eq!(observed.sightings.into_keys().collect::<Vec<_>>(), ["ours"]);
+    assert_eq!(observed.expectations.into_keys().collect::<Vec<_>>(), ["ours"]);
 }
