@@ -33,6 +33,12 @@ examples: ## Check the examples' Python: format, lints, types, tests
 e2e: ## Run the tests on real API servers and on a real cluster (needs root)
 	e2e/run
 
+# SIZES and ROUNDS: how many runs at once, and how often each is measured.
+bench: ## Measure runs a minute, beside what the cluster can do without Seatrial (an hour)
+	e2e/cluster/tools kubernetes kwok >/dev/null
+	cargo build --locked --quiet --profile image -p seatrial-operator -p seatrial-e2e --bin seatrial-operator --bin bench
+	target/image/bench --sizes $(or $(SIZES),200,500,1000) --rounds $(or $(ROUNDS),5)
+
 generate: ## Write the CRDs and the reference that the types describe
 	cargo run --quiet --package seatrial-crds --bin generate-manifests crds/manifests charts/seatrial/files/crds docs/reference/api.md
 
@@ -51,4 +57,4 @@ images: ## Build all images that changed
 $(SEATRIAL_CACHE)/tools/cargo-deny-$(CARGO_DENY)/bin/cargo-deny:
 	cargo install cargo-deny --version $(CARGO_DENY) --locked --quiet --root $(SEATRIAL_CACHE)/tools/cargo-deny-$(CARGO_DENY)
 
-.PHONY: help demo test lint unit examples e2e generate cluster-up cluster-down kubeconfig images
+.PHONY: help demo test bench lint unit examples e2e generate cluster-up cluster-down kubeconfig images

@@ -38,8 +38,17 @@ impl ControlPlane {
     /// # Errors
     /// Where it does not come up; the script says why.
     pub async fn start(name: &str) -> anyhow::Result<Self> {
+        Self::start_with(name, &[]).await
+    }
+
+    /// The same, with environment variables that `e2e/cluster/up` reads.
+    ///
+    /// # Errors
+    /// Where it does not come up; the script says why.
+    pub async fn start_with(name: &str, variables: &[(&str, &str)]) -> anyhow::Result<Self> {
         let output = Command::new(checkout().join("e2e/cluster/up"))
             .args(["--control-plane", "--name", name])
+            .envs(variables.iter().copied())
             .stderr(Stdio::inherit())
             .output()
             .context("e2e/cluster/up cannot be started")?;
@@ -172,6 +181,11 @@ impl Operator {
         Ok(Self { child, port, identity, log })
     }
 
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What it answers to a GET: code and body.
     ///
     /// # Errors
@@ -221,7 +235,8 @@ impl Drop for Operator {
 /// The folder of what was built together with this test.
 fn programs() -> anyhow::Result<PathBuf> {
     let own = std::env::current_exe()?;
-    // The test itself is one folder deeper, in deps.
-    let folder = own.ancestors().nth(2).context("the test has no folder")?;
+    let folder = own.parent().context("the program has no folder")?;
+    // Tests are one folder deeper.
+    let folder = if folder.ends_with("deps") { folder.parent().context("the test has no folder")? } else { folder };
     Ok(folder.to_owned())
 }
