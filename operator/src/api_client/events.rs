@@ -6,17 +6,18 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use jiff::Timestamp;
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client, Error, Resource, ResourceExt};
 use seatrial_core::plan;
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::api_client::{ApiClient, LIMIT};
+use crate::clock::Clock;
 
 /// How long the same thing belongs to a series.
 const SERIES: Duration = Duration::from_secs(360);
@@ -40,12 +41,13 @@ pub(crate) struct Recorder {
     client: Client,
     api_client: ApiClient,
     instance: String,
+    clock: Clock,
     told: Mutex<HashMap<Same, Told>>,
 }
 
 impl Recorder {
-    pub(crate) fn new(client: Client, api_client: ApiClient, instance: &str) -> Self {
-        Self { client, api_client, instance: instance.to_owned(), told: Mutex::default() }
+    pub(crate) fn new(client: Client, api_client: ApiClient, instance: &str, clock: Clock) -> Self {
+        Self { client, api_client, instance: instance.to_owned(), clock, told: Mutex::default() }
     }
 
     /// Tells people.
@@ -56,7 +58,7 @@ impl Recorder {
     ) -> Result<(), Error> {
         let api: Api<Event> = Api::namespaced(self.client.clone(), &object.namespace().unwrap_or_default());
         let same = (object.uid().unwrap_or_default(), event.reason, event.message.clone());
-        let now = MicroTime(Timestamp::now());
+        let now = MicroTime(self.clock.now());
         if let Some((name, count)) = self.again(&same) {
             let patch = Patch::Merge(json!({"series": {"count": count, "lastObservedTime": now}}));
             let params = PatchParams::default();
@@ -145,7 +147,7 @@ mod tests {
             }
         });
         let metrics = Arc::new(Metrics::new().0);
-        let recorder = Recorder::new(client, ApiClient::new(metrics.clone()), "operator-0");
+        let recorder = Recorder::new(client, ApiClient::new(metrics.clone()), "operator-0", Clock::system());
         for message in ["a", "b", "a", "a"] {
             recorder.record_event(&run(), &event(message)).await.unwrap();
         }
@@ -159,8 +161,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_long_note_is_cut_where_a_character_ends() {
-        let recorder = Recorder::new(fake::client(|_, _, _| None), ApiClient::new(Arc::new(Metrics::new().0)), "i");
-        let built = recorder.build(&run(), &event(&"ä€".repeat(400)), MicroTime(Timestamp::UNIX_EPOCH));
+        let recorder = Recorder::new(
+            fake::client(|_, _, _| None),
+            ApiClient::new(Arc::new(Metrics::new().0)),
+            "i",
+            Clock::system(),
+        );
+        let built = recorder.build(&run(), &event(&"ä€".repeat(400)), MicroTime(jiff::Timestamp::UNIX_EPOCH));
         let length = built.note.unwrap().len();
         assert!(length <= NOTE && length > NOTE - 4, "{length}");
     }

@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 
 use crate::api_client::events::Recorder;
 use crate::api_client::{ApiClient, LIMIT, within};
+use crate::clock::Clock;
 
 /// What any object of ours can do.
 pub(crate) trait Written:
@@ -65,8 +66,8 @@ pub(crate) enum Done {
 }
 
 impl Writes {
-    pub(crate) fn new(client: Client, identity: &str, api_client: ApiClient) -> Self {
-        Self { recorder: Recorder::new(client.clone(), api_client.clone(), identity), client, api_client }
+    pub(crate) fn new(client: Client, identity: &str, api_client: ApiClient, clock: Clock) -> Self {
+        Self { recorder: Recorder::new(client.clone(), api_client.clone(), identity, clock), client, api_client }
     }
 
     async fn count<K: Written, T>(
@@ -291,7 +292,7 @@ mod tests {
     async fn a_webhook_that_does_not_answer_is_a_refusal_that_says_so() {
         let said = "Internal error occurred: failed calling webhook \"validate.kyverno.svc\": connection refused";
         let client = fake::client(move |_, _, _| fake::status(500, "InternalError", said));
-        let writes = Writes::new(client, "i", ApiClient::new(Arc::new(Metrics::new().0)));
+        let writes = Writes::new(client, "i", ApiClient::new(Arc::new(Metrics::new().0)), Clock::system());
         let write = Write::Create(Object::Job(Box::new(job(json!({"name": "a"})))));
         let Err(failure) = writes.execute("ns", &write).await else { panic!("it was not refused") };
         assert_eq!(failure.reason, FailureReason::Blocked(BlockedReason::Refused));
@@ -305,7 +306,7 @@ mod tests {
             "POST" => fake::status(409, "AlreadyExists", "it exists"),
             _ => fake::status(404, "NotFound", "it is gone"),
         });
-        let writes = Writes::new(client, "i", ApiClient::new(Arc::new(Metrics::new().0)));
+        let writes = Writes::new(client, "i", ApiClient::new(Arc::new(Metrics::new().0)), Clock::system());
         let write = Write::Create(Object::Job(Box::new(job(json!({"name": "a"})))));
         let Err(failure) = writes.execute("ns", &write).await else { panic!("it went through") };
         assert_eq!(failure.reason, FailureReason::Conflict, "{failure:?}");
@@ -317,7 +318,7 @@ mod tests {
             "POST" => fake::status(409, "AlreadyExists", "it exists"),
             _ => None,
         });
-        let writes = Writes::new(client, "i", ApiClient::new(Arc::new(Metrics::new().0)));
+        let writes = Writes::new(client, "i", ApiClient::new(Arc::new(Metrics::new().0)), Clock::system());
         let create = Write::Create(Object::Job(Box::new(job(json!({"name": "a"})))));
         let named = ObjectMeta { name: Some("a".into()), ..ObjectMeta::default() };
         let replace = Write::Replace(Object::Service(Box::new(Service { metadata: named, ..Service::default() })));

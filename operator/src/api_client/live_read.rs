@@ -55,7 +55,8 @@ mod tests {
             }
             other => panic!("{other}"),
         });
-        let writes = Writes::new(client, "i", ApiClient::new(Arc::new(Metrics::new().0)));
+        let writes =
+            Writes::new(client, "i", ApiClient::new(Arc::new(Metrics::new().0)), crate::clock::Clock::system());
         let caches = Caches::new(Platform::default(), false);
         caches.pods.insert(Arc::new(from_value(object("Pod", "old", "11")).unwrap()));
         writes.live_read(&caches, "ns", "train").await.unwrap();

@@ -23,8 +23,11 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 /// what does not pass the `ApiClient`, the lists.
 const SILENCE: Duration = Duration::from_secs(300);
 
-/// A client for the operator.
-pub(crate) fn connect(mut config: Config) -> Result<Client, Error> {
+/// A client for the operator: it repeats no request by itself.
+///
+/// # Errors
+/// The configuration cannot be used.
+pub fn connect(mut config: Config) -> Result<Client, Error> {
     // Whoever writes has a back-off of its own, and gives its worker free meanwhile. Repeated by the client, up to
     // fifteen times, one write could hold a worker for minutes, and would count as one.
     config.default_retry = false;

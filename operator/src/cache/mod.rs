@@ -5,6 +5,7 @@
 //! watch is the truth. An answer only replaces what its writer had observed, which is looked at and replaced under one
 //! lock, so that it never undoes what the watch brought in between; and it says nothing about what a list has brought.
 
+mod backoff;
 pub(crate) mod caches;
 pub(crate) mod kinds;
 pub(crate) mod watch;

@@ -11,6 +11,7 @@ use kube::{Api, Client, Resource, ResourceExt};
 use seatrial_crds::names::{MANAGED_BY, MANAGED_BY_LABEL};
 use serde::de::DeserializeOwned;
 
+use crate::cache::backoff::WatchBackoff;
 use crate::cache::caches::Caches;
 use crate::cache::kinds::WatchedKind;
 use crate::queue::Queue;
@@ -47,7 +48,7 @@ impl Feed {
         };
         // The guard keeps an object that does not fit our types from ending the watch for all others.
         let api: Api<DeserializeGuard<K>> = Api::all(client);
-        let mut events = watcher(api, config).default_backoff().boxed();
+        let mut events = watcher(api, config).backoff(WatchBackoff::default()).boxed();
         loop {
             match events.try_next().await {
                 Ok(Some(event)) => self.take(event),
@@ -101,7 +102,7 @@ impl Feed {
     pub(crate) async fn watch_authority(self, client: Client, namespace: String, name: String) {
         let api: Api<ConfigMap> = Api::namespaced(client, &namespace);
         let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
-        let mut events = watcher(api, config).default_backoff().boxed();
+        let mut events = watcher(api, config).backoff(WatchBackoff::default()).boxed();
         loop {
             match events.try_next().await {
                 Ok(Some(event)) => self.take_authority(event),

@@ -6,7 +6,6 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::api::PostParams;
@@ -15,6 +14,7 @@ use seatrial_crds::names::FIELD_MANAGER;
 use tokio::time::Instant;
 
 use crate::api_client::{ApiClient, within};
+use crate::clock::Clock;
 
 /// How long a lease holds without being renewed.
 const DURATION: Duration = Duration::from_secs(15);
@@ -84,6 +84,7 @@ pub(crate) struct Candidate {
     api_client: ApiClient,
     name: String,
     identity: String,
+    clock: Clock,
     seen: Option<Observation>,
     /// When the write began that last made the lease ours.
     renewed: Instant,
@@ -91,10 +92,17 @@ pub(crate) struct Candidate {
 
 impl Candidate {
     /// `identity` must be this process's alone: a restarted process is another candidate.
-    pub(crate) fn new(client: Client, api_client: ApiClient, namespace: &str, name: &str, identity: &str) -> Self {
+    pub(crate) fn new(
+        client: Client,
+        api_client: ApiClient,
+        namespace: &str,
+        name: &str,
+        identity: &str,
+        clock: Clock,
+    ) -> Self {
         let api = Api::namespaced(client, namespace);
         let (name, identity) = (name.to_owned(), identity.to_owned());
-        Self { api, api_client, name, identity, seen: None, renewed: Instant::now() }
+        Self { api, api_client, name, identity, clock, seen: None, renewed: Instant::now() }
     }
 
     /// Waits until the lease is ours.
@@ -156,7 +164,7 @@ impl Candidate {
         if step == Step::Wait {
             return Ok(false);
         }
-        let now = MicroTime(Timestamp::now());
+        let now = MicroTime(self.clock.now());
         let written = match lease {
             None => {
                 let spec = self.spec(&now, Some(now.clone()), 0);

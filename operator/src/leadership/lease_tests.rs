@@ -10,7 +10,7 @@ fn spec(holder: &str, renewed: i64) -> LeaseSpec {
     LeaseSpec {
         holder_identity: Some(holder.into()),
         lease_duration_seconds: Some(15),
-        renew_time: Some(MicroTime(Timestamp::from_second(renewed).unwrap())),
+        renew_time: Some(MicroTime(jiff::Timestamp::from_second(renewed).unwrap())),
         ..LeaseSpec::default()
     }
 }
@@ -88,7 +88,7 @@ fn candidate(identity: &str, lease: &Arc<Mutex<Value>>, answers: &Arc<Mutex<bool
         }
     });
     let metrics = Arc::new(Metrics::new().0);
-    (Candidate::new(client, ApiClient::new(metrics.clone()), "ns", "lease", identity), metrics)
+    (Candidate::new(client, ApiClient::new(metrics.clone()), "ns", "lease", identity, Clock::system()), metrics)
 }
 
 fn holder(lease: &Arc<Mutex<Value>>) -> String {

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 
 use crate::api_client::execute::Writes;
 use crate::cache::watch::{Feed, Selection};
+use crate::clock::Clock;
 use crate::reconcile::Reconciler;
 use crate::reconcile::expectations::Expectations;
 use crate::reconcile::turns::Turns;
@@ -35,6 +36,7 @@ impl Leadership {
         timers: impl Future<Output = ()> + Send + 'static,
         writes: Writes,
         authority: Option<(String, String)>,
+        clock: Clock,
     ) -> Self {
         let mut background = JoinSet::new();
         background.spawn(timers);
@@ -42,16 +44,17 @@ impl Leadership {
         if let Some((namespace, name)) = authority {
             background.spawn(feed.clone().watch_authority(client, namespace, name));
         }
-        Self::of(feed, writes, background)
+        Self::of(feed, writes, background, clock)
     }
 
-    fn of(feed: Feed, writes: Writes, background: JoinSet<()>) -> Self {
+    fn of(feed: Feed, writes: Writes, background: JoinSet<()>, clock: Clock) -> Self {
         let reconciler = Arc::new(Reconciler {
             caches: feed.caches,
             queue: feed.queue,
             expectations: Expectations::default(),
             writes,
             metrics: feed.metrics,
+            clock,
             turns: Turns::default(),
             passes: tokio_util::task::TaskTracker::new(),
         });
@@ -80,6 +83,7 @@ impl Leadership {
             self.workers.spawn(self.reconciler.clone().work());
         }
         tokio::select! {
+            biased;
             Some(_) = self.workers.join_next() => "a worker ended by itself".to_owned(),
             Some(_) = self.background.join_next() => "a watch ended by itself".to_owned(),
         }
@@ -147,7 +151,12 @@ mod tests {
     fn leadership(feed: &Feed, client: Client) -> Leadership {
         let mut background = JoinSet::new();
         background.spawn(std::future::pending());
-        Leadership::of(feed.clone(), Writes::new(client, "i", ApiClient::new(feed.metrics.clone())), background)
+        Leadership::of(
+            feed.clone(),
+            Writes::new(client, "i", ApiClient::new(feed.metrics.clone()), Clock::system()),
+            background,
+            Clock::system(),
+        )
     }
 
     fn list_all(caches: &Caches) {

@@ -86,6 +86,7 @@ impl Queue {
             let mut set: HashMap<ObjectKey, delay_queue::Key> = HashMap::new();
             loop {
                 tokio::select! {
+                    biased;
                     asked = delayed.recv() => {
                         let Some((key, delay)) = asked else { return };
                         if let Some(timer) = set.remove(&key) {

@@ -9,18 +9,19 @@ mod observe;
 pub(crate) mod turns;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use jiff::Timestamp;
 use kube::{Error, ResourceExt};
 use seatrial_core::plan::{BlockedReason, Kind, Object, OnFailure, Plan, Stage, Write};
 use seatrial_core::{deployment, model, pipeline, run, version};
 use seatrial_crds::{MLPipeline, MLPipelineRun, Model, ModelDeployment, ModelVersion};
+use tokio::time::Instant;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::api_client::execute::{Done, FailureReason, WriteFailure, Writes, Written};
 use crate::cache::caches::Caches;
 use crate::cache::kinds::WatchedKind;
+use crate::clock::Clock;
 use crate::queue::Queue;
 use crate::queue::object_key::{ObjectKey, Primary};
 use crate::reconcile::expectations::Expectations;
@@ -37,6 +38,7 @@ pub(crate) struct Reconciler {
     pub(crate) expectations: Expectations,
     pub(crate) writes: Writes,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) clock: Clock,
     /// Lets the runs of a pipeline begin one after the other.
     pub(crate) turns: Turns,
     /// The passes under way.
@@ -117,7 +119,7 @@ impl Reconciler {
             Primary::Run => self.turns.of(&self.caches, key).await,
             _ => None,
         };
-        let now = Timestamp::now();
+        let now = self.clock.now();
         match key.kind {
             Primary::Pipeline => self.pass(key, |seen| pipeline::plan(&self.observe_pipeline(key, seen), now)).await,
             Primary::Run => self.pass(key, |seen| run::plan(&self.observe_run(key, seen), now)).await,
@@ -174,7 +176,7 @@ impl Reconciler {
         }
         for job in &plan.live_reads {
             // What is found is for the next plan: without it nothing else was decided about the Job.
-            let asked = Timestamp::now();
+            let asked = self.clock.now();
             if let Err(error) = self.writes.live_read(&self.caches, &key.namespace, job).await {
                 tracing::warn!(kind = key.kind.name(), namespace = key.namespace, name = key.name, job, %error,
                     "the API server could not be asked about a Job");
@@ -182,7 +184,7 @@ impl Reconciler {
             }
             self.expectations.note_live_read(key, job, asked);
         }
-        let settled = self.expectations.settle(key, executed.failures, &executed.untried, Timestamp::now());
+        let settled = self.expectations.settle(key, executed.failures, &executed.untried, self.clock.now());
         // The status still says that a write was refused which has just gone through. No event may come for this key: plan
         // it again.
         let asked = (!plan.live_reads.is_empty()).then_some(Duration::ZERO);
@@ -207,7 +209,7 @@ impl Reconciler {
                 }
                 match self.writes.execute(&key.namespace, write).await {
                     Ok(Done::Created(kind, name)) => {
-                        self.expectations.note_created(key, kind, &name, Timestamp::now());
+                        self.expectations.note_created(key, kind, &name, self.clock.now());
                     }
                     Ok(Done::Replaced(object)) => self.caches.learn(write, object),
                     Ok(Done::Deleted) => {}

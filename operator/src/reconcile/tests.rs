@@ -34,13 +34,14 @@ fn reconciler(client: Client) -> Arc<Reconciler> {
         "spec": {"owner": {"team": "t", "contact": "c"}, "objective": "o", "use": "Batch"},
     });
     caches.models.insert(Arc::new(from_value(model).unwrap()));
-    let writes = Writes::new(client, "i", ApiClient::new(metrics.clone()));
+    let writes = Writes::new(client, "i", ApiClient::new(metrics.clone()), Clock::system());
     Arc::new(Reconciler {
         caches,
         queue,
         expectations: Expectations::default(),
         writes,
         metrics,
+        clock: Clock::system(),
         turns: Turns::default(),
         passes: TaskTracker::new(),
     })
@@ -127,14 +128,14 @@ async fn a_refused_write_holds_up_no_other_of_its_stage_and_the_next_stage_only_
 
 #[tokio::test(start_paused = true)]
 async fn a_refused_write_is_sent_once_for_each_of_its_own_times_however_many_events_come() {
-    let (client, asked) = server(|what| what.starts_with("POST jobs/").then(|| refuse()).flatten());
+    let (client, asked) = server(|what| what.starts_with("POST jobs/").then(refuse).flatten());
     let reconciler = reconciler(client);
     let run = key(Primary::Run, "churn-c1");
     let stages = || vec![Stage::proceed((0..118).map(|number| job(&format!("step-{number}"))).collect())];
     let event = |second: i64| {
         let (reconciler, run, stages) = (reconciler.clone(), run.clone(), stages());
         async move {
-            let now = Timestamp::from_second(Timestamp::now().as_second() + second).unwrap();
+            let now = jiff::Timestamp::from_second(Clock::system().now().as_second() + second).unwrap();
             let blocked = reconciler.expectations.blocked(&run);
             let plan = Plan::<MLPipelineRunStatus> { stages, ..Plan::default() }.defer_blocked(&blocked, now);
             reconciler.pass::<MLPipelineRun>(&run, |_| plan).await
@@ -201,7 +202,7 @@ async fn a_panic_ends_one_pass_and_its_key_is_tried_again_ever_later() {
         passes.lock().unwrap().iter().filter(|(pass, _)| pass == name).map(|(_, at)| *at).collect()
     };
     assert_eq!((of("bad"), of("good")), (vec![0, 1, 3, 7], vec![0, 8]));
-    assert_eq!(reconciler.metrics.reconciles("MLPipelineRun", "panic"), 4);
+    assert_eq!(reconciler.metrics.passes("MLPipelineRun", "panic"), 4);
     worker.abort();
 }
 
@@ -218,7 +219,7 @@ async fn conflicts_are_tried_again_ever_later() {
     reconciler.queue.add(key(Primary::Model, "churn"));
     tokio::time::sleep(Duration::from_secs(20)).await;
     assert_eq!(*times.lock().unwrap(), [0, 1, 3, 7, 15]);
-    assert_eq!(reconciler.metrics.reconciles("Model", "requeue"), 5);
+    assert_eq!(reconciler.metrics.passes("Model", "requeue"), 5);
     worker.abort();
 }
 

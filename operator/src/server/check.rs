@@ -1,8 +1,9 @@
 //! `seatrial-operator check`: asks a running operator how it is.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::bail;
+use tokio::time::Instant;
 
 /// How long to wait before asking again.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -14,7 +15,7 @@ const ASKINGS: u32 = 10;
 ///
 /// # Errors
 /// What the last asking met, when `timeout` has passed.
-pub(crate) async fn check(url: String, timeout: Duration) -> anyhow::Result<()> {
+pub async fn check(url: String, timeout: Duration) -> anyhow::Result<()> {
     let deadline = Instant::now() + timeout;
     loop {
         let asked = url.clone();

@@ -103,18 +103,18 @@ impl Metrics {
     }
 }
 
-#[cfg(test)]
 impl Metrics {
     pub(crate) fn writes(&self, verb: &str, kind: &str, outcome: &str) -> u64 {
         let labels = WriteLabels { verb: verb.to_owned(), kind: kind.to_owned(), outcome: outcome.to_owned() };
         self.writes.get_or_create(&labels).get()
     }
 
-    pub(crate) fn reconciles(&self, kind: &str, result: &str) -> u64 {
+    pub(crate) fn passes(&self, kind: &str, result: &str) -> u64 {
         let labels = ReconcileLabels { controller: kind.to_owned(), result: result.to_owned() };
         self.reconciles.get_or_create(&labels).get()
     }
 
+    #[cfg(test)]
     pub(crate) fn unreadable(&self, kind: &str) -> i64 {
         self.unreadable.get_or_create(&KindLabels { kind: kind.to_owned() }).get()
     }

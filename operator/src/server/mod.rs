@@ -24,8 +24,8 @@ struct Shared {
 
 /// Serves them from now on, in the background. A process that waits for the lease is ready, too: it is what makes the
 /// next takeover quick, and a rollout waits for it.
-pub(crate) async fn serve(listen: SocketAddr, registry: Registry, healthy: Arc<AtomicBool>) -> anyhow::Result<()> {
-    let shared = Shared { registry: Arc::new(registry), healthy };
+pub(crate) async fn serve(listen: SocketAddr, registry: Arc<Registry>, healthy: Arc<AtomicBool>) -> anyhow::Result<()> {
+    let shared = Shared { registry, healthy };
     let router = Router::new()
         .route("/metrics", get(metrics))
         .route("/healthz", get(health))
