@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use nix::fcntl::{Flock, FlockArg, OFlag};
 use nix::unistd::geteuid;
-use seatrial_core::contract::{ExitCode, paths};
+use seatrial_core::contract::{Exit, ExitCode, paths};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::beneath::Beneath;
@@ -31,8 +31,8 @@ use crate::volume::Volume;
 
 /// How often the start of the command is looked for: cheap, and unnoticed beside the start of a container.
 const LOOK: Duration = Duration::from_millis(100);
-/// The longest exit code, with room for white space, in bytes.
-const EXIT_BYTES: u64 = 16;
+/// The longest record of a command's end, in bytes.
+const EXIT_BYTES: u64 = 4096;
 
 /// Does it, unless the pod is told to stop before it is done.
 pub(crate) async fn unless_stopped<T>(task: impl Future<Output = Result<T, AgentError>>) -> Result<T, AgentError> {
@@ -48,7 +48,8 @@ pub(crate) async fn told_to_stop() {
     terminate.recv().await;
 }
 
-/// Waits for the user's command to start and to end, in whatever way, and returns the code that was recorded.
+/// Waits for the user's command to start and to end, in whatever way, and returns the code that its container ends
+/// with.
 ///
 /// # Errors
 /// Where it ended without a record: it was killed. Where the folder that tells has been replaced.
@@ -106,7 +107,8 @@ fn own_lock(state: &Beneath) -> Result<File, AgentError> {
 fn recorded(state: &Beneath) -> Option<i32> {
     let mut text = String::new();
     state.file(Path::new(name(paths::EXIT))).ok()?.take(EXIT_BYTES).read_to_string(&mut text).ok()?;
-    text.trim().parse().ok()
+    let exit: Exit = serde_json::from_str(&text).ok()?;
+    Some(i32::from(exit.container_code()))
 }
 
 fn name(path: &str) -> &str {

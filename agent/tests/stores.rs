@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 use seatrial_core::contract::{Digest, ExitCode, Message, layout, paths};
 use seatrial_crds::OutputType;
 use seatrial_store::testing::LocalStore;
-use support::{Pod, artifact, by_uri, fetch_config, publish_config, store, tree, until};
+use support::{Pod, artifact, by_uri, exit_record, fetch_config, publish_config, store, tree, until};
 use tempfile::TempDir;
 
 /// Where the store keeps an object of the namespace `growth`.
@@ -231,18 +231,18 @@ async fn another_user_cannot_replace_the_lock() {
     let root = pod.path(paths::STATE).parent().unwrap().to_path_buf();
     let user = |script: &str| {
         let mut shell = std::process::Command::new("sh");
-        shell.args(["-ec", script]).current_dir(&root).stderr(std::process::Stdio::null());
+        shell.args(["-ec", script, &exit_record(0)]).current_dir(&root).stderr(std::process::Stdio::null());
         shell.uid(12345).gid(12345).status().unwrap().success()
     };
     // `exec` works as any user.
-    assert!(user("exec 9<>state/lock; flock -n 9; touch state/started; echo 0 >state/exit.new"));
+    assert!(user("exec 9<>state/lock; flock -n 9; touch state/started; echo $0 >state/exit.new"));
     assert!(user("mv state/exit.new state/exit"));
     for attempt in ["mv state/lock state/aside", "rm state/lock", "ln -sf /etc/passwd state/lock"] {
         assert!(!user(attempt), "{attempt}");
     }
     // The whole folder can be replaced, but not by one of the same owner.
     assert!(user(
-        "mv state aside; mkdir -m 777 state; touch state/lock state/started; chmod 666 state/lock; echo 0 >state/exit"
+        "mv state aside; mkdir -m 777 state; touch state/lock state/started; chmod 666 state/lock; echo $0 >state/exit"
     ));
     let end = pod.publish(&publish_config(pod.own_store(&store), &[("x", OutputType::Any)])).await;
     assert_eq!(end.code, ExitCode::BadOutput, "{end:?}");

@@ -11,19 +11,19 @@ use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_s
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::Pid;
 
-use crate::supervise::{COMMAND_NOT_FOUND, EXEC_FAILED};
+use crate::exit::End;
 
-/// Starts it; the code of the container where that fails.
-pub(crate) fn start(command: &[OsString]) -> Result<Pid, u8> {
+/// Starts it; the end that is recorded where that fails.
+pub(crate) fn start(command: &[OsString]) -> Result<Pid, End> {
     let Some(program) = command.first() else {
         eprintln!("exec: there is no command: set the step's command");
-        return Err(COMMAND_NOT_FOUND);
+        return Err(End::NOT_FOUND);
     };
     spawn(command).map_err(|error| {
         eprintln!("exec: {} cannot be started: {error}", program.display());
         match error {
-            Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES | Errno::ENOEXEC | Errno::EINVAL => COMMAND_NOT_FOUND,
-            _ => EXEC_FAILED,
+            Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES | Errno::ENOEXEC | Errno::EINVAL => End::NOT_FOUND,
+            _ => End::FAILED,
         }
     })
 }

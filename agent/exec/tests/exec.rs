@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use seatrial_core::contract::{ExitCode, paths};
+use seatrial_core::contract::{Exit, ExitCode, ExitReason, GRACE_SECONDS, paths};
 use tempfile::TempDir;
 
 /// What `fetch` prepares.
@@ -24,8 +24,13 @@ fn volume() -> TempDir {
 }
 
 fn command(root: &Path, line: &[&str]) -> Command {
+    with(root, &[], line)
+}
+
+/// With arguments of its own.
+fn with(root: &Path, arguments: &[&str], line: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_seatrial-exec"));
-    command.arg("--root").arg(root).arg("--").args(line);
+    command.arg("--root").arg(root).args(arguments).arg("--").args(line);
     command
 }
 
@@ -37,8 +42,14 @@ fn code(mut command: Command) -> i32 {
     command.stderr(Stdio::null()).status().unwrap().code().unwrap()
 }
 
-fn record(root: &Path) -> Option<String> {
-    fs::read_to_string(root.join("state/exit")).ok()
+fn record(root: &Path) -> Option<Exit> {
+    Some(serde_json::from_slice(&fs::read(root.join("state/exit")).ok()?).unwrap())
+}
+
+/// The code, signal and reason on record.
+fn end(root: &Path) -> (u8, Option<u8>, ExitReason) {
+    let exit = record(root).unwrap();
+    (exit.code, exit.signal, exit.reason)
 }
 
 fn wait_until(what: &str, mut question: impl FnMut() -> bool) {
@@ -60,12 +71,53 @@ fn is_locked(root: &Path) -> bool {
 
 #[test]
 fn the_commands_code_is_recorded_and_passed_on() {
-    for (script, expected) in [("exit 0", 0), ("exit 3", 3), ("kill -9 $$", 137)] {
+    for (script, expected, signal) in
+        [("exit 0", 0, None), ("exit 3", 3, None), ("kill -9 $$", 137, Some(9)), ("kill -40 $$", 168, Some(40))]
+    {
         let root = volume();
-        assert_eq!(code(shell(root.path(), script)), expected);
-        assert_eq!(record(root.path()), Some(expected.to_string()));
+        assert_eq!(code(shell(root.path(), script)), i32::from(expected));
+        assert_eq!(end(root.path()), (expected, signal, ExitReason::Exited));
+        let record = record(root.path()).unwrap();
+        assert!(record.started_at <= record.finished_at);
         assert!(root.path().join("state/started").exists() && !is_locked(root.path()));
     }
+}
+
+/// The Job controller sees the number alone: a command's own 241 would be a disruption, its 65 a corrupt artifact.
+#[test]
+fn reserved_codes_are_recorded_and_become_1_outside() {
+    for own in 0..=u8::MAX {
+        let root = volume();
+        let outside = code(shell(root.path(), &format!("exit {own}")));
+        assert_eq!(end(root.path()), (own, None, ExitReason::Exited));
+        assert_eq!(outside, if ExitCode::is_reserved(own) { 1 } else { i32::from(own) }, "{own}");
+        assert_eq!(outside, i32::from(record(root.path()).unwrap().container_code()));
+        // A container that is started again ends as before.
+        assert_eq!(code(shell(root.path(), "exit 99")), outside);
+    }
+}
+
+/// A timeout spends the command's time alone, whatever the command makes of the word to stop.
+#[test]
+fn a_command_that_runs_too_long_is_told_and_then_killed() {
+    for (answer, expected) in [("exit 0", (0, None)), (":", (137, Some(9)))] {
+        let root = volume();
+        let script = format!("trap 'touch told; {answer}' TERM; while :; do sleep 0.05; done");
+        let mut command = with(root.path(), &["--timeout", "1", "--grace", "1"], &["sh", "-c", &script]);
+        let begun = Instant::now();
+        let code = command.current_dir(root.path()).status().unwrap().code();
+        assert_eq!(code, Some(i32::from(ExitCode::TimedOut.number())));
+        assert!(root.path().join("told").exists() && begun.elapsed() >= Duration::from_secs(1));
+        assert_eq!(end(root.path()), (expected.0, expected.1, ExitReason::TimedOut));
+        assert!(!record(root.path()).unwrap().is_success());
+    }
+}
+
+#[test]
+fn a_command_that_ends_within_its_timeout_is_left_alone() {
+    let root = volume();
+    assert_eq!(with(root.path(), &["--timeout", "600"], &["true"]).status().unwrap().code(), Some(0));
+    assert_eq!(end(root.path()), (0, None, ExitReason::Exited));
 }
 
 #[test]
@@ -110,7 +162,7 @@ fn a_command_that_does_not_exist_or_is_no_program_says_so() {
         let output = command(root.path(), &[program]).output().unwrap();
         assert_eq!(output.status.code(), Some(i32::from(ExitCode::CommandNotFound.number())), "{program}");
         assert!(String::from_utf8(output.stderr).unwrap().contains(program));
-        assert_eq!(record(root.path()).as_deref(), Some("242"));
+        assert_eq!(end(root.path()), (242, None, ExitReason::NotFound));
     }
 }
 
@@ -135,7 +187,7 @@ fn told_to_stop_the_command_is_told_and_the_code_says_so_whatever_it_answers() {
         signal(&child, Signal::SIGTERM);
         assert_eq!(child.wait().unwrap().code(), Some(i32::from(ExitCode::Stopped.number())));
         assert!(told.exists());
-        assert_eq!(record(root.path()).as_deref(), Some("241"));
+        assert_eq!(end(root.path()), (answer, None, ExitReason::Stopped));
     }
 }
 
@@ -143,9 +195,9 @@ fn told_to_stop_the_command_is_told_and_the_code_says_so_whatever_it_answers() {
 #[test]
 fn a_command_that_does_not_stop_is_killed_and_its_end_recorded() {
     let root = volume();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_seatrial-exec"));
-    command.args(["--grace", "1", "--root"]).arg(root.path()).args(["--", "sh", "-c"]);
-    let mut child = command.arg("trap '' TERM; touch ready; exec sleep 600").current_dir(root.path()).spawn().unwrap();
+    let script = "trap '' TERM; touch ready; exec sleep 600";
+    let mut command = with(root.path(), &["--grace", "1"], &["sh", "-c", script]);
+    let mut child = command.current_dir(root.path()).spawn().unwrap();
     wait_until("the command runs", || root.path().join("ready").exists());
     signal(&child, Signal::SIGTERM);
     let mut code = None;
@@ -154,7 +206,7 @@ fn a_command_that_does_not_stop_is_killed_and_its_end_recorded() {
         code.is_some()
     });
     assert_eq!(code, Some(Some(i32::from(ExitCode::Stopped.number()))));
-    assert_eq!(record(root.path()).as_deref(), Some("241"));
+    assert_eq!(end(root.path()), (137, Some(9), ExitReason::Stopped));
 }
 
 /// As in a container, where it is process 1.
@@ -181,7 +233,7 @@ fn what_the_command_left_running_is_gone_before_its_end_is_recorded() {
         writer.replace('$', "\\$"),
     );
     assert_eq!(code(as_process_1(root.path(), &script)), 3);
-    assert_eq!(record(root.path()).as_deref(), Some("3"));
+    assert_eq!(end(root.path()), (3, None, ExitReason::Exited));
     assert_eq!(fs::metadata(root.path().join("outputs/model")).unwrap().permissions().mode() & 0o777, 0o755);
     assert!(root.path().join("orphan").exists() && !root.path().join("too-late").exists());
 }
@@ -211,7 +263,7 @@ fn process_1_is_told_to_stop_and_stops_all() {
     let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", child.id())).unwrap();
     kill(Pid::from_raw(children.trim().parse().unwrap()), Signal::SIGTERM).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(i32::from(ExitCode::Stopped.number())));
-    assert_eq!(record(root.path()).as_deref(), Some("241"));
+    assert_eq!(end(root.path()).2, ExitReason::Stopped);
 }
 
 #[test]
@@ -266,6 +318,7 @@ fn the_repeated_paths_and_codes_are_those_of_the_contract() {
         [paths::LOCK, paths::STARTED, paths::EXIT, paths::OUTPUTS].map(|path| beneath(path).unwrap()),
         ["state/lock", "state/started", "state/exit", "outputs"]
     );
-    let numbers = [ExitCode::Stopped, ExitCode::CommandNotFound, ExitCode::ExecFailed].map(ExitCode::number);
-    assert_eq!(numbers, [241, 242, 243]);
+    let codes = [ExitCode::Stopped, ExitCode::CommandNotFound, ExitCode::ExecFailed, ExitCode::TimedOut];
+    assert_eq!(codes.map(ExitCode::number), [241, 242, 243, 244]);
+    assert_eq!(GRACE_SECONDS, 25);
 }

@@ -69,7 +69,8 @@ impl Pod {
     pub(crate) fn command_ended(&self, code: i32) {
         fs::create_dir_all(self.path(paths::STATE)).unwrap();
         fs::set_permissions(self.path(paths::STATE), fs::Permissions::from_mode(0o1777)).unwrap();
-        for (file, content) in [(paths::LOCK, ""), (paths::EXIT, code.to_string().as_str()), (paths::STARTED, "")] {
+        let exit = exit_record(code);
+        for (file, content) in [(paths::LOCK, ""), (paths::EXIT, exit.as_str()), (paths::STARTED, "")] {
             fs::write(self.path(file), content).unwrap();
         }
     }
@@ -238,4 +239,10 @@ pub(crate) fn tree(folder: &Path) -> Vec<(String, Vec<u8>)> {
     }
     found.sort();
     found
+}
+
+/// What `exec` leaves where the command ended by itself.
+pub(crate) fn exit_record(code: i32) -> String {
+    let times = r#""startedAt":"2026-11-01T00:00:00Z","finishedAt":"2026-11-01T00:00:01Z""#;
+    format!(r#"{{"code":{code},"signal":null,"reason":"Exited","oomKills":0,{times}}}"#)
 }

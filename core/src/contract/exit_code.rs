@@ -21,9 +21,9 @@ macro_rules! exit_codes {
     ($($(#[$doc:meta])* $name:ident = $code:literal, $cause:ident, $text:literal;)*) => {
         /// How a container of the agent ends. The table is part of the contract: a code never changes its meaning.
         ///
-        /// `seatrial-exec` passes the user's own code through, and 128 + n for a command killed by signal n, so its
-        /// own codes (241 to 243) are only told apart from the user's by convention; user programs practically
-        /// never use them.
+        /// `seatrial-exec` passes the user's own code through, and 128 + n for a command killed by signal n, but none
+        /// of the reserved ones ([`Self::is_reserved`]): a command that ends with one of those ends its container with
+        /// 1, and the record ([`super::Exit`]) has the true one.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum ExitCode { $($(#[$doc])* $name,)* }
 
@@ -44,6 +44,11 @@ macro_rules! exit_codes {
             /// Whose fault it was.
             pub const fn cause(self) -> Cause {
                 match self { $(Self::$name => Cause::$cause,)* }
+            }
+
+            /// Whether a number is kept for Seatrial's own codes, those of this table and those to come.
+            pub const fn is_reserved(number: u8) -> bool {
+                matches!(number, 64..=80 | 241..=255)
             }
 
             /// One sentence for people.
@@ -84,6 +89,8 @@ exit_codes! {
     CommandNotFound = 242, User, "the command does not exist in the image or is no program";
     /// `exec` could not lock, record or start.
     ExecFailed = 243, Internal, "the command could not be started";
+    /// The command ran longer than its timeout, and `exec` ended it.
+    TimedOut = 244, User, "the command ran longer than its timeout";
 }
 
 impl fmt::Display for ExitCode {
@@ -100,6 +107,7 @@ mod tests {
     fn numbers_are_distinct_and_come_back() {
         for code in ExitCode::ALL {
             assert_eq!(ExitCode::from_number(i32::from(code.number())), Some(*code));
+            assert_eq!(ExitCode::is_reserved(code.number()), *code != ExitCode::Success, "{code}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What the operator and the agent say to each other, in one place and versioned.
 //!
 //! - [`ExitCode`]: whose fault it was that an agent's container ended;
+//! - [`ExecArguments`] and [`Exit`]: what the program around a step's command is told, and how the command ended;
 //! - [`Message`]: what a container leaves as its termination message;
 //! - [`FetchConfig`] and [`PublishConfig`]: what a container is told to do, by the environment variable
 //!   [`CONFIG_VARIABLE`];
@@ -13,6 +14,7 @@
 
 mod artifact;
 mod config;
+mod exec;
 mod exit_code;
 pub mod layout;
 mod message;
@@ -20,6 +22,7 @@ pub mod paths;
 
 pub use artifact::{Digest, DigestError, Entry, Listing, ListingError, MAX_FILES, MAX_LISTING_BYTES, MAX_PATH_BYTES};
 pub use config::{Authentication, FetchConfig, InputConfig, InputSource, OutputConfig, PublishConfig, StoreConfig};
+pub use exec::{ExecArguments, Exit, ExitReason, GRACE_SECONDS};
 pub use exit_code::{Cause, ExitCode};
 pub use message::{
     Failure, MAX_HEADLINE_METRICS, MAX_MESSAGE_BYTES, MESSAGE_VERSION, Message, MessageError, ReportedInput,

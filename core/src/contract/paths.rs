@@ -15,7 +15,7 @@ pub const STATE: &str = "/seatrial/state";
 pub const LOCK: &str = "/seatrial/state/lock";
 /// Made by `exec` after it holds the lock, and before the command starts.
 pub const STARTED: &str = "/seatrial/state/started";
-/// The command's exit code in decimal; written by `exec` by rename while it still holds the lock.
+/// How the command ended, as JSON ([`super::Exit`]); written by `exec` by rename while it still holds the lock.
 pub const EXIT: &str = "/seatrial/state/exit";
 /// Exists while `publish` cannot use the store, and says why; its readiness probe looks for it.
 pub const STORE_AWAY: &str = "/seatrial/state/store-away";

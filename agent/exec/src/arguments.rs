@@ -1,0 +1,91 @@
+//! What the program is told.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// The mount point of the pod's shared volume.
+const ROOT: &str = "/seatrial";
+/// How long a command may take to end after it was told to, in seconds.
+const GRACE: u32 = 25;
+
+/// The arguments, read.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Arguments {
+    /// The pod's shared volume.
+    pub(crate) root: PathBuf,
+    /// How long the command may run, in seconds.
+    pub(crate) timeout: Option<u32>,
+    /// How long it may take to end after it was told to, in seconds.
+    pub(crate) grace: u32,
+    /// The names of the outputs whose folders are made.
+    pub(crate) outputs: Vec<String>,
+    /// The command.
+    pub(crate) command: Vec<OsString>,
+}
+
+impl Arguments {
+    /// Reads them; what is wrong with them otherwise.
+    pub(crate) fn read(mut arguments: impl Iterator<Item = OsString>) -> Result<Self, String> {
+        let mut read = Self { root: ROOT.into(), timeout: None, grace: GRACE, outputs: vec![], command: vec![] };
+        while let Some(argument) = arguments.next() {
+            let name = argument.to_str().unwrap_or_default().to_owned();
+            let mut value = || arguments.next().ok_or_else(|| format!("{name} has no value"));
+            match name.as_str() {
+                "--" => {
+                    read.command = arguments.collect();
+                    return Ok(read);
+                }
+                "--root" => read.root = value()?.into(),
+                "--timeout" => read.timeout = Some(seconds(&name, &value()?)?),
+                "--grace" => read.grace = seconds(&name, &value()?)?,
+                "--output" => read.outputs.push(file_name(&name, &value()?)?),
+                _ => return Err(format!("{} is no argument", argument.display())),
+            }
+        }
+        Err("there is no \"--\" before the command".into())
+    }
+}
+
+fn seconds(name: &str, value: &OsString) -> Result<u32, String> {
+    let seconds = value.to_str().and_then(|text| text.parse().ok()).filter(|seconds| *seconds > 0);
+    seconds.ok_or_else(|| format!("{name} {} is no number of seconds above 0", value.display()))
+}
+
+/// A name that stays in the folder it is put into.
+fn file_name(name: &str, value: &OsString) -> Result<String, String> {
+    let text = value.to_str().filter(|text| !text.is_empty() && *text != "." && *text != ".." && !text.contains('/'));
+    text.map(str::to_owned).ok_or_else(|| format!("{name} {} is no name of an output", value.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &str) -> Result<Arguments, String> {
+        Arguments::read(line.split_whitespace().map(OsString::from))
+    }
+
+    #[test]
+    fn all_is_read_up_to_the_command() {
+        let read = read("--timeout 5 --grace 2 --output a --output b --root /r -- sh --timeout 9").unwrap();
+        let outputs = vec!["a".to_owned(), "b".to_owned()];
+        let command = ["sh", "--timeout", "9"].map(OsString::from).to_vec();
+        assert_eq!(read, Arguments { root: "/r".into(), timeout: Some(5), grace: 2, outputs, command });
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (line, expected) in [
+            ("true", "true is no argument"),
+            ("--timeout", "--timeout has no value"),
+            ("--timeout 0 -- true", "--timeout 0 is no number of seconds above 0"),
+            ("--grace soon -- true", "--grace soon is no number"),
+            ("--output ../state -- true", "--output ../state is no name of an output"),
+            ("--output .. -- true", "--output .. is no name"),
+            ("--grace 5", "no \"--\""),
+        ] {
+            let said = read(line).unwrap_err();
+            assert!(said.contains(expected), "{line}: {said}");
+        }
+    }
+}
