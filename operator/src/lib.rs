@@ -170,7 +170,10 @@ pub async fn run(
     tracing::info!(identity, "leading");
 
     let caches = Arc::new(Caches::new(platform, store_config_map.is_some()));
-    let (queue, timers) = Queue::new();
+    let (queue, timers) = Queue::new({
+        let caches = caches.clone();
+        move |key| caches.lane(key)
+    });
     let feed = Feed { caches, queue, metrics: metrics.clone() };
     let writes = Writes::new(client.clone(), &identity, api_client, clock.clone());
     let mut leadership = Leadership::begin(client, feed, timers, writes, store_config_map, clock);

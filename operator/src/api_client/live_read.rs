@@ -1,8 +1,6 @@
 //! Asks the API server about a Job and its pods before an attempt is given up. The caches could lag behind: a watch whose
 //! connection died in silence is noticed only after some five minutes.
 
-use std::sync::Arc;
-
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Error;
@@ -18,13 +16,13 @@ impl Writes {
     pub(crate) async fn live_read(&self, caches: &Caches, namespace: &str, job: &str) -> Result<(), Error> {
         if let Some(mut found) = within(LIMIT, self.api::<Job>(namespace).get_opt(job)).await? {
             found.prune();
-            caches.jobs.insert_newer(Arc::new(found));
+            caches.jobs.insert_live(found);
         }
         let pods = self.api::<Pod>(namespace);
         let of_job = ListParams::default().labels(&format!("batch.kubernetes.io/job-name={job}"));
         for mut pod in within(LIMIT, pods.list(&of_job)).await?.items {
             pod.prune();
-            caches.pods.insert_newer(Arc::new(pod));
+            caches.pods.insert_live(pod);
         }
         Ok(())
     }
@@ -32,6 +30,8 @@ impl Writes {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use seatrial_core::platform::Platform;
     use serde_json::{Value, from_value, json};
 
@@ -58,7 +58,7 @@ mod tests {
         let writes =
             Writes::new(client, "i", ApiClient::new(Arc::new(Metrics::new().0)), crate::clock::Clock::system());
         let caches = Caches::new(Platform::default(), false);
-        caches.pods.insert(Arc::new(from_value(object("Pod", "old", "11")).unwrap()));
+        caches.pods.insert(from_value(object("Pod", "old", "11")).unwrap());
         writes.live_read(&caches, "ns", "train").await.unwrap();
         let version = |name: &str| caches.pods.get("ns", name).unwrap().metadata.resource_version.clone();
         assert!(caches.jobs.get("ns", "train").is_some());

@@ -1,30 +1,112 @@
-//! The kinds that are watched: where each is kept, what of it is dropped on arrival, and which keys its events concern.
+//! The kinds that are watched, one row each in the table below: the field of [`Caches`], the type, which objects of it
+//! are watched, by which groups they are indexed, what of them no plan reads, and which keys depend on them.
 
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Pod, PodStatus, Service};
-use kube::ResourceExt;
-use seatrial_core::run::has_ended;
+use kube::{Resource, ResourceExt};
+use seatrial_core::run::{change_number, has_ended};
 use seatrial_crds::names::{DEPLOYMENT_LABEL, MODEL_LABEL, PIPELINE_LABEL, RUN_LABEL};
 use seatrial_crds::{MLPipeline, MLPipelineRun, Model, ModelDeployment, ModelVersion, Store};
 
 use crate::cache::Cache;
-use crate::cache::caches::{ALL, Caches, group};
+use crate::cache::caches::{ALL, Shared, group};
 use crate::queue::object_key::{ObjectKey, Primary};
 
-/// A kind that is watched: where it is kept, what of it no decision reads, and whom it concerns.
+/// Which objects of a kind are watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Selection {
+    /// Those that people write.
+    All,
+    /// Those that the operator made.
+    Ours,
+}
+
+/// A kind that is watched.
 pub(crate) trait WatchedKind: Sized {
     /// The kind's cache.
     fn cache(caches: &Caches) -> &Cache<Self>;
-    /// Drops what no decision reads.
+    /// Drops what no plan reads.
     fn prune(&mut self);
-    /// The keys that an event of this object concerns.
-    fn dependents(&self, caches: &Caches) -> Vec<ObjectKey>;
+    /// The keys whose plans read this object, as far as they read what changed since `before`. Without it, the object
+    /// is new, or gone.
+    fn dependents(&self, before: Option<&Self>, caches: &Caches) -> Vec<ObjectKey>;
 }
+
+macro_rules! watched_kinds {
+    ($($field:ident: $kind:ty, $selection:ident, $groups:expr, $prune:expr, $dependents:expr;)*) => {
+        impl Caches {
+            /// Empty caches.
+            pub(super) fn of(shared: Shared) -> Self {
+                Self { $($field: Cache::new($groups),)* shared }
+            }
+
+            /// The kinds that have not been listed yet.
+            pub(super) fn unlisted_kinds(&self) -> Vec<&'static str> {
+                let listed = [$((stringify!($kind), self.$field.is_synced()),)*];
+                listed.into_iter().filter_map(|(kind, listed)| (!listed).then_some(kind)).collect()
+            }
+
+            /// As if everything had been listed.
+            #[cfg(test)]
+            pub(crate) fn list_all(&self) {
+                $(self.$field.list_ends();)*
+            }
+        }
+
+        /// The caches, one for each kind.
+        pub(crate) struct Caches {
+            $(pub(crate) $field: Cache<$kind>,)*
+            pub(super) shared: Shared,
+        }
+
+        $(impl WatchedKind for $kind {
+            fn cache(caches: &Caches) -> &Cache<Self> {
+                &caches.$field
+            }
+
+            fn prune(&mut self) {
+                prune_metadata(self);
+                let prune: fn(&mut Self) = $prune;
+                prune(self);
+            }
+
+            fn dependents(&self, before: Option<&Self>, caches: &Caches) -> Vec<ObjectKey> {
+                let dependents: fn(&Self, Option<&Self>, &Caches) -> Vec<ObjectKey> = $dependents;
+                dependents(self, before, caches)
+            }
+        })*
+
+        /// Starts the watch of each kind.
+        pub(crate) fn start_watches(
+            client: &kube::Client,
+            feed: &crate::cache::watch::Feed,
+            into: &mut tokio::task::JoinSet<()>,
+        ) {
+            $(into.spawn(feed.clone().watch::<$kind>(client.clone(), Selection::$selection));)*
+        }
+    };
+}
+
+watched_kinds! {
+    stores: Store, All, |_| vec![ALL.to_owned()], keep, of_store;
+    models: Model, All, |_| vec![], keep, of_model;
+    pipelines: MLPipeline, All, |_| vec![], keep, of_pipeline;
+    runs: MLPipelineRun, All, groups_of_run, keep, of_run;
+    versions: ModelVersion, All, groups_of_version, keep, of_version;
+    model_deployments: ModelDeployment, All, groups_of_deployment, keep,
+        |deployment, _, _| vec![ObjectKey::of(Primary::Deployment, deployment)];
+    jobs: Job, Ours, by_labels, prune_job, owners_by_label;
+    pods: Pod, Ours, by_labels, prune_pod, owners_by_label;
+    services: Service, Ours, by_labels, keep, owners_by_label;
+    deployments: Deployment, Ours, by_labels, keep, owners_by_label;
+    revisions: ControllerRevision, Ours, by_labels, keep, of_revision;
+}
+
+fn keep<K>(_: &mut K) {}
 
 /// Metadata without what is large and never read.
 fn prune_metadata(object: &mut impl ResourceExt) {
-    object.managed_fields_mut().clear();
     object.meta_mut().managed_fields = None;
     object.annotations_mut().remove("kubectl.kubernetes.io/last-applied-configuration");
     if object.annotations().is_empty() {
@@ -32,211 +114,130 @@ fn prune_metadata(object: &mut impl ResourceExt) {
     }
 }
 
-impl WatchedKind for MLPipeline {
-    fn cache(caches: &Caches) -> &Cache<Self> {
-        &caches.pipelines
-    }
-
-    fn prune(&mut self) {
-        prune_metadata(self);
-    }
-
-    fn dependents(&self, caches: &Caches) -> Vec<ObjectKey> {
-        let mut keys = caches.unfinished_runs(&self.namespace().unwrap_or_default(), &self.name_any());
-        keys.push(ObjectKey::of(Primary::Pipeline, self));
-        keys
+fn prune_job(job: &mut Job) {
+    job.spec = None;
+    if let Some(status) = &mut job.status {
+        // The Job controller's bookkeeping, which changes with each pod.
+        (status.uncounted_terminated_pods, status.ready, status.terminating) = (None, None, None);
     }
 }
 
-impl WatchedKind for MLPipelineRun {
-    fn cache(caches: &Caches) -> &Cache<Self> {
-        &caches.runs
-    }
-
-    fn prune(&mut self) {
-        prune_metadata(self);
-    }
-
-    fn dependents(&self, caches: &Caches) -> Vec<ObjectKey> {
-        let namespace = self.namespace().unwrap_or_default();
-        let mut keys =
-            vec![ObjectKey::of(Primary::Run, self), ObjectKey::beside(Primary::Pipeline, self, &self.spec.pipeline)];
-        if self.status.is_none() || has_ended(self.status.as_ref()) || self.metadata.deletion_timestamp.is_some() {
-            // Whom a new one supersedes; whoever waits for one that is over.
-            keys.extend(caches.unfinished_runs(&namespace, &self.spec.pipeline));
-        }
-        if self.status.as_ref().is_some_and(|status| !status.versions.is_empty()) {
-            // The versions may have arrived before the run did: those wait for its word.
-            keys.extend(caches.unvouched_versions(&namespace, &self.name_any()));
-        }
-        keys
-    }
+fn prune_pod(pod: &mut Pod) {
+    pod.metadata.annotations = None;
+    pod.spec = None;
+    pod.status = pod.status.take().map(|status| PodStatus {
+        phase: status.phase,
+        reason: status.reason,
+        message: status.message,
+        conditions: status.conditions,
+        container_statuses: status.container_statuses,
+        init_container_statuses: status.init_container_statuses,
+        ..PodStatus::default()
+    });
 }
 
-impl WatchedKind for Model {
-    fn cache(caches: &Caches) -> &Cache<Self> {
-        &caches.models
-    }
+/// The groups of an object that bears our labels.
+fn by_labels<K: ResourceExt>(object: &K) -> Vec<String> {
+    [PIPELINE_LABEL, RUN_LABEL, DEPLOYMENT_LABEL, MODEL_LABEL]
+        .into_iter()
+        .filter_map(|label| object.labels().get(label).map(|value| group(label, value)))
+        .collect()
+}
 
-    fn prune(&mut self) {
-        prune_metadata(self);
+/// The groups of a run, for runs that have not ended also the namespace's.
+fn groups_of_run(run: &MLPipelineRun) -> Vec<String> {
+    let mut groups = vec![group(PIPELINE_LABEL, &run.spec.pipeline)];
+    if !has_ended(run.status.as_ref()) {
+        groups.push(ALL.to_owned());
     }
+    groups
+}
 
-    fn dependents(&self, caches: &Caches) -> Vec<ObjectKey> {
-        let namespace = self.namespace().unwrap_or_default();
-        let versions = caches.versions.group(&namespace, &group(MODEL_LABEL, &self.name_any()));
-        let mut keys = caches.deployments_of(&namespace, &self.name_any());
-        keys.push(ObjectKey::of(Primary::Model, self));
+fn groups_of_version(version: &ModelVersion) -> Vec<String> {
+    let lineage = &version.spec.lineage;
+    vec![
+        group(MODEL_LABEL, &version.spec.model),
+        group(RUN_LABEL, &lineage.run),
+        group(PIPELINE_LABEL, &lineage.pipeline),
+    ]
+}
+
+fn groups_of_deployment(deployment: &ModelDeployment) -> Vec<String> {
+    vec![ALL.to_owned(), group(MODEL_LABEL, &deployment.spec.model)]
+}
+
+fn of_store(store: &Store, _: Option<&Store>, caches: &Caches) -> Vec<ObjectKey> {
+    caches.store_users(Some(&store.namespace().unwrap_or_default()))
+}
+
+fn of_model(model: &Model, before: Option<&Model>, caches: &Caches) -> Vec<ObjectKey> {
+    let mut keys = vec![ObjectKey::of(Primary::Model, model)];
+    if before.is_none_or(|before| before.spec != model.spec) {
+        let namespace = model.namespace().unwrap_or_default();
+        let versions = caches.versions.group(&namespace, &group(MODEL_LABEL, &model.name_any()));
+        keys.extend(caches.deployments_of(&namespace, &model.name_any()));
         keys.extend(versions.iter().map(|version| ObjectKey::of(Primary::Version, version.as_ref())));
-        keys
     }
+    keys
 }
 
-impl WatchedKind for ModelVersion {
-    fn cache(caches: &Caches) -> &Cache<Self> {
-        &caches.versions
+fn of_pipeline(pipeline: &MLPipeline, before: Option<&MLPipeline>, caches: &Caches) -> Vec<ObjectKey> {
+    let mut keys = vec![ObjectKey::of(Primary::Pipeline, pipeline)];
+    if before.is_none_or(|before| before.spec != pipeline.spec || before.uid() != pipeline.uid()) {
+        keys.extend(caches.unfinished_runs(&pipeline.namespace().unwrap_or_default(), &pipeline.name_any()));
     }
+    keys
+}
 
-    fn prune(&mut self) {
-        prune_metadata(self);
+fn of_run(run: &MLPipelineRun, before: Option<&MLPipelineRun>, caches: &Caches) -> Vec<ObjectKey> {
+    let namespace = run.namespace().unwrap_or_default();
+    let mut keys =
+        vec![ObjectKey::of(Primary::Run, run), ObjectKey::beside(Primary::Pipeline, run, &run.spec.pipeline)];
+    let is_over = |run: &MLPipelineRun| has_ended(run.status.as_ref()) || run.metadata.deletion_timestamp.is_some();
+    if before.is_none() && !is_over(run) && change_number(run).is_some() {
+        // A newer change makes the runs of older ones pointless.
+        keys.extend(caches.superseded_by(&namespace, run));
     }
+    let is_gone = || caches.runs.get(&namespace, &run.name_any()).is_none();
+    if before.is_none_or(|before| !is_over(before)) && (is_over(run) || is_gone()) {
+        // It is over, or gone: the next ones may begin.
+        keys.extend(caches.next_in_line(&namespace, &run.spec.pipeline));
+    }
+    if run.status.as_ref().is_some_and(|status| !status.versions.is_empty()) {
+        // The versions may have arrived before the run did: those wait for its word.
+        keys.extend(caches.unvouched_versions(&namespace, &run.name_any()));
+    }
+    keys
+}
 
-    fn dependents(&self, caches: &Caches) -> Vec<ObjectKey> {
-        let namespace = self.namespace().unwrap_or_default();
-        let mut keys = caches.deployments_of(&namespace, &self.spec.model);
-        keys.push(ObjectKey::of(Primary::Version, self));
-        keys.push(ObjectKey::beside(Primary::Model, self, &self.spec.model));
-        let run = caches.runs.get(&namespace, &self.spec.lineage.run);
-        if run.is_some_and(|run| !has_ended(run.status.as_ref())) {
-            keys.push(ObjectKey::beside(Primary::Run, self, &self.spec.lineage.run));
+fn of_version(version: &ModelVersion, _: Option<&ModelVersion>, caches: &Caches) -> Vec<ObjectKey> {
+    let namespace = version.namespace().unwrap_or_default();
+    let mut keys = caches.deployments_of(&namespace, &version.spec.model);
+    keys.push(ObjectKey::of(Primary::Version, version));
+    keys.push(ObjectKey::beside(Primary::Model, version, &version.spec.model));
+    let run = caches.runs.get(&namespace, &version.spec.lineage.run);
+    if run.is_some_and(|run| !has_ended(run.status.as_ref())) {
+        keys.push(ObjectKey::beside(Primary::Run, version, &version.spec.lineage.run));
+    }
+    keys
+}
+
+/// The run or deployment that an object's labels name.
+fn owners_by_label<K: Resource>(object: &K, _: Option<&K>, _: &Caches) -> Vec<ObjectKey> {
+    let by = |label: &str, kind| object.labels().get(label).map(|name| ObjectKey::beside(kind, object, name));
+    by(RUN_LABEL, Primary::Run).into_iter().chain(by(DEPLOYMENT_LABEL, Primary::Deployment)).collect()
+}
+
+fn of_revision(revision: &ControllerRevision, before: Option<&ControllerRevision>, caches: &Caches) -> Vec<ObjectKey> {
+    let namespace = revision.namespace().unwrap_or_default();
+    let labels = revision.labels();
+    if let Some(pipeline) = labels.get(PIPELINE_LABEL) {
+        let mut keys = vec![ObjectKey::beside(Primary::Pipeline, revision, pipeline)];
+        if before.is_none() {
+            keys.extend(caches.unfinished_runs(&namespace, pipeline));
         }
-        keys
+        return keys;
     }
-}
-
-impl WatchedKind for ModelDeployment {
-    fn cache(caches: &Caches) -> &Cache<Self> {
-        &caches.model_deployments
-    }
-
-    fn prune(&mut self) {
-        prune_metadata(self);
-    }
-
-    fn dependents(&self, _: &Caches) -> Vec<ObjectKey> {
-        vec![ObjectKey::of(Primary::Deployment, self)]
-    }
-}
-
-impl WatchedKind for Store {
-    fn cache(caches: &Caches) -> &Cache<Self> {
-        &caches.stores
-    }
-
-    fn prune(&mut self) {
-        prune_metadata(self);
-    }
-
-    fn dependents(&self, caches: &Caches) -> Vec<ObjectKey> {
-        caches.store_users(Some(&self.namespace().unwrap_or_default()))
-    }
-}
-
-fn by_label(object: &impl ResourceExt, label: &str, kind: Primary) -> Option<ObjectKey> {
-    object.labels().get(label).map(|name| ObjectKey::beside(kind, object, name))
-}
-
-impl WatchedKind for Job {
-    fn cache(caches: &Caches) -> &Cache<Self> {
-        &caches.jobs
-    }
-
-    fn prune(&mut self) {
-        prune_metadata(self);
-        self.spec = None;
-    }
-
-    fn dependents(&self, _: &Caches) -> Vec<ObjectKey> {
-        by_label(self, RUN_LABEL, Primary::Run).into_iter().collect()
-    }
-}
-
-impl WatchedKind for Pod {
-    fn cache(caches: &Caches) -> &Cache<Self> {
-        &caches.pods
-    }
-
-    fn prune(&mut self) {
-        prune_metadata(self);
-        self.metadata.annotations = None;
-        self.spec = None;
-        self.status = self.status.take().map(|status| PodStatus {
-            phase: status.phase,
-            reason: status.reason,
-            message: status.message,
-            conditions: status.conditions,
-            container_statuses: status.container_statuses,
-            init_container_statuses: status.init_container_statuses,
-            ..PodStatus::default()
-        });
-    }
-
-    fn dependents(&self, _: &Caches) -> Vec<ObjectKey> {
-        let run = by_label(self, RUN_LABEL, Primary::Run);
-        run.into_iter().chain(by_label(self, DEPLOYMENT_LABEL, Primary::Deployment)).collect()
-    }
-}
-
-impl WatchedKind for Deployment {
-    fn cache(caches: &Caches) -> &Cache<Self> {
-        &caches.deployments
-    }
-
-    fn prune(&mut self) {
-        prune_metadata(self);
-    }
-
-    fn dependents(&self, _: &Caches) -> Vec<ObjectKey> {
-        by_label(self, DEPLOYMENT_LABEL, Primary::Deployment).into_iter().collect()
-    }
-}
-
-impl WatchedKind for Service {
-    fn cache(caches: &Caches) -> &Cache<Self> {
-        &caches.services
-    }
-
-    fn prune(&mut self) {
-        prune_metadata(self);
-    }
-
-    fn dependents(&self, _: &Caches) -> Vec<ObjectKey> {
-        by_label(self, DEPLOYMENT_LABEL, Primary::Deployment).into_iter().collect()
-    }
-}
-
-impl WatchedKind for ControllerRevision {
-    fn cache(caches: &Caches) -> &Cache<Self> {
-        &caches.revisions
-    }
-
-    fn prune(&mut self) {
-        prune_metadata(self);
-    }
-
-    fn dependents(&self, caches: &Caches) -> Vec<ObjectKey> {
-        let namespace = self.namespace().unwrap_or_default();
-        let Some(pipeline) = self.labels().get(PIPELINE_LABEL) else {
-            // A counter: whoever lost a race for its number looks again.
-            return caches
-                .runs
-                .group(&namespace, ALL)
-                .iter()
-                .map(|run| ObjectKey::of(Primary::Run, run.as_ref()))
-                .collect();
-        };
-        let mut keys = caches.unfinished_runs(&namespace, pipeline);
-        keys.push(ObjectKey::beside(Primary::Pipeline, self, pipeline));
-        keys
-    }
+    // A counter: a run that lost a race for its number takes another.
+    labels.get(MODEL_LABEL).map(|model| caches.publishers(&namespace, model)).unwrap_or_default()
 }

@@ -1,48 +1,123 @@
-//! Caches of what the API server has: by name, and by the group that plans ask for (a run's pods, a model's versions),
-//! so that no plan scans what does not concern it.
+//! Caches of the API server's objects: by name, and by the group that plans ask for (a run's pods, a model's versions),
+//! so that no plan scans objects that it does not need.
 //!
-//! Two write to a cache at the same time: its watch, and workers who learn what their writes were answered with. The
-//! watch is the truth. An answer only replaces what its writer had observed, which is looked at and replaced under one
-//! lock, so that it never undoes what the watch brought in between; and it says nothing about what a list has brought.
+//! A cache has three sources: its watch, the answers to this leader's own writes, and live reads. It never goes
+//! backwards:
+//!
+//! | Arrives | Is taken where |
+//! |---|---|
+//! | an event of the watch | always, unless an answer has brought a newer state of the same object |
+//! | a list | always, unless an answer has brought a newer state since the list began; what it lacks is gone |
+//! | a deletion by the watch | the cache has that object (by UID); an object that took its name since stays |
+//! | an answer to a write | the cache has that object (by UID), in an older state |
+//! | a live read | the same, or the cache has none of the name, and the watch has not deleted this one |
+//!
+//! Older and newer are told by `resourceVersion`, which Kubernetes lets clients compare as a number for objects of one
+//! kind. Where one is no number, an answer only replaces the very state that its writer observed. A watch is not held
+//! to what earlier events of the watch said: after a restore of etcd, versions begin lower than they ended.
 
 mod backoff;
 pub(crate) mod caches;
 pub(crate) mod kinds;
 pub(crate) mod watch;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use kube::ResourceExt;
+use tokio::time::Instant;
+
+/// How long the UID of a deleted object is remembered: longer than any request may take.
+const DELETED_FOR: Duration = Duration::from_secs(120);
 
 /// Namespace and name, or namespace and group.
 type Place = (String, String);
 
+/// An object, and whether an answer brought it that the watch has not confirmed yet.
+struct Entry<K> {
+    object: Arc<K>,
+    is_answer: bool,
+}
+
+/// What an arrival changed.
+#[derive(Debug)]
+pub(crate) enum Change<K> {
+    /// Nothing that any plan reads.
+    Unchanged,
+    /// The object was not known before.
+    New(Arc<K>),
+    /// The object was known in another state.
+    Replaced {
+        /// The state before.
+        before: Arc<K>,
+        /// The state now.
+        now: Arc<K>,
+    },
+}
+
 struct Content<K> {
-    objects: HashMap<Place, Arc<K>>,
-    groups: HashMap<Place, BTreeSet<String>>,
+    objects: BTreeMap<String, BTreeMap<String, Entry<K>>>,
+    groups: BTreeMap<String, BTreeMap<String, BTreeSet<String>>>,
     group: fn(&K) -> Vec<String>,
     /// The names that a list in progress has brought.
     listing: Option<BTreeSet<Place>>,
-    /// What exists, but did not fit our types when it last arrived. Of some of it there is an older copy.
+    /// The objects that exist, but did not fit our types when they last arrived. Of some there is an older copy.
     unreadable: BTreeSet<Place>,
+    /// The UIDs of objects that the watch deleted, oldest first.
+    deleted: VecDeque<(Instant, String)>,
     synced: bool,
 }
 
-impl<K: ResourceExt> Content<K> {
+/// A resource version as a number.
+fn number(object: &impl ResourceExt) -> Option<u128> {
+    object.resource_version()?.parse().ok()
+}
+
+impl<K: ResourceExt + PartialEq> Content<K> {
     fn new(group: fn(&K) -> Vec<String>) -> Self {
-        let (objects, groups) = (HashMap::new(), HashMap::new());
-        Self { objects, groups, group, listing: None, unreadable: BTreeSet::new(), synced: false }
+        Self {
+            objects: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            group,
+            listing: None,
+            unreadable: BTreeSet::new(),
+            deleted: VecDeque::new(),
+            synced: false,
+        }
     }
 
-    /// The watch brings an object; returns what it was.
-    fn insert(&mut self, object: Arc<K>) -> Option<Arc<K>> {
-        let place = place(object.as_ref());
+    fn entry(&self, namespace: &str, name: &str) -> Option<&Entry<K>> {
+        self.objects.get(namespace)?.get(name)
+    }
+
+    fn get(&self, namespace: &str, name: &str) -> Option<&Arc<K>> {
+        self.entry(namespace, name).map(|entry| &entry.object)
+    }
+
+    /// The watch brings an object.
+    fn insert(&mut self, object: K) -> Change<K> {
+        let place = place(&object);
         if let Some(listing) = &mut self.listing {
             listing.insert(place.clone());
         }
-        self.unreadable.remove(&place);
-        self.put(place, object)
+        let was_unreadable = self.unreadable.remove(&place);
+        if let Some(cached) = self.entry(&place.0, &place.1)
+            && cached.is_answer
+            && cached.object.uid() == object.uid()
+            && number(&object) < number(cached.object.as_ref())
+        {
+            // The echo of an earlier write than the one that was answered last.
+            return Change::Unchanged;
+        }
+        let change = self.put(place.clone(), object, false);
+        match (&change, self.get(&place.0, &place.1)) {
+            // Nothing was planned while it could not be read.
+            (Change::Unchanged, Some(now)) if was_unreadable => {
+                Change::Replaced { before: now.clone(), now: now.clone() }
+            }
+            _ => change,
+        }
     }
 
     /// The watch brings an object that cannot be read: it exists, and what was known of it stays.
@@ -54,49 +129,95 @@ impl<K: ResourceExt> Content<K> {
     }
 
     /// A write was answered.
-    fn replace_observed(&mut self, observed: &K, answer: Arc<K>) {
+    fn insert_answer(&mut self, observed: &K, answer: K) -> Change<K> {
         let place = place(observed);
-        let version = observed.resource_version();
-        let same = |cached: &Arc<K>| version.is_some() && cached.resource_version() == version;
-        if self.objects.get(&place).is_some_and(same) {
-            self.put(place, answer);
-        }
+        let Some(cached) = self.get(&place.0, &place.1).filter(|cached| cached.uid() == answer.uid()) else {
+            return Change::Unchanged;
+        };
+        let is_older = match (number(cached.as_ref()), number(&answer)) {
+            (Some(cached), Some(answer)) => cached < answer,
+            _ => cached.resource_version() == observed.resource_version(),
+        };
+        if is_older { self.put(place, answer, true) } else { Change::Unchanged }
     }
 
-    /// A read was answered. Resource versions of one kind are numbers that grow.
-    fn insert_newer(&mut self, object: Arc<K>) {
-        let number = |object: &K| object.resource_version().and_then(|version| version.parse::<u128>().ok());
-        let place = place(object.as_ref());
-        if self.objects.get(&place).is_none_or(|cached| number(cached) < number(&object)) {
-            self.put(place, object);
-        }
+    /// The API server was asked about an object.
+    fn insert_live(&mut self, object: K) -> Change<K> {
+        let place = place(&object);
+        let is_news = match self.get(&place.0, &place.1) {
+            Some(cached) => number(cached.as_ref()) < number(&object),
+            None => object.uid().is_none_or(|uid| !self.deleted.iter().any(|(_, deleted)| *deleted == uid)),
+        };
+        if is_news { self.put(place, object, true) } else { Change::Unchanged }
     }
 
-    fn put(&mut self, place: Place, object: Arc<K>) -> Option<Arc<K>> {
-        let old = self.objects.insert(place.clone(), object.clone());
+    fn put(&mut self, place: Place, mut object: K, is_answer: bool) -> Change<K> {
+        let (namespace, name) = (place.0.clone(), place.1.clone());
+        let old = self.objects.get(&namespace).and_then(|names| names.get(&name)).map(|entry| entry.object.clone());
         if let Some(old) = &old {
+            // Only the resource version may differ where something changed that was pruned.
+            let version = object.meta_mut().resource_version.take();
+            object.meta_mut().resource_version.clone_from(&old.meta().resource_version);
+            let is_same = object == **old;
+            object.meta_mut().resource_version = version;
+            if is_same {
+                let entry = Entry { object: Arc::new(object), is_answer };
+                self.objects.entry(namespace).or_default().insert(name, entry);
+                return Change::Unchanged;
+            }
             self.leave_groups(&place, old);
         }
         for group in (self.group)(&object) {
-            self.groups.entry((place.0.clone(), group)).or_default().insert(place.1.clone());
+            let groups = self.groups.entry(namespace.clone()).or_default();
+            groups.entry(group).or_default().insert(name.clone());
         }
-        old
+        let object = Arc::new(object);
+        let entry = Entry { object: object.clone(), is_answer };
+        self.objects.entry(namespace).or_default().insert(name, entry);
+        match old {
+            Some(before) => Change::Replaced { before, now: object },
+            None => Change::New(object),
+        }
     }
 
-    fn remove(&mut self, place: &Place) -> Option<Arc<K>> {
+    /// The watch says that the object of this UID is gone; without it, whatever has the name.
+    fn remove(&mut self, place: &Place, uid: Option<&str>) -> Option<Arc<K>> {
         self.unreadable.remove(place);
-        let old = self.objects.remove(place)?;
+        if let Some(uid) = uid {
+            self.note_deleted(uid.to_owned());
+        }
+        let cached = self.get(&place.0, &place.1)?;
+        let is_another = uid.is_some() && cached.uid().is_some() && cached.uid().as_deref() != uid;
+        if is_another { None } else { self.drop_object(place) }
+    }
+
+    fn drop_object(&mut self, place: &Place) -> Option<Arc<K>> {
+        let names = self.objects.get_mut(&place.0)?;
+        let old = names.remove(&place.1)?.object;
+        if names.is_empty() {
+            self.objects.remove(&place.0);
+        }
         self.leave_groups(place, &old);
+        if let Some(uid) = old.uid() {
+            self.note_deleted(uid);
+        }
         Some(old)
     }
 
+    fn note_deleted(&mut self, uid: String) {
+        while self.deleted.front().is_some_and(|(at, _)| at.elapsed() > DELETED_FOR) {
+            self.deleted.pop_front();
+        }
+        self.deleted.push_back((Instant::now(), uid));
+    }
+
     fn leave_groups(&mut self, place: &Place, object: &K) {
+        let Some(groups) = self.groups.get_mut(&place.0) else { return };
         for group in (self.group)(object) {
-            let key = (place.0.clone(), group);
-            if let Some(names) = self.groups.get_mut(&key) {
+            if let Some(names) = groups.get_mut(&group) {
                 names.remove(&place.1);
                 if names.is_empty() {
-                    self.groups.remove(&key);
+                    groups.remove(&group);
                 }
             }
         }
@@ -104,15 +225,19 @@ impl<K: ResourceExt> Content<K> {
 
     fn list_begins(&mut self) {
         self.listing = Some(BTreeSet::new());
+        // The list is read from a quorum after this: it has all that was answered before.
+        self.objects.values_mut().flat_map(BTreeMap::values_mut).for_each(|entry| entry.is_answer = false);
     }
 
-    /// Returns what is gone.
+    /// Returns the objects that are gone.
     fn list_ends(&mut self) -> Vec<Arc<K>> {
         self.synced = true;
         let listed = self.listing.take().unwrap_or_default();
         self.unreadable.retain(|place| listed.contains(place));
-        let gone: Vec<Place> = self.objects.keys().filter(|place| !listed.contains(*place)).cloned().collect();
-        gone.iter().filter_map(|place| self.remove(place)).collect()
+        let known = self.objects.iter().flat_map(|(namespace, names)| names.keys().map(move |name| (namespace, name)));
+        let known = known.map(|(namespace, name)| (namespace.clone(), name.clone()));
+        let gone: Vec<Place> = known.filter(|place| !listed.contains(place)).collect();
+        gone.iter().filter_map(|place| self.drop_object(place)).collect()
     }
 }
 
@@ -121,7 +246,7 @@ pub(crate) struct Cache<K> {
     content: RwLock<Content<K>>,
 }
 
-impl<K: ResourceExt> Cache<K> {
+impl<K: ResourceExt + PartialEq> Cache<K> {
     /// An empty cache, indexed by what `group` says of an object.
     pub(crate) fn new(group: fn(&K) -> Vec<String>) -> Self {
         Self { content: RwLock::new(Content::new(group)) }
@@ -137,25 +262,27 @@ impl<K: ResourceExt> Cache<K> {
 
     /// The object of a name.
     pub(crate) fn get(&self, namespace: &str, name: &str) -> Option<Arc<K>> {
-        self.read(|content| content.objects.get(&(namespace.to_owned(), name.to_owned())).cloned())
+        self.read(|content| content.get(namespace, name).cloned())
     }
 
     /// The objects of a group, sorted by name.
     pub(crate) fn group(&self, namespace: &str, group: &str) -> Vec<Arc<K>> {
         self.read(|content| {
-            let names = content.groups.get(&(namespace.to_owned(), group.to_owned())).into_iter().flatten();
-            names.filter_map(|name| content.objects.get(&(namespace.to_owned(), name.clone())).cloned()).collect()
+            let names = content.groups.get(namespace).and_then(|groups| groups.get(group)).into_iter().flatten();
+            names.filter_map(|name| content.get(namespace, name).cloned()).collect()
         })
     }
 
     /// All objects: for questions that are asked rarely.
     pub(crate) fn all(&self) -> Vec<Arc<K>> {
-        self.read(|content| content.objects.values().cloned().collect())
+        self.read(|content| {
+            content.objects.values().flat_map(BTreeMap::values).map(|entry| entry.object.clone()).collect()
+        })
     }
 
     /// The number of objects.
     pub(crate) fn len(&self) -> usize {
-        self.read(|content| content.objects.len())
+        self.read(|content| content.objects.values().map(BTreeMap::len).sum())
     }
 
     /// Whether a first list has arrived.
@@ -175,8 +302,8 @@ impl<K: ResourceExt> Cache<K> {
         self.read(|content| content.unreadable.len())
     }
 
-    /// An object as the watch brings it; returns what it was.
-    pub(crate) fn insert(&self, object: Arc<K>) -> Option<Arc<K>> {
+    /// An object as the watch brings it.
+    pub(crate) fn insert(&self, object: K) -> Change<K> {
         self.write(|content| content.insert(object))
     }
 
@@ -185,19 +312,19 @@ impl<K: ResourceExt> Cache<K> {
         self.write(|content| content.insert_unreadable((namespace.to_owned(), name.to_owned())));
     }
 
-    /// Replaces an object by what a write returned, if the cache still has the one that was observed.
-    pub(crate) fn replace_observed(&self, observed: &K, answer: Arc<K>) {
-        self.write(|content| content.replace_observed(observed, answer));
+    /// The answer to a write of an object that was observed.
+    pub(crate) fn insert_answer(&self, observed: &K, answer: K) -> Change<K> {
+        self.write(|content| content.insert_answer(observed, answer))
     }
 
-    /// An object as the API server has it, unless the watch has brought a newer one.
-    pub(crate) fn insert_newer(&self, object: Arc<K>) {
-        self.write(|content| content.insert_newer(object));
+    /// An object as the API server has it.
+    pub(crate) fn insert_live(&self, object: K) -> Change<K> {
+        self.write(|content| content.insert_live(object))
     }
 
-    /// An object is gone.
-    pub(crate) fn remove(&self, namespace: &str, name: &str) -> Option<Arc<K>> {
-        self.write(|content| content.remove(&(namespace.to_owned(), name.to_owned())))
+    /// The object of a name and, where it is known, a UID is gone.
+    pub(crate) fn remove(&self, namespace: &str, name: &str, uid: Option<&str>) -> Option<Arc<K>> {
+        self.write(|content| content.remove(&(namespace.to_owned(), name.to_owned()), uid))
     }
 
     /// A list begins.
@@ -205,7 +332,7 @@ impl<K: ResourceExt> Cache<K> {
         self.write(Content::list_begins);
     }
 
-    /// A list has ended: what it did not bring is gone. Returns that.
+    /// A list has ended: an object that it did not bring is gone. Returns those.
     pub(crate) fn list_ends(&self) -> Vec<Arc<K>> {
         self.write(Content::list_ends)
     }

@@ -1,14 +1,8 @@
-use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver, Sender};
-use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
 use kube::api::ObjectMeta;
-use kube::core::NamespaceResourceScope;
-use kube::{Resource, ResourceExt};
 use proptest::prelude::*;
 
 use super::*;
@@ -17,14 +11,15 @@ fn metadata(name: &str, run: &str, version: &str) -> ObjectMeta {
     ObjectMeta {
         name: Some(name.into()),
         namespace: Some("ns".into()),
+        uid: Some(format!("uid-{name}")),
         resource_version: Some(version.into()),
         labels: Some(BTreeMap::from([("run".to_owned(), run.to_owned())])),
         ..ObjectMeta::default()
     }
 }
 
-fn pod(name: &str, run: &str, version: &str) -> Arc<Pod> {
-    Arc::new(Pod { metadata: metadata(name, run, version), ..Pod::default() })
+fn pod(name: &str, run: &str, version: &str) -> Pod {
+    Pod { metadata: metadata(name, run, version), ..Pod::default() }
 }
 
 fn by_run(pod: &Pod) -> Vec<String> {
@@ -47,7 +42,7 @@ fn objects_are_found_by_group_and_leave_it_when_it_changes() {
     assert_eq!(names(&cache, "r1"), ["a", "b"]);
     cache.insert(pod("a", "r2", "2"));
     assert_eq!((names(&cache, "r1"), names(&cache, "r2")), (vec!["b".into()], vec!["a".into()]));
-    cache.remove("ns", "b");
+    cache.remove("ns", "b", None);
     assert!(names(&cache, "r1").is_empty());
 }
 
@@ -76,7 +71,7 @@ fn what_cannot_be_read_any_more_is_not_taken_for_deleted() {
     cache.insert(pod("a", "r", "2"));
     assert!(!cache.is_unreadable("ns", "a"));
     cache.insert_unreadable("ns", "a");
-    assert_eq!(cache.remove("ns", "a").unwrap().resource_version().as_deref(), Some("2"));
+    assert_eq!(cache.remove("ns", "a", None).unwrap().resource_version().as_deref(), Some("2"));
     assert_eq!(cache.unreadable(), 1);
     cache.list_begins();
     cache.list_ends();
@@ -88,79 +83,100 @@ fn a_writes_answer_never_replaces_something_newer() {
     let cache = cache();
     let observed = pod("a", "r", "1");
     cache.insert(pod("a", "r", "3"));
-    cache.replace_observed(&observed, pod("a", "r", "2"));
+    cache.insert_answer(&observed, pod("a", "r", "2"));
     assert_eq!(cache.get("ns", "a").unwrap().resource_version().as_deref(), Some("3"));
-    cache.remove("ns", "a");
-    cache.replace_observed(&observed, pod("a", "r", "2"));
+    cache.remove("ns", "a", None);
+    cache.insert_answer(&observed, pod("a", "r", "2"));
     assert_eq!(cache.len(), 0);
 }
 
-/// An object that lets another thread act at the moment its version is looked at.
-struct Watchful {
-    metadata: ObjectMeta,
-    looked_at: Option<(Sender<()>, Mutex<Receiver<()>>)>,
-    armed: AtomicBool,
+/// What arrives, in the order of the rows' letters.
+#[derive(Clone, Copy)]
+enum Arrival {
+    Watch(&'static str),
+    Answer { observed: &'static str, answer: &'static str },
+    Live(&'static str),
+    Deleted,
+    ListBegins,
+    ListEnds,
 }
 
-impl Watchful {
-    fn new(version: &str, looked_at: Option<(Sender<()>, Mutex<Receiver<()>>)>) -> Arc<Self> {
-        Arc::new(Self { metadata: metadata("a", "r", version), looked_at, armed: AtomicBool::new(false) })
-    }
-}
-
-impl Resource for Watchful {
-    type DynamicType = ();
-    type Scope = NamespaceResourceScope;
-
-    fn kind((): &()) -> Cow<'_, str> {
-        "Watchful".into()
-    }
-
-    fn group((): &()) -> Cow<'_, str> {
-        "".into()
-    }
-
-    fn version((): &()) -> Cow<'_, str> {
-        "v1".into()
-    }
-
-    fn plural((): &()) -> Cow<'_, str> {
-        "watchfuls".into()
-    }
-
-    fn meta(&self) -> &ObjectMeta {
-        if let Some((looked, acted)) = self.looked_at.as_ref().filter(|_| self.armed.swap(false, Ordering::SeqCst)) {
-            looked.send(()).unwrap();
-            // Whoever is kept out by a lock cannot act before this is over.
-            let _ = acted.lock().unwrap().recv_timeout(Duration::from_millis(200));
+#[test]
+fn a_cache_never_goes_backwards_in_whatever_order_things_arrive() {
+    use Arrival::{Answer, Deleted, ListBegins, ListEnds, Live, Watch};
+    let answer = |observed, answer| Answer { observed, answer };
+    let table: &[(&str, &[Arrival], Option<&str>)] = &[
+        ("an answer is taken", &[Watch("1"), answer("1", "2")], Some("2")),
+        (
+            "the echo of the first of two writes",
+            &[Watch("1"), answer("1", "2"), answer("2", "3"), Watch("2")],
+            Some("3"),
+        ),
+        (
+            "both echoes",
+            &[Watch("1"), answer("1", "2"), answer("2", "3"), Watch("2"), Watch("3"), Watch("4")],
+            Some("4"),
+        ),
+        ("versions are numbers", &[Watch("9"), answer("9", "10"), Watch("9")], Some("10")),
+        ("the watch was faster", &[Watch("1"), Watch("3"), answer("1", "2")], Some("3")),
+        ("two answers, the later first", &[Watch("1"), answer("2", "3"), answer("1", "2")], Some("3")),
+        ("an answer after the deletion", &[Watch("1"), Deleted, answer("1", "2")], None),
+        ("a live read after the deletion", &[Watch("1"), Deleted, Live("1")], None),
+        ("a live read of something not known yet", &[Live("5")], Some("5")),
+        ("a live read that is older", &[Watch("5"), Live("4")], Some("5")),
+        ("a live read that is newer, and its echoes", &[Watch("5"), Live("7"), Watch("6")], Some("7")),
+        (
+            "a list during which a write was answered",
+            &[Watch("1"), ListBegins, answer("1", "2"), Watch("1"), ListEnds],
+            Some("2"),
+        ),
+        ("a list without the object, after an answer", &[Watch("1"), ListBegins, answer("1", "2"), ListEnds], None),
+        ("a live read after such a list", &[Watch("1"), ListBegins, ListEnds, Live("2")], None),
+        (
+            "a list after a restore of etcd",
+            &[Watch("8"), answer("8", "9"), ListBegins, Watch("3"), ListEnds],
+            Some("3"),
+        ),
+        ("versions that are no numbers: the observed one", &[Watch("a"), answer("a", "b")], Some("b")),
+        ("versions that are no numbers: another one", &[Watch("c"), answer("a", "b")], Some("c")),
+    ];
+    for (what, arrivals, expected) in table {
+        let cache = cache();
+        for arrival in *arrivals {
+            match arrival {
+                Watch(version) => drop(cache.insert(pod("a", "r", version))),
+                Answer { observed, answer } => {
+                    drop(cache.insert_answer(&pod("a", "r", observed), pod("a", "r", answer)));
+                }
+                Live(version) => drop(cache.insert_live(pod("a", "r", version))),
+                Deleted => drop(cache.remove("ns", "a", Some("uid-a"))),
+                ListBegins => cache.list_begins(),
+                ListEnds => drop(cache.list_ends()),
+            }
         }
-        &self.metadata
-    }
-
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
+        let cached = cache.get("ns", "a").and_then(|pod| pod.resource_version());
+        assert_eq!(cached.as_deref(), *expected, "{what}");
     }
 }
 
 #[test]
-fn nothing_comes_between_looking_at_an_object_and_replacing_it() {
-    let (looked, looks) = mpsc::channel();
-    let (acted, acts) = mpsc::channel();
-    let cache = Arc::new(Cache::<Watchful>::new(|_| vec![]));
-    let cached = Watchful::new("1", Some((looked, Mutex::new(acts))));
-    cache.insert(cached.clone());
-    cached.armed.store(true, Ordering::SeqCst);
-    let watch = std::thread::spawn({
-        let cache = cache.clone();
-        move || {
-            looks.recv().unwrap();
-            cache.insert(Watchful::new("3", None));
-            let _ = acted.send(());
-        }
-    });
-    cache.replace_observed(&Watchful::new("1", None), Watchful::new("2", None));
-    watch.join().unwrap();
-    assert_eq!(cache.get("ns", "a").unwrap().metadata.resource_version.as_deref(), Some("3"));
+fn a_late_deletion_does_not_take_the_object_that_has_the_name_now() {
+    let cache = cache();
+    cache.insert(pod("a", "r", "1"));
+    let mut next = pod("a", "r", "5");
+    next.metadata.uid = Some("uid-next".into());
+    cache.insert_live(next);
+    assert!(cache.remove("ns", "a", Some("uid-a")).is_none());
+    assert_eq!(cache.get("ns", "a").and_then(|pod| pod.uid()).as_deref(), Some("uid-next"));
+}
+
+#[test]
+fn a_change_that_no_plan_reads_is_none() {
+    let cache = cache();
+    assert!(matches!(cache.insert(pod("a", "r", "1")), Change::New(_)));
+    assert!(matches!(cache.insert(pod("a", "r", "2")), Change::Unchanged));
+    assert_eq!(cache.get("ns", "a").unwrap().resource_version().as_deref(), Some("2"), "the next write needs it");
+    assert!(matches!(cache.insert(pod("a", "other", "3")), Change::Replaced { .. }));
 }
 
 /// What of a list is still to come, and where the history stood.
@@ -178,12 +194,12 @@ struct Scene {
     /// A list in progress, with what it brings once that has been read.
     list: Option<Option<Snapshot>>,
     observed: Option<Arc<Pod>>,
-    answer: Option<(Arc<Pod>, Arc<Pod>)>,
+    answer: Option<(Arc<Pod>, Pod)>,
 }
 
 const NAMES: [&str; 2] = ["a", "b"];
 
-fn at(name: usize, version: u32) -> Arc<Pod> {
+fn at(name: usize, version: u32) -> Pod {
     pod(NAMES[name], "r", &version.to_string())
 }
 
@@ -213,9 +229,9 @@ impl Scene {
                 let Some((name, version, exists)) = self.history.get(self.brought).copied() else { return };
                 self.brought += 1;
                 if exists {
-                    self.content.insert(at(name, version));
+                    drop(self.content.insert(at(name, version)));
                 } else {
-                    self.content.remove(&("ns".into(), NAMES[name].into()));
+                    self.content.remove(&("ns".into(), NAMES[name].into()), None);
                 }
             }
         }
@@ -230,7 +246,7 @@ impl Scene {
                 self.content.list_begins();
                 self.list = Some(None);
             }
-            6 => self.observed = self.content.objects.get(&("ns".to_owned(), NAMES[name].to_owned())).cloned(),
+            6 => self.observed = self.content.get("ns", NAMES[name]).cloned(),
             7 => {
                 // A write goes through if what it observed is what the server has.
                 let Some(observed) = self.observed.take() else { return };
@@ -247,7 +263,7 @@ impl Scene {
 
     fn learn(&mut self) {
         if let Some((observed, answer)) = self.answer.take() {
-            self.content.replace_observed(&observed, answer);
+            self.content.insert_answer(&observed, answer);
         }
     }
 }
@@ -269,7 +285,7 @@ proptest! {
         }
         scene.learn();
         for (name, version) in scene.server.iter().enumerate() {
-            let cached = scene.content.objects.get(&("ns".to_owned(), NAMES[name].to_owned()));
+            let cached = scene.content.get("ns", NAMES[name]);
             let cached = cached.and_then(|pod| pod.resource_version()).unwrap_or_default();
             let wanted = if *version > 0 { version.to_string() } else { String::new() };
             prop_assert_eq!(cached, wanted);

@@ -1,4 +1,4 @@
-//! Feeds the caches, and tells the queue whom each event concerns.
+//! Feeds the caches, and adds to the queue the keys whose plans read what changed.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -11,22 +11,15 @@ use kube::{Api, Client, Resource, ResourceExt};
 use seatrial_crds::names::{MANAGED_BY, MANAGED_BY_LABEL};
 use serde::de::DeserializeOwned;
 
+use crate::cache::Change;
 use crate::cache::backoff::WatchBackoff;
 use crate::cache::caches::Caches;
-use crate::cache::kinds::WatchedKind;
+use crate::cache::kinds::{Selection, WatchedKind};
 use crate::queue::Queue;
 use crate::server::metrics::Metrics;
 
 /// The key of the ConfigMap that holds the store's authority.
 const AUTHORITY_KEY: &str = "ca.crt";
-
-/// Which objects of a kind are watched.
-pub(crate) enum Selection {
-    /// Those that people write.
-    All,
-    /// Those that the operator made.
-    Ours,
-}
 
 /// Where events go.
 #[derive(Clone)]
@@ -40,7 +33,15 @@ impl Feed {
     /// Watches a kind for ever.
     pub(crate) async fn watch<K>(self, client: Client, selection: Selection)
     where
-        K: WatchedKind + Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+        K: WatchedKind
+            + Resource<DynamicType = ()>
+            + PartialEq
+            + Clone
+            + Debug
+            + DeserializeOwned
+            + Send
+            + Sync
+            + 'static,
     {
         let config = match selection {
             Selection::All => watcher::Config::default(),
@@ -58,25 +59,23 @@ impl Feed {
         }
     }
 
-    fn wake_dependents<K: WatchedKind>(&self, object: &K) {
-        object.dependents(&self.caches).into_iter().for_each(|key| self.queue.add(key));
+    /// An object is gone.
+    fn wake_former_dependents<K: WatchedKind>(&self, gone: &K) {
+        gone.dependents(None, &self.caches).into_iter().for_each(|key| self.queue.add(key));
     }
 
     /// One event.
-    fn take<K: WatchedKind + Resource<DynamicType = ()>>(&self, event: watcher::Event<DeserializeGuard<K>>) {
+    fn take<K: WatchedKind + Resource<DynamicType = ()> + PartialEq>(
+        &self,
+        event: watcher::Event<DeserializeGuard<K>>,
+    ) {
         let cache = K::cache(&self.caches);
         match event {
             watcher::Event::Init => cache.list_begins(),
             watcher::Event::InitApply(guard) | watcher::Event::Apply(guard) => match guard.0 {
                 Ok(mut object) => {
                     object.prune();
-                    let object = Arc::new(object);
-                    let old = cache.insert(object.clone());
-                    self.wake_dependents(object.as_ref());
-                    // Whom it concerned before, where that changed.
-                    if let Some(old) = old {
-                        self.wake_dependents(old.as_ref());
-                    }
+                    wake_dependents(&self.caches, &self.queue, &cache.insert(object));
                 }
                 Err(invalid) => {
                     let name = invalid.metadata.name.unwrap_or_default();
@@ -86,12 +85,14 @@ impl Feed {
                         "the object cannot be read and is left alone: another version of the operator may have written it");
                 }
             },
-            watcher::Event::InitDone => cache.list_ends().iter().for_each(|gone| self.wake_dependents(gone.as_ref())),
+            watcher::Event::InitDone => {
+                cache.list_ends().iter().for_each(|gone| self.wake_former_dependents(gone.as_ref()))
+            }
             watcher::Event::Delete(guard) => {
                 let metadata = guard.meta().clone();
                 let (namespace, name) = (metadata.namespace.unwrap_or_default(), metadata.name.unwrap_or_default());
-                if let Some(gone) = cache.remove(&namespace, &name) {
-                    self.wake_dependents(gone.as_ref());
+                if let Some(gone) = cache.remove(&namespace, &name, metadata.uid.as_deref()) {
+                    self.wake_former_dependents(gone.as_ref());
                 }
             }
         }
@@ -146,6 +147,22 @@ impl Feed {
             watcher::Event::InitDone => self.caches.authority_is_listed(),
         }
     }
+}
+
+/// Adds the keys whose plans read what changed.
+pub(crate) fn wake_dependents<K: WatchedKind + ResourceExt>(caches: &Caches, queue: &Queue, change: &Change<K>) {
+    let mut keys = match change {
+        Change::Unchanged => vec![],
+        Change::New(object) => object.dependents(None, caches),
+        Change::Replaced { before, now } => now.dependents(Some(before), caches),
+    };
+    if let Change::Replaced { before, now } = change
+        && before.labels() != now.labels()
+    {
+        // The object belonged to others before.
+        keys.extend(before.dependents(None, caches));
+    }
+    keys.into_iter().for_each(|key| queue.add(key));
 }
 
 #[cfg(test)]

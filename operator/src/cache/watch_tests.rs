@@ -1,14 +1,14 @@
 use jiff::Timestamp;
 use seatrial_core::observed::VersionObserved;
 use seatrial_core::platform::{DefaultStore, Platform};
-use seatrial_crds::{MLPipelineRun, ModelVersion};
+use seatrial_crds::{MLPipelineRun, Model, ModelVersion};
 use serde_json::{Value, from_value, json};
 
 use super::*;
 use crate::queue::object_key::{ObjectKey, Primary};
 
 fn feed(platform: Platform, awaits_authority: bool) -> Feed {
-    let (queue, _timers) = Queue::new();
+    let (queue, _timers) = Queue::new(|key| key.name.clone());
     let caches = Arc::new(Caches::new(platform, awaits_authority));
     Feed { caches, queue, metrics: Arc::new(Metrics::new().0) }
 }
@@ -85,6 +85,7 @@ async fn a_runs_event_wakes_its_versions_until_a_run_has_vouched_for_them() {
     for (status, wakes) in [(None, true), (Some(unknown.clone()), true), (Some(vouched(unknown)), false)] {
         version.status = status;
         feed.take(arrived(&version));
+        feed.caches.runs.remove("ns", "churn-c1", None);
         woken(&feed).await;
         feed.take(event());
         assert_eq!(woken(&feed).await.contains(&key(Primary::Version, "churn-v1")), wakes, "{:?}", version.status);
@@ -132,4 +133,78 @@ fn a_new_leader_waits_until_it_has_looked_for_the_authority_and_keeps_the_last_o
     assert_eq!(known(&feed).as_deref(), Some("new"));
     // Without an authority to wait for there is nothing to wait for.
     assert!(!Caches::new(Platform::default(), false).unlisted().contains(&"ConfigMap"));
+}
+
+fn arrives<K: WatchedKind + Resource<DynamicType = ()> + PartialEq + DeserializeOwned>(feed: &Feed, object: Value) {
+    feed.take(watcher::Event::Apply(read::<DeserializeGuard<K>>(object)));
+}
+
+fn a_run(name: &str, change: Option<u32>, status: Value) -> Value {
+    let mut object = json!({
+        "apiVersion": "seatrial.dev/v1alpha1", "kind": "MLPipelineRun", "spec": {"pipeline": "churn"}, "status": status,
+        "metadata": {"name": name, "namespace": "ns", "uid": format!("uid-{name}"), "resourceVersion": "1"},
+    });
+    if let Some(change) = change {
+        object["metadata"]["labels"] = json!({"seatrial.dev/change": change.to_string()});
+        object["metadata"]["ownerReferences"] = json!([{"apiVersion": "seatrial.dev/v1alpha1", "kind": "MLPipeline",
+            "name": "churn", "uid": "p", "controller": true}]);
+    }
+    object
+}
+
+#[tokio::test]
+async fn an_event_wakes_the_keys_whose_plans_read_what_changed_and_no_other() {
+    let feed = feed(Platform::default(), false);
+    let names = |keys: Vec<ObjectKey>| -> Vec<String> { keys.iter().map(ToString::to_string).collect() };
+    let begun = json!({"startedAt": "2026-01-01T00:00:00Z"});
+    for number in 0..100 {
+        arrives::<MLPipelineRun>(&feed, a_run(&format!("hand-{number:03}"), None, json!({})));
+    }
+    arrives::<MLPipelineRun>(&feed, a_run("churn-c1", Some(1), begun.clone()));
+    woken(&feed).await;
+
+    // The same again, but for what was pruned and the version.
+    let mut again = a_run("churn-c1", Some(1), begun.clone());
+    again["metadata"]["resourceVersion"] = json!("2");
+    again["metadata"]["managedFields"] = json!([{"manager": "kubectl", "operation": "Update"}]);
+    arrives::<MLPipelineRun>(&feed, again);
+    assert_eq!(names(woken(&feed).await), Vec::<String>::new());
+
+    // A run that goes on is read by itself and its pipeline.
+    let further = json!({"startedAt": "2026-01-01T00:00:00Z", "artifactPrefix": "s3://a/"});
+    arrives::<MLPipelineRun>(&feed, a_run("churn-c1", Some(1), further));
+    assert_eq!(names(woken(&feed).await), ["MLPipelineRun ns/churn-c1", "MLPipeline ns/churn"]);
+
+    // A newer change supersedes the older one; the hundred runs that wait are not concerned.
+    arrives::<MLPipelineRun>(&feed, a_run("churn-c2", Some(2), json!({})));
+    let keys = ["MLPipelineRun ns/churn-c2", "MLPipeline ns/churn", "MLPipelineRun ns/churn-c1"];
+    assert_eq!(names(woken(&feed).await).len(), keys.len());
+
+    // An end wakes the head of the line, however long it is.
+    let ended = json!({"conditions": [{"type": "Succeeded", "status": "True", "reason": "Succeeded", "message": "",
+        "lastTransitionTime": "2026-01-01T00:00:00Z"}]});
+    arrives::<MLPipelineRun>(&feed, a_run("churn-c1", Some(1), ended));
+    let keys = names(woken(&feed).await);
+    assert!(keys.contains(&"MLPipelineRun ns/churn-c2".to_owned()), "{keys:?}");
+    assert!(keys.contains(&"MLPipelineRun ns/hand-000".to_owned()) && keys.len() < 12, "{keys:?}");
+
+    // What a Model's status says is read by nobody else.
+    let model = |status: Value, objective: &str| {
+        json!({
+            "apiVersion": "seatrial.dev/v1alpha1", "kind": "Model", "status": status,
+            "metadata": {"name": "churn", "namespace": "ns", "uid": "m", "resourceVersion": "1"},
+            "spec": model_spec(objective),
+        })
+    };
+    arrives::<ModelVersion>(&feed, serde_json::to_value(version("churn-v1")).unwrap());
+    arrives::<Model>(&feed, model(Value::Null, "a"));
+    woken(&feed).await;
+    arrives::<Model>(&feed, model(json!({"observedGeneration": 1}), "a"));
+    assert_eq!(names(woken(&feed).await), ["Model ns/churn"]);
+    arrives::<Model>(&feed, model(json!({"observedGeneration": 1}), "b"));
+    assert_eq!(names(woken(&feed).await), ["Model ns/churn", "ModelVersion ns/churn-v1"]);
+}
+
+fn model_spec(objective: &str) -> Value {
+    json!({"owner": {"team": "t", "contact": "c"}, "objective": objective, "use": "Batch"})
 }

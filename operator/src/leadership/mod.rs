@@ -9,11 +9,12 @@ use kube::Client;
 use tokio::task::JoinSet;
 
 use crate::api_client::execute::Writes;
-use crate::cache::watch::{Feed, Selection};
+use crate::cache::kinds;
+use crate::cache::watch::Feed;
 use crate::clock::Clock;
 use crate::reconcile::Reconciler;
+use crate::reconcile::begun::Begun;
 use crate::reconcile::expectations::Expectations;
-use crate::reconcile::turns::Turns;
 
 /// How long a leader may take to list everything. Whoever cannot would else hold the lease for ever, and do nothing.
 pub(crate) const LIST_LIMIT: Duration = Duration::from_secs(120);
@@ -40,7 +41,7 @@ impl Leadership {
     ) -> Self {
         let mut background = JoinSet::new();
         background.spawn(timers);
-        start_watches(&client, &feed, &mut background);
+        kinds::start_watches(&client, &feed, &mut background);
         if let Some((namespace, name)) = authority {
             background.spawn(feed.clone().watch_authority(client, namespace, name));
         }
@@ -55,7 +56,7 @@ impl Leadership {
             writes,
             metrics: feed.metrics,
             clock,
-            turns: Turns::default(),
+            begun: Begun::default(),
             passes: tokio_util::task::TaskTracker::new(),
         });
         Self { reconciler, background, workers: JoinSet::new() }
@@ -108,27 +109,6 @@ impl Leadership {
     }
 }
 
-fn start_watches(client: &Client, feed: &Feed, into: &mut JoinSet<()>) {
-    macro_rules! start {
-        ($($kind:ty, $selection:ident;)*) => {$(
-            into.spawn(feed.clone().watch::<$kind>(client.clone(), Selection::$selection));
-        )*};
-    }
-    start! {
-        seatrial_crds::Store, All;
-        seatrial_crds::Model, All;
-        seatrial_crds::MLPipeline, All;
-        seatrial_crds::MLPipelineRun, All;
-        seatrial_crds::ModelVersion, All;
-        seatrial_crds::ModelDeployment, All;
-        k8s_openapi::api::batch::v1::Job, Ours;
-        k8s_openapi::api::core::v1::Pod, Ours;
-        k8s_openapi::api::core::v1::Service, Ours;
-        k8s_openapi::api::apps::v1::Deployment, Ours;
-        k8s_openapi::api::apps::v1::ControllerRevision, Ours;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use seatrial_core::platform::Platform;
@@ -143,7 +123,7 @@ mod tests {
     use crate::server::metrics::Metrics;
 
     fn feed() -> Feed {
-        let (queue, _timers) = Queue::new();
+        let (queue, _timers) = Queue::new(|key| key.name.clone());
         let caches = Arc::new(Caches::new(Platform::default(), false));
         Feed { caches, queue, metrics: Arc::new(Metrics::new().0) }
     }
@@ -159,24 +139,10 @@ mod tests {
         )
     }
 
-    fn list_all(caches: &Caches) {
-        caches.stores.list_ends();
-        caches.models.list_ends();
-        caches.pipelines.list_ends();
-        caches.runs.list_ends();
-        caches.versions.list_ends();
-        caches.model_deployments.list_ends();
-        caches.jobs.list_ends();
-        caches.pods.list_ends();
-        caches.services.list_ends();
-        caches.deployments.list_ends();
-        caches.revisions.list_ends();
-    }
-
     #[tokio::test(start_paused = true)]
     async fn a_leader_that_cannot_list_everything_gives_up_and_says_what() {
         let feed = feed();
-        list_all(&feed.caches);
+        feed.caches.list_all();
         let mut leadership = leadership(&feed, fake::client(|_, _, _| None));
         assert!(tokio::time::timeout(Duration::from_secs(600), leadership.work(1)).await.is_err(), "all is listed");
         let feed = self::feed();
@@ -197,13 +163,13 @@ mod tests {
             }
         }
         let feed = feed();
-        list_all(&feed.caches);
+        feed.caches.list_all();
         let model = json!({
             "apiVersion": "seatrial.dev/v1alpha1", "kind": "Model",
             "metadata": {"name": "churn", "namespace": "ns", "uid": "1", "resourceVersion": "1"},
             "spec": {"owner": {"team": "t", "contact": "c"}, "objective": "o", "use": "Batch"},
         });
-        feed.caches.models.insert(Arc::new(from_value(model).unwrap()));
+        feed.caches.models.insert(from_value(model).unwrap());
         feed.queue.add(crate::queue::object_key::ObjectKey {
             kind: crate::queue::object_key::Primary::Model,
             namespace: "ns".into(),

@@ -1,4 +1,5 @@
-//! The queue of keys: each key once, never with two workers at a time, namespaces in turn, and delayed where asked.
+//! The queue of keys: each key once, never with two workers at a time, and delayed where asked. Namespaces take turns,
+//! and within a namespace its pipelines do, so that no burst of one holds up another.
 //!
 //! Our own and not `kube_runtime::Controller`, since its five instances would each watch Jobs and pods for themselves,
 //! and it takes keys in order of arrival, so that one namespace's burst delays all others.
@@ -15,13 +16,20 @@ use tokio_util::time::{DelayQueue, delay_queue};
 
 use crate::queue::object_key::ObjectKey;
 
+/// The waiting keys of a namespace: its lanes take turns.
+#[derive(Debug, Default)]
+struct Lanes {
+    waiting: BTreeMap<String, VecDeque<ObjectKey>>,
+    turns: VecDeque<String>,
+}
+
 #[derive(Debug, Default)]
 struct State {
-    /// Keys that wait for a worker, by namespace, each list in order of arrival.
-    waiting: BTreeMap<String, VecDeque<ObjectKey>>,
+    /// Keys that wait for a worker, by namespace.
+    waiting: BTreeMap<String, Lanes>,
     /// The namespaces with waiting keys, whose turn it is first.
     turns: VecDeque<String>,
-    /// What waits, for a quick look.
+    /// The waiting keys, for a quick look.
     queued: HashSet<ObjectKey>,
     /// Keys that a worker has.
     taken: HashSet<ObjectKey>,
@@ -31,7 +39,7 @@ struct State {
 }
 
 impl State {
-    fn add(&mut self, key: ObjectKey) -> bool {
+    fn add(&mut self, key: ObjectKey, lane: impl FnOnce(&ObjectKey) -> String) -> bool {
         if self.taken.contains(&key) {
             self.again.insert(key);
             return false;
@@ -39,9 +47,14 @@ impl State {
         if !self.queued.insert(key.clone()) {
             return false;
         }
-        let list = self.waiting.entry(key.namespace.clone()).or_default();
-        if list.is_empty() {
+        let lane = lane(&key);
+        let lanes = self.waiting.entry(key.namespace.clone()).or_default();
+        if lanes.turns.is_empty() {
             self.turns.push_back(key.namespace.clone());
+        }
+        let list = lanes.waiting.entry(lane.clone()).or_default();
+        if list.is_empty() {
+            lanes.turns.push_back(lane);
         }
         list.push_back(key);
         true
@@ -49,9 +62,16 @@ impl State {
 
     fn take(&mut self) -> Option<ObjectKey> {
         let namespace = self.turns.pop_front()?;
-        let list = self.waiting.get_mut(&namespace)?;
+        let lanes = self.waiting.get_mut(&namespace)?;
+        let lane = lanes.turns.pop_front()?;
+        let list = lanes.waiting.get_mut(&lane)?;
         let key = list.pop_front()?;
         if list.is_empty() {
+            lanes.waiting.remove(&lane);
+        } else {
+            lanes.turns.push_back(lane);
+        }
+        if lanes.turns.is_empty() {
             self.waiting.remove(&namespace);
         } else {
             self.turns.push_back(namespace);
@@ -61,15 +81,15 @@ impl State {
         Some(key)
     }
 
-    fn done(&mut self, key: &ObjectKey) -> bool {
+    fn done(&mut self, key: &ObjectKey, lane: impl FnOnce(&ObjectKey) -> String) -> bool {
         self.taken.remove(key);
-        self.again.remove(key) && self.add(key.clone())
+        self.again.remove(key) && self.add(key.clone(), lane)
     }
 }
 
 /// The queue. All methods may be called from any task.
-#[derive(Debug)]
 pub(crate) struct Queue {
+    lane: Box<dyn Fn(&ObjectKey) -> String + Send + Sync>,
     state: Mutex<State>,
     ready: Notify,
     later: mpsc::UnboundedSender<(ObjectKey, Option<Duration>)>,
@@ -77,9 +97,13 @@ pub(crate) struct Queue {
 
 impl Queue {
     /// A queue, and the task that moves delayed keys into it when their time has come.
-    pub(crate) fn new() -> (std::sync::Arc<Self>, impl Future<Output = ()>) {
+    /// Keys of one `lane` follow each other; the lanes of a namespace take turns.
+    pub(crate) fn new(
+        lane: impl Fn(&ObjectKey) -> String + Send + Sync + 'static,
+    ) -> (std::sync::Arc<Self>, impl Future<Output = ()>) {
         let (later, mut delayed) = mpsc::unbounded_channel();
-        let queue = std::sync::Arc::new(Self { state: Mutex::default(), ready: Notify::new(), later });
+        let queue =
+            std::sync::Arc::new(Self { lane: Box::new(lane), state: Mutex::default(), ready: Notify::new(), later });
         let weak = std::sync::Arc::downgrade(&queue);
         let task = async move {
             let mut timers: DelayQueue<ObjectKey> = DelayQueue::new();
@@ -115,7 +139,7 @@ impl Queue {
 
     /// Adds a key; one that waits already waits once.
     pub(crate) fn add(&self, key: ObjectKey) {
-        if self.state().add(key) {
+        if self.state().add(key, &self.lane) {
             self.ready.notify_one();
         }
     }
@@ -151,7 +175,7 @@ impl Queue {
 
     /// A worker is done with a key.
     pub(crate) fn done(&self, key: &ObjectKey) {
-        if self.state().done(key) {
+        if self.state().done(key, &self.lane) {
             self.ready.notify_one();
         }
     }
@@ -179,13 +203,29 @@ mod tests {
         ObjectKey { kind: Primary::Run, namespace: namespace.into(), name: name.into() }
     }
 
+    /// One lane for each namespace.
+    fn whole(_: &ObjectKey) -> String {
+        String::new()
+    }
+
+    #[test]
+    fn lanes_of_a_namespace_take_turns() {
+        let mut state = State::default();
+        let lane = |key: &ObjectKey| key.name.split('-').next().unwrap_or_default().to_owned();
+        for name in ["a-1", "a-2", "a-3", "b-1"] {
+            state.add(key("ns", name), lane);
+        }
+        let order: Vec<_> = std::iter::from_fn(|| state.take()).map(|key| key.name).collect();
+        assert_eq!(order, ["a-1", "b-1", "a-2", "a-3"]);
+    }
+
     #[test]
     fn namespaces_take_turns() {
         let mut state = State::default();
         for name in ["1", "2", "3"] {
-            state.add(key("a", name));
+            state.add(key("a", name), whole);
         }
-        state.add(key("b", "1"));
+        state.add(key("b", "1"), whole);
         let order: Vec<_> = std::iter::from_fn(|| state.take()).map(|k| format!("{}{}", k.namespace, k.name)).collect();
         assert_eq!(order, ["a1", "b1", "a2", "a3"]);
     }
@@ -193,11 +233,11 @@ mod tests {
     #[test]
     fn a_key_that_is_added_while_it_is_worked_on_comes_again() {
         let mut state = State::default();
-        state.add(key("a", "1"));
+        state.add(key("a", "1"), whole);
         let taken = state.take().unwrap();
-        state.add(key("a", "1"));
+        state.add(key("a", "1"), whole);
         assert_eq!(state.take(), None);
-        state.done(&taken);
+        state.done(&taken, whole);
         assert_eq!(state.take(), Some(taken));
     }
 
@@ -213,17 +253,17 @@ mod tests {
                     0 => {
                         let key = key(&namespace.to_string(), &name.to_string());
                         wanted.insert(key.clone());
-                        state.add(key);
+                        state.add(key, whole);
                     }
                     1 => if let Some(key) = state.take() {
                         prop_assert!(!held.contains(&key));
                         wanted.remove(&key);
                         held.push(key);
                     },
-                    _ => if let Some(key) = held.pop() { state.done(&key); },
+                    _ => if let Some(key) = held.pop() { state.done(&key, whole); },
                 }
             }
-            for key in held.drain(..) { state.done(&key); }
+            for key in held.drain(..) { state.done(&key, whole); }
             while let Some(key) = state.take() { wanted.remove(&key); }
             prop_assert!(wanted.is_empty(), "{wanted:?}");
         }
@@ -231,7 +271,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_key_has_one_timer_and_the_last_word_counts() {
-        let (queue, task) = Queue::new();
+        let (queue, task) = Queue::new(whole);
         tokio::spawn(task);
         let key = key("a", "1");
         for seconds in [1, 50, 10] {
@@ -251,7 +291,7 @@ mod tests {
 
     #[tokio::test]
     async fn closing_ends_all_workers() {
-        let (queue, _task) = Queue::new();
+        let (queue, _task) = Queue::new(whole);
         let workers: Vec<_> = (0..4)
             .map(|_| {
                 let queue = queue.clone();

@@ -4,14 +4,15 @@
 //! next stage follows a failure is said by the stage. Only a conflict and an API server that does not answer end every
 //! plan: the next one knows more. All failures are remembered for the next plan, with the time until which each waits.
 
+pub(crate) mod begun;
 pub(crate) mod expectations;
 mod observe;
-pub(crate) mod turns;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::{Error, ResourceExt};
+use jiff::Timestamp;
+use kube::{Error, Resource, ResourceExt};
 use seatrial_core::plan::{BlockedReason, Kind, Object, OnFailure, Plan, Stage, Write};
 use seatrial_core::{deployment, model, pipeline, run, version};
 use seatrial_crds::{MLPipeline, MLPipelineRun, Model, ModelDeployment, ModelVersion};
@@ -21,11 +22,12 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use crate::api_client::execute::{Done, FailureReason, WriteFailure, Writes, Written};
 use crate::cache::caches::Caches;
 use crate::cache::kinds::WatchedKind;
+use crate::cache::watch::wake_dependents;
 use crate::clock::Clock;
 use crate::queue::Queue;
 use crate::queue::object_key::{ObjectKey, Primary};
+use crate::reconcile::begun::Begun;
 use crate::reconcile::expectations::Expectations;
-use crate::reconcile::turns::Turns;
 use crate::server::metrics::Metrics;
 
 /// How soon a key is looked at whose own creations the caches do not show yet, or whose failures are over.
@@ -40,7 +42,7 @@ pub(crate) struct Reconciler {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) clock: Clock,
     /// Lets the runs of a pipeline begin one after the other.
-    pub(crate) turns: Turns,
+    pub(crate) begun: Begun,
     /// The passes under way.
     pub(crate) passes: TaskTracker,
 }
@@ -115,14 +117,10 @@ impl Reconciler {
         if self.expectations.must_wait(key, |kind, name| self.shows(&key.namespace, kind, name)) {
             return Pass::Done(Some(AFTER_LAG));
         }
-        let _turn = match key.kind {
-            Primary::Run => self.turns.of(&self.caches, key).await,
-            _ => None,
-        };
         let now = self.clock.now();
         match key.kind {
             Primary::Pipeline => self.pass(key, |seen| pipeline::plan(&self.observe_pipeline(key, seen), now)).await,
-            Primary::Run => self.pass(key, |seen| run::plan(&self.observe_run(key, seen), now)).await,
+            Primary::Run => self.reconcile_run(key, now).await,
             Primary::Version => self.pass(key, |seen| version::plan(&self.observe_version(key, seen), now)).await,
             Primary::Model => self.pass(key, |seen| model::plan(&self.observe_model(key, seen), now)).await,
             Primary::Deployment => {
@@ -131,8 +129,34 @@ impl Reconciler {
         }
     }
 
+    /// A pass over a run. One that begins claims that first.
+    async fn reconcile_run(&self, key: &ObjectKey, now: Timestamp) -> Pass {
+        let mut claimed = None;
+        let plan = |run: &Arc<MLPipelineRun>| {
+            let pipeline = (key.namespace.clone(), run.spec.pipeline.clone());
+            loop {
+                let (begun, count) = self.begun.observe(&pipeline);
+                let plan = run::plan(&self.observe_run(key, run, begun), now);
+                let has_begun = run.status.as_ref().is_some_and(|status| status.started_at.is_some());
+                let begins = plan.status.as_ref().is_some_and(|status| status.started_at.is_some()) && !has_begun;
+                if !begins || self.begun.claim(&pipeline, &key.name, count) {
+                    claimed = Some(pipeline);
+                    return plan;
+                }
+            }
+        };
+        let pass = self.pass(key, plan).await;
+        if let Some(pipeline) = claimed
+            && !matches!(pass, Pass::Trouble(_))
+        {
+            // Where nobody answered, the write may have gone through: the claim stays until a later pass knows.
+            self.begun.release(&pipeline, &key.name);
+        }
+        pass
+    }
+
     /// One pass over one object, from top to bottom.
-    async fn pass<K: WatchedKind + Written + HasStatus>(
+    async fn pass<K: WatchedKind + Written + HasStatus + PartialEq>(
         &self,
         key: &ObjectKey,
         plan: impl FnOnce(&Arc<K>) -> Plan<K::Status>,
@@ -211,7 +235,7 @@ impl Reconciler {
                     Ok(Done::Created(kind, name)) => {
                         self.expectations.note_created(key, kind, &name, self.clock.now());
                     }
-                    Ok(Done::Replaced(object)) => self.caches.learn(write, object),
+                    Ok(Done::Replaced(object)) => self.note_replaced(write, object),
                     Ok(Done::Deleted) => {}
                     Ok(Done::NamespaceEnds) => {
                         executed.namespace_ends = true;
@@ -230,17 +254,36 @@ impl Reconciler {
         executed
     }
 
+    /// Lets the caches have what a replacement was answered with, so that the next plan does not replace it again.
+    fn note_replaced(&self, write: &Write, answer: Object) {
+        let Write::Replace(sent) = write else { return };
+        match (sent, answer) {
+            (Object::Deployment(sent), Object::Deployment(answer)) => self.note_answer(sent.as_ref(), *answer),
+            (Object::Service(sent), Object::Service(answer)) => self.note_answer(sent.as_ref(), *answer),
+            (Object::ControllerRevision(sent), Object::ControllerRevision(answer)) => {
+                self.note_answer(sent.as_ref(), *answer);
+            }
+            _ => {}
+        }
+    }
+
+    /// Lets a cache have the answer to a write, and wakes the keys whose plans read what changed.
+    fn note_answer<K: WatchedKind + Resource<DynamicType = ()> + PartialEq>(&self, sent: &K, mut answer: K) {
+        answer.prune();
+        let change = K::cache(&self.caches).insert_answer(sent, answer);
+        wake_dependents(&self.caches, &self.queue, &change);
+    }
+
     /// Writes a status, and lets the cache have the answer, so that the next plan starts from it.
-    async fn record<K: WatchedKind + Written + HasStatus>(
+    async fn record<K: WatchedKind + Written + HasStatus + PartialEq>(
         &self,
         observed: &Arc<K>,
         status: K::Status,
     ) -> Result<(), Error> {
         let mut object = observed.as_ref().clone();
         object.set_status(status);
-        let mut written = self.writes.record(&object).await?;
-        written.prune();
-        K::cache(&self.caches).replace_observed(observed.as_ref(), Arc::new(written));
+        let written = self.writes.record(&object).await?;
+        self.note_answer(observed.as_ref(), written);
         Ok(())
     }
 }

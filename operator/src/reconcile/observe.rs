@@ -18,7 +18,7 @@ use crate::reconcile::Reconciler;
 impl Reconciler {
     /// Whether the caches have an object.
     pub(crate) fn shows(&self, namespace: &str, kind: Kind, name: &str) -> bool {
-        fn has<K: ResourceExt>(cache: &Cache<K>, namespace: &str, name: &str) -> bool {
+        fn has<K: ResourceExt + PartialEq>(cache: &Cache<K>, namespace: &str, name: &str) -> bool {
             cache.get(namespace, name).is_some()
         }
         match kind {
@@ -42,7 +42,12 @@ impl Reconciler {
         }
     }
 
-    pub(crate) fn observe_run(&self, key: &ObjectKey, run: &Arc<MLPipelineRun>) -> RunObserved {
+    pub(crate) fn observe_run(
+        &self,
+        key: &ObjectKey,
+        run: &Arc<MLPipelineRun>,
+        begun: BTreeSet<String>,
+    ) -> RunObserved {
         let caches = &self.caches;
         let namespace = &key.namespace;
         let own = group(RUN_LABEL, &key.name);
@@ -81,7 +86,7 @@ impl Reconciler {
                 .flat_map(|model| caches.versions.group(namespace, &group(MODEL_LABEL, model)))
                 .collect(),
             expectations,
-            begun: BTreeSet::new(),
+            begun,
             live_reads: self.expectations.live_reads(key),
             blocked: self.expectations.blocked(key),
             platform: caches.platform(),

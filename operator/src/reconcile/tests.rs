@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 use k8s_openapi::api::batch::v1::Job;
@@ -12,7 +13,6 @@ use tokio::time::Instant as Moment;
 use super::*;
 use crate::api_client::ApiClient;
 use crate::api_client::fake;
-use crate::reconcile::turns::Turns;
 
 fn key(kind: Primary, name: &str) -> ObjectKey {
     ObjectKey { kind, namespace: "ns".into(), name: name.into() }
@@ -20,20 +20,20 @@ fn key(kind: Primary, name: &str) -> ObjectKey {
 
 fn reconciler(client: Client) -> Arc<Reconciler> {
     let metrics = Arc::new(Metrics::new().0);
-    let (queue, timers) = Queue::new();
+    let (queue, timers) = Queue::new(|key| key.name.clone());
     tokio::spawn(timers);
     let caches = Arc::new(Caches::new(Platform::default(), false));
     let run = json!({
         "apiVersion": "seatrial.dev/v1alpha1", "kind": "MLPipelineRun", "spec": {"pipeline": "churn"},
         "metadata": {"name": "churn-c1", "namespace": "ns", "uid": "1", "resourceVersion": "1"},
     });
-    caches.runs.insert(Arc::new(from_value(run).unwrap()));
+    caches.runs.insert(from_value(run).unwrap());
     let model = json!({
         "apiVersion": "seatrial.dev/v1alpha1", "kind": "Model",
         "metadata": {"name": "churn", "namespace": "ns", "uid": "2", "resourceVersion": "1"},
         "spec": {"owner": {"team": "t", "contact": "c"}, "objective": "o", "use": "Batch"},
     });
-    caches.models.insert(Arc::new(from_value(model).unwrap()));
+    caches.models.insert(from_value(model).unwrap());
     let writes = Writes::new(client, "i", ApiClient::new(metrics.clone()), Clock::system());
     Arc::new(Reconciler {
         caches,
@@ -42,7 +42,7 @@ fn reconciler(client: Client) -> Arc<Reconciler> {
         writes,
         metrics,
         clock: Clock::system(),
-        turns: Turns::default(),
+        begun: Begun::default(),
         passes: TaskTracker::new(),
     })
 }
@@ -135,7 +135,7 @@ async fn a_refused_write_is_sent_once_for_each_of_its_own_times_however_many_eve
     let event = |second: i64| {
         let (reconciler, run, stages) = (reconciler.clone(), run.clone(), stages());
         async move {
-            let now = jiff::Timestamp::from_second(Clock::system().now().as_second() + second).unwrap();
+            let now = Timestamp::from_second(Clock::system().now().as_second() + second).unwrap();
             let blocked = reconciler.expectations.blocked(&run);
             let plan = Plan::<MLPipelineRunStatus> { stages, ..Plan::default() }.defer_blocked(&blocked, now);
             reconciler.pass::<MLPipelineRun>(&run, |_| plan).await
@@ -189,7 +189,7 @@ async fn a_panic_ends_one_pass_and_its_key_is_tried_again_ever_later() {
             let run = reconciler.caches.runs.get("ns", "churn-c1").unwrap();
             let mut named = run.as_ref().clone();
             named.metadata.name = Some(key.name.clone());
-            reconciler.caches.runs.insert(Arc::new(named));
+            reconciler.caches.runs.insert(named);
             reconciler.pass(&key, plan).await
         }
     }));
@@ -232,10 +232,10 @@ async fn a_foreign_job_with_a_runs_label_is_not_remembered_as_an_attempt() {
                 {"apiVersion": "seatrial.dev/v1alpha1", "kind": "MLPipelineRun", "name": "churn-c1", "uid": uid, "controller": true},
             ],
         }});
-        reconciler.caches.jobs.insert(Arc::new(from_value(job).unwrap()));
+        reconciler.caches.jobs.insert(from_value(job).unwrap());
     }
     let run = reconciler.caches.runs.get("ns", "churn-c1").unwrap();
-    let observed = reconciler.observe_run(&key(Primary::Run, "churn-c1"), &run);
+    let observed = reconciler.observe_run(&key(Primary::Run, "churn-c1"), &run, BTreeSet::new());
     assert_eq!(observed.jobs.len(), 2, "a plan sees both, to name a clash");
     assert_eq!(observed.expectations.into_keys().collect::<Vec<_>>(), ["ours"]);
 }
