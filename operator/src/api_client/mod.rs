@@ -28,7 +28,7 @@ const SILENCE: Duration = Duration::from_secs(300);
 /// # Errors
 /// The configuration cannot be used.
 pub fn connect(mut config: Config) -> Result<Client, Error> {
-    // Whoever writes has a back-off of its own, and gives its worker free meanwhile. Repeated by the client, up to
+    // Each writer has a back-off of its own, and gives its worker free meanwhile. Repeated by the client, up to
     // fifteen times, one write could hold a worker for minutes, and would count as one.
     config.default_retry = false;
     config.read_timeout = Some(SILENCE);

@@ -81,7 +81,7 @@ macro_rules! watched_kinds {
         pub(crate) fn start_watches(
             client: &kube::Client,
             feed: &crate::cache::watch::Feed,
-            into: &mut tokio::task::JoinSet<()>,
+            into: &mut tokio::task::JoinSet<String>,
         ) {
             $(into.spawn(feed.clone().watch::<$kind>(client.clone(), Selection::$selection));)*
         }

@@ -19,6 +19,7 @@
 mod backoff;
 pub(crate) mod caches;
 pub(crate) mod kinds;
+mod outage;
 pub(crate) mod watch;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

@@ -2,7 +2,9 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::core::DeserializeGuard;
@@ -10,11 +12,13 @@ use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use seatrial_crds::names::{MANAGED_BY, MANAGED_BY_LABEL};
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
 use crate::cache::Change;
 use crate::cache::backoff::WatchBackoff;
 use crate::cache::caches::Caches;
 use crate::cache::kinds::{Selection, WatchedKind};
+use crate::cache::outage::{LIMIT, Outage};
 use crate::queue::Queue;
 use crate::server::metrics::Metrics;
 
@@ -30,8 +34,8 @@ pub(crate) struct Feed {
 }
 
 impl Feed {
-    /// Watches a kind for ever.
-    pub(crate) async fn watch<K>(self, client: Client, selection: Selection)
+    /// Watches a kind. Returns only where that cannot go on, and says why.
+    pub(crate) async fn watch<K>(self, client: Client, selection: Selection) -> String
     where
         K: WatchedKind
             + Resource<DynamicType = ()>
@@ -43,18 +47,24 @@ impl Feed {
             + Sync
             + 'static,
     {
-        let config = match selection {
-            Selection::All => watcher::Config::default(),
-            Selection::Ours => watcher::Config::default().labels(&format!("{MANAGED_BY_LABEL}={MANAGED_BY}")),
-        };
-        // The guard keeps an object that does not fit our types from ending the watch for all others.
-        let api: Api<DeserializeGuard<K>> = Api::all(client);
-        let mut events = watcher(api, config).backoff(WatchBackoff::default()).boxed();
+        let mut events = events::<K>(client, selection);
+        let (kind, mut outage) = (K::kind(&()).into_owned(), Outage::default());
         loop {
             match events.try_next().await {
-                Ok(Some(event)) => self.take(event),
-                Ok(None) => return,
-                Err(error) => tracing::warn!(kind = %K::kind(&()), %error, "the watch was interrupted; it is resumed"),
+                Ok(Some(event)) => {
+                    outage.end();
+                    self.metrics.set_watch_failing(&kind, Duration::ZERO);
+                    self.take(event);
+                }
+                Ok(None) => return format!("the watch of {kind} ended by itself"),
+                Err(error) => {
+                    let failing = outage.fail(Instant::now());
+                    self.metrics.set_watch_failing(&kind, failing);
+                    if failing >= LIMIT {
+                        return format!("{kind} cannot be watched since {} s: {error}", failing.as_secs());
+                    }
+                    tracing::warn!(kind, %error, "the watch was interrupted; it is resumed");
+                }
             }
         }
     }
@@ -100,14 +110,14 @@ impl Feed {
     }
 
     /// Watches the ConfigMap in which the store publishes its certificate authority.
-    pub(crate) async fn watch_authority(self, client: Client, namespace: String, name: String) {
+    pub(crate) async fn watch_authority(self, client: Client, namespace: String, name: String) -> String {
         let api: Api<ConfigMap> = Api::namespaced(client, &namespace);
         let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
         let mut events = watcher(api, config).backoff(WatchBackoff::default()).boxed();
         loop {
             match events.try_next().await {
                 Ok(Some(event)) => self.take_authority(event),
-                Ok(None) => return,
+                Ok(None) => return "the watch of the store's ConfigMap ended by itself".to_owned(),
                 Err(error) => {
                     tracing::warn!(%error, namespace, name, "the watch of the store's ConfigMap was interrupted; it is resumed");
                 }
@@ -115,8 +125,8 @@ impl Feed {
         }
     }
 
-    /// One event of that ConfigMap. An authority that was known stays known, even if whoever looks after the ConfigMap
-    /// empties or deletes it: what was started with it goes on, and the store publishes it again.
+    /// One event of that ConfigMap. An authority that was known stays known, even where the ConfigMap is emptied or
+    /// deleted: what was started with it goes on, and the store publishes it again.
     fn take_authority(&self, event: watcher::Event<ConfigMap>) {
         match event {
             watcher::Event::Apply(map) | watcher::Event::InitApply(map) => {
@@ -145,6 +155,38 @@ impl Feed {
             }
             watcher::Event::Init => {}
             watcher::Event::InitDone => self.caches.authority_is_listed(),
+        }
+    }
+}
+
+/// The events of a kind.
+fn events<K>(
+    client: Client,
+    selection: Selection,
+) -> BoxStream<'static, Result<watcher::Event<DeserializeGuard<K>>, watcher::Error>>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+{
+    let config = watcher::Config::default();
+    match selection {
+        // The guard keeps an object that does not fit our types from ending the watch for all others.
+        Selection::All => {
+            let api: Api<DeserializeGuard<K>> = Api::all(client);
+            watcher(api, config).backoff(WatchBackoff::default()).boxed()
+        }
+        // Kubernetes' own kinds fit, and the guard would decode each object twice.
+        Selection::Ours => {
+            let config = config.labels(&format!("{MANAGED_BY_LABEL}={MANAGED_BY}"));
+            let events = watcher(Api::<K>::all(client), config).backoff(WatchBackoff::default());
+            let guard = |object| DeserializeGuard(Ok(object));
+            let guarded = move |event| match event {
+                watcher::Event::Apply(object) => watcher::Event::Apply(guard(object)),
+                watcher::Event::Delete(object) => watcher::Event::Delete(guard(object)),
+                watcher::Event::InitApply(object) => watcher::Event::InitApply(guard(object)),
+                watcher::Event::Init => watcher::Event::Init,
+                watcher::Event::InitDone => watcher::Event::InitDone,
+            };
+            events.map_ok(guarded).boxed()
         }
     }
 }

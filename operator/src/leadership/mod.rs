@@ -16,7 +16,7 @@ use crate::reconcile::Reconciler;
 use crate::reconcile::begun::Begun;
 use crate::reconcile::expectations::Expectations;
 
-/// How long a leader may take to list everything. Whoever cannot would else hold the lease for ever, and do nothing.
+/// How long a leader may take to list everything. A leader that cannot would hold the lease for ever, and do nothing.
 pub(crate) const LIST_LIMIT: Duration = Duration::from_secs(120);
 /// How long workers may take to finish what they have when the process is told to stop.
 const STOP_GRACE: Duration = Duration::from_secs(10);
@@ -25,7 +25,7 @@ const STOP_GRACE: Duration = Duration::from_secs(10);
 pub(crate) struct Leadership {
     reconciler: Arc<Reconciler>,
     /// The watches, and whatever else never ends.
-    background: JoinSet<()>,
+    background: JoinSet<String>,
     workers: JoinSet<()>,
 }
 
@@ -40,7 +40,10 @@ impl Leadership {
         clock: Clock,
     ) -> Self {
         let mut background = JoinSet::new();
-        background.spawn(timers);
+        background.spawn(async move {
+            timers.await;
+            "the queue's timers ended by themselves".to_owned()
+        });
         kinds::start_watches(&client, &feed, &mut background);
         if let Some((namespace, name)) = authority {
             background.spawn(feed.clone().watch_authority(client, namespace, name));
@@ -48,7 +51,7 @@ impl Leadership {
         Self::of(feed, writes, background, clock)
     }
 
-    fn of(feed: Feed, writes: Writes, background: JoinSet<()>, clock: Clock) -> Self {
+    fn of(feed: Feed, writes: Writes, background: JoinSet<String>, clock: Clock) -> Self {
         let reconciler = Arc::new(Reconciler {
             caches: feed.caches,
             queue: feed.queue,
@@ -64,7 +67,7 @@ impl Leadership {
 
     /// Works. Returns only where that cannot go on, and says why.
     pub(crate) async fn work(&mut self, workers: usize) -> String {
-        // Whoever takes the lease acts only on lists made after that: a former leader's writes are all in them.
+        // A new leader acts only on lists that it made after it took the lease: all writes of the former one are in them.
         let caches = self.reconciler.caches.clone();
         let listed = async {
             while !caches.unlisted().is_empty() {
@@ -86,7 +89,7 @@ impl Leadership {
         tokio::select! {
             biased;
             Some(_) = self.workers.join_next() => "a worker ended by itself".to_owned(),
-            Some(_) = self.background.join_next() => "a watch ended by itself".to_owned(),
+            Some(ended) = self.background.join_next() => ended.unwrap_or_else(|error| format!("a watch panicked: {error}")),
         }
     }
 

@@ -144,8 +144,8 @@ impl Queue {
         }
     }
 
-    /// Adds a key once this has passed, or, without it, not before somebody adds it. Each key has one timer: whoever
-    /// looked at it last knows best, and a key that is often looked at does not come ever more often.
+    /// Adds a key once this has passed, or, without it, not before somebody adds it. Each key has one timer, set by its
+    /// last plan: a key that is planned often does not come ever more often.
     pub(crate) fn add_after(&self, key: ObjectKey, delay: Option<Duration>) {
         // The receiver lives as long as the process.
         let _ = self.later.send((key, delay));

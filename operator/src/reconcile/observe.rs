@@ -60,7 +60,7 @@ impl Reconciler {
             }
             BTreeMap::new()
         } else {
-            // A Job of somebody else that bears the run's name was never an attempt of ours, and is not lost when it goes.
+            // Only Jobs that the run owns are its attempts. Another that bears its label is not lost when it goes.
             let ours = jobs.iter().filter(|job| is_controlled_by(job.as_ref(), run.metadata.uid.as_deref()));
             self.expectations.of_jobs(key, ours.filter_map(|job| job.metadata.name.as_deref()))
         };

@@ -44,6 +44,7 @@ pub(crate) struct Metrics {
     depth: Family<NameLabels, Gauge>,
     leader: Family<NameLabels, Gauge>,
     unreadable: Family<KindLabels, Gauge>,
+    watch_failing: Family<KindLabels, Gauge>,
 }
 
 impl Metrics {
@@ -56,6 +57,7 @@ impl Metrics {
             depth: Family::default(),
             leader: Family::default(),
             unreadable: Family::default(),
+            watch_failing: Family::default(),
         };
         let mut registry = Registry::default();
         registry.register("seatrial_api_writes", "Writes to the API server", metrics.writes.clone());
@@ -71,6 +73,11 @@ impl Metrics {
             "seatrial_unreadable_objects",
             "Objects that exist but do not fit this version's types, and are left alone",
             metrics.unreadable.clone(),
+        );
+        registry.register(
+            "seatrial_watch_failing_seconds",
+            "For how long the watch of a kind has failed: its cache grows old",
+            metrics.watch_failing.clone(),
         );
         // There from the start, so that what is looked at has a value.
         metrics.set_depth(0);
@@ -95,6 +102,11 @@ impl Metrics {
 
     pub(crate) fn set_leading(&self, leads: bool) {
         self.leader.get_or_create(&NameLabels { name: "seatrial-operator".into() }).set(i64::from(leads));
+    }
+
+    pub(crate) fn set_watch_failing(&self, kind: &str, failing: std::time::Duration) {
+        let seconds = i64::try_from(failing.as_secs()).unwrap_or(i64::MAX);
+        self.watch_failing.get_or_create(&KindLabels { kind: kind.to_owned() }).set(seconds);
     }
 
     pub(crate) fn set_unreadable(&self, kind: &str, count: usize) {
