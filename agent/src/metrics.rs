@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use seatrial_core::contract::{ExitCode, MAX_HEADLINE_METRICS};
+use seatrial_core::contract::ExitCode;
 use seatrial_crds::limits;
 use serde_json::{Map, Value};
 
@@ -17,7 +17,7 @@ const VALUE: usize = 40;
 /// Adds the numbers of one file to those of others. Texts and truth values are no metrics, and are left out.
 ///
 /// # Errors
-/// Anything but a flat JSON object; numbers that are too many, or too long to be written as decimals.
+/// Anything but a flat JSON object; numbers too long to be written as decimals.
 pub(crate) fn add(folder: &OutputFolder, file: &str, metrics: &mut BTreeMap<String, String>) -> Result<(), AgentError> {
     let bad = |why: String| {
         let path = folder.path().join(file);
@@ -43,12 +43,6 @@ pub(crate) fn add(folder: &OutputFolder, file: &str, metrics: &mut BTreeMap<Stri
         if metrics.insert(name.clone(), value).is_some() {
             return Err(bad(format!("\"{name}\" stands in two Metrics outputs of the step: rename one")));
         }
-    }
-    if metrics.len() > MAX_HEADLINE_METRICS {
-        let count = metrics.len();
-        return Err(bad(format!(
-            "a step has at most {MAX_HEADLINE_METRICS} metrics, not {count}: write further ones to a Report"
-        )));
     }
     Ok(())
 }
@@ -119,7 +113,6 @@ mod tests {
 
     #[test]
     fn what_is_no_flat_object_of_a_few_numbers_is_refused_with_a_reason() {
-        let many: BTreeMap<String, i32> = (0..17).map(|n| (format!("m{n}"), n)).collect();
         for (text, expected) in [
             ("", "no JSON object"),
             ("[1]", "no JSON object"),
@@ -127,7 +120,6 @@ mod tests {
             ("{\"by\": {\"auc\": 1}}", "nested"),
             ("{\"huge\": 1e300}", "cannot be written"),
             (&format!("{{\"{}\": 1}}", "x".repeat(64)), "1 to 63 bytes"),
-            (&serde_json::to_string(&many).unwrap(), "at most 16"),
         ] {
             let error = read(text).unwrap_err();
             assert_eq!(error.code, ExitCode::BadOutput);

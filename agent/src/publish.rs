@@ -9,9 +9,7 @@ use std::time::Duration;
 
 use object_store::ObjectStore;
 use object_store::{Error, ObjectStoreExt, PutMode, PutOptions, PutPayload};
-use seatrial_core::contract::{
-    Digest, ExitCode, MAX_FILES, MAX_MESSAGE_BYTES, Message, OutputConfig, PublishConfig, ReportedOutput, paths,
-};
+use seatrial_core::contract::{ExitCode, Message, PublishConfig, ReportedMetric, paths};
 use seatrial_crds::OutputType;
 
 use crate::error::AgentError;
@@ -51,37 +49,16 @@ async fn upload_all(config: &PublishConfig, volume: &Volume) -> Result<Message, 
     for output in config.outputs.iter().filter(|output| output.kind == OutputType::Metrics) {
         let file = paths::file_name(output.kind).unwrap_or_default();
         let folder = OutputFolder::open(&volume.beneath()?, &Volume::relative(&output.folder))?;
-        metrics::add(&folder, file, &mut message.metrics)?;
+        let mut metrics = BTreeMap::new();
+        metrics::add(&folder, file, &mut metrics)?;
+        let reported = |(name, value)| ReportedMetric { output: output.name.clone(), name, value };
+        message.metrics.extend(metrics.into_iter().map(reported));
     }
-    check_room(config, &message.metrics)?;
     let target = Target::new(&store, &outages);
     for output in &config.outputs {
         message.outputs.push(target.upload(output, volume).await?);
     }
     record(&config.result, message, &store, &outages).await
-}
-
-/// Whether the message will have room for all, whatever the outputs' sizes come to.
-fn check_room(config: &PublishConfig, metrics: &BTreeMap<String, String>) -> Result<(), AgentError> {
-    let mut draft = Message::new();
-    let longest = |output: &OutputConfig| ReportedOutput {
-        name: output.name.clone(),
-        digest: Digest::of(b""),
-        size: u64::MAX,
-        files: MAX_FILES as u64,
-    };
-    draft.outputs = config.outputs.iter().map(longest).collect();
-    let room = MAX_MESSAGE_BYTES.saturating_sub(draft.to_json().len());
-    draft.metrics.clone_from(metrics);
-    let needed = draft.to_json().len();
-    if needed <= MAX_MESSAGE_BYTES {
-        return Ok(());
-    }
-    let (count, excess) = (metrics.len(), needed - MAX_MESSAGE_BYTES);
-    let message = format!(
-        "the {count} metrics of the step take {excess} bytes more than the {room} that its termination message has for them beside its outputs: shorten the names of metrics, or write some to a Report"
-    );
-    Err(AgentError::new(ExitCode::BadOutput, message))
 }
 
 /// Puts the result on record, once for each attempt. Of two pods that believe they are the one, or of two tries whose

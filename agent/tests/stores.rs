@@ -37,7 +37,7 @@ async fn what_is_published_is_what_is_fetched() {
     let end = pod.publish(&publish_config(pod.own_store(&store), &outputs)).await;
     assert_eq!(end.code, ExitCode::Success, "{end:?}");
     assert_eq!(end.message.outputs[0].files, 3);
-    assert_eq!(end.message.metrics.get("auc").map(String::as_str), Some("0.9"));
+    assert_eq!(end.message.metrics[0].value, "0.9");
     let record = fs::read_to_string(on_disk(&data, "seatrial/results/run/train/1")).unwrap();
     assert_eq!(Message::parse(&record).unwrap(), end.message, "the store is the record");
 
@@ -296,27 +296,4 @@ async fn an_object_that_is_a_folder_too_is_named() {
         .await;
     assert_eq!(end.code, ExitCode::CorruptArtifact, "{end:?}");
     assert!(end.text().contains("\"a\" is both a file and a folder"), "{}", end.text());
-}
-
-/// No metric is dropped in silence.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn metrics_that_leave_no_room_are_refused_before_anything_is_sent() {
-    let (data, store) = store().await;
-    let publish = async |length: usize| {
-        let pod = Pod::new("growth");
-        pod.command_ended(0);
-        let metrics: Vec<String> = (0..16).map(|n| format!("\"{n:0length$}\": 0.12345678901234567")).collect();
-        pod.write_output("metrics", "metrics.json", format!("{{{}}}", metrics.join(",")).as_bytes());
-        let names: Vec<String> = (0..7).map(|n| format!("{n:a>40}")).collect();
-        names.iter().for_each(|name| pod.write_output(name, "content", b"x"));
-        let others = names.iter().map(|name| (name.as_str(), OutputType::Any));
-        let outputs: Vec<_> = others.chain([("metrics", OutputType::Metrics)]).collect();
-        pod.publish(&publish_config(pod.own_store(&store), &outputs)).await
-    };
-    let end = publish(63).await;
-    assert_eq!(end.code, ExitCode::BadOutput, "{end:?}");
-    assert!(end.text().contains("shorten the names of metrics"), "{}", end.text());
-    assert!(!data.path().join("objects/growth").exists());
-    let end = publish(40).await;
-    assert_eq!((end.code, end.message.metrics.len()), (ExitCode::Success, 16), "{end:?}");
 }

@@ -38,6 +38,23 @@ pub struct PublishConfig {
     pub outage_seconds: u32,
 }
 
+/// What `seatrial-agent recover` does: read the record of an attempt whose message was lost, and report it.
+///
+/// It ends with 0 and a message where there is a record that answers to the attempt and the outputs, and with
+/// [`super::ExitCode::InputNotFound`] where there is none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RecoverConfig {
+    /// [`super::VERSION`].
+    pub version: u32,
+    /// The store that holds the record.
+    pub store: StoreConfig,
+    /// The attempt that is asked for.
+    pub attempt: super::AttemptKey,
+    /// The names of the outputs that the record must have.
+    pub outputs: Vec<String>,
+}
+
 /// One input.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -3,12 +3,14 @@
 //! ```text
 //! <prefix>seatrial/objects/<aa>/<sha256>                  one file's content, by its SHA-256
 //! <prefix>seatrial/artifacts/<aa>/<sha256>                an artifact's listing, by its digest
-//! <prefix>seatrial/results/<run uid>/<step>/<attempt>     what an attempt made: the record; create-if-absent
+//! <prefix>seatrial/records/<run uid>/<step>/<attempt>/<index>.json            what an attempt made; create-if-absent
+//! <prefix>seatrial/tries/<run uid>/<step>/<attempt>/<index>/<pod uid>.json    how a pod of it ended, whatever it came to
+//! <prefix>seatrial/tries/<run uid>/<step>/<attempt>/<index>/<pod uid>.log.gz  what its command printed
 //! ```
-//! Objects first, listings next, the result last: whatever names a thing is written after the thing. The first two
+//! Objects first, listings next, the record last: whatever names a thing is written after the thing. The first two
 //! are named by their content, so that writing them twice writes the same.
 
-use super::Digest;
+use super::{AttemptKey, Digest};
 
 /// The folder of one file's content.
 pub fn object(digest: &Digest) -> String {
@@ -20,9 +22,24 @@ pub fn artifact(digest: &Digest) -> String {
     by_content("artifacts", digest)
 }
 
+/// The record of one attempt of a step: see [`super::Record`].
+pub fn record(attempt: &AttemptKey) -> String {
+    format!("seatrial/records/{attempt}.json")
+}
+
 /// The result of one attempt of a step.
 pub fn result(run_uid: &str, step: &str, attempt: u32) -> String {
     format!("seatrial/results/{run_uid}/{step}/{attempt}")
+}
+
+/// How one pod of an attempt ended: see [`super::Try`].
+pub fn a_try(attempt: &AttemptKey, pod_uid: &str) -> String {
+    format!("seatrial/tries/{attempt}/{pod_uid}.json")
+}
+
+/// What the command of one pod printed, compressed.
+pub fn log(attempt: &AttemptKey, pod_uid: &str) -> String {
+    format!("seatrial/tries/{attempt}/{pod_uid}.log.gz")
 }
 
 fn by_content(folder: &str, digest: &Digest) -> String {

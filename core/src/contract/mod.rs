@@ -3,7 +3,8 @@
 //! - [`ExitCode`]: whose fault it was that an agent's container ended;
 //! - [`ExecArguments`] and [`Exit`]: what the program around a step's command is told, and how the command ended;
 //! - [`Message`]: what a container leaves as its termination message;
-//! - [`FetchConfig`] and [`PublishConfig`]: what a container is told to do, by the environment variable
+//! - [`Record`] and [`Try`]: what the store keeps of an attempt and of each of its pods;
+//! - [`FetchConfig`], [`PublishConfig`] and [`RecoverConfig`]: what a container is told to do, by the environment variable
 //!   [`CONFIG_VARIABLE`];
 //! - [`Listing`]: what an artifact is, and its digest;
 //! - [`paths`]: where things are inside a pod;
@@ -19,18 +20,23 @@ mod exit_code;
 pub mod layout;
 mod message;
 pub mod paths;
+mod record;
 
 pub use artifact::{Digest, DigestError, Entry, Listing, ListingError, MAX_FILES, MAX_LISTING_BYTES, MAX_PATH_BYTES};
-pub use config::{Authentication, FetchConfig, InputConfig, InputSource, OutputConfig, PublishConfig, StoreConfig};
+pub use config::{
+    Authentication, FetchConfig, InputConfig, InputSource, OutputConfig, PublishConfig, RecoverConfig, StoreConfig,
+};
 pub use exec::{ExecArguments, Exit, ExitReason, GRACE_SECONDS};
 pub use exit_code::{Cause, ExitCode};
 pub use message::{
-    Failure, MAX_HEADLINE_METRICS, MAX_MESSAGE_BYTES, MESSAGE_VERSION, Message, MessageError, ReportedInput,
-    ReportedOutput,
+    Failure, MAX_MESSAGE_BYTES, MAX_RECOVERED_BYTES, MESSAGE_VERSION, Message, MessageError, ReportedInput,
+    ReportedMetric, ReportedOutput,
 };
+pub use record::{AttemptKey, MAX_RECORD_BYTES, RECORD_VERSION, Record, RecordError, Try};
 
-/// The version of the configs; messages have [`MESSAGE_VERSION`], a version of their own. Either grows when an older reader would misunderstand a newer writer.
+/// The version of the configs; messages have [`MESSAGE_VERSION`] and records [`RECORD_VERSION`]. Each grows when an older
+/// reader would misunderstand a newer writer.
 pub const VERSION: u32 = 1;
 
-/// The environment variable that carries the JSON of a [`FetchConfig`] or [`PublishConfig`].
+/// The environment variable that carries the JSON of a [`FetchConfig`], [`PublishConfig`] or [`RecoverConfig`].
 pub const CONFIG_VARIABLE: &str = "SEATRIAL_CONFIG";

@@ -1,4 +1,5 @@
-//! Where things are inside a step's pod. One emptyDir is mounted at [`ROOT`] in every container.
+//! Where things are inside a step's pod. One emptyDir is mounted at [`ROOT`] in every container, another at [`PRIVATE`] in
+//! those of the agent.
 
 use seatrial_crds::OutputType;
 
@@ -17,16 +18,28 @@ pub const LOCK: &str = "/seatrial/state/lock";
 pub const STARTED: &str = "/seatrial/state/started";
 /// How the command ended, as JSON ([`super::Exit`]); written by `exec` by rename while it still holds the lock.
 pub const EXIT: &str = "/seatrial/state/exit";
-/// Exists while `publish` cannot use the store, and says why; its readiness probe looks for it.
-pub const STORE_AWAY: &str = "/seatrial/state/store-away";
 /// The folder of inputs; `$INPUT_<NAME>` is a folder or file beneath it.
 pub const INPUTS: &str = "/seatrial/inputs";
 /// The folder of outputs; `$OUTPUT_<NAME>` is a folder or file beneath it.
 pub const OUTPUTS: &str = "/seatrial/outputs";
 /// Where a model server finds its model, read-only.
 pub const MODEL: &str = "/seatrial/model";
+/// The mount point of the pod's private volume, in the agent's containers only: the user's code never sees it.
+pub const PRIVATE: &str = "/seatrial-private";
+/// The pod's config ([`super::PodConfig`]); `fetch` leaves it there for `publish`.
+pub const CONFIG: &str = "/seatrial-private/config.json";
+/// What `fetch` brought, as a list of [`super::ReportedInput`] in JSON.
+pub const FETCHED: &str = "/seatrial-private/fetched.json";
+/// Exists while `publish` cannot use the store, and says why; its readiness probe looks for it.
+pub const STORE_AWAY: &str = "/seatrial/state/store-away";
+/// The folder of what gets the agent into stores, in its containers only: tokens and keys, a folder for each.
+pub const CREDENTIALS: &str = "/var/run/secrets/seatrial";
 /// The projected service-account token, in the agent's containers only.
 pub const TOKEN: &str = "/var/run/secrets/seatrial/token";
+/// The environment variable of `publish` with the pod's UID.
+pub const POD_UID_VARIABLE: &str = "SEATRIAL_POD_UID";
+/// The environment variable that the Job controller sets in every container of an Indexed Job.
+pub const INDEX_VARIABLE: &str = "JOB_COMPLETION_INDEX";
 
 /// The name of the one file of an output whose type is a file; `None` for types that are folders.
 pub fn file_name(kind: OutputType) -> Option<&'static str> {

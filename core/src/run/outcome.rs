@@ -179,7 +179,7 @@ fn report(step: &Step, pod: &Pod) -> Result<Option<Report>, String> {
             return Ok(None);
         }
         report.outputs = message.outputs;
-        report.metrics = message.metrics;
+        report.metrics = message.metrics.into_iter().map(|metric| (metric.name, metric.value)).collect();
     }
     Ok(Some(report))
 }

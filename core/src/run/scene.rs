@@ -10,7 +10,7 @@ use seatrial_crds::{MLPipeline, MLPipelineRun};
 use serde_json::{Value, from_value, json};
 
 use super::*;
-use crate::contract::{Digest, Message, ReportedInput, ReportedOutput};
+use crate::contract::{Digest, Message, ReportedInput, ReportedMetric, ReportedOutput};
 use crate::observed::Expectation;
 use crate::plan::{Kind, Object};
 use crate::platform::{DefaultStore, Platform};
@@ -230,7 +230,7 @@ impl Scene {
                 files: 1,
             });
         }
-        published.metrics.insert("auc".into(), "0.8".into());
+        published.metrics.push(ReportedMetric { output: "metrics".into(), name: "auc".into(), value: "0.8".into() });
         self.pod(
             step,
             json!({
