@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
-use seatrial_crds::names::{MANAGED_BY, MANAGED_BY_LABEL, PIPELINE_LABEL, PIPELINE_UID_ANNOTATION};
+use seatrial_crds::names::{
+    COMPONENT_LABEL, MANAGED_BY, MANAGED_BY_LABEL, PIPELINE_LABEL, PIPELINE_UID_ANNOTATION, components,
+};
 use seatrial_crds::{MLPipeline, MLPipelineSpec, Resources};
 use serde_json::{Value, json};
 
@@ -48,6 +50,7 @@ pub fn build(pipeline: &MLPipeline, number: i64) -> ControllerRevision {
             name: Some(names::change(&name, number)),
             namespace: pipeline.metadata.namespace.clone(),
             labels: Some(BTreeMap::from([
+                (COMPONENT_LABEL.to_owned(), components::REVISION.to_owned()),
                 (MANAGED_BY_LABEL.to_owned(), MANAGED_BY.to_owned()),
                 (PIPELINE_LABEL.to_owned(), name),
             ])),

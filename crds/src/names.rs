@@ -7,7 +7,21 @@ pub const VERSION: &str = "v1alpha1";
 /// The field manager of every write of the operator.
 pub const FIELD_MANAGER: &str = "seatrial";
 
-/// `app.kubernetes.io/managed-by`: on every object the operator makes; its watches select by it.
+/// What an object is for: on every Job, pod, Deployment, Service and ControllerRevision that the operator makes. Its
+/// watches select by it, since no other tool writes it.
+pub const COMPONENT_LABEL: &str = "seatrial.dev/component";
+/// The values of [`COMPONENT_LABEL`].
+pub mod components {
+    /// A Job of a step, and its pods.
+    pub const STEP: &str = "step";
+    /// A model's servers: Deployment, pods and Service.
+    pub const SERVER: &str = "server";
+    /// The spec of a pipeline's change.
+    pub const REVISION: &str = "revision";
+    /// The last number of a model's versions.
+    pub const COUNTER: &str = "counter";
+}
+/// `app.kubernetes.io/managed-by`: on every object the operator makes, for people. Helm and others write it, too.
 pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 /// The value of [`MANAGED_BY_LABEL`].
 pub const MANAGED_BY: &str = "seatrial";

@@ -59,6 +59,7 @@ async fn the_operator_on_a_control_plane() {
         runs::a_wrong_parameter
         runs::pods_beyond_the_quota
         runs::jobs_beyond_the_quota
+        runs::many_jobs_beyond_the_quota
         runs::a_silent_webhook
         clashes::a_foreign_job
         clashes::a_foreign_job_that_poses_as_ours
@@ -75,6 +76,7 @@ async fn the_operator_on_a_control_plane() {
         }
     }
     audit::every_write_is_counted(&plane.audit_log, &operator).await;
+    audit::a_refused_write_waits_for_its_time(&plane.audit_log);
     audit::watches_are_narrow_and_lists_are_made_once(&plane.audit_log);
     operator = operators::a_crash(&client, &plane.kubeconfig, operator).await;
     operators::an_orderly_end(&client, &plane.kubeconfig, operator).await;

@@ -43,7 +43,7 @@
 {{- end -}}
 
 {{/*
-Labels of every object. managed-by is Helm's, never `seatrial`: the operator takes whatever bears that for its own.
+Labels of every object. managed-by is Helm's.
 Call with a dict of root and component.
 */}}
 {{- define "seatrial.labels" -}}

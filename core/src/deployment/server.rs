@@ -11,7 +11,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube_core::{Resource, ResourceExt};
 use seatrial_crds::names::{
-    DEPLOYMENT_LABEL, INPUTS_DIGEST_ANNOTATION, MANAGED_BY, MANAGED_BY_LABEL, MODEL_LABEL, VERSION_LABEL,
+    COMPONENT_LABEL, DEPLOYMENT_LABEL, INPUTS_DIGEST_ANNOTATION, MANAGED_BY, MANAGED_BY_LABEL, MODEL_LABEL,
+    VERSION_LABEL, components,
 };
 use seatrial_crds::{ModelDeployment, ModelVersion};
 use serde_json::json;
@@ -179,6 +180,7 @@ pub(super) fn service(deployment: &ModelDeployment, version: &str) -> Service {
             name: deployment.metadata.name.clone(),
             namespace: deployment.namespace(),
             labels: Some(BTreeMap::from([
+                (COMPONENT_LABEL.to_owned(), components::SERVER.to_owned()),
                 (MANAGED_BY_LABEL.to_owned(), MANAGED_BY.to_owned()),
                 (DEPLOYMENT_LABEL.to_owned(), deployment.name_any()),
                 (MODEL_LABEL.to_owned(), deployment.spec.model.clone()),
@@ -224,6 +226,7 @@ pub(super) fn selector(deployment: &ModelDeployment, version: &str) -> BTreeMap<
 
 fn labels(deployment: &ModelDeployment, version: &str) -> BTreeMap<String, String> {
     let mut labels = selector(deployment, version);
+    labels.insert(COMPONENT_LABEL.to_owned(), components::SERVER.to_owned());
     labels.insert(MANAGED_BY_LABEL.to_owned(), MANAGED_BY.to_owned());
     labels.insert(MODEL_LABEL.to_owned(), deployment.spec.model.clone());
     labels

@@ -8,7 +8,9 @@ use k8s_openapi::api::batch::v1::{
 };
 use k8s_openapi::api::core::v1::{Container, ExecAction, PodSpec, PodTemplateSpec, Probe};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
-use seatrial_crds::names::{ATTEMPT_LABEL, MANAGED_BY, MANAGED_BY_LABEL, PIPELINE_LABEL, RUN_LABEL, STEP_LABEL};
+use seatrial_crds::names::{
+    ATTEMPT_LABEL, COMPONENT_LABEL, MANAGED_BY, MANAGED_BY_LABEL, PIPELINE_LABEL, RUN_LABEL, STEP_LABEL, components,
+};
 use seatrial_crds::{MLPipelineSpec, OutputType, ParameterValue, PodOptions, Step};
 
 use crate::contract::{self, ExitCode, FetchConfig, InputConfig, InputSource, OutputConfig, PublishConfig, paths};
@@ -78,6 +80,7 @@ impl Attempt<'_> {
     /// The Job.
     pub fn job(&self) -> Job {
         let labels = BTreeMap::from([
+            (COMPONENT_LABEL.to_owned(), components::STEP.to_owned()),
             (MANAGED_BY_LABEL.to_owned(), MANAGED_BY.to_owned()),
             (PIPELINE_LABEL.to_owned(), self.pipeline_name.to_owned()),
             (RUN_LABEL.to_owned(), self.owner.name.clone()),

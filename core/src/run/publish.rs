@@ -12,7 +12,10 @@ use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
 use kube_core::ResourceExt;
-use seatrial_crds::names::{HOLDER_ANNOTATION, MANAGED_BY, MANAGED_BY_LABEL, MODEL_LABEL, PIPELINE_LABEL, RUN_LABEL};
+use seatrial_crds::names::{
+    COMPONENT_LABEL, HOLDER_ANNOTATION, MANAGED_BY, MANAGED_BY_LABEL, MODEL_LABEL, PIPELINE_LABEL, RUN_LABEL,
+    components,
+};
 use seatrial_crds::{
     Artifact, Evidence, Lineage, LineageImage, LineageInput, MLPipelineRunStatus, MLPipelineSpec, Metric, ModelVersion,
     ModelVersionSpec, OutputReference, ParameterValue, Publication, PublishedVersion, StepOutput, limits,
@@ -120,6 +123,7 @@ fn count(
                 name: Some(names::counter(model)),
                 namespace: observed.run.namespace(),
                 labels: Some(BTreeMap::from([
+                    (COMPONENT_LABEL.to_owned(), components::COUNTER.to_owned()),
                     (MANAGED_BY_LABEL.to_owned(), MANAGED_BY.to_owned()),
                     (MODEL_LABEL.to_owned(), model.to_owned()),
                 ])),

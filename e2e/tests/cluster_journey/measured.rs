@@ -37,7 +37,7 @@ pub(crate) fn counted(cluster: &Cluster, log: &Path) {
     for request in all.iter().filter(|request| matches!(request.verb.as_str(), "list" | "watch")) {
         watched.insert(request.resource.clone());
         if ["jobs", "pods", "services", "deployments", "controllerrevisions"].contains(&request.resource.as_str()) {
-            assert!(request.uri.contains("labelSelector=app.kubernetes.io%2Fmanaged-by%3Dseatrial"), "{request:?}");
+            assert!(request.uri.contains("labelSelector=seatrial.dev%2Fcomponent"), "{request:?}");
         }
     }
     assert!(watched.contains("jobs") && watched.contains("pods"), "{watched:?}");
@@ -154,7 +154,7 @@ pub(crate) fn left_alone(cluster: &Cluster) {
 
 /// Pods of our making whose conditions changed, or that came, since a time.
 fn pods_changed_since(cluster: &Cluster, began: Timestamp) -> Vec<String> {
-    let listing = cluster.kubectl("get pods -A -l app.kubernetes.io/managed-by=seatrial -o json");
+    let listing = cluster.kubectl("get pods -A -l seatrial.dev/component -o json");
     let pods: Value = serde_json::from_str(&listing).unwrap();
     let is_later =
         |time: &Value| time.as_str().is_some_and(|time| time.parse::<Timestamp>().is_ok_and(|at| at >= began));

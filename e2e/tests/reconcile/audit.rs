@@ -118,3 +118,16 @@ pub(crate) fn watches_are_narrow_and_lists_are_made_once(log: &Path) {
     assert!(other.is_empty(), "{other:#?}");
     println!("ok: 11 kinds are listed once, and children are watched by label");
 }
+
+/// A Job that a quota refuses is sent again after one, two, four seconds and so on, not at each event.
+pub(crate) fn a_refused_write_waits_for_its_time(log: &Path) {
+    let refused = requests(log).into_iter().filter(|event| {
+        text(event, "/stage") == "ResponseComplete"
+            && (text(event, "/verb"), text(event, "/objectRef/resource")) == ("create", "jobs")
+            && text(event, "/objectRef/namespace") == "many-jobs-beyond-the-quota"
+            && event.pointer("/responseStatus/code").and_then(Value::as_i64) == Some(403)
+    });
+    let refused = refused.count();
+    // Of 20 Jobs 3 have room. Six tries of one take half a minute; one at each event would be far more.
+    assert!((17..=17 * 6).contains(&refused), "{refused} Jobs were sent and refused");
+}

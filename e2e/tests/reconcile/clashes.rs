@@ -36,7 +36,7 @@ pub(crate) async fn a_foreign_job(space: &Space) {
 pub(crate) async fn a_foreign_job_that_poses_as_ours(space: &Space) {
     let labels = |run: &str| {
         json!({
-            "app.kubernetes.io/managed-by": "seatrial", "seatrial.dev/pipeline": "churn", "seatrial.dev/run": run,
+            "seatrial.dev/component": "step", "app.kubernetes.io/managed-by": "seatrial", "seatrial.dev/pipeline": "churn", "seatrial.dev/run": run,
             "seatrial.dev/step": "train", "seatrial.dev/attempt": "1",
         })
     };

@@ -6,7 +6,7 @@ use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::ResourceQuota;
 use kube::Api;
-use kube::api::{DeleteParams, PostParams};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use seatrial_crds::StepState;
 use serde_json::json;
 
@@ -79,6 +79,33 @@ pub(crate) async fn jobs_beyond_the_quota(space: &Space) {
     space.finish("full-c1").await;
     let ended = space.until_run("full-c1", |reason, _| reason == "Succeeded").await;
     assert_eq!(ended.status.as_ref().unwrap().steps[0].attempt, Some(1));
+}
+
+/// How many events come while Jobs are refused.
+const EVENTS: usize = 40;
+
+/// Each refused Job waits for its own time, however many events the others bring. The audit log says so at the end.
+pub(crate) async fn many_jobs_beyond_the_quota(space: &Space) {
+    quota(space, "count/jobs.batch: \"3\"").await;
+    let steps: Vec<_> = (0..20).map(|step| format!("{{name: step-{step}, command: [train]}}")).collect();
+    let wide = format!(
+        "apiVersion: seatrial.dev/v1alpha1\nkind: MLPipeline\nmetadata: {{name: wide}}\nspec: {{image: \"train:1\", steps: [{}]}}\n",
+        steps.join(", ")
+    );
+    space.apply(&wide).await;
+    space.until_run("wide-c1", |_, message| message.contains("exceeded quota")).await;
+    let jobs = space.jobs("wide-c1").await;
+    for event in 0..EVENTS {
+        let name = jobs[event % jobs.len()].metadata.name.clone().unwrap();
+        let patch = Patch::Merge(json!({"metadata": {"labels": {"event": event.to_string()}}}));
+        space.api::<Job>().patch(&name, &PatchParams::default(), &patch).await.unwrap();
+    }
+    lift(space).await;
+    let deadline = Instant::now() + SOON;
+    while space.jobs("wide-c1").await.len() < 20 {
+        assert!(Instant::now() < deadline, "the refused Jobs were not created when the quota had room");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 /// A webhook that does not answer is told of like a refusal, and the run goes on when it is gone.

@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::core::DeserializeGuard;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
-use seatrial_crds::names::{MANAGED_BY, MANAGED_BY_LABEL};
+use seatrial_crds::names::COMPONENT_LABEL;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
@@ -176,7 +176,7 @@ where
         }
         // Kubernetes' own kinds fit, and the guard would decode each object twice.
         Selection::Ours => {
-            let config = config.labels(&format!("{MANAGED_BY_LABEL}={MANAGED_BY}"));
+            let config = config.labels(COMPONENT_LABEL);
             let events = watcher(Api::<K>::all(client), config).backoff(WatchBackoff::default());
             let guard = |object| DeserializeGuard(Ok(object));
             let guarded = move |event| match event {
