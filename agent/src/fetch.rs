@@ -20,7 +20,7 @@ const PARALLEL: usize = 8;
 /// Does it.
 pub(crate) async fn fetch(config: &FetchConfig, volume: &Volume, exec: &Path) -> Result<Message, AgentError> {
     if config.prepare_exec {
-        volume.prepare(exec, &config.outputs)?;
+        volume.prepare(exec)?;
     }
     let outages = Outages::new(config.outage_seconds, None);
     let stores = config.stores.iter().map(OpenStore::open).collect::<Result<Vec<_>, _>>()?;

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use nix::sys::statvfs::statvfs;
-use seatrial_core::contract::{OutputConfig, paths};
+use seatrial_core::contract::paths;
 
 use crate::beneath::Beneath;
 use crate::error::AgentError;
@@ -50,7 +50,7 @@ impl Volume {
 
     /// What the user's container needs: the program that runs its command, the lock, and folders that any user may
     /// write to.
-    pub(crate) fn prepare(&self, exec: &Path, outputs: &[OutputConfig]) -> Result<(), AgentError> {
+    pub(crate) fn prepare(&self, exec: &Path) -> Result<(), AgentError> {
         let program = self.path(paths::EXEC);
         for folder in [program.parent(), Some(&self.path(paths::STATE))].into_iter().flatten() {
             make_folder(folder, 0o755)?;
@@ -69,8 +69,8 @@ impl Volume {
             .open(&lock)
             .and_then(|_| set_mode(&lock, 0o666))
             .map_err(|error| AgentError::writing(&lock, &error))?;
-        make_folder(&self.path(paths::OUTPUTS), 0o755)?;
-        outputs.iter().try_for_each(|output| make_folder(&self.path(&output.folder), 0o777))
+        // Open, and sticky as well: `exec` makes the outputs' folders in it as the command's user.
+        make_folder(&self.path(paths::OUTPUTS), 0o1777)
     }
 }
 

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 const ROOT: &str = "/seatrial";
 /// How long a command may take to end after it was told to, in seconds.
 const GRACE: u32 = 25;
+/// Where the kubelet reads a container's last words.
+const TERMINATION_MESSAGE: &str = "/dev/termination-log";
 
 /// The arguments, read.
 #[derive(Debug, PartialEq, Eq)]
@@ -19,6 +21,12 @@ pub(crate) struct Arguments {
     pub(crate) grace: u32,
     /// The names of the outputs whose folders are made.
     pub(crate) outputs: Vec<String>,
+    /// The variables whose values come from Secrets.
+    pub(crate) secret_variables: Vec<String>,
+    /// Whether variables come from a whole Secret.
+    pub(crate) secret_environment: bool,
+    /// The file of the termination message.
+    pub(crate) termination_message: PathBuf,
     /// The command.
     pub(crate) command: Vec<OsString>,
 }
@@ -26,7 +34,16 @@ pub(crate) struct Arguments {
 impl Arguments {
     /// Reads them; what is wrong with them otherwise.
     pub(crate) fn read(mut arguments: impl Iterator<Item = OsString>) -> Result<Self, String> {
-        let mut read = Self { root: ROOT.into(), timeout: None, grace: GRACE, outputs: vec![], command: vec![] };
+        let mut read = Self {
+            root: ROOT.into(),
+            timeout: None,
+            grace: GRACE,
+            outputs: vec![],
+            secret_variables: vec![],
+            secret_environment: false,
+            termination_message: TERMINATION_MESSAGE.into(),
+            command: vec![],
+        };
         while let Some(argument) = arguments.next() {
             let name = argument.to_str().unwrap_or_default().to_owned();
             let mut value = || arguments.next().ok_or_else(|| format!("{name} has no value"));
@@ -39,6 +56,9 @@ impl Arguments {
                 "--timeout" => read.timeout = Some(seconds(&name, &value()?)?),
                 "--grace" => read.grace = seconds(&name, &value()?)?,
                 "--output" => read.outputs.push(file_name(&name, &value()?)?),
+                "--secret-variable" => read.secret_variables.push(value()?.to_string_lossy().into_owned()),
+                "--secret-environment" => read.secret_environment = true,
+                "--termination-message" => read.termination_message = value()?.into(),
                 _ => return Err(format!("{} is no argument", argument.display())),
             }
         }
@@ -67,10 +87,19 @@ mod tests {
 
     #[test]
     fn all_is_read_up_to_the_command() {
-        let read = read("--timeout 5 --grace 2 --output a --output b --root /r -- sh --timeout 9").unwrap();
-        let outputs = vec!["a".to_owned(), "b".to_owned()];
-        let command = ["sh", "--timeout", "9"].map(OsString::from).to_vec();
-        assert_eq!(read, Arguments { root: "/r".into(), timeout: Some(5), grace: 2, outputs, command });
+        let line = "--timeout 5 --grace 2 --output a --output b --root /r --secret-variable TOKEN --secret-environment
+            --termination-message /m -- sh --timeout 9";
+        let expected = Arguments {
+            root: "/r".into(),
+            timeout: Some(5),
+            grace: 2,
+            outputs: vec!["a".into(), "b".into()],
+            secret_variables: vec!["TOKEN".into()],
+            secret_environment: true,
+            termination_message: "/m".into(),
+            command: ["sh", "--timeout", "9"].map(OsString::from).to_vec(),
+        };
+        assert_eq!(read(line).unwrap(), expected);
     }
 
     #[test]

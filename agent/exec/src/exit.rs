@@ -70,6 +70,10 @@ impl End {
             (Reason::Failed, _) => EXEC_FAILED,
         }
     }
+
+    pub(crate) fn is_success(self) -> bool {
+        self.container_code() == 0
+    }
 }
 
 /// All that is put on record.

@@ -1,16 +1,22 @@
 //! Runs a step's command inside the user's own container, whatever image that is.
 //!
 //! ```text
-//! exec [--root DIR] [--timeout SECONDS] [--grace SECONDS] [--output NAME]... -- COMMAND [ARGUMENT...]
+//! exec [--timeout SECONDS] [--grace SECONDS] [--output NAME]... [--secret-variable NAME]... [--secret-environment]
+//!      [--root DIR] [--termination-message FILE] -- COMMAND [ARGUMENT...]
 //! ```
 //! It holds a lock for as long as it lives, which is how the container that uploads the outputs knows, even after a
-//! kill for memory. It makes the outputs' folders, forwards signals, keeps the command's timeout, ends and reaps what
-//! the command leaves behind, makes outputs readable, and records how the command ended. Paths and codes are those of
+//! kill for memory. It makes the outputs' folders, forwards signals and output, keeps a copy of the output and
+//! the command's timeout, ends and reaps what the command leaves behind, makes outputs readable, and records how the
+//! command ended. Paths and codes are those of
 //! `seatrial_core::contract`, repeated here to stay small; a test compares them.
 
 mod arguments;
 mod exit;
 mod leftovers;
+mod log;
+mod memory;
+mod message;
+mod output;
 mod outputs;
 mod start;
 mod supervise;

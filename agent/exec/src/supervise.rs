@@ -1,8 +1,10 @@
 //! Lock, start, forward, reap, record.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{SigSet, Signal, kill};
@@ -11,9 +13,12 @@ use rustix::process::{self, WaitOptions};
 
 use crate::arguments::Arguments;
 use crate::exit::{EXEC_FAILED, End, Reason, Record, RecordFile, recorded};
+use crate::memory::oom_kills;
+use crate::message::Secrets;
+use crate::output::Output;
 use crate::start::start;
 use crate::time::Moment;
-use crate::{leftovers, outputs};
+use crate::{leftovers, message, outputs};
 
 /// What is added to the number of the signal that killed a command, as shells do.
 const KILLED: i32 = 128;
@@ -58,13 +63,33 @@ impl Supervisor {
         if let Err(error) = File::create(state.join("started")) {
             return fail("the start cannot be recorded", &error);
         }
+        let (root, arguments) = (&self.arguments.root, &self.arguments);
+        let outputs = root.join("outputs");
+        if let Err(error) = outputs::make(&outputs, &arguments.outputs) {
+            return fail("the folder of an output cannot be made", &error);
+        }
+        let secrets = Secrets::of_environment(variables(), &arguments.secret_variables, arguments.secret_environment);
+        let (output, ends) = match Output::open(&state.join("logs"), secrets.longest()) {
+            Ok(opened) => opened,
+            Err(error) => return fail("the command's output cannot be read", &error),
+        };
+        leftovers::adopt();
+        let killed_before = oom_kills();
         let started = Moment::now();
-        let end = start(&self.arguments.command).map_or_else(|end| end, |child| self.wait(child, &signals));
+        let end = start(&arguments.command, ends).map_or_else(|end| end, |child| self.wait(child, &signals));
         let finished = Moment::now();
+        // What was made is read after a failure, too, but nothing waits long for it.
+        let deadline = (!end.is_success()).then(|| Instant::now() + Duration::from_secs(arguments.grace.into()));
         // Whatever still runs could write to the outputs while they are made readable, recorded and uploaded.
         leftovers::end();
-        outputs::make_readable(&self.arguments.root.join("outputs"));
-        let record = Record { end, oom_kills: 0, dropped_log_bytes: 0, started, finished };
+        let (last, dropped_log_bytes) = output.drain();
+        outputs::make_readable(&outputs, deadline);
+        let last = (!end.is_success()).then_some(&last);
+        if let Err(error) = message::write(&arguments.termination_message, &secrets, last) {
+            eprintln!("exec: the termination message cannot be written: {error}");
+        }
+        let oom_kills = oom_kills().saturating_sub(killed_before);
+        let record = Record { end, oom_kills, dropped_log_bytes, started, finished };
         if let Err(error) = file.write(&record) {
             return fail("the end cannot be recorded", &error);
         }
@@ -72,7 +97,7 @@ impl Supervisor {
         end.container_code()
     }
 
-    /// Forwards signals until the command has ended, and reaps every other process that falls to us as process 1.
+    /// Forwards signals until the command has ended, and reaps every other process that falls to us.
     ///
     /// A command that was told to stop, or has run longer than it may, and does not end within the grace, is killed in
     /// time for its end to be recorded: Kubernetes would kill all, and a deleted pod would look like a failed command.
@@ -110,6 +135,12 @@ impl Supervisor {
             }
         }
     }
+}
+
+/// The environment, as far as it is text.
+fn variables() -> impl Iterator<Item = (String, String)> {
+    let text = |text: OsString| text.to_string_lossy().into_owned();
+    std::env::vars_os().map(move |(name, value)| (text(name), text(value)))
 }
 
 fn fail(what: &str, error: &io::Error) -> u8 {

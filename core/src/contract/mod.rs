@@ -8,6 +8,7 @@
 //!   [`CONFIG_VARIABLE`];
 //! - [`Listing`]: what an artifact is, and its digest;
 //! - [`paths`]: where things are inside a pod;
+//! - [`log`]: how what a step printed is kept;
 //! - [`layout`]: where things are inside a store.
 //!
 //! A run pins the agent's image, so both ends of a conversation were usually built together. An agent refuses a
@@ -18,6 +19,7 @@ mod config;
 mod exec;
 mod exit_code;
 pub mod layout;
+pub mod log;
 mod message;
 pub mod paths;
 mod record;

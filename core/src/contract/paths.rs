@@ -18,9 +18,12 @@ pub const LOCK: &str = "/seatrial/state/lock";
 pub const STARTED: &str = "/seatrial/state/started";
 /// How the command ended, as JSON ([`super::Exit`]); written by `exec` by rename while it still holds the lock.
 pub const EXIT: &str = "/seatrial/state/exit";
+/// The folder of what the command printed, in the segments of [`super::log`]; made by `exec`.
+pub const LOGS: &str = "/seatrial/state/logs";
 /// The folder of inputs; `$INPUT_<NAME>` is a folder or file beneath it.
 pub const INPUTS: &str = "/seatrial/inputs";
-/// The folder of outputs; `$OUTPUT_<NAME>` is a folder or file beneath it.
+/// The folder of outputs; `$OUTPUT_<NAME>` is a folder or file beneath it. Made by `fetch`, mode 01777; `exec` makes the
+/// folders in it as the command's own user, who may then fill, replace and change them as any other of its folders.
 pub const OUTPUTS: &str = "/seatrial/outputs";
 /// Where a model server finds its model, read-only.
 pub const MODEL: &str = "/seatrial/model";

@@ -2,72 +2,23 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
 
-use std::fs::{self, File, Permissions};
+mod descendants;
+mod message;
+mod outputs;
+mod streams;
+mod support;
+
+use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use seatrial_core::contract::{Exit, ExitCode, ExitReason, GRACE_SECONDS, paths};
+use seatrial_core::contract::{ExitCode, ExitReason, GRACE_SECONDS, log, paths};
+use support::{code, command, end, is_locked, record, shell, signal, volume, wait_until, with};
 use tempfile::TempDir;
-
-/// What `fetch` prepares.
-fn volume() -> TempDir {
-    let root = TempDir::new().unwrap();
-    fs::create_dir_all(root.path().join("state")).unwrap();
-    fs::create_dir_all(root.path().join("outputs/model")).unwrap();
-    File::create(root.path().join("state/lock")).unwrap();
-    root
-}
-
-fn command(root: &Path, line: &[&str]) -> Command {
-    with(root, &[], line)
-}
-
-/// With arguments of its own.
-fn with(root: &Path, arguments: &[&str], line: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_seatrial-exec"));
-    command.arg("--root").arg(root).args(arguments).arg("--").args(line);
-    command
-}
-
-fn shell(root: &Path, script: &str) -> Command {
-    command(root, &["sh", "-c", script])
-}
-
-fn code(mut command: Command) -> i32 {
-    command.stderr(Stdio::null()).status().unwrap().code().unwrap()
-}
-
-fn record(root: &Path) -> Option<Exit> {
-    Some(serde_json::from_slice(&fs::read(root.join("state/exit")).ok()?).unwrap())
-}
-
-/// The code, signal and reason on record.
-fn end(root: &Path) -> (u8, Option<u8>, ExitReason) {
-    let exit = record(root).unwrap();
-    (exit.code, exit.signal, exit.reason)
-}
-
-fn wait_until(what: &str, mut question: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !question() {
-        assert!(Instant::now() < deadline, "waited in vain: {what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
-fn signal(child: &Child, signal: Signal) {
-    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal).unwrap();
-}
-
-fn is_locked(root: &Path) -> bool {
-    let file = File::options().read(true).write(true).open(root.join("state/lock")).unwrap();
-    Flock::lock(file, FlockArg::LockExclusiveNonblock).is_err()
-}
 
 #[test]
 fn the_commands_code_is_recorded_and_passed_on() {
@@ -315,9 +266,10 @@ fn the_repeated_paths_and_codes_are_those_of_the_contract() {
     assert_eq!(paths::ROOT, "/seatrial");
     let beneath = |path: &str| path.strip_prefix("/seatrial/").map(str::to_owned);
     assert_eq!(
-        [paths::LOCK, paths::STARTED, paths::EXIT, paths::OUTPUTS].map(|path| beneath(path).unwrap()),
-        ["state/lock", "state/started", "state/exit", "outputs"]
+        [paths::LOCK, paths::STARTED, paths::EXIT, paths::LOGS, paths::OUTPUTS].map(|path| beneath(path).unwrap()),
+        ["state/lock", "state/started", "state/exit", "state/logs", "outputs"]
     );
+    assert_eq!(log::SEGMENTS, ["head", "tail.1", "tail"]);
     let codes = [ExitCode::Stopped, ExitCode::CommandNotFound, ExitCode::ExecFailed, ExitCode::TimedOut];
     assert_eq!(codes.map(ExitCode::number), [241, 242, 243, 244]);
     assert_eq!(GRACE_SECONDS, 25);
