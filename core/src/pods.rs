@@ -82,6 +82,12 @@ pub fn user_variables(options: &PodOptions) -> Vec<EnvVar> {
     options.env.iter().map(convert).collect()
 }
 
+/// The names of the user's variables whose values come from Secrets.
+pub fn secret_variables(options: &PodOptions) -> Vec<String> {
+    let secret = options.env.iter().filter(|variable| variable.secret_key.is_some());
+    secret.map(|variable| variable.name.clone()).collect()
+}
+
 /// The labels of a pod: the user's, and over them ours.
 pub fn labels(options: &PodOptions, ours: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let mut labels = options.pod_metadata.clone().unwrap_or_default().labels;

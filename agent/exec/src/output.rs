@@ -93,10 +93,8 @@ fn forward(mut reader: PipeReader, terminal: File, mut keep: impl FnMut(&[u8])) 
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(_) => return,
         };
-        if let Some(open) = &mut terminal {
-            if write_all(open, bytes).is_err() {
-                terminal = None;
-            }
+        if terminal.as_mut().is_some_and(|open| write_all(open, bytes).is_err()) {
+            terminal = None;
         }
         keep(bytes);
     }

@@ -13,7 +13,7 @@ pub struct FetchConfig {
     pub stores: Vec<StoreConfig>,
     /// The inputs.
     pub inputs: Vec<InputConfig>,
-    /// The outputs whose folders are made (mode 0777) for the user's command. Empty for a model server.
+    /// The outputs of the step; `exec` makes their folders. Empty for a model server.
     #[serde(default)]
     pub outputs: Vec<OutputConfig>,
     /// Whether `exec`, the lock and the state folder are put in place. False for a model server.

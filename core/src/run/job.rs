@@ -13,7 +13,9 @@ use seatrial_crds::names::{
 };
 use seatrial_crds::{MLPipelineSpec, OutputType, ParameterValue, PodOptions, Step};
 
-use crate::contract::{self, ExitCode, FetchConfig, InputConfig, InputSource, OutputConfig, PublishConfig, paths};
+use crate::contract::{
+    self, ExecArguments, ExitCode, FetchConfig, InputConfig, InputSource, OutputConfig, PublishConfig, paths,
+};
 use crate::platform::Platform;
 use crate::pods::{self, FETCH, PUBLISH, STEP};
 use crate::stores::ResolvedStore;
@@ -190,7 +192,14 @@ impl Attempt<'_> {
         env.extend(pods::user_variables(options));
         let mut command = self.step.command.clone();
         if self.has_fetch() {
-            command.splice(0..0, [paths::EXEC.to_owned(), "--".to_owned()]);
+            let arguments = ExecArguments {
+                // The Job's deadline still counts for the whole pod.
+                timeout_seconds: None,
+                outputs: self.step.outputs.iter().map(|output| output.name.clone()).collect(),
+                secret_variables: pods::secret_variables(options),
+                secret_environment: false,
+            };
+            command = arguments.command(&command);
         }
         Container {
             name: STEP.into(),
@@ -201,8 +210,9 @@ impl Attempt<'_> {
             resources: pods::resources(options),
             security_context: Some(pods::user_security(self.platform)),
             volume_mounts: self.has_fetch().then(|| vec![pods::shared_mount()]),
-            // What a program prints last says most about its end, where it wrote no message of its own.
-            termination_message_policy: Some("FallbackToLogsOnError".into()),
+            // What a program prints last says most about its end, where it wrote no message of its own. `exec` leaves
+            // it there without secrets; the kubelet would copy it as it is.
+            termination_message_policy: (!self.has_fetch()).then(|| "FallbackToLogsOnError".into()),
             ..Container::default()
         }
     }
