@@ -3,6 +3,7 @@
 //! Everything here is a pure function of what was observed and of the time that is passed in: no client, no clock,
 //! no randomness, no I/O.
 
+pub(crate) mod attempt;
 pub mod conditions;
 pub mod contract;
 pub mod deployment;

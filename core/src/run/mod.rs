@@ -4,11 +4,10 @@
 //! attempt. Whoever takes over finds the attempt and either its Job, or none: then the attempt is lost and the next
 //! one begins, under another name.
 
+mod concurrency;
 mod job;
-mod outcome;
 mod publish;
-mod queue;
-mod steps;
+mod step;
 
 use std::time::Duration;
 
@@ -16,14 +15,15 @@ use jiff::Timestamp;
 use kube_core::ResourceExt;
 use seatrial_crds::{MLPipelineRunStatus, MLPipelineSpec, ParameterValue, StepState, StepStatus, Time};
 
+pub use concurrency::{change_number, has_ended};
 pub use job::{Attempt, ReadyInput};
-pub use queue::{change_number, has_ended};
 
+use crate::attempt;
 use crate::conditions::{self, Status, types};
 use crate::observed::RunObserved;
 use crate::plan::{Blocked, BlockedReason, Event, EventType, Plan, Stage, Write};
 use crate::{names, revision, validation};
-use queue::Turn;
+use concurrency::Turn;
 
 /// How soon an unfinished run is looked at again where only time can change the verdict: a Job not seen, a report that
 /// is late, a pod that cannot start.
@@ -108,7 +108,7 @@ impl<'a> Draft<'a> {
             if self.observed.pipeline.as_ref().is_some_and(|pipeline| pipeline.spec.suspend == Some(true)) {
                 return Err(suspended());
             }
-            match queue::turn(self.observed) {
+            match concurrency::turn(self.observed) {
                 Turn::Now => {}
                 Turn::After(other) => {
                     return Err(Held::Waits("Queued", format!("it waits for the run \"{other}\" to end")));
@@ -120,7 +120,7 @@ impl<'a> Draft<'a> {
             self.status.revision = Some(name);
             self.status.agent_image = Some(self.observed.platform.agent_image.clone());
             self.status.started_at = Some(Time(self.now));
-            let pending = |step: &seatrial_crds::Step| steps::pending(&step.name);
+            let pending = |step: &seatrial_crds::Step| step::pending(&step.name);
             self.status.steps = spec.steps.iter().map(pending).collect();
         }
         Ok((spec, parameters))
@@ -160,7 +160,7 @@ impl<'a> Draft<'a> {
     fn advance(&mut self, spec: &MLPipelineSpec, parameters: &[ParameterValue]) {
         self.read_outcomes(spec);
         if self.is_held_up()
-            && let Some(newer) = queue::newer_change(self.observed)
+            && let Some(newer) = concurrency::newer_change(self.observed)
         {
             return self.end(Status::False, "Superseded", superseded(&newer));
         }
@@ -243,7 +243,7 @@ impl<'a> Draft<'a> {
                 .steps
                 .iter()
                 .any(|step| step.job.as_deref() == Some(name.as_str()) && step.state == StepState::Running);
-            let ended = steps::job_has_ended(job) || job.metadata.deletion_timestamp.is_some();
+            let ended = attempt::job_has_ended(job) || job.metadata.deletion_timestamp.is_some();
             if self.is_ours(job.as_ref()) && !wanted && !ended {
                 let uid = job.metadata.uid.clone().unwrap_or_default();
                 self.deletions.push(Write::Delete { kind: crate::plan::Kind::Job, name, uid });

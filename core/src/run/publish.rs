@@ -21,7 +21,7 @@ use seatrial_crds::{
     ModelVersionSpec, OutputReference, ParameterValue, Publication, PublishedVersion, StepOutput, limits,
 };
 
-use super::steps::artifact_uri;
+use super::step::artifact_uri;
 use crate::names;
 use crate::observed::RunObserved;
 use crate::plan::{BlockedReason, Kind, Object, Stage, Write};

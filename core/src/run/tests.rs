@@ -302,7 +302,7 @@ fn a_uri_without_a_store_and_a_store_that_is_not_ready_are_waited_for_and_said()
     scene.succeed("prepare");
     scene.settle();
     let digest = scene.step("prepare").outputs[0].digest.clone();
-    let uri = steps::artifact_uri(scene.status(), &digest).unwrap();
+    let uri = step::artifact_uri(scene.status(), &digest).unwrap();
     assert!(uri.starts_with("s3://growth/seatrial/artifacts/"), "{uri}");
 }
 

@@ -8,15 +8,13 @@ use seatrial_crds::{
 };
 
 use super::job::{Attempt, ReadyInput};
-use super::outcome::{self, Outcome, Report, Seen};
 use super::{Draft, HOLD_LIMIT, LOOK_AGAIN, step_status};
+use crate::attempt::outcome::{self, Outcome, Seen};
+use crate::attempt::report::Report;
+use crate::attempt::{Cluster, JobState, interruption};
 use crate::contract::{InputSource, layout};
-use crate::observed::Expectation;
 use crate::plan::{BlockedReason, Kind, Object, Write};
 use crate::stores::{self, StoreProblem};
-
-/// How long a Job that the API server confirmed may be missing from the cache before it counts as lost, in seconds.
-const CACHE_LAG: i64 = 60;
 
 /// A step that has not begun.
 pub(super) fn pending(name: &str) -> StepStatus {
@@ -38,29 +36,6 @@ pub(super) fn pending(name: &str) -> StepStatus {
     }
 }
 
-/// True once a Job is complete or failed.
-pub(super) fn job_has_ended(job: &Job) -> bool {
-    let conditions = job.status.as_ref().and_then(|status| status.conditions.as_ref());
-    conditions.is_some_and(|conditions| {
-        conditions.iter().any(|c| matches!(c.type_.as_str(), "Complete" | "Failed") && c.status == "True")
-    })
-}
-
-/// What is known of a recorded attempt's Job.
-enum Known<'a> {
-    Exists(&'a Job),
-    /// It is to be created (again).
-    Create,
-    /// It was created; the cache lags behind.
-    Wait,
-    /// It was created, and should be in the cache by now: the API server must say whether it exists.
-    LiveRead,
-    /// It bears the name, and is not this run's.
-    Foreign,
-    /// Nobody will ever hear of it.
-    Lost,
-}
-
 impl<'a> Draft<'a> {
     /// Records what became of the running steps.
     pub(super) fn read_outcomes(&mut self, spec: &MLPipelineSpec) {
@@ -71,18 +46,18 @@ impl<'a> Draft<'a> {
             }
             let mut status = recorded.clone();
             let name = status.job.clone().unwrap_or_default();
-            match self.known(&name) {
-                Known::Exists(job) => {
+            match self.job_state(&name) {
+                JobState::Exists(job) => {
                     status.held_since = None;
                     self.read_job(step, job, &mut status);
                 }
-                Known::Lost => next_attempt(&mut status, "JobLost", "its Job is gone", self.now),
-                Known::LiveRead => {
+                JobState::Lost => next_attempt(&mut status, "JobLost", "its Job is gone", self.now),
+                JobState::LiveRead => {
                     self.live_reads.push(name);
                     self.requeue_after = Some(LOOK_AGAIN);
                 }
-                Known::Wait => self.requeue_after = Some(LOOK_AGAIN),
-                Known::Create | Known::Foreign => {
+                JobState::Wait => self.requeue_after = Some(LOOK_AGAIN),
+                JobState::Create | JobState::Foreign => {
                     self.requeue_after = Some(LOOK_AGAIN);
                     if let Some((reason, message)) = self.refused(&name) {
                         self.hold(&mut status, reason, message);
@@ -93,23 +68,15 @@ impl<'a> Draft<'a> {
         }
     }
 
-    fn known(&self, name: &str) -> Known<'a> {
-        let job = self.observed.jobs.iter().find(|job| job.metadata.name.as_deref() == Some(name));
-        // A Job on its way out is as good as gone; its pods go with it.
-        match job {
-            Some(job) if !self.is_ours(job.as_ref()) => return Known::Foreign,
-            Some(job) if job.metadata.deletion_timestamp.is_none() => return Known::Exists(job),
-            Some(_) => return Known::Lost,
-            None => {}
-        }
-        match self.observed.expectations.get(name) {
-            Some(Expectation::Recorded) => Known::Create,
-            Some(Expectation::Created(at)) if self.now.as_second() - at.as_second() < CACHE_LAG => Known::Wait,
-            Some(Expectation::Created(at)) if self.observed.live_reads.get(name).is_none_or(|asked| asked < at) => {
-                Known::LiveRead
-            }
-            _ => Known::Lost,
-        }
+    fn job_state(&self, name: &str) -> JobState<'a> {
+        let observed = self.observed;
+        let cluster = Cluster {
+            owner_uid: observed.run.metadata.uid.as_deref(),
+            jobs: &observed.jobs,
+            expectations: &observed.expectations,
+            live_reads: &observed.live_reads,
+        };
+        cluster.job_state(name, self.now)
     }
 
     /// Why a recorded Job does not come to be: a word and a sentence.
@@ -122,7 +89,7 @@ impl<'a> Draft<'a> {
         });
         let foreign = || {
             let message = format!("a Job named \"{job}\" exists that is not this run's: delete or rename it");
-            matches!(self.known(job), Known::Foreign).then_some(("NameTaken", message))
+            matches!(self.job_state(job), JobState::Foreign).then_some(("NameTaken", message))
         };
         told.next_back().or_else(foreign)
     }
@@ -144,13 +111,13 @@ impl<'a> Draft<'a> {
             owners.any(|owner| owner.controller == Some(true) && Some(&owner.uid) == job.metadata.uid.as_ref())
         };
         let pods: Vec<_> = self.observed.pods.iter().filter(mine).map(AsRef::as_ref).collect();
-        status.interruptions = outcome::interruptions(&status.interruptions, &pods);
+        status.interruptions = interruption::interruptions(&status.interruptions, &pods);
         status.image_digest = outcome::image_digest(&pods).or_else(|| status.image_digest.take());
         let before = status.reason.take().zip(status.message.take());
         let confirmed = self.observed.live_reads.get(&job.name_any()).copied();
         let attempt = Seen { step, job, pods: &pods, before: before.as_ref(), confirmed };
         match outcome::read(&attempt, self.now) {
-            Outcome::Running(_) if outcome::too_many(status) => {
+            Outcome::Running(_) if interruption::too_many(status) => {
                 let last = status.interruptions.last().map_or_else(String::new, |last| last.reason.clone());
                 let message = format!(
                     "step \"{}\" was interrupted {} times, last by {last}: look at the nodes' disks and memory, and at the store",
@@ -210,7 +177,7 @@ impl<'a> Draft<'a> {
             let Some(status) = step_status(&self.status.steps, &step.name).cloned() else { continue };
             let may_start = status.state == StepState::Pending && !failed && self.inputs_are_there(step);
             let recorded = status.state == StepState::Running
-                && matches!(self.known(status.job.as_deref().unwrap_or_default()), Known::Create);
+                && matches!(self.job_state(status.job.as_deref().unwrap_or_default()), JobState::Create);
             if may_start || recorded {
                 self.start(spec, step, status, parameters);
             }

@@ -1,20 +1,20 @@
 //! Reads what became of an attempt from its Job and its pods.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod};
 use kube_core::ResourceExt;
-use seatrial_crds::{Interruption, Quantity, Step, StepInput, StepStatus, limits};
+use seatrial_crds::{Quantity, Step};
 
+use super::interruption::interruption;
+use super::report::{Report, report};
 use crate::contract::{Cause, ExitCode, Message};
 use crate::pod_state::{cannot_start, phase, statuses, tail, terminated, unschedulable};
 use crate::pods::{FETCH, PUBLISH, STEP};
 
 /// How long a pod may be unable to start for a reason that a person must remove, in seconds, before its step is given
 /// up: long enough to push an image or create a Secret, short enough that a corrected pipeline is not held up.
-pub(super) const START_GRACE: i64 = 300;
+pub(crate) const START_GRACE: i64 = 300;
 
 /// How long `publish` may go on after the step's container failed, in seconds. It ends at once where the command ever
 /// started; where not even `exec` did, it would wait for a start that never comes.
@@ -32,7 +32,7 @@ const REPORT_GRACE: i64 = 10;
 
 /// What became of an attempt.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     /// It is under way; the word and sentence say what it does, where that is more than running.
     Running(Option<(&'static str, String)>),
     /// It is done.
@@ -45,34 +45,23 @@ pub(super) enum Outcome {
     Failed(&'static str, String),
 }
 
-/// What the containers of a pod that ended well said.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Report {
-    /// What was read.
-    pub(super) inputs: Vec<StepInput>,
-    /// What was made.
-    pub(super) outputs: Vec<crate::contract::ReportedOutput>,
-    /// Headline metrics.
-    pub(super) metrics: BTreeMap<String, String>,
-}
-
 /// What is seen of an attempt.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Seen<'a> {
+pub(crate) struct Seen<'a> {
     /// The step.
-    pub(super) step: &'a Step,
+    pub(crate) step: &'a Step,
     /// The attempt's Job.
-    pub(super) job: &'a Job,
+    pub(crate) job: &'a Job,
     /// The Job's pods.
-    pub(super) pods: &'a [&'a Pod],
+    pub(crate) pods: &'a [&'a Pod],
     /// The word and sentence that were last said of it.
-    pub(super) before: Option<&'a (String, String)>,
+    pub(crate) before: Option<&'a (String, String)>,
     /// When the API server was last asked about Job and pods.
-    pub(super) confirmed: Option<Timestamp>,
+    pub(crate) confirmed: Option<Timestamp>,
 }
 
 /// Reads it.
-pub(super) fn read(seen: &Seen<'_>, now: Timestamp) -> Outcome {
+pub(crate) fn read(seen: &Seen<'_>, now: Timestamp) -> Outcome {
     match ended(seen.job) {
         Some((true, _, _)) => done(seen, now),
         Some((false, reason, message)) => failure(seen, &reason, &message),
@@ -109,37 +98,6 @@ fn done(seen: &Seen<'_>, now: Timestamp) -> Outcome {
     }
 }
 
-/// The pods that ended through nobody's fault, those that are recorded and new ones.
-pub(super) fn interruptions(recorded: &[Interruption], pods: &[&Pod]) -> Vec<Interruption> {
-    let mut all = recorded.to_vec();
-    for pod in pods {
-        let uid = pod.metadata.uid.clone().unwrap_or_default();
-        if all.len() < limits::INTERRUPTIONS
-            && all.iter().all(|interruption| interruption.pod != uid)
-            && let Some(reason) = interruption(pod)
-        {
-            all.push(Interruption { pod: uid, reason: reason.to_owned() });
-        }
-    }
-    all
-}
-
-fn interruption(pod: &Pod) -> Option<&'static str> {
-    if phase(pod) != "Failed" {
-        return None;
-    }
-    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
-    let disrupted = conditions.is_some_and(|conditions| {
-        conditions.iter().any(|condition| condition.type_ == "DisruptionTarget" && condition.status == "True")
-    });
-    let code = |container: &str| terminated(pod, container).and_then(|end| ExitCode::from_number(end.exit_code));
-    if disrupted || [STEP, FETCH, PUBLISH].into_iter().any(|container| code(container) == Some(ExitCode::Stopped)) {
-        Some("Disruption")
-    } else {
-        (code(FETCH) == Some(ExitCode::StoreUnavailable)).then_some("StoreUnavailable")
-    }
-}
-
 /// Whether a Job ended well, with reason and message; `None` while it is under way.
 fn ended(job: &Job) -> Option<(bool, String, String)> {
     let conditions = job.status.as_ref()?.conditions.as_ref()?;
@@ -151,37 +109,6 @@ fn ended(job: &Job) -> Option<(bool, String, String)> {
             _ => None,
         }
     })
-}
-
-/// What a container said when it ended; `None` where it said nothing.
-fn said(pod: &Pod, container: &str) -> Result<Option<Message>, String> {
-    let message = terminated(pod, container).and_then(|end| end.message.as_deref());
-    message
-        .map(|text| Message::parse(text).map_err(|error| format!("{container} said of it cannot be read ({error})")))
-        .transpose()
-}
-
-/// What a pod that ended well said; `None` where a message that must be there is not, an error where it is damaged.
-fn report(step: &Step, pod: &Pod) -> Result<Option<Report>, String> {
-    let mut report = Report::default();
-    if !step.inputs.is_empty() {
-        let Some(message) = said(pod, FETCH)? else { return Ok(None) };
-        let known = message.inputs.into_iter().filter(|input| step.inputs.iter().any(|known| known.name == input.name));
-        report.inputs.extend(known.map(|input| StepInput {
-            name: input.name,
-            digest: input.digest.to_string(),
-            size: i64::try_from(input.size).unwrap_or(i64::MAX),
-        }));
-    }
-    if !step.outputs.is_empty() {
-        let Some(message) = said(pod, PUBLISH)? else { return Ok(None) };
-        if step.outputs.iter().any(|output| message.outputs.iter().all(|made| made.name != output.name)) {
-            return Ok(None);
-        }
-        report.outputs = message.outputs;
-        report.metrics = message.metrics.into_iter().map(|metric| (metric.name, metric.value)).collect();
-    }
-    Ok(Some(report))
 }
 
 /// Why a Job failed, told by the container whose fault it was.
@@ -315,7 +242,7 @@ fn publish_is_unready(pod: &Pod) -> bool {
 
 /// True where, if nothing more is heard of an attempt, time must decide: it is about to end, waits for the store, or has
 /// no pod.
-pub(super) fn needs_time(seen: &Seen<'_>) -> bool {
+pub(crate) fn needs_time(seen: &Seen<'_>) -> bool {
     let Seen { job, pods, .. } = *seen;
     let is_live = |pod: &Pod| matches!(phase(pod), "Pending" | "Running");
     ended(job).is_some()
@@ -326,14 +253,9 @@ pub(super) fn needs_time(seen: &Seen<'_>) -> bool {
 }
 
 /// The image of the step's container as it was really run.
-pub(super) fn image_digest(pods: &[&Pod]) -> Option<String> {
+pub(crate) fn image_digest(pods: &[&Pod]) -> Option<String> {
     pods.iter()
         .flat_map(|pod| statuses(pod))
         .find(|status| status.name == STEP && !status.image_id.is_empty())
         .map(|status| status.image_id.clone())
-}
-
-/// True where a step's status says that it is given up for too many interruptions.
-pub(super) fn too_many(status: &StepStatus) -> bool {
-    status.interruptions.len() >= limits::INTERRUPTIONS
 }

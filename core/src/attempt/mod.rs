@@ -1,0 +1,85 @@
+//! One Job, and what becomes of it.
+//!
+//! An attempt is in a status before its Job is created, and the Job's name is a function of what it is for. The operator
+//! that takes over finds the attempt, and either its Job or none: then the attempt is lost.
+
+pub(crate) mod interruption;
+pub(crate) mod outcome;
+pub(crate) mod report;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::Job;
+use kube_core::ResourceExt;
+
+use crate::observed::Expectation;
+
+/// How long a Job that the API server confirmed may be missing from the cache before it counts as lost, in seconds.
+const CACHE_LAG: i64 = 60;
+
+/// What is known of a recorded attempt's Job.
+pub(crate) enum JobState<'a> {
+    /// It is in the cache.
+    Exists(&'a Job),
+    /// It is to be created (again).
+    Create,
+    /// It was created; the cache lags behind.
+    Wait,
+    /// It was created, and should be in the cache by now: the API server must say whether it exists.
+    LiveRead,
+    /// An object of another owner bears the name.
+    Foreign,
+    /// It is gone.
+    Lost,
+}
+
+/// What the cluster, as the caches and this leader know it, says of the Jobs of one owner.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cluster<'a> {
+    /// The owner's UID.
+    pub(crate) owner_uid: Option<&'a str>,
+    /// The Jobs in the cache.
+    pub(crate) jobs: &'a [Arc<Job>],
+    /// What this leader recorded and created.
+    pub(crate) expectations: &'a BTreeMap<String, Expectation>,
+    /// When the API server was asked about a Job last.
+    pub(crate) live_reads: &'a BTreeMap<String, Timestamp>,
+}
+
+impl<'a> Cluster<'a> {
+    /// What is known of the Job of this name.
+    pub(crate) fn job_state(self, name: &str, now: Timestamp) -> JobState<'a> {
+        let job = self.jobs.iter().find(|job| job.metadata.name.as_deref() == Some(name));
+        // A Job on its way out is as good as gone; its pods go with it.
+        match job {
+            Some(job) if !self.owns(job) => return JobState::Foreign,
+            Some(job) if job.metadata.deletion_timestamp.is_none() => return JobState::Exists(job),
+            Some(_) => return JobState::Lost,
+            None => {}
+        }
+        match self.expectations.get(name) {
+            Some(Expectation::Recorded) => JobState::Create,
+            Some(Expectation::Created(at)) if now.as_second() - at.as_second() < CACHE_LAG => JobState::Wait,
+            Some(Expectation::Created(at)) if self.live_reads.get(name).is_none_or(|asked| asked < at) => {
+                JobState::LiveRead
+            }
+            _ => JobState::Lost,
+        }
+    }
+
+    /// Whether a Job is the owner's: by the UID of its controller, never by its name.
+    pub(crate) fn owns(self, job: &Job) -> bool {
+        let mut owners = job.owner_references().iter();
+        owners.any(|owner| owner.controller == Some(true) && Some(owner.uid.as_str()) == self.owner_uid)
+    }
+}
+
+/// True once a Job is complete or failed.
+pub(crate) fn job_has_ended(job: &Job) -> bool {
+    let conditions = job.status.as_ref().and_then(|status| status.conditions.as_ref());
+    conditions.is_some_and(|conditions| {
+        conditions.iter().any(|c| matches!(c.type_.as_str(), "Complete" | "Failed") && c.status == "True")
+    })
+}
