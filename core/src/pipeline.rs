@@ -15,7 +15,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube_core::{Resource, ResourceExt};
-use seatrial_crds::names::{CHANGE_LABEL, MANAGED_BY, MANAGED_BY_LABEL, PIPELINE_LABEL, PIPELINE_UID_ANNOTATION};
+use seatrial_crds::names::{
+    CHANGE_LABEL, MANAGED_BY, MANAGED_BY_LABEL, PIPELINE_LABEL, PIPELINE_UID_ANNOTATION, TRIGGERED_AT_ANNOTATION,
+};
 use seatrial_crds::{
     LastRun, MLPipeline, MLPipelineRun, MLPipelineRunSpec, MLPipelineRunStatus, MLPipelineStatus, Purpose,
 };
@@ -62,7 +64,7 @@ pub fn plan(observed: &PipelineObserved, now: Timestamp) -> Plan<MLPipelineStatu
             Ok(Change::New { number }) => {
                 status.change_number = Some(number);
                 if validation::required_parameters(&pipeline.spec).is_empty() {
-                    stages.push(Stage::stop(vec![Write::Create(Object::Run(Box::new(run(pipeline, number))))]));
+                    stages.push(Stage::stop(vec![Write::Create(Object::Run(Box::new(run(pipeline, number, now))))]));
                 }
                 let revision = revision::build(pipeline, number);
                 stages.push(Stage::stop(vec![Write::Create(Object::ControllerRevision(Box::new(revision)))]));
@@ -110,8 +112,8 @@ fn adoption(observed: &PipelineObserved, pipeline: &MLPipeline) -> Option<Write>
     Some(Write::Replace(Object::ControllerRevision(Box::new(revision))))
 }
 
-/// The run of a change.
-fn run(pipeline: &MLPipeline, number: i64) -> MLPipelineRun {
+/// The run of a change. It bears when it was started, so that a copy that is applied later is known for one.
+fn run(pipeline: &MLPipeline, number: i64, now: Timestamp) -> MLPipelineRun {
     let name = pipeline.name_any();
     MLPipelineRun {
         metadata: ObjectMeta {
@@ -122,6 +124,10 @@ fn run(pipeline: &MLPipeline, number: i64) -> MLPipelineRun {
                 (PIPELINE_LABEL.to_owned(), name.clone()),
                 (CHANGE_LABEL.to_owned(), number.to_string()),
             ])),
+            annotations: Some(BTreeMap::from([(
+                TRIGGERED_AT_ANNOTATION.to_owned(),
+                conditions::whole_seconds(now).to_string(),
+            )])),
             owner_references: pipeline.controller_owner_ref(&()).map(|reference| vec![reference]),
             ..ObjectMeta::default()
         },

@@ -51,3 +51,5 @@ pub const PIPELINE_UID_ANNOTATION: &str = "seatrial.dev/pipeline-uid";
 pub const UNUSED_SINCE_ANNOTATION: &str = "seatrial.dev/unused-since";
 /// On a model's counter: the run that took its newest number, as `<run uid>`.
 pub const HOLDER_ANNOTATION: &str = "seatrial.dev/holder";
+/// On a run that a trigger started: when, RFC 3339. A copy of the run that is created much later is known by it.
+pub const TRIGGERED_AT_ANNOTATION: &str = "seatrial.dev/triggered-at";

@@ -266,8 +266,8 @@ pub struct Publication {
 /// What happens to a new run while another is under way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Concurrency {
-    /// One run at a time. Of runs that changes started only the newest waits; those between are skipped. Runs made
-    /// by hand wait in order.
+    /// One run of a change at a time. Of those that wait only the newest is kept; those between are skipped. Runs made
+    /// by hand begin at once, ten at a time.
     #[default]
     QueueLatest,
 }

@@ -234,7 +234,7 @@ fn ended_runs_beyond_the_limit_go_oldest_first() {
         spec.history_limits = Some(seatrial_crds::HistoryLimits { succeeded: Some(1), failed: None });
     });
     for number in 1..=3 {
-        let mut run = run(&observed.pipeline, number);
+        let mut run = run(&observed.pipeline, number, now());
         run.metadata.uid = Some(format!("run-{number}"));
         run.metadata.creation_timestamp = Some(Time(Timestamp::from_second(number).unwrap()));
         let mut conditions: Vec<Condition> = vec![];
@@ -333,7 +333,7 @@ fn what_says_what_its_absence_says_is_no_change() {
 fn the_last_run_of_one_second_is_that_of_the_newest_change() {
     let mut observed = observe(pipeline("a"));
     for number in [9, 10] {
-        let mut run = run(&observed.pipeline, number);
+        let mut run = run(&observed.pipeline, number, now());
         run.metadata.creation_timestamp = Some(Time(now()));
         observed.runs.push(Arc::new(run));
     }
@@ -352,7 +352,7 @@ fn skipped_runs_push_out_no_failure_and_no_run_goes_before_its_version_was_looke
         (3, Status::False, "Superseded"),
         (4, Status::True, "Succeeded"),
     ] {
-        let mut run = run(&observed.pipeline, number);
+        let mut run = run(&observed.pipeline, number, now());
         run.metadata.creation_timestamp = Some(Time(Timestamp::from_second(number).unwrap()));
         let mut conditions: Vec<Condition> = vec![];
         conditions::set(&mut conditions, types::SUCCEEDED, status, reason, "", None, now());

@@ -1,4 +1,5 @@
-//! Decides whose turn it is: one run of a pipeline at a time, and of those that changes started only the newest waits.
+//! Decides whether a run may begin. One run that a change started is under way at a time, and of those that wait only the
+//! newest is kept. Runs made by hand begin at once, as long as `spec.concurrency.maxRuns` leaves room.
 
 use kube_core::ResourceExt;
 use seatrial_crds::names::CHANGE_LABEL;
@@ -13,8 +14,8 @@ use crate::observed::RunObserved;
 pub(super) enum Turn {
     /// It may.
     Now,
-    /// It waits for this run.
-    After(String),
+    /// It waits, as the sentence says. The sentence does not change while the line moves, so that it is written once.
+    Waits(String),
     /// A newer change makes it pointless.
     Superseded(String),
 }
@@ -52,24 +53,47 @@ pub(super) fn newer_change(observed: &RunObserved) -> Option<String> {
     newer.max_by_key(|other| change_number(other)).map(ResourceExt::name_any)
 }
 
+/// How many runs of a pipeline may be under way at once where it does not say.
+const DEFAULT_MAX_RUNS: usize = 10;
+
 /// Decides it for a run that has not begun.
 pub(super) fn turn(observed: &RunObserved) -> Turn {
     let run = &observed.run;
     if let Some(newer) = newer_change(observed) {
         return Turn::Superseded(newer);
     }
-    // One that this leader let begin has begun, though the caches may not show it yet.
+    // A run that this leader let begin has begun, though the caches may not show it yet.
     let began = |run: &MLPipelineRun| {
         run.status.as_ref().is_some_and(|status| status.started_at.is_some())
             || observed.begun.contains(&run.name_any())
     };
-    // Whoever stands before this run in the line; whoever began stands before all. A strict order, so that of two
-    // plans made from caches of different age never both let their run begin. Of an older change that has not begun,
-    // too, it waits until that has seen this one and ended.
+    // Runs stand in one line: those that have begun first, then the oldest. The order is strict, so that two plans made
+    // from caches of different age never let one run too many begin. A run of a change waits for an older change that has
+    // not begun, too, until that one has seen this one and ended.
     let place = |run: &MLPipelineRun| (!began(run), run.creation_timestamp(), change_number(run), run.name_any());
-    let before = others(observed).filter(|other| place(other) < place(run));
-    match before.min_by_key(|other| place(other)) {
-        Some(other) => Turn::After(other.name_any()),
-        None => Turn::Now,
+    let ahead = others(observed).filter(|other| place(other) < place(run));
+    let max_runs = max_runs(observed);
+    if max_runs <= 1 {
+        return match ahead.count() {
+            0 => Turn::Now,
+            _ => Turn::Waits("it waits for the runs before it, since spec.concurrency.maxRuns is 1".to_owned()),
+        };
     }
+    if change_number(run).is_some() {
+        let first = ahead.filter(|other| change_number(other).is_some()).min_by_key(|other| place(other));
+        return first
+            .map_or(Turn::Now, |first| Turn::Waits(format!("it waits for the run \"{}\" to end", first.name_any())));
+    }
+    // One place is kept for runs that changes start.
+    let places = max_runs - 1;
+    if ahead.filter(|other| change_number(other).is_none()).count() < places {
+        return Turn::Now;
+    }
+    Turn::Waits(format!(
+        "{places} runs made by hand are under way, as many as spec.concurrency.maxRuns ({max_runs}) leaves room for: it begins when one of them ends"
+    ))
+}
+
+fn max_runs(_observed: &RunObserved) -> usize {
+    DEFAULT_MAX_RUNS
 }

@@ -11,7 +11,7 @@ use crate::observed::Expectation;
 use crate::plan::Kind;
 use crate::revision;
 
-fn sibling(name: &str, label: &str, owners: Value, status: Value) -> Arc<seatrial_crds::MLPipelineRun> {
+fn sibling(name: &str, label: &str, owners: Value, status: Value) -> Arc<MLPipelineRun> {
     Arc::new(
         from_value(json!({
             "apiVersion": "seatrial.dev/v1alpha1", "kind": "MLPipelineRun",
@@ -23,7 +23,7 @@ fn sibling(name: &str, label: &str, owners: Value, status: Value) -> Arc<seatria
     )
 }
 
-fn newer_change() -> Arc<seatrial_crds::MLPipelineRun> {
+fn newer_change() -> Arc<MLPipelineRun> {
     sibling("churn-c2", "2", owner_of_runs(), json!({}))
 }
 

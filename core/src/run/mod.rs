@@ -6,6 +6,7 @@
 
 mod concurrency;
 mod job;
+mod phase;
 mod publish;
 mod step;
 
@@ -13,7 +14,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kube_core::ResourceExt;
-use seatrial_crds::{MLPipelineRunStatus, MLPipelineSpec, ParameterValue, StepState, StepStatus, Time};
+use seatrial_crds::names::TRIGGERED_AT_ANNOTATION;
+use seatrial_crds::{MLPipelineRun, MLPipelineRunStatus, MLPipelineSpec, ParameterValue, StepState, StepStatus, Time};
 
 pub use concurrency::{change_number, has_ended};
 pub use job::{Attempt, ReadyInput};
@@ -24,6 +26,7 @@ use crate::observed::RunObserved;
 use crate::plan::{Blocked, BlockedReason, Event, EventType, Plan, Stage, Write};
 use crate::{names, revision, validation};
 use concurrency::Turn;
+use phase::{Conclusion, Next, Phase};
 
 /// How soon an unfinished run is looked at again where only time can change the verdict: a Job not seen, a report that
 /// is late, a pod that cannot start.
@@ -33,6 +36,10 @@ const LOOK_AGAIN: Duration = Duration::from_secs(15);
 /// seconds, before it is given up. A newer change does not wait for that.
 const HOLD_LIMIT: i64 = 3600;
 
+/// How much later than its trigger a run may be created, in seconds. A run without status that is created later than that
+/// is a copy of one that ran before.
+const RESTORE_GRACE: i64 = 600;
+
 /// Decides.
 pub fn plan(observed: &RunObserved, now: Timestamp) -> Plan<MLPipelineRunStatus> {
     let run = &observed.run;
@@ -40,22 +47,27 @@ pub fn plan(observed: &RunObserved, now: Timestamp) -> Plan<MLPipelineRunStatus>
         return Plan::default();
     }
     let mut draft = Draft::new(observed, now);
-    if has_ended(run.status.as_ref()) {
-        // That it ended was written before its last Jobs were deleted: a crash may have come between.
-        return draft.plan();
-    }
-    match draft.begin() {
-        Ok((spec, parameters)) => draft.advance(&spec, &parameters),
-        Err(Held::Waits(reason, message)) => draft.under_way(reason, message),
-        Err(Held::Ends(reason, message)) => draft.end(Status::False, reason, message),
+    // That a run ended was written before its last Jobs were deleted: a crash may have come between.
+    if !has_ended(run.status.as_ref()) {
+        match draft.begin() {
+            Ok((spec, parameters)) => draft.advance(&spec, &parameters),
+            Err(Held::Waits(reason, message)) => draft.under_way(reason, message),
+            Err(Held::Ends(conclusion)) => draft.end(conclusion),
+        }
     }
     draft.plan()
 }
 
-/// Why a run does not go on.
+/// Why a run does not begin.
 enum Held {
     Waits(&'static str, String),
-    Ends(&'static str, String),
+    Ends(Conclusion),
+}
+
+impl Held {
+    fn ends(reason: &'static str, message: String) -> Self {
+        Self::Ends(Conclusion::failed(reason, message))
+    }
 }
 
 /// A plan in the making.
@@ -90,6 +102,10 @@ impl<'a> Draft<'a> {
 
     /// The pinned spec and the parameters of a run that may go on. A run that begins pins what it executes.
     fn begin(&mut self) -> Result<(MLPipelineSpec, Vec<ParameterValue>), Held> {
+        let begins = self.status.started_at.is_none();
+        if begins {
+            self.may_begin()?;
+        }
         let name = match self.status.revision.clone() {
             Some(name) => name,
             None => self.revision_to_pin()?,
@@ -101,22 +117,10 @@ impl<'a> Draft<'a> {
                 format!("the ControllerRevision \"{name}\" of this run does not exist (yet)"),
             )
         })?;
-        let spec = revision::spec(found).map_err(|error| Held::Ends("RevisionUnreadable", error.to_string()))?;
+        let spec = revision::spec(found).map_err(|error| Held::ends("RevisionUnreadable", error.to_string()))?;
         let parameters = validation::parameters(&spec, &self.observed.run.spec.parameters)
-            .map_err(|problems| Held::Ends("InvalidParameters", validation::summary(&problems)))?;
-        if self.status.started_at.is_none() {
-            if self.observed.pipeline.as_ref().is_some_and(|pipeline| pipeline.spec.suspend == Some(true)) {
-                return Err(suspended());
-            }
-            match concurrency::turn(self.observed) {
-                Turn::Now => {}
-                Turn::After(other) => {
-                    return Err(Held::Waits("Queued", format!("it waits for the run \"{other}\" to end")));
-                }
-                Turn::Superseded(other) => {
-                    return Err(Held::Ends("Superseded", superseded(&other)));
-                }
-            }
+            .map_err(|problems| Held::ends("InvalidParameters", validation::summary(&problems)))?;
+        if begins {
             self.status.revision = Some(name);
             self.status.agent_image = Some(self.observed.platform.agent_image.clone());
             self.status.started_at = Some(Time(self.now));
@@ -124,6 +128,25 @@ impl<'a> Draft<'a> {
             self.status.steps = spec.steps.iter().map(pending).collect();
         }
         Ok((spec, parameters))
+    }
+
+    /// Whether a run that has not begun may do so. This comes before its revision is looked for: a run whose revision is
+    /// gone gives way to newer ones like any other.
+    fn may_begin(&self) -> Result<(), Held> {
+        if let Some(triggered_at) = restored(&self.observed.run) {
+            let message = format!(
+                "it was started at {triggered_at} and made again from a copy without its status: what it did is not done again; to run the pipeline, create another MLPipelineRun"
+            );
+            return Err(Held::ends("Restored", message));
+        }
+        if self.observed.pipeline.as_ref().is_some_and(|pipeline| pipeline.spec.suspend == Some(true)) {
+            return Err(suspended());
+        }
+        match concurrency::turn(self.observed) {
+            Turn::Now => Ok(()),
+            Turn::Waits(message) => Err(Held::Waits("Queued", message)),
+            Turn::Superseded(newer) => Err(Held::ends("Superseded", superseded(&newer))),
+        }
     }
 
     /// The revision that a run executes: of the change that started it, or, of a run made by hand, the newest.
@@ -137,9 +160,6 @@ impl<'a> Draft<'a> {
                 format!("there is no MLPipeline \"{pipeline}\" in this namespace: create it, or name another");
             return Err(Held::Waits("PipelineNotFound", message));
         };
-        if found.spec.suspend == Some(true) {
-            return Err(suspended());
-        }
         let waits = || {
             let message = format!(
                 "the newest spec of the MLPipeline \"{pipeline}\" is not accepted (yet): look at its conditions"
@@ -156,47 +176,73 @@ impl<'a> Draft<'a> {
         if is_outdated { Err(waits()) } else { Ok(newest.name_any()) }
     }
 
-    /// Reads what became of running steps, starts those that may, and publishes at the end.
+    /// Takes a run that has begun through its phases, as far as it gets.
     fn advance(&mut self, spec: &MLPipelineSpec, parameters: &[ParameterValue]) {
+        let mut phase = Phase::Running;
+        loop {
+            let next = match phase {
+                Phase::Running => self.run_steps(spec, parameters),
+                Phase::Finalizing(conclusion) => self.finalize(conclusion),
+                Phase::Publishing(conclusion) => self.publish(conclusion, spec, parameters),
+                Phase::Ended(conclusion) => return self.end(conclusion),
+            };
+            match next {
+                Next::Stay(reason, message) => return self.under_way(reason, message),
+                Next::Go(next) => phase = next,
+            }
+        }
+    }
+
+    /// Reads what became of running steps, and starts those that may.
+    fn run_steps(&mut self, spec: &MLPipelineSpec, parameters: &[ParameterValue]) -> Next {
         self.read_outcomes(spec);
         if self.is_held_up()
             && let Some(newer) = concurrency::newer_change(self.observed)
         {
-            return self.end(Status::False, "Superseded", superseded(&newer));
+            return Next::conclude(Status::False, "Superseded", superseded(&newer));
         }
         self.start_steps(spec, parameters);
-        let all = |state: StepState| self.status.steps.iter().all(|step| step.state == state);
-        let any = |state: StepState| self.status.steps.iter().any(|step| step.state == state);
-        if all(StepState::Succeeded) {
-            return self.publish(spec, parameters);
+        let steps = &self.status.steps;
+        let in_state = |state: StepState| steps.iter().filter(move |step| step.state == state);
+        let done = in_state(StepState::Succeeded).count();
+        if done == steps.len() {
+            return Next::conclude(Status::True, "Succeeded", "all steps are done".to_owned());
         }
-        if any(StepState::Failed) && !any(StepState::Running) {
-            let failed = self.status.steps.iter().find(|step| step.state == StepState::Failed);
-            let message = failed.and_then(|step| step.message.clone()).unwrap_or_default();
-            return self.end(Status::False, "StepFailed", message);
+        if let Some(failed) = in_state(StepState::Failed).next()
+            && in_state(StepState::Running).next().is_none()
+        {
+            return Next::conclude(Status::False, "StepFailed", failed.message.clone().unwrap_or_default());
         }
-        let done = self.status.steps.iter().filter(|step| step.state == StepState::Succeeded).count();
         // What failed first, then what does not start, then what goes on with trouble.
-        let told = [StepState::Failed, StepState::Pending, StepState::Running]
-            .into_iter()
-            .find_map(|state| self.status.steps.iter().find(|step| step.state == state && step.message.is_some()));
-        let told = told.and_then(|step| step.message.clone());
-        let message = format!("{done} of {} steps are done", self.status.steps.len());
+        let told = [StepState::Failed, StepState::Pending, StepState::Running];
+        let told = told.into_iter().flat_map(in_state).find_map(|step| step.message.clone());
+        let message = format!("{done} of {} steps are done", steps.len());
         match told {
             Some(told) => {
                 self.requeue_after = Some(LOOK_AGAIN);
-                self.under_way("Waiting", format!("{message}; {told}"));
+                Next::Stay("Waiting", format!("{message}; {told}"))
             }
-            None => self.under_way("Running", message),
+            None => Next::Stay("Running", message),
         }
     }
 
-    fn publish(&mut self, spec: &MLPipelineSpec, parameters: &[ParameterValue]) {
+    /// What runs whatever became of the steps comes here. There is none of it yet: the phase is empty and costs nothing.
+    fn finalize(&self, conclusion: Conclusion) -> Next {
+        Next::Go(if conclusion.status == Status::True {
+            Phase::Publishing(conclusion)
+        } else {
+            Phase::Ended(conclusion)
+        })
+    }
+
+    /// Makes the versions of a run whose steps are all done.
+    fn publish(&mut self, conclusion: Conclusion, spec: &MLPipelineSpec, parameters: &[ParameterValue]) -> Next {
         let publishing = publish::publish(self.observed, spec, &self.status, parameters);
         self.status.versions = publishing.versions;
         self.publishing = publishing.stages;
+        let fail = |problem| Next::Go(Phase::Ended(Conclusion::failed("PublishingFailed", problem)));
         if let Some(problem) = publishing.problem {
-            return self.end(Status::False, "PublishingFailed", problem);
+            return fail(problem);
         }
         if !publishing.done {
             let refused = self.observed.blocked.iter().find(|failure| failure.reason == BlockedReason::Refused);
@@ -204,17 +250,16 @@ impl<'a> Draft<'a> {
             if let Some(refused) = refused
                 && since.is_some_and(|since| self.seconds_since(since) >= HOLD_LIMIT)
             {
-                let message = format!("all steps are done, but {}", refusal(refused));
-                return self.end(Status::False, "PublishingFailed", message);
+                return fail(format!("all steps are done, but {}", refusal(refused)));
             }
-            return self.under_way("Publishing", "all steps are done; versions are being made".to_owned());
+            return Next::Stay("Publishing", "all steps are done; versions are being made".to_owned());
         }
         let versions: Vec<_> = self.status.versions.iter().map(|version| version.name.clone()).collect();
         let message = match versions.as_slice() {
-            [] => "all steps are done".to_owned(),
-            versions => format!("all steps are done; made {}", versions.join(", ")),
+            [] => conclusion.message,
+            versions => format!("{}; made {}", conclusion.message, versions.join(", ")),
         };
-        self.end(Status::True, "Succeeded", message);
+        Next::Go(Phase::Ended(Conclusion { message, ..conclusion }))
     }
 
     /// Whether nothing is at work, and something waits for what a person must see to.
@@ -277,7 +322,8 @@ impl<'a> Draft<'a> {
         );
     }
 
-    fn end(&mut self, status: Status, reason: &'static str, message: String) {
+    fn end(&mut self, conclusion: Conclusion) {
+        let Conclusion { status, reason, message } = conclusion;
         self.status.finished_at = Some(Time(self.now));
         for step in &mut self.status.steps {
             match step.state {
@@ -317,6 +363,15 @@ impl<'a> Draft<'a> {
     }
 }
 
+/// When a run without status was started, if that is longer ago than its creation: then it was restored from a backup, or
+/// applied again from a file. Only runs that a trigger started bear the mark.
+fn restored(run: &MLPipelineRun) -> Option<Timestamp> {
+    let triggered_at: Timestamp = run.annotations().get(TRIGGERED_AT_ANNOTATION)?.parse().ok()?;
+    let created_at = run.metadata.creation_timestamp.as_ref()?.0;
+    let is_late = created_at.as_second().saturating_sub(triggered_at.as_second()) > RESTORE_GRACE;
+    (run.status.is_none() && is_late).then_some(triggered_at)
+}
+
 fn suspended() -> Held {
     Held::Waits("Suspended", "the pipeline is suspended".to_owned())
 }
@@ -339,6 +394,8 @@ fn step_status<'a>(steps: &'a [StepStatus], name: &str) -> Option<&'a StepStatus
     steps.iter().find(|step| step.name == name)
 }
 
+#[cfg(test)]
+mod begin_tests;
 #[cfg(test)]
 mod fates;
 #[cfg(test)]

@@ -2,8 +2,7 @@ use super::scene::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use seatrial_crds::names::CHANGE_LABEL;
-use seatrial_crds::{MLPipelineRun, limits};
+use seatrial_crds::limits;
 use serde_json::{Value, from_value, json};
 
 use super::*;
@@ -319,30 +318,6 @@ fn a_foreign_object_under_a_childs_name_is_named() {
     scene.observed.blocked.push(failure);
     scene.pass(0);
     assert_eq!(scene.stands().0, "NameTaken");
-}
-
-#[test]
-fn one_run_at_a_time_and_of_changes_only_the_newest_waits() {
-    let other = |name: &str, number: &str, status: Value| -> Arc<MLPipelineRun> {
-        Arc::new(
-            from_value(json!({
-                "apiVersion": "seatrial.dev/v1alpha1", "kind": "MLPipelineRun",
-                "metadata": {"name": name, "namespace": "growth", "uid": name, "labels": {CHANGE_LABEL: number},
-                             "ownerReferences": owner_of_runs()},
-                "spec": {"pipeline": "churn"}, "status": status,
-            }))
-            .unwrap(),
-        )
-    };
-    let running = json!({"startedAt": at(0).to_string()});
-    let mut scene = Scene::new(plain());
-    scene.observed.siblings.push(other("churn-c0", "0", running));
-    scene.settle();
-    assert_eq!(scene.stands().0, "Queued");
-    assert!(scene.jobs_created.is_empty());
-    scene.observed.siblings.push(other("churn-c2", "2", json!({})));
-    scene.settle();
-    assert_eq!(scene.stands().0, "Superseded");
 }
 
 #[test]
