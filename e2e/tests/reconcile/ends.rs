@@ -7,15 +7,15 @@ use kube::Api;
 use kube::api::DeleteParams;
 use serde_json::Value;
 
-use crate::space::{Space, pipeline, run};
+use crate::space::{Space, pipeline};
 
 /// Whatever is under way in it ends with it, without errors that come again and again.
 pub(crate) async fn a_namespace_that_is_deleted(space: &Space) {
     for name in ["one", "two"] {
         space.apply(&pipeline(name)).await;
         space.job(&format!("{name}-c1")).await;
-        space.apply(&run(&format!("{name}-waits"), name)).await;
-        space.until_run(&format!("{name}-waits"), |reason, _| reason == "Queued").await;
+        space.apply(&pipeline(name).replace("train:1", "train:2")).await;
+        space.until_run(&format!("{name}-c2"), |reason, _| reason == "Queued").await;
     }
     let namespaces: Api<Namespace> = Api::all(space.client.clone());
     namespaces.delete(&space.name, &DeleteParams::default()).await.unwrap();
