@@ -20,7 +20,7 @@ use tempfile::TempDir;
 fn on_disk(data: &TempDir, key: &str) -> PathBuf {
     let (folders, name) = key.rsplit_once('/').unwrap();
     let folders: PathBuf = folders.split('/').map(|folder| format!("d{folder}")).collect();
-    data.path().join("objects/growth").join(folders).join(format!("f{name}"))
+    data.path().join("objects/growth.0").join(folders).join(format!("f{name}"))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -80,7 +80,7 @@ async fn a_command_that_failed_publishes_nothing() {
     pod.write_output("x", "content", b"half");
     let end = pod.publish(&publish_config(pod.own_store(&store), &[("x", OutputType::Any)])).await;
     assert_eq!((end.code, end.message), (ExitCode::Success, Message::new()));
-    assert!(!data.path().join("objects/growth").exists());
+    assert!(!data.path().join("objects/growth.0").exists());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -214,7 +214,7 @@ async fn a_record_that_is_none_is_not_followed_or_waited_for() {
         let end = pod.publish(&publish_config(pod.own_store(&store), &[("x", OutputType::Any)])).await;
         assert_eq!(end.code, ExitCode::StepVanished, "{end:?}");
     }
-    assert!(!data.path().join("objects/growth").exists());
+    assert!(!data.path().join("objects/growth.0").exists());
 }
 
 /// The lock and the folder that it lies in are what says that the command goes on. Whoever else replaces them is not
@@ -250,7 +250,7 @@ async fn another_user_cannot_replace_the_lock() {
     assert!(user("rm -r state; ln -s aside state"));
     let end = pod.publish(&publish_config(pod.own_store(&store), &[("x", OutputType::Any)])).await;
     assert_eq!(end.code, ExitCode::BadOutput, "{end:?}");
-    assert!(!data.path().join("objects/growth").exists());
+    assert!(!data.path().join("objects/growth.0").exists());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -41,8 +41,8 @@ impl S3Access for Confined {
         }
         match context.s3_path() {
             S3Path::Root => Err(s3_error!(AccessDenied, "buckets cannot be listed")),
-            S3Path::Bucket { bucket } | S3Path::Object { bucket, .. } if bucket.as_ref() != namespace => {
-                Err(s3_error!(AccessDenied, "these keys are for the bucket {namespace}, not for {bucket}"))
+            S3Path::Bucket { bucket } | S3Path::Object { bucket, .. } if bucket.as_ref() != namespace.name => {
+                Err(s3_error!(AccessDenied, "these keys are for the bucket {}, not for {bucket}", namespace.name))
             }
             S3Path::Bucket { .. } | S3Path::Object { .. } => Ok(()),
         }

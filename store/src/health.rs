@@ -24,14 +24,38 @@ use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
+use crate::listen;
+
 /// How many connections are served at once, and how long each: who asks here asks one thing.
 const CONNECTIONS: usize = 32;
 const CONNECTION: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct RequestLabels {
-    method: String,
-    code: u16,
+    method: &'static str,
+    code: &'static str,
+}
+
+impl RequestLabels {
+    /// Clients choose methods, and any word is one: each label has a fixed set of values, so that nobody makes series.
+    fn of(method: &Method, status: StatusCode) -> Self {
+        let method = match *method {
+            Method::GET => "GET",
+            Method::HEAD => "HEAD",
+            Method::PUT => "PUT",
+            Method::POST => "POST",
+            Method::DELETE => "DELETE",
+            _ => "other",
+        };
+        let code = match status.as_u16() {
+            100..=199 => "1xx",
+            200..=299 => "2xx",
+            300..=399 => "3xx",
+            400..=499 => "4xx",
+            _ => "5xx",
+        };
+        Self { method, code }
+    }
 }
 
 /// What is counted.
@@ -55,11 +79,14 @@ impl Metrics {
 
     /// Counts an answer.
     pub fn count(&self, method: &Method, status: StatusCode) {
-        let labels = RequestLabels { method: method.to_string(), code: status.as_u16() };
-        self.requests.get_or_create(&labels).inc();
+        self.requests.get_or_create(&RequestLabels::of(method, status)).inc();
     }
 
-    fn text(&self) -> Result<String, std::fmt::Error> {
+    /// What Prometheus reads.
+    ///
+    /// # Errors
+    /// Where a value cannot be written as text.
+    pub fn text(&self) -> Result<String, std::fmt::Error> {
         if let Ok(space) = statvfs(&self.data) {
             #[expect(clippy::useless_conversion, reason = "the width of these fields differs between platforms")]
             let free = u64::from(space.blocks_available()).saturating_mul(space.fragment_size());
@@ -77,8 +104,7 @@ impl Metrics {
 /// Where the address cannot be listened on.
 pub async fn serve(listen: SocketAddr, metrics: Metrics, ready: Arc<AtomicBool>) -> anyhow::Result<()> {
     let router = router(metrics, ready);
-    let listener =
-        TcpListener::bind(listen).await.with_context(|| format!("cannot listen on --health-listen {listen}"))?;
+    let listener = listen::bind(listen).await.with_context(|| format!("cannot listen on --health-listen {listen}"))?;
     tokio::spawn(answer(listener, router, CONNECTION));
     Ok(())
 }

@@ -2,7 +2,7 @@
 //! from it by a key that never leaves the volume.
 //!
 //! ```text
-//! access key   seatrial.<namespace>.<expiry, seconds since 1970>.<nonce>
+//! access key   seatrial.<namespace>.<its UID>.<expiry, seconds since 1970>.<nonce>
 //! secret       hex(HMAC-SHA256(the volume's key, access key))
 //! ```
 
@@ -12,11 +12,10 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use anyhow::Context;
-use hmac::{Hmac, Mac};
 use jiff::{SignedDuration, Timestamp};
+use ring::hmac;
 use s3s::auth::{S3Auth, SecretKey};
 use s3s::{S3Result, s3_error};
-use sha2::Sha256;
 
 use crate::backend::sync;
 
@@ -28,7 +27,7 @@ const LENGTH: usize = 32;
 /// Makes keys, and knows them again.
 #[derive(Clone)]
 pub struct Keys {
-    key: [u8; LENGTH],
+    key: hmac::Key,
 }
 
 /// What a client is given.
@@ -53,40 +52,55 @@ impl Keys {
             write_secret(&file, &rand::random::<[u8; LENGTH]>())?;
         }
         let bytes = fs::read(&file).with_context(|| format!("{} cannot be read", file.display()))?;
-        let key = bytes.try_into().ok().with_context(|| format!("{} has not {LENGTH} bytes", file.display()))?;
-        Ok(Self { key })
+        let key: [u8; LENGTH] =
+            bytes.try_into().ok().with_context(|| format!("{} has not {LENGTH} bytes", file.display()))?;
+        Ok(Self { key: hmac::Key::new(hmac::HMAC_SHA256, &key) })
     }
 
     /// Keys for a namespace.
-    pub fn issue(&self, namespace: &str, now: Timestamp) -> Credentials {
+    pub fn issue(&self, Namespace { name, uid }: &Namespace, now: Timestamp) -> Credentials {
         let expiry = now.saturating_add(LIFETIME).unwrap_or(now);
         let nonce = hex::encode(rand::random::<[u8; 12]>());
-        let access_key = format!("seatrial.{namespace}.{}.{nonce}", expiry.as_second());
+        let access_key = format!("seatrial.{name}.{uid}.{}.{nonce}", expiry.as_second());
         let secret = self.secret(&access_key);
         Credentials { access_key, secret, expiry }
     }
 
     fn secret(&self, access_key: &str) -> String {
-        // HMAC takes keys of any length.
-        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.key) else { return String::new() };
-        mac.update(access_key.as_bytes());
-        hex::encode(mac.finalize().into_bytes())
+        hex::encode(hmac::sign(&self.key, access_key.as_bytes()))
+    }
+}
+
+/// A namespace. One that is deleted and made again is another one of the same name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Namespace {
+    /// Its name.
+    pub name: String,
+    /// The UID that Kubernetes gave it.
+    pub uid: String,
+}
+
+impl Namespace {
+    /// The folder of its objects.
+    pub fn folder(&self) -> String {
+        format!("{}.{}", self.name, self.uid)
     }
 }
 
 /// The namespace and the expiry of an access key of ours.
-pub fn parse(access_key: &str) -> Option<(&str, Timestamp)> {
+pub fn parse(access_key: &str) -> Option<(Namespace, Timestamp)> {
     let mut parts = access_key.split('.');
-    let (Some("seatrial"), Some(namespace), Some(expiry), Some(nonce), None) =
-        (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
+    let (Some("seatrial"), Some(name), Some(uid), Some(expiry), Some(nonce), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
     else {
         return None;
     };
     let expiry = Timestamp::from_second(expiry.parse().ok()?).ok()?;
-    (is_namespace(namespace) && !nonce.is_empty()).then_some((namespace, expiry))
+    let namespace = || Namespace { name: name.to_owned(), uid: uid.to_owned() };
+    (is_namespace(name) && is_namespace(uid) && !nonce.is_empty()).then(|| (namespace(), expiry))
 }
 
-/// True for what Kubernetes allows as a namespace's name.
+/// True for what Kubernetes allows as a namespace's name. A UID is such a name, too.
 pub fn is_namespace(name: &str) -> bool {
     let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     !name.is_empty() && name.len() <= 63 && name.bytes().all(inner) && !name.starts_with('-') && !name.ends_with('-')
@@ -126,11 +140,15 @@ mod tests {
 
     use super::*;
 
+    fn growth() -> Namespace {
+        Namespace { name: "growth".into(), uid: "7d3f".into() }
+    }
+
     #[tokio::test]
     async fn keys_are_known_again_after_a_restart_and_not_by_another_volume() {
         let (folder, other) = (TempDir::new().unwrap(), TempDir::new().unwrap());
-        let issued = Keys::open(folder.path()).unwrap().issue("growth", Timestamp::now());
-        assert_eq!(parse(&issued.access_key).unwrap().0, "growth");
+        let issued = Keys::open(folder.path()).unwrap().issue(&growth(), Timestamp::now());
+        assert_eq!(parse(&issued.access_key).unwrap().0, growth());
         let again = Keys::open(folder.path()).unwrap().get_secret_key(&issued.access_key).await.unwrap();
         assert_eq!(again.expose(), issued.secret);
         let foreign = Keys::open(other.path()).unwrap().get_secret_key(&issued.access_key).await.unwrap();
@@ -142,7 +160,7 @@ mod tests {
         let folder = TempDir::new().unwrap();
         let keys = Keys::open(folder.path()).unwrap();
         let long_ago = Timestamp::now().saturating_sub(SignedDuration::from_hours(2)).unwrap();
-        let old = keys.issue("growth", long_ago);
+        let old = keys.issue(&growth(), long_ago);
         assert_eq!(keys.get_secret_key(&old.access_key).await.unwrap_err().code(), &s3s::S3ErrorCode::ExpiredToken);
         let prolonged = old.access_key.replace(&old.expiry.as_second().to_string(), "4000000000");
         assert_ne!(keys.get_secret_key(&prolonged).await.unwrap().expose(), old.secret);
@@ -150,9 +168,18 @@ mod tests {
 
     #[test]
     fn nothing_else_is_an_access_key() {
-        for text in
-            ["", "AKIA", "seatrial.a.b.c", "seatrial..1.x", "seatrial.a.1", "seatrial.a/b.1.x", "seatrial.a.1.x.y"]
-        {
+        for text in [
+            "",
+            "AKIA",
+            "seatrial.a.1.x",
+            "seatrial.a.u.b.c",
+            "seatrial..u.1.x",
+            "seatrial.a..1.x",
+            "seatrial.a.u.1",
+            "seatrial.a/b.u.1.x",
+            "seatrial.a.u/v.1.x",
+            "seatrial.a.u.1.x.y",
+        ] {
             assert!(parse(text).is_none(), "{text}");
         }
     }

@@ -12,8 +12,12 @@ mod gate;
 pub mod health;
 pub mod keys;
 pub mod limits;
-pub mod publish;
+mod listen;
+pub mod logging;
+pub mod publication;
+mod reviewed;
 pub mod serve;
+mod signatures;
 pub mod sts;
 #[cfg(feature = "testing")]
 pub mod testing;

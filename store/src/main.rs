@@ -16,9 +16,8 @@ use seatrial_store::limits::Limits;
 use seatrial_store::serve::Server;
 use seatrial_store::tokens::ApiServer;
 use seatrial_store::volume::Volume;
-use seatrial_store::{health, publish, serve};
+use seatrial_store::{health, logging, publication, serve};
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 /// How often abandoned uploads are looked for.
 const SWEEP: Duration = Duration::from_secs(600);
@@ -30,11 +29,11 @@ struct Settings {
     /// The folder of the volume.
     #[arg(long, default_value = "/data")]
     data: PathBuf,
-    /// Where S3 and STS are served, by TLS.
-    #[arg(long, default_value = "0.0.0.0:9000")]
+    /// Where S3 and STS are served, by TLS. `[::]` takes clients of IPv4 as well.
+    #[arg(long, default_value = "[::]:9000")]
     listen: SocketAddr,
     /// Where health and metrics are served, without TLS.
-    #[arg(long, default_value = "0.0.0.0:9001")]
+    #[arg(long, default_value = "[::]:9001")]
     health_listen: SocketAddr,
     /// A name that clients know the store by; may be given again.
     #[arg(long = "host", required = true)]
@@ -50,11 +49,10 @@ struct Settings {
     log_level: String,
 }
 
-#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::main]
 async fn main() -> ExitCode {
     let settings = Settings::parse();
-    let filter = EnvFilter::try_new(&settings.log_level).unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter).with_writer(std::io::stderr).init();
+    logging::start(&settings.log_level);
     match run(settings).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -81,7 +79,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
 
     let published = authority.certificate.clone();
     let (namespace, name) = (namespace.to_owned(), name.to_owned());
-    tokio::spawn(async move { publish::keep_published(client, namespace, name, published, &ready).await });
+    tokio::spawn(async move { publication::keep_published(client, namespace, name, published, &ready).await });
     tokio::spawn(async move {
         loop {
             tokio::time::sleep(SWEEP).await;

@@ -26,6 +26,7 @@ use crate::gate;
 use crate::health::Metrics;
 use crate::keys::Keys;
 use crate::limits::{self, Limits};
+use crate::listen;
 use crate::sts::Sts;
 use crate::tokens::Tokens;
 
@@ -98,8 +99,7 @@ impl Server {
         metrics: Metrics,
         limits: Limits,
     ) -> anyhow::Result<Self> {
-        let listener =
-            TcpListener::bind(listen).await.with_context(|| format!("cannot listen on --listen {listen}"))?;
+        let listener = listen::bind(listen).await.with_context(|| format!("cannot listen on --listen {listen}"))?;
         let mut config = ServerConfig::builder().with_no_client_auth().with_cert_resolver(certificate);
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let acceptor = TlsAcceptor::from(Arc::new(config));

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use jiff::Timestamp;
@@ -12,8 +13,9 @@ use s3s::{Body, S3Request, S3Response, S3Result};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use crate::keys::{Credentials, Keys};
+use crate::keys::{Credentials, Keys, Namespace};
 use crate::limits::Limits;
+use crate::reviewed::Reviewed;
 use crate::tokens::{TokenError, Tokens};
 
 /// The longest body that is read, in bytes. A token has some 1,500.
@@ -25,21 +27,29 @@ pub struct Sts {
     tokens: Arc<dyn Tokens>,
     keys: Keys,
     reviews: Semaphore,
+    reviewed: Reviewed,
     limits: Limits,
 }
 
 impl Sts {
     /// Keys for those whose tokens are good.
     pub fn new(tokens: Arc<dyn Tokens>, keys: Keys, limits: Limits) -> Self {
-        Self { tokens, keys, reviews: Semaphore::new(limits.reviews), limits }
+        Self { tokens, keys, reviews: Semaphore::new(limits.reviews), reviewed: Reviewed::default(), limits }
     }
 
-    /// Everybody can ask, and every question is one to the API server: not too many at once.
-    async fn namespace(&self, token: &str) -> Result<String, TokenError> {
-        match timeout(self.limits.queue, self.reviews.acquire()).await {
-            Ok(Ok(_place)) => self.tokens.namespace(token).await,
-            _ => Err(TokenError::Busy),
+    /// Everybody can ask. What the cluster signed is a question to the API server, not too many at once, and not again
+    /// for a moment; anything else is refused before.
+    async fn namespace(&self, token: &str) -> Result<Namespace, TokenError> {
+        self.tokens.check(token).await?;
+        if let Some(namespace) = self.reviewed.get(token, Instant::now()) {
+            return Ok(namespace);
         }
+        let Ok(Ok(_place)) = timeout(self.limits.queue, self.reviews.acquire()).await else {
+            return Err(TokenError::Busy);
+        };
+        let namespace = self.tokens.namespace(token).await?;
+        self.reviewed.keep(token, &namespace, Instant::now());
+        Ok(namespace)
     }
 }
 
@@ -73,8 +83,8 @@ impl S3Route for Sts {
         }
         match self.namespace(parameter("WebIdentityToken")).await {
             Ok(namespace) => {
-                tracing::debug!(namespace, "keys are issued");
-                Ok(grant(&self.keys.issue(&namespace, Timestamp::now()), &namespace))
+                tracing::debug!(namespace = namespace.name, uid = namespace.uid, "keys are issued");
+                Ok(grant(&self.keys.issue(&namespace, Timestamp::now()), &namespace.name))
             }
             Err(TokenError::Refused(why)) => {
                 tracing::info!(why, "a token is refused");
@@ -139,15 +149,20 @@ mod tests {
 
     #[async_trait::async_trait]
     impl Tokens for Slow {
-        async fn namespace(&self, _: &str) -> Result<String, TokenError> {
+        async fn check(&self, token: &str) -> Result<(), TokenError> {
+            let is_signed = !token.starts_with("junk");
+            is_signed.then_some(()).ok_or_else(|| TokenError::Refused("it is junk".to_owned()))
+        }
+
+        async fn namespace(&self, _: &str) -> Result<Namespace, TokenError> {
             self.0.notified().await;
-            Ok("growth".to_owned())
+            Ok(Namespace { name: "growth".to_owned(), uid: "0".to_owned() })
         }
     }
 
-    fn request() -> S3Request<Body> {
+    fn request(token: &str) -> S3Request<Body> {
         S3Request {
-            input: Body::from("Action=AssumeRoleWithWebIdentity&WebIdentityToken=x".to_owned()),
+            input: Body::from(format!("Action=AssumeRoleWithWebIdentity&WebIdentityToken={token}")),
             method: Method::POST,
             uri: Uri::from_static("/"),
             headers: HeaderMap::new(),
@@ -165,15 +180,23 @@ mod tests {
         let slow = Arc::new(Slow::default());
         let limits = Limits { reviews: 1, queue: Duration::from_millis(50), ..Limits::default() };
         let sts = Sts::new(slow.clone(), Keys::open(folder.path()).unwrap(), limits);
-        let mut first = std::pin::pin!(sts.call(request()));
+        let mut first = std::pin::pin!(sts.call(request("x")));
         assert!(first.as_mut().now_or_never().is_none(), "its token is being checked");
-        let mut second = sts.call(request()).await.unwrap();
+        for _ in 0..1000 {
+            let junk = sts.call(request("junk")).await.unwrap();
+            assert_eq!(junk.status, Some(StatusCode::BAD_REQUEST), "it waits for no place");
+        }
+        let mut second = sts.call(request("y")).await.unwrap();
         assert_eq!(second.status, Some(StatusCode::SERVICE_UNAVAILABLE));
         let text = second.output.store_all_limited(1000).await.unwrap();
         assert!(String::from_utf8_lossy(&text).contains("<Code>SlowDown</Code>"), "{text:?}");
         slow.0.notify_one();
         assert_eq!(first.await.unwrap().status, Some(StatusCode::OK));
         slow.0.notify_one();
-        assert_eq!(sts.call(request()).await.unwrap().status, Some(StatusCode::OK), "the place is free again");
+        assert_eq!(sts.call(request("y")).await.unwrap().status, Some(StatusCode::OK), "the place is free again");
+        // Nobody notifies the API server any more: it is not asked about either of them again.
+        for token in ["x", "y"] {
+            assert_eq!(sts.call(request(token)).await.unwrap().status, Some(StatusCode::OK));
+        }
     }
 }

@@ -12,19 +12,25 @@ use tokio::task::JoinHandle;
 use crate::authority::Certificate;
 use crate::backend::Backend;
 use crate::health::Metrics;
+use crate::keys::Namespace;
 use crate::limits::Limits;
 use crate::serve::{self, Connections, Server};
 use crate::tokens::{TokenError, Tokens};
 use crate::volume::Volume;
 
-/// The tokens of tests: `token-of-<namespace>`.
+/// The tokens of tests: `token-of-<namespace>`. The UID of each namespace is `0`.
 struct Rule;
 
 #[async_trait::async_trait]
 impl Tokens for Rule {
-    async fn namespace(&self, token: &str) -> Result<String, TokenError> {
-        let namespace = token.strip_prefix("token-of-").map(str::to_owned);
-        namespace.ok_or_else(|| TokenError::Refused("the token is refused: it is none".to_owned()))
+    async fn check(&self, token: &str) -> Result<(), TokenError> {
+        self.namespace(token).await.map(drop)
+    }
+
+    async fn namespace(&self, token: &str) -> Result<Namespace, TokenError> {
+        let name = token.strip_prefix("token-of-").map(str::to_owned);
+        let name = name.ok_or_else(|| TokenError::Refused("the token is refused: it is none".to_owned()))?;
+        Ok(Namespace { name, uid: "0".to_owned() })
     }
 }
 
@@ -36,6 +42,7 @@ pub struct LocalStore {
     pub certificate_authority: String,
     /// Its files, which a test may hold back.
     pub backend: Backend,
+    metrics: Metrics,
     connections: Connections,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<()>,
@@ -76,18 +83,26 @@ impl LocalStore {
         let certificate = Arc::new(Certificate::new(&authority, vec!["localhost".to_owned()])?);
         let service = serve::service(backend.clone(), keys, Arc::new(Rule), limits);
         let metrics = Metrics::new(data.to_path_buf());
-        let server = Server::bind(listen, certificate, service, metrics, limits).await?;
+        let server = Server::bind(listen, certificate, service, metrics.clone(), limits).await?;
         let (address, connections) = (server.address()?, server.connections());
         let (stop, stopped) = oneshot::channel();
         let serving = tokio::spawn(server.run(async {
             let _ = stopped.await;
         }));
-        Ok(Self { address, certificate_authority: authority.certificate, backend, connections, stop, serving })
+        Ok(Self { address, certificate_authority: authority.certificate, backend, metrics, connections, stop, serving })
     }
 
     /// The URL of S3 and STS alike.
     pub fn endpoint(&self) -> String {
         format!("https://localhost:{}", self.address.port())
+    }
+
+    /// What Prometheus would read.
+    ///
+    /// # Errors
+    /// Where a value cannot be written as text.
+    pub fn metrics(&self) -> Result<String, std::fmt::Error> {
+        self.metrics.text()
     }
 
     /// How many connections it has now.

@@ -7,10 +7,11 @@ use kube::api::PostParams;
 use kube::{Api, Client};
 use tokio::time::timeout;
 
-use crate::keys::is_namespace;
+use crate::keys::{Namespace, is_namespace};
+use crate::signatures::{Signatures, service_account};
 
 /// How long the API server may take to answer.
-const ANSWER: Duration = Duration::from_secs(10);
+pub(crate) const ANSWER: Duration = Duration::from_secs(10);
 
 /// Why a token is worth nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,39 +30,76 @@ pub enum TokenError {
 /// Says whose tokens are.
 #[async_trait::async_trait]
 pub trait Tokens: Send + Sync + 'static {
+    /// Refuses what nobody need be asked about.
+    async fn check(&self, token: &str) -> Result<(), TokenError>;
+
     /// The namespace of the service account that a token belongs to.
-    async fn namespace(&self, token: &str) -> Result<String, TokenError>;
+    async fn namespace(&self, token: &str) -> Result<Namespace, TokenError>;
 }
 
 /// Asks the API server.
 pub struct ApiServer {
     client: Client,
     audience: String,
+    signatures: Signatures,
 }
 
 impl ApiServer {
     /// For tokens of this audience.
     pub fn new(client: Client, audience: String) -> Self {
-        Self { client, audience }
+        let signatures = Signatures::new(client.clone(), audience.clone());
+        Self { client, audience, signatures }
     }
-}
 
-#[async_trait::async_trait]
-impl Tokens for ApiServer {
-    async fn namespace(&self, token: &str) -> Result<String, TokenError> {
-        if token.is_empty() {
-            return Err(TokenError::Refused("there is no WebIdentityToken".to_owned()));
-        }
+    async fn review(&self, token: &str) -> Result<String, TokenError> {
         let review = TokenReview {
             spec: TokenReviewSpec { token: Some(token.to_owned()), audiences: Some(vec![self.audience.clone()]) },
             ..TokenReview::default()
         };
         let api: Api<TokenReview> = Api::all(self.client.clone());
-        match timeout(ANSWER, api.create(&PostParams::default(), &review)).await {
-            Ok(Ok(answer)) => judge(answer.status.unwrap_or_default(), &self.audience),
-            Ok(Err(error)) => Err(TokenError::Unavailable(error.to_string())),
-            Err(_) => Err(TokenError::Unavailable(format!("it said nothing for {} s", ANSWER.as_secs()))),
+        let answer = answered(api.create(&PostParams::default(), &review)).await?;
+        judge(answer.status.unwrap_or_default(), &self.audience)
+    }
+
+    async fn uid(&self, namespace: &str) -> Result<String, TokenError> {
+        let api: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(self.client.clone());
+        let uid = match answered(api.get_opt(namespace)).await? {
+            Some(found) => found.metadata.uid,
+            None => {
+                return Err(TokenError::Refused(format!("the token is refused: there is no namespace {namespace}")));
+            }
+        };
+        let uid = uid.filter(|uid| is_namespace(uid));
+        uid.ok_or_else(|| TokenError::Unavailable(format!("the namespace {namespace} has no UID")))
+    }
+}
+
+#[async_trait::async_trait]
+impl Tokens for ApiServer {
+    async fn check(&self, token: &str) -> Result<(), TokenError> {
+        if token.is_empty() {
+            return Err(TokenError::Refused("there is no WebIdentityToken".to_owned()));
         }
+        self.signatures.check(token).await.map(drop)
+    }
+
+    async fn namespace(&self, token: &str) -> Result<Namespace, TokenError> {
+        let named = self.signatures.check(token).await?;
+        // Before and after: while the account that the review speaks of exists, its namespace is not made again.
+        let uid = self.uid(&named).await?;
+        let name = self.review(token).await?;
+        if name != named || self.uid(&name).await? != uid {
+            return Err(TokenError::Unavailable(format!("the namespace {named} was made again meanwhile")));
+        }
+        Ok(Namespace { name, uid })
+    }
+}
+
+/// An answer of the API server, in time.
+async fn answered<T>(asking: impl Future<Output = Result<T, kube::Error>>) -> Result<T, TokenError> {
+    match timeout(ANSWER, asking).await {
+        Ok(answer) => answer.map_err(|error| TokenError::Unavailable(error.to_string())),
+        Err(_) => Err(TokenError::Unavailable(format!("it said nothing for {} s", ANSWER.as_secs()))),
     }
 }
 
@@ -79,12 +117,6 @@ fn judge(answer: TokenReviewStatus, audience: &str) -> Result<String, TokenError
     let user = answer.user.and_then(|user| user.username).unwrap_or_default();
     let namespace = service_account(&user).map(|(namespace, _)| namespace.to_owned());
     namespace.ok_or_else(|| TokenError::Refused(format!("the token is refused: {user:?} is no service account")))
-}
-
-/// Namespace and name of a service account's user name.
-fn service_account(user: &str) -> Option<(&str, &str)> {
-    let (namespace, name) = user.strip_prefix("system:serviceaccount:")?.split_once(':')?;
-    (is_namespace(namespace) && !name.is_empty()).then_some((namespace, name))
 }
 
 #[cfg(test)]
@@ -153,8 +185,11 @@ mod tests {
         let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let client = Client::try_from(kube::Config::new(format!("http://{gone}").parse().unwrap())).unwrap();
         let tokens = ApiServer::new(client, "seatrial-store".into());
-        let answer = tokens.namespace("token").await;
+        let token = "eyJhbGciOiJSUzI1NiIsImtpZCI6ImEifQ.e30.c2ln";
+        let answer = tokens.check(token).await;
         assert!(matches!(answer, Err(TokenError::Unavailable(_))), "{answer:?}");
-        assert!(matches!(tokens.namespace("").await, Err(TokenError::Refused(_))), "nobody need be asked");
+        for junk in ["", "junk", "a.b.c", "eyJhbGciOiJIUzI1NiIsImtpZCI6ImEifQ.e30.c2ln"] {
+            assert!(matches!(tokens.check(junk).await, Err(TokenError::Refused(_))), "nobody need be asked: {junk}");
+        }
     }
 }

@@ -117,7 +117,7 @@ async fn bulk_deletes_stay_in_their_bucket() {
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(answer.body.matches("<Deleted>").count(), 1, "{answer:?}");
     assert_eq!(answer.body.matches("<Error>").count(), 5, "{answer:?}");
-    assert!(files(&data.path().join("objects")).iter().any(|file| file.contains("risk/fsecret")));
+    assert!(files(&data.path().join("objects")).iter().any(|file| file.contains("risk.0/fsecret")));
     let foreign = Raw::new("POST", "/risk?delete=").header("content-md5", "x").body(body.as_bytes());
     assert!((400..=499).contains(&foreign.send_signed(&store, &growth).await.status));
 }

@@ -204,3 +204,58 @@ async fn there_are_never_more_connections_than_the_store_can_bear() {
         }
     }
 }
+
+/// Any word is a method, and each request may name another.
+#[tokio::test]
+async fn requests_without_keys_make_no_series() {
+    let (_data, store) = store().await;
+    let mut stream = connect(&store).await;
+    let series = |store: &LocalStore| {
+        store.metrics().unwrap().lines().filter(|line| line.starts_with("seatrial_store_requests_total{")).count()
+    };
+    // A thousand answers are read at once, since asking for one after the other takes long.
+    for round in 0..20 {
+        let mut requests = String::new();
+        for number in 0..1000 {
+            requests += &format!("M{round}X{number} /growth/{round}/{number} HTTP/1.1\r\nhost: localhost\r\n\r\n");
+        }
+        let (mut reading, mut writing) = tokio::io::split(&mut stream);
+        let asking = async { writing.write_all(requests.as_bytes()).await.unwrap() };
+        let answering = async {
+            let (mut seen, mut piece, mut answers) = (vec![], vec![0; 1 << 16], 0);
+            while answers < 1000 {
+                let read = reading.read(&mut piece).await.unwrap();
+                assert!(read > 0, "the store closes after {answers} answers of round {round}");
+                seen.extend_from_slice(&piece[..read]);
+                let text = String::from_utf8_lossy(&seen);
+                answers += text.matches("HTTP/1.1 ").count();
+                // What may be the beginning of the next.
+                seen.drain(..seen.len().saturating_sub(8));
+            }
+        };
+        tokio::join!(asking, answering);
+    }
+    let total = store.metrics().unwrap();
+    let counted: usize = total
+        .lines()
+        .filter(|line| line.starts_with("seatrial_store_requests_total{"))
+        .map(|line| line.rsplit_once(' ').unwrap().1.parse::<usize>().unwrap())
+        .sum();
+    println!("{counted} requests, {} series", series(&store));
+    assert!(counted >= 20_000, "{total}");
+    assert!(series(&store) <= 6 * 5, "{total}");
+}
+
+#[tokio::test]
+async fn a_part_of_a_key_that_is_too_long_is_the_clients_fault() {
+    let (_data, store) = store().await;
+    let growth = keys(&store, "growth").await;
+    for method in ["PUT", "GET", "HEAD", "DELETE"] {
+        let target = format!("/growth/a/{}", "x".repeat(256));
+        let answer = Raw::new(method, &target).send_signed(&store, &growth).await;
+        assert_eq!(answer.status, 400, "{method}: {answer:?}");
+        if method == "PUT" {
+            assert!(answer.body.contains("KeyTooLongError") && answer.body.contains("254 bytes"), "{answer:?}");
+        }
+    }
+}

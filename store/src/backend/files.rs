@@ -132,7 +132,11 @@ impl Commits {
             Condition::Absent => current.is_none() || is_same(draft, target).is_ok_and(|is_same| is_same),
             Condition::Is(expected) => current.is_some_and(|current| etag(&current) == *expected),
         };
-        if holds { Ok(()) } else { Err(s3_error!(PreconditionFailed)) }
+        if holds {
+            return Ok(());
+        }
+        sync_parent(target).map_err(storage)?;
+        Err(s3_error!(PreconditionFailed))
     }
 
     fn name(&self, draft: &Path, target: &Path, bucket: &Path, condition: &Condition) -> S3Result<()> {
@@ -145,7 +149,11 @@ impl Commits {
                 // A deletion removed the folder, which had become empty.
                 Err(Refusal::Io(error)) if error.kind() == ErrorKind::NotFound => self.folders.forget(target),
                 Err(Refusal::Io(error)) => return Err(storage(error)),
-                Err(Refusal::Condition) => return Err(s3_error!(PreconditionFailed)),
+                Err(Refusal::Condition) => {
+                    // Whoever loses goes on with what won, which may not be on the disk yet.
+                    sync_parent(target).map_err(storage)?;
+                    return Err(s3_error!(PreconditionFailed));
+                }
                 Ok(()) => return sync_parent(target).map_err(storage),
             }
         }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! <data>/lock                 held by the one process that may write
-//! <data>/objects/<bucket>/…   objects, see `names`
+//! <data>/objects/<bucket>.<UID of its namespace>/…   objects, see `names`
 //! <data>/uploads/<id>/…       uploads in parts, see `multipart` and `join`
 //! <data>/drafts/<nonce>       what is being written
 //! ```
@@ -33,6 +33,8 @@ use list::{Item, Query};
 use multipart::Uploads;
 
 pub(crate) use files::sync;
+
+use crate::keys::Namespace;
 
 /// The largest page of a list, S3's own.
 const PAGE: i32 = 1000;
@@ -109,13 +111,14 @@ impl Backend {
         Ok(())
     }
 
-    fn bucket(&self, bucket: &str) -> S3Result<PathBuf> {
-        if crate::keys::is_namespace(bucket) { Ok(self.objects.join(bucket)) } else { Err(s3_error!(NoSuchBucket)) }
+    /// The folder of a namespace's objects.
+    fn bucket(&self, namespace: &Namespace) -> PathBuf {
+        self.objects.join(namespace.folder())
     }
 
-    /// The folder of a bucket and the file of an object.
-    fn place(&self, bucket: &str, key: &str) -> S3Result<Place> {
-        let bucket = self.bucket(bucket)?;
+    /// The folder of a namespace's objects, and the file of one.
+    fn place(&self, namespace: &Namespace, key: &str) -> S3Result<Place> {
+        let bucket = self.bucket(namespace);
         let file = names::file(&bucket, key)?;
         Ok(Place { bucket, file })
     }
@@ -160,13 +163,13 @@ impl Backend {
 
     async fn page(
         &self,
-        bucket: &str,
+        namespace: &Namespace,
         prefix: Option<String>,
         by_folder: bool,
         after: String,
         limit: i32,
     ) -> S3Result<(Vec<Item>, bool)> {
-        let folder = self.bucket(bucket)?;
+        let folder = self.bucket(namespace);
         let limit = usize::try_from(limit.clamp(0, PAGE)).unwrap_or_default();
         let prefix = prefix.unwrap_or_default();
         self.blocking(move |_| list::page(&folder, &Query { prefix: &prefix, by_folder, after: &after, limit })).await

@@ -13,12 +13,20 @@ use super::conditions::{Condition, is_version, readable, unchecked, unknown};
 use super::files::{self, Draft, etag, storage};
 use super::list::Item;
 use super::{Backend, Completion, PAGE, names};
+use crate::keys::{self, Namespace};
 
 /// How much of an object is read at once, in bytes.
 const CHUNK: usize = 256 * 1024;
 
 fn modified(metadata: &fs::Metadata) -> Option<Timestamp> {
     metadata.modified().ok().map(SystemTime::into).map(|time: time::OffsetDateTime| time.into())
+}
+
+/// The namespace of a request's keys, whose bucket it asks for.
+fn namespace<T>(request: &S3Request<T>, bucket: &str) -> S3Result<Namespace> {
+    let keys = request.credentials.as_ref().and_then(|credentials| keys::parse(&credentials.access_key));
+    let namespace = keys.map(|(namespace, _)| namespace).filter(|namespace| namespace.name == bucket);
+    namespace.ok_or_else(|| s3_error!(AccessDenied, "these keys are for another bucket than {bucket}"))
 }
 
 /// Objects and groups of a page, as both versions of the operation answer them.
@@ -50,9 +58,10 @@ fn by_folder(delimiter: Option<&str>) -> S3Result<bool> {
 #[async_trait::async_trait]
 impl S3 for Backend {
     async fn put_object(&self, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
+        let namespace = namespace(&request, &request.input.bucket)?;
         let input = request.input;
         // A key that cannot be is refused before its body is read.
-        let place = self.place(&input.bucket, &input.key)?;
+        let place = self.place(&namespace, &input.key)?;
         unchecked(&request.headers)?;
         unknown(&[("x-amz-write-offset-bytes", input.write_offset_bytes.is_some())])?;
         let condition = Condition::of(input.if_match, input.if_none_match)?;
@@ -62,6 +71,7 @@ impl S3 for Backend {
     }
 
     async fn get_object(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
+        let namespace = namespace(&request, &request.input.bucket)?;
         let input = request.input;
         unknown(&[
             ("If-Modified-Since", input.if_modified_since.is_some()),
@@ -69,7 +79,7 @@ impl S3 for Backend {
             ("partNumber", input.part_number.is_some()),
             ("versionId", is_version(input.version_id.as_ref())),
         ])?;
-        let path = self.place(&input.bucket, &input.key)?.file;
+        let path = self.place(&namespace, &input.key)?.file;
         // What is opened stays as it is, whatever takes its name meanwhile.
         let (file, metadata) = self
             .blocking(move |_| {
@@ -102,6 +112,7 @@ impl S3 for Backend {
     }
 
     async fn head_object(&self, request: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
+        let namespace = namespace(&request, &request.input.bucket)?;
         let input = request.input;
         unknown(&[
             ("If-Modified-Since", input.if_modified_since.is_some()),
@@ -109,7 +120,7 @@ impl S3 for Backend {
             ("partNumber", input.part_number.is_some()),
             ("versionId", is_version(input.version_id.as_ref())),
         ])?;
-        let path = self.place(&input.bucket, &input.key)?.file;
+        let path = self.place(&namespace, &input.key)?.file;
         let metadata = self.blocking(move |_| files::stat(&path)).await?;
         readable(&etag(&metadata), input.if_match.as_ref(), input.if_none_match.as_ref())?;
         Ok(S3Response::new(HeadObjectOutput {
@@ -122,6 +133,7 @@ impl S3 for Backend {
     }
 
     async fn delete_object(&self, request: S3Request<DeleteObjectInput>) -> S3Result<S3Response<DeleteObjectOutput>> {
+        let namespace = namespace(&request, &request.input.bucket)?;
         let input = request.input;
         unknown(&[
             ("If-Match with a deletion", input.if_match.is_some()),
@@ -129,7 +141,7 @@ impl S3 for Backend {
             ("x-amz-if-match-size", input.if_match_size.is_some()),
             ("versionId", is_version(input.version_id.as_ref())),
         ])?;
-        let place = self.place(&input.bucket, &input.key)?;
+        let place = self.place(&namespace, &input.key)?;
         self.blocking(move |own| own.commits.remove(&place.file, &place.bucket)).await?;
         Ok(S3Response::new(DeleteObjectOutput::default()))
     }
@@ -138,8 +150,9 @@ impl S3 for Backend {
         &self,
         request: S3Request<DeleteObjectsInput>,
     ) -> S3Result<S3Response<DeleteObjectsOutput>> {
+        let namespace = namespace(&request, &request.input.bucket)?;
         let input = request.input;
-        let bucket = self.bucket(&input.bucket)?;
+        let bucket = self.bucket(&namespace);
         let output = self
             .blocking(move |own| {
                 let (mut deleted, mut errors) = (vec![], vec![]);
@@ -165,6 +178,7 @@ impl S3 for Backend {
     }
 
     async fn copy_object(&self, request: S3Request<CopyObjectInput>) -> S3Result<S3Response<CopyObjectOutput>> {
+        let namespace = namespace(&request, &request.input.bucket)?;
         let input = request.input;
         let CopySource::Bucket { bucket, key, version_id: None } = &input.copy_source else {
             return Err(s3_error!(NotImplemented, "a source is a bucket and a key"));
@@ -180,8 +194,8 @@ impl S3 for Backend {
             ("If-Match with a copy", request.headers.contains_key(http::header::IF_MATCH)),
             ("If-None-Match with a copy", request.headers.contains_key(http::header::IF_NONE_MATCH)),
         ])?;
-        let source = self.place(bucket, key)?.file;
-        let place = self.place(&input.bucket, &input.key)?;
+        let source = self.place(&namespace, key)?.file;
+        let place = self.place(&namespace, &input.key)?;
         // Objects are never changed in place: a second name is a copy.
         let (metadata, e_tag) = self
             .blocking(move |own| {
@@ -202,11 +216,12 @@ impl S3 for Backend {
         &self,
         request: S3Request<ListObjectsV2Input>,
     ) -> S3Result<S3Response<ListObjectsV2Output>> {
+        let namespace = namespace(&request, &request.input.bucket)?;
         let input = request.input;
         let after = input.continuation_token.clone().or(input.start_after.clone()).unwrap_or_default();
         let limit = input.max_keys.unwrap_or(PAGE);
         let grouped = by_folder(input.delimiter.as_deref())?;
-        let (items, more) = self.page(&input.bucket, input.prefix.clone(), grouped, after, limit).await?;
+        let (items, more) = self.page(&namespace, input.prefix.clone(), grouped, after, limit).await?;
         let last = items.last().map(|item| item.key().to_owned());
         let count = i32::try_from(items.len()).ok();
         let (contents, common_prefixes) = answer(items);
@@ -227,11 +242,12 @@ impl S3 for Backend {
     }
 
     async fn list_objects(&self, request: S3Request<ListObjectsInput>) -> S3Result<S3Response<ListObjectsOutput>> {
+        let namespace = namespace(&request, &request.input.bucket)?;
         let input = request.input;
         let limit = input.max_keys.unwrap_or(PAGE);
         let grouped = by_folder(input.delimiter.as_deref())?;
         let after = input.marker.clone().unwrap_or_default();
-        let (items, more) = self.page(&input.bucket, input.prefix.clone(), grouped, after, limit).await?;
+        let (items, more) = self.page(&namespace, input.prefix.clone(), grouped, after, limit).await?;
         let last = items.last().map(|item| item.key().to_owned());
         let (contents, common_prefixes) = answer(items);
         Ok(S3Response::new(ListObjectsOutput {
@@ -250,14 +266,15 @@ impl S3 for Backend {
 
     async fn head_bucket(&self, request: S3Request<HeadBucketInput>) -> S3Result<S3Response<HeadBucketOutput>> {
         // A namespace's bucket is always there; its folder comes with the first object.
-        self.bucket(&request.input.bucket)?;
+        namespace(&request, &request.input.bucket)?;
         Ok(S3Response::new(HeadBucketOutput::default()))
     }
 
     async fn get_bucket_location(
         &self,
-        _: S3Request<GetBucketLocationInput>,
+        request: S3Request<GetBucketLocationInput>,
     ) -> S3Result<S3Response<GetBucketLocationOutput>> {
+        namespace(&request, &request.input.bucket)?;
         Ok(S3Response::new(GetBucketLocationOutput::default()))
     }
 
@@ -265,11 +282,12 @@ impl S3 for Backend {
         &self,
         request: S3Request<CreateMultipartUploadInput>,
     ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
+        let namespace = namespace(&request, &request.input.bucket)?;
         let CreateMultipartUploadInput { bucket, key, .. } = request.input;
-        self.place(&bucket, &key)?;
+        self.place(&namespace, &key)?;
         let output = self
             .blocking(move |own| {
-                let upload_id = Some(own.uploads.begin(&bucket, &key)?);
+                let upload_id = Some(own.uploads.begin(&namespace.folder(), &key)?);
                 let (bucket, key) = (Some(bucket), Some(key));
                 Ok(CreateMultipartUploadOutput { bucket, key, upload_id, ..CreateMultipartUploadOutput::default() })
             })
@@ -279,7 +297,8 @@ impl S3 for Backend {
 
     async fn upload_part(&self, request: S3Request<UploadPartInput>) -> S3Result<S3Response<UploadPartOutput>> {
         unchecked(&request.headers)?;
-        let UploadPartInput { bucket, key, upload_id, part_number, body, content_length, .. } = request.input;
+        let bucket = namespace(&request, &request.input.bucket)?.folder();
+        let UploadPartInput { key, upload_id, part_number, body, content_length, .. } = request.input;
         let (id, its_bucket, its_key) = (upload_id.clone(), bucket.clone(), key.clone());
         self.blocking(move |own| own.uploads.find(&id, &its_bucket, &its_key)).await?;
         let (draft, size) = self.draft(body, content_length).await?;
@@ -298,12 +317,13 @@ impl S3 for Backend {
         request: S3Request<CompleteMultipartUploadInput>,
     ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
         unchecked(&request.headers)?;
+        let namespace = namespace(&request, &request.input.bucket)?;
         let CompleteMultipartUploadInput { bucket, key, upload_id: id, multipart_upload, .. } = request.input;
         let condition = Condition::of(request.input.if_match, request.input.if_none_match)?;
         unknown(&[("x-amz-mp-object-size", request.input.mpu_object_size.is_some())])?;
-        let place = self.place(&bucket, &key)?;
+        let place = self.place(&namespace, &key)?;
         let parts = multipart_upload.and_then(|upload| upload.parts).unwrap_or_default();
-        let asked = Completion { id, bucket: bucket.clone(), key: key.clone(), parts, place, condition };
+        let asked = Completion { id, bucket: namespace.folder(), key: key.clone(), parts, place, condition };
         let own = self.clone();
         let mut work = tokio::spawn(async move {
             let turn = own.uploads.turn(&asked.id).await;
@@ -336,7 +356,8 @@ impl S3 for Backend {
         &self,
         request: S3Request<AbortMultipartUploadInput>,
     ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
-        let AbortMultipartUploadInput { bucket, key, upload_id, .. } = request.input;
+        let bucket = namespace(&request, &request.input.bucket)?.folder();
+        let AbortMultipartUploadInput { key, upload_id, .. } = request.input;
         let turn = self.uploads.turn(&upload_id).await;
         let end = move |own: &Self| {
             let _turn = turn;

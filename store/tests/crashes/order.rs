@@ -43,6 +43,8 @@ async fn what_is_confirmed_was_on_the_disk_before() {
     let complete = Raw::new("POST", &target).body(list.as_bytes());
     assert_eq!(complete.send_signed(&store, &growth).await.status, 200);
     let port = store.address().port();
+    let late = put("/growth/new/create").header("if-none-match", "*").send_signed(&store, &growth).await;
+    assert_eq!(late.status, 412);
     store.kill();
 
     let calls = trace::calls(&log);
@@ -51,9 +53,9 @@ async fn what_is_confirmed_was_on_the_disk_before() {
     let answer = format!("TCP:[127.0.0.1:{port}->");
     // The name that each gets, and the folders that are made for it.
     for (name, made) in [
-        ("objects/growth/dnew/fput", vec!["objects", "objects/growth"]),
-        ("objects/growth/dnew/fcreate", vec![]),
-        ("objects/growth/dother/fparts", vec!["objects/growth"]),
+        ("objects/growth.0/dnew/fput", vec!["objects", "objects/growth.0"]),
+        ("objects/growth.0/dnew/fcreate", vec![]),
+        ("objects/growth.0/dother/fparts", vec!["objects/growth.0"]),
     ] {
         let named = after(&calls, 0, &[&format!("{}\"", path(name))]);
         let draft = named.text.split('"').nth(1).unwrap();
@@ -75,6 +77,11 @@ async fn what_is_confirmed_was_on_the_disk_before() {
         }
         println!("{name}: last change in line {changed}, name in {}, answer in {answered}", named.start);
     }
+    // Whoever comes too late is told so once the winner's name is on the disk, whoever put it there.
+    let refused =
+        calls.iter().rfind(|call| call.text.contains("= -1 EEXIST") && call.text.contains("fcreate")).unwrap();
+    let told = after(&calls, refused.end, &[&answer]).start;
+    assert!(is_between(&calls, refused.end, told, &["sync(", &of("objects/growth.0/dnew")]), "the loser was too fast");
     // A part is removed, or renamed, after the plan says what becomes of it.
     let plan = after(&calls, 0, &["rename", &format!("/{id}/plan\"")]);
     let first = after(&calls, 0, &["rename", &format!("/{id}/whole\"")]);

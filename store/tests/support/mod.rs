@@ -35,6 +35,11 @@ pub(crate) async fn store() -> (TempDir, LocalStore) {
 pub(crate) trait Served {
     fn address(&self) -> SocketAddr;
     fn authority(&self) -> &str;
+
+    /// The token of a pod in a namespace.
+    fn token(&self, namespace: &str) -> String {
+        format!("token-of-{namespace}")
+    }
 }
 
 impl Served for LocalStore {
@@ -258,7 +263,7 @@ pub(crate) async fn ask_for_keys(store: &impl Served, token: &str) -> Answer {
 
 /// A namespace's keys.
 pub(crate) async fn keys(store: &impl Served, namespace: &str) -> Keys {
-    let answer = ask_for_keys(store, &format!("token-of-{namespace}")).await;
+    let answer = ask_for_keys(store, &store.token(namespace)).await;
     let part = |name: &str| {
         let after = answer.body.split_once(&format!("<{name}>")).unwrap().1;
         after.split_once("</").unwrap().0.to_owned()

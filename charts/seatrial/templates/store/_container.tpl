@@ -1,8 +1,8 @@
 {{/* What the store is told; see `seatrial-store --help`. */}}
 {{- define "seatrial.store.args" -}}
 - --data=/data
-- --listen=0.0.0.0:9000
-- --health-listen=0.0.0.0:9001
+- --listen=[::]:9000
+- --health-listen=[::]:9001
 - --host={{ include "seatrial.store.name" . }}.{{ .Release.Namespace }}.svc
 - --host={{ include "seatrial.store.name" . }}.{{ .Release.Namespace }}.svc.cluster.local
 - --host={{ include "seatrial.store.name" . }}

@@ -1,0 +1,67 @@
+//! Tokens that the API server spoke for a moment ago. Each is known by its hash, and forgotten soon: what an API server
+//! no longer accepts gets no keys for much longer.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::keys::Namespace;
+use sha2::{Digest, Sha256};
+
+/// How long the API server's word is taken.
+const LIFETIME: Duration = Duration::from_secs(60);
+/// How many tokens are remembered.
+const REMEMBERED: usize = 4096;
+
+/// Remembers whose tokens are.
+#[derive(Debug, Default)]
+pub(crate) struct Reviewed(Mutex<HashMap<[u8; 32], (Namespace, Instant)>>);
+
+impl Reviewed {
+    /// Whose token it is, if that was said a moment ago.
+    pub(crate) fn get(&self, token: &str, now: Instant) -> Option<Namespace> {
+        let known = self.known();
+        let (namespace, said) = known.get(&hash(token))?;
+        (now.duration_since(*said) < LIFETIME).then(|| namespace.clone())
+    }
+
+    /// Remembers whose token it is.
+    pub(crate) fn keep(&self, token: &str, namespace: &Namespace, now: Instant) {
+        let mut known = self.known();
+        if known.len() >= REMEMBERED {
+            known.retain(|_, (_, said)| now.duration_since(*said) < LIFETIME);
+        }
+        if known.len() < REMEMBERED {
+            known.insert(hash(token), (namespace.clone(), now));
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<[u8; 32], (Namespace, Instant)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn hash(token: &str) -> [u8; 32] {
+    Sha256::digest(token).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_is_taken_for_a_moment() {
+        let (reviewed, growth) = (Reviewed::default(), Namespace { name: "growth".into(), uid: "0".into() });
+        let now = Instant::now();
+        reviewed.keep("x", &growth, now);
+        assert_eq!((reviewed.get("x", now), reviewed.get("y", now)), (Some(growth.clone()), None));
+        for number in 0..2 * REMEMBERED {
+            reviewed.keep(&number.to_string(), &growth, now);
+        }
+        assert!(reviewed.known().len() <= REMEMBERED);
+        let later = now + LIFETIME;
+        assert_eq!(reviewed.get("x", later), None);
+        reviewed.keep("z", &growth, later);
+        assert_eq!(reviewed.known().len(), 1, "what is old makes room");
+    }
+}
