@@ -6,6 +6,7 @@
 pub(crate) mod attempt;
 pub mod conditions;
 pub mod contract;
+pub mod decimal;
 pub mod deployment;
 pub mod digest;
 pub mod gates;

@@ -1,8 +1,10 @@
 //! Decides for a Model: which of its versions is the newest, and which the newest that passed.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use kube_core::ResourceExt;
-use seatrial_crds::{ModelStatus, ModelVersion, Purpose, Verdict};
+use seatrial_crds::{ModelSpec, ModelStatus, ModelVersion, Purpose, Verdict, limits};
 
 use crate::conditions::{self, Status, types};
 use crate::gates;
@@ -21,13 +23,15 @@ pub fn plan(observed: &ModelObserved, now: Timestamp) -> Plan<ModelStatus> {
     status.passed_version = newest_passed(&versions).map(ResourceExt::name_any);
     let (value, reason, message) = match gates::problem(&model.spec) {
         Some(problem) => (Status::False, "InvalidGates", problem),
-        None if model.spec.gates.is_empty() => {
-            (Status::True, "NoGates", "versions stay unjudged: add gates to have them judged".to_owned())
+        None if !gates::judges(&model.spec) => {
+            (Status::True, "NoGates", "versions stay unjudged: add gates or a budget to have them judged".to_owned())
         }
-        None => {
-            let message = format!("every version is judged by {} gates", model.spec.gates.len());
-            (Status::True, "Accepted", message)
-        }
+        None => (Status::True, "Accepted", format!("every version is judged by {}", judged_by(&model.spec))),
+    };
+    status.publishers = publishers(&versions);
+    let message = match status.publishers.as_slice() {
+        [] | [_] => message,
+        several => format!("{message}; several pipelines publish to this model: {}", several.join(", ")),
     };
     let generation = model.metadata.generation;
     status.observed_generation = generation;
@@ -41,6 +45,23 @@ pub fn plan(observed: &ModelObserved, now: Timestamp) -> Plan<ModelStatus> {
     }
     let changed = Some(&status) != model.status.as_ref();
     Plan { status: changed.then_some(status), ..Plan::default() }
+}
+
+/// `2 gates`, `1 gate and the budget`.
+fn judged_by(model: &ModelSpec) -> String {
+    let gates = match model.gates.len() {
+        0 => return "the budget".to_owned(),
+        1 => "1 gate".to_owned(),
+        count => format!("{count} gates"),
+    };
+    let has_budget = model.budget.as_ref().is_some_and(|budget| budget.max_size.is_some());
+    if has_budget { format!("{gates} and the budget") } else { gates }
+}
+
+/// The pipelines that made the model's versions, by name, as far as there is room.
+fn publishers(versions: &[&ModelVersion]) -> Vec<String> {
+    let names: BTreeSet<&str> = versions.iter().filter_map(|version| version.spec.pipeline()).collect();
+    names.into_iter().take(limits::PUBLISHERS).map(str::to_owned).collect()
 }
 
 /// The newest released version.

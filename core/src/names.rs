@@ -8,7 +8,7 @@ use crate::digest;
 const JOB_NAME: usize = 50;
 
 /// The run of a pipeline's change, and the revision with its spec.
-pub fn change(pipeline: &str, number: i64) -> String {
+pub fn revision(pipeline: &str, number: i64) -> String {
     format!("{pipeline}-c{number}")
 }
 
@@ -47,6 +47,16 @@ pub fn variable(prefix: &str, name: &str) -> String {
     format!("{prefix}_{}", name.replace('-', "_").to_ascii_uppercase())
 }
 
+/// A length of time in seconds for people: `45s`, `3m12s`, `2h5m`.
+pub fn duration(seconds: i64) -> String {
+    let seconds = seconds.max(0);
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, seconds) => format!("{seconds}s"),
+        (0, minutes, seconds) => format!("{minutes}m{seconds}s"),
+        (hours, minutes, _) => format!("{hours}h{minutes}m"),
+    }
+}
+
 /// The first `length` characters of an ASCII name, without `-` at the end.
 fn cut(name: &str, length: usize) -> &str {
     name.get(..length).unwrap_or(name).trim_end_matches(['-', '.'])
@@ -75,6 +85,14 @@ mod tests {
         for name in ["churn-v0", "churn-v-1", "churn-v", "churn-vx", "chur-v1", "churn"] {
             assert_eq!(version_number("churn", name), None, "{name}");
         }
+    }
+
+    #[test]
+    fn durations_are_short() {
+        assert_eq!(
+            [-1, 0, 59, 60, 3599, 3600, 90_061].map(duration),
+            ["0s", "0s", "59s", "1m0s", "59m59s", "1h0m", "25h1m"]
+        );
     }
 
     #[test]

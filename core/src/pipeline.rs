@@ -3,7 +3,7 @@
 //! A change is numbered in three writes whose order makes a crash between any two harmless:
 //!
 //! ```text
-//! status.changeNumber = n    refused if the pipeline was read stale: nobody numbers a spec that is gone
+//! status.revision = n    refused if the pipeline was read stale: nobody numbers a spec that is gone
 //! run <pipeline>-c<n>        its name derives from the change: created twice, it is one run
 //! revision <pipeline>-c<n>   last: where it exists, the change is done with, even if its run was deleted since
 //! ```
@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube_core::{Resource, ResourceExt};
 use seatrial_crds::names::{
-    CHANGE_LABEL, MANAGED_BY, MANAGED_BY_LABEL, PIPELINE_LABEL, PIPELINE_UID_ANNOTATION, TRIGGERED_AT_ANNOTATION,
+    MANAGED_BY, MANAGED_BY_LABEL, PIPELINE_LABEL, PIPELINE_UID_ANNOTATION, REVISION_LABEL, TRIGGERED_AT_ANNOTATION,
 };
 use seatrial_crds::{
     LastRun, MLPipeline, MLPipelineRun, MLPipelineRunSpec, MLPipelineRunStatus, MLPipelineStatus, Purpose,
@@ -25,7 +25,7 @@ use seatrial_crds::{
 use crate::conditions::{self, Status, types};
 use crate::observed::PipelineObserved;
 use crate::plan::{BlockedReason, Kind, Object, Plan, Stage, Write};
-use crate::run::change_number;
+use crate::run::triggered_revision;
 use crate::{names, revision, validation};
 
 /// How many ended runs of a kind are kept where the pipeline does not say.
@@ -56,13 +56,13 @@ pub fn plan(observed: &PipelineObserved, now: Timestamp) -> Plan<MLPipelineStatu
         match change(observed) {
             // Nobody knows whether it is a change: training everything anew would be the worst guess.
             Err(error) => unreadable = Some(error.to_string()),
-            Ok(Change::None { number }) => status.change_number = Some(number),
+            Ok(Change::None { number }) => status.revision = Some(number),
             Ok(Change::Adopt { number }) => {
-                status.change_number = Some(number);
+                status.revision = Some(number);
                 stages.push(Stage::stop(adoption(observed, pipeline).into_iter().collect()));
             }
             Ok(Change::New { number }) => {
-                status.change_number = Some(number);
+                status.revision = Some(number);
                 if validation::required_parameters(&pipeline.spec).is_empty() {
                     stages.push(Stage::stop(vec![Write::Create(Object::Run(Box::new(run(pipeline, number, now))))]));
                 }
@@ -71,7 +71,7 @@ pub fn plan(observed: &PipelineObserved, now: Timestamp) -> Plan<MLPipelineStatu
             }
         }
     }
-    status.last_run = last_run(observed).or(status.last_run);
+    status.last_run = last_run(observed).or_else(|| status.last_run.take().map(deleted));
     let unreadable = unreadable.map(|error| ("RevisionUnreadable", error));
     let accepted = Accepted { problems: &problems, suspended, refused: unreadable.or_else(|| refused(observed)) };
     set_conditions(&mut status, pipeline, &accepted, now);
@@ -84,7 +84,7 @@ pub fn plan(observed: &PipelineObserved, now: Timestamp) -> Plan<MLPipelineStatu
 
 fn change(observed: &PipelineObserved) -> Result<Change, revision::RevisionError> {
     let pipeline = &observed.pipeline;
-    let recorded = pipeline.status.as_ref().and_then(|status| status.change_number);
+    let recorded = pipeline.status.as_ref().and_then(|status| status.revision);
     let newest = revision::newest(&observed.revisions);
     let number = newest.map_or(0, |newest| newest.revision);
     if let Some(recorded) = recorded
@@ -117,12 +117,12 @@ fn run(pipeline: &MLPipeline, number: i64, now: Timestamp) -> MLPipelineRun {
     let name = pipeline.name_any();
     MLPipelineRun {
         metadata: ObjectMeta {
-            name: Some(names::change(&name, number)),
+            name: Some(names::revision(&name, number)),
             namespace: pipeline.namespace(),
             labels: Some(BTreeMap::from([
                 (MANAGED_BY_LABEL.to_owned(), MANAGED_BY.to_owned()),
                 (PIPELINE_LABEL.to_owned(), name.clone()),
-                (CHANGE_LABEL.to_owned(), number.to_string()),
+                (REVISION_LABEL.to_owned(), number.to_string()),
             ])),
             annotations: Some(BTreeMap::from([(
                 TRIGGERED_AT_ANNOTATION.to_owned(),
@@ -139,18 +139,26 @@ fn run(pipeline: &MLPipeline, number: i64, now: Timestamp) -> MLPipelineRun {
 /// How the newest run stands.
 fn last_run(observed: &PipelineObserved) -> Option<LastRun> {
     let newest =
-        observed.runs.iter().max_by_key(|run| (run.creation_timestamp(), change_number(run), run.name_any()))?;
+        observed.runs.iter().max_by_key(|run| (run.creation_timestamp(), triggered_revision(run), run.name_any()))?;
     let status = newest.status.as_ref();
     let succeeded = status.and_then(|status| conditions::find(&status.conditions, types::SUCCEEDED));
     Some(LastRun {
         name: newest.name_any(),
-        // Whether it runs, waits or counts its steps: one word for all of it, so that a run costs two writes here.
+        // How far it is, is one word, so that a run that nothing holds up costs two writes here.
         reason: match succeeded {
-            Some(condition) if condition.status != "Unknown" => condition.reason.clone(),
+            Some(condition) if condition.reason != "Publishing" => condition.reason.clone(),
             _ => "Running".to_owned(),
         },
         finished_at: status.and_then(|status| status.finished_at.clone()),
     })
+}
+
+/// The last run when it is gone: one that had not ended never will.
+fn deleted(mut last: LastRun) -> LastRun {
+    if last.finished_at.is_none() {
+        last.reason = "Deleted".to_owned();
+    }
+    last
 }
 
 /// What the API server would not let us write: a word and a sentence.
@@ -217,7 +225,7 @@ fn history(observed: &PipelineObserved) -> Vec<Write> {
     let beyond = |is_of_kind: &dyn Fn(&MLPipelineRunStatus) -> bool, limit: Option<u32>| {
         let mut runs: Vec<&MLPipelineRun> = observed.runs.iter().map(AsRef::as_ref).filter(|run| ours(run)).collect();
         runs.retain(|run| run.metadata.deletion_timestamp.is_none() && run.status.as_ref().is_some_and(is_of_kind));
-        runs.sort_by_key(|run| std::cmp::Reverse((run.creation_timestamp(), change_number(run))));
+        runs.sort_by_key(|run| std::cmp::Reverse((run.creation_timestamp(), triggered_revision(run))));
         let keep = usize::try_from(limit.unwrap_or(DEFAULT_HISTORY)).unwrap_or(usize::MAX);
         runs.into_iter().skip(keep).collect::<Vec<_>>()
     };
@@ -231,7 +239,7 @@ fn history(observed: &PipelineObserved) -> Vec<Write> {
     old.extend(beyond(&|status| has(status, Status::False) && is_superseded(status), limits.failed));
     // A version vouches for itself by its run until it has been looked at.
     let is_awaited = |run: &MLPipelineRun| {
-        let mut made = observed.versions.iter().filter(|version| version.spec.lineage.run == run.name_any());
+        let mut made = observed.versions.iter().filter(|version| version.spec.run() == run.metadata.name.as_deref());
         made.any(|version| version.status.is_none())
     };
     old.retain(|run| !is_awaited(run));

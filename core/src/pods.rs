@@ -1,18 +1,19 @@
 //! What the pods of steps and of model servers have in common.
 //!
-//! Users choose from an allow-list ([`seatrial_crds::PodOptions`]); everything here fits namespaces of Pod Security
+//! Users choose from an allow-list ([`seatrial_crds::WorkloadOptions`]); everything here fits namespaces of Pod Security
 //! level `restricted` (as long as images do not insist on root). Store access goes into the agent's containers alone.
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
-    Capabilities, Container, EmptyDirVolumeSource, EnvVar, EnvVarSource, LocalObjectReference, PodSpec,
-    ProjectedVolumeSource, ResourceRequirements, SeccompProfile, SecretKeySelector, SecurityContext,
-    ServiceAccountTokenProjection, Toleration, Volume, VolumeMount, VolumeProjection,
+    Capabilities, Container, EmptyDirVolumeSource, EnvFromSource, EnvVar, EnvVarSource, LocalObjectReference,
+    PodSecurityContext, PodSpec, ProjectedVolumeSource, ResourceRequirements, SeccompProfile, SecretKeySelector,
+    SecurityContext, ServiceAccountTokenProjection, Volume, VolumeMount, VolumeProjection,
 };
 use seatrial_crds::names::{MANAGED_BY, MANAGED_BY_LABEL};
-use seatrial_crds::{PodOptions, Resources, TolerationEffect, TolerationOperator};
+use seatrial_crds::{ObjectMetadata, PodOptions, Resources, WorkloadOptions};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::contract::{CONFIG_VARIABLE, paths};
 use crate::platform::Platform;
@@ -29,6 +30,8 @@ pub const SERVER: &str = "server";
 
 /// The volume that the containers of a pod share.
 const SHARED_VOLUME: &str = "seatrial";
+/// The volume behind `/dev/shm`, where a user asked for a size.
+const SHARED_MEMORY_VOLUME: &str = "seatrial-shared-memory";
 /// The volume of the projected token.
 const TOKEN_VOLUME: &str = "seatrial-token";
 /// The user and group of the agent's containers.
@@ -47,58 +50,157 @@ pub fn variable(name: impl Into<String>, value: &str) -> EnvVar {
     EnvVar { name: name.into(), value: Some(literal(value)), ..EnvVar::default() }
 }
 
-/// The options of a step's or server's pod: the first wins over the second, variables by name, maps by key.
-pub fn merge(own: &PodOptions, shared: &PodOptions) -> PodOptions {
-    let mut env = shared.env.clone();
-    env.retain(|theirs| own.env.iter().all(|ours| ours.name != theirs.name));
-    env.extend(own.env.iter().cloned());
-    let mut node_selector = shared.node_selector.clone();
-    node_selector.extend(own.node_selector.clone());
-    let mut metadata = shared.pod_metadata.clone().unwrap_or_default();
-    let own_metadata = own.pod_metadata.clone().unwrap_or_default();
-    metadata.labels.extend(own_metadata.labels);
-    metadata.annotations.extend(own_metadata.annotations);
-    let choose = |own: &Option<String>, shared: &Option<String>| own.clone().or_else(|| shared.clone());
-    let pick = |own_is_empty: bool| if own_is_empty { shared } else { own };
-    PodOptions {
-        image: choose(&own.image, &shared.image),
-        env,
+/// The options of a step's or server's container and pod: the first wins over the second. Variables, volumes and mounts
+/// win by name, maps by key, everything else whole.
+pub fn merge(own: &WorkloadOptions, shared: &WorkloadOptions) -> WorkloadOptions {
+    let first = |own: &Option<String>, shared: &Option<String>| own.clone().or_else(|| shared.clone());
+    WorkloadOptions {
+        image: first(&own.image, &shared.image),
+        env: merge_lists(&own.env, &shared.env, |variable| &variable.name),
+        env_from: if own.env_from.is_empty() { shared } else { own }.env_from.clone(),
         resources: own.resources.clone().or_else(|| shared.resources.clone()),
-        node_selector,
-        tolerations: pick(own.tolerations.is_empty()).tolerations.clone(),
-        service_account_name: choose(&own.service_account_name, &shared.service_account_name),
-        image_pull_secrets: pick(own.image_pull_secrets.is_empty()).image_pull_secrets.clone(),
-        pod_metadata: Some(metadata),
+        pod: merge_pods(&own.pod, &shared.pod),
     }
 }
 
+fn merge_pods(own: &PodOptions, shared: &PodOptions) -> PodOptions {
+    fn first<T: Clone>(own: &Option<T>, shared: &Option<T>) -> Option<T> {
+        own.clone().or_else(|| shared.clone())
+    }
+    fn list<T: Clone>(own: &[T], shared: &[T]) -> Vec<T> {
+        if own.is_empty() { shared } else { own }.to_vec()
+    }
+    PodOptions {
+        labels: merge_maps(&own.labels, &shared.labels),
+        annotations: merge_maps(&own.annotations, &shared.annotations),
+        node_selector: merge_maps(&own.node_selector, &shared.node_selector),
+        tolerations: list(&own.tolerations, &shared.tolerations),
+        affinity: first(&own.affinity, &shared.affinity),
+        topology_spread_constraints: list(&own.topology_spread_constraints, &shared.topology_spread_constraints),
+        priority_class_name: first(&own.priority_class_name, &shared.priority_class_name),
+        runtime_class_name: first(&own.runtime_class_name, &shared.runtime_class_name),
+        scheduler_name: first(&own.scheduler_name, &shared.scheduler_name),
+        service_account_name: first(&own.service_account_name, &shared.service_account_name),
+        image_pull_secrets: list(&own.image_pull_secrets, &shared.image_pull_secrets),
+        volumes: merge_lists(&own.volumes, &shared.volumes, |volume| &volume.name),
+        volume_mounts: merge_lists(&own.volume_mounts, &shared.volume_mounts, |mount| &mount.mount_path),
+        shared_memory: first(&own.shared_memory, &shared.shared_memory),
+        security_context: first(&own.security_context, &shared.security_context),
+    }
+}
+
+/// Labels and annotations of an object that the operator makes: the first win over the second.
+pub fn merge_metadata(own: Option<&ObjectMetadata>, shared: Option<&ObjectMetadata>) -> ObjectMetadata {
+    let (own, shared) = (own.cloned().unwrap_or_default(), shared.cloned().unwrap_or_default());
+    ObjectMetadata {
+        labels: merge_maps(&own.labels, &shared.labels),
+        annotations: merge_maps(&own.annotations, &shared.annotations),
+    }
+}
+
+fn merge_maps(own: &BTreeMap<String, String>, shared: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let mut merged = shared.clone();
+    merged.extend(own.clone());
+    merged
+}
+
+fn merge_lists<T: Clone>(own: &[T], shared: &[T], key: impl Fn(&T) -> &String) -> Vec<T> {
+    let mut merged = shared.to_vec();
+    merged.retain(|theirs| own.iter().all(|ours| key(ours) != key(theirs)));
+    merged.extend(own.iter().cloned());
+    merged
+}
+
+/// What of ours has Kubernetes' own shape, as Kubernetes has it. A field that it does not know cannot be lost: the types
+/// of the API are an allow-list of its fields, and a test compares them.
+fn kubernetes<T: Serialize, K: DeserializeOwned + Default>(own: &T) -> K {
+    serde_json::to_value(own).and_then(serde_json::from_value).unwrap_or_default()
+}
+
 /// The user's variables, as a container has them.
-pub fn user_variables(options: &PodOptions) -> Vec<EnvVar> {
+pub fn user_variables(options: &WorkloadOptions) -> Vec<EnvVar> {
     let convert = |variable: &seatrial_crds::EnvVar| EnvVar {
-        name: variable.name.clone(),
         value: variable.value.as_deref().map(literal),
-        value_from: variable.secret_key.as_ref().map(|key| secret_key(&key.name, &key.key, false)),
+        ..kubernetes(variable)
     };
     options.env.iter().map(convert).collect()
 }
 
+/// The ConfigMaps and Secrets whose keys are variables of the user's container.
+pub fn user_variable_sources(options: &WorkloadOptions) -> Option<Vec<EnvFromSource>> {
+    some_unless_empty(options.env_from.iter().map(kubernetes).collect())
+}
+
 /// The names of the user's variables whose values come from Secrets.
-pub fn secret_variables(options: &PodOptions) -> Vec<String> {
-    let secret = options.env.iter().filter(|variable| variable.secret_key.is_some());
-    secret.map(|variable| variable.name.clone()).collect()
+pub fn secret_variables(options: &WorkloadOptions) -> Vec<String> {
+    let is_secret = |variable: &&seatrial_crds::EnvVar| {
+        variable.value_from.as_ref().is_some_and(|source| source.secret_key_ref.is_some())
+    };
+    options.env.iter().filter(is_secret).map(|variable| variable.name.clone()).collect()
+}
+
+/// Whether all keys of some Secret are variables of the user's container, whose names nobody knows here.
+pub fn has_secret_environment(options: &WorkloadOptions) -> bool {
+    options.env_from.iter().any(|source| source.secret_ref.is_some())
+}
+
+/// The mounts of the user's container beside those of Seatrial.
+pub fn user_mounts(options: &WorkloadOptions) -> Vec<VolumeMount> {
+    let mut mounts: Vec<VolumeMount> = options.pod.volume_mounts.iter().map(kubernetes).collect();
+    if options.pod.shared_memory.is_some() {
+        mounts.push(VolumeMount {
+            name: SHARED_MEMORY_VOLUME.into(),
+            mount_path: "/dev/shm".into(),
+            ..VolumeMount::default()
+        });
+    }
+    mounts
+}
+
+fn user_volumes(options: &WorkloadOptions) -> Vec<Volume> {
+    let mut volumes: Vec<Volume> = options.pod.volumes.iter().map(kubernetes).collect();
+    if let Some(size) = &options.pod.shared_memory {
+        let memory = EmptyDirVolumeSource { medium: Some("Memory".into()), size_limit: Some(size.clone()) };
+        volumes.push(Volume { name: SHARED_MEMORY_VOLUME.into(), empty_dir: Some(memory), ..Volume::default() });
+    }
+    volumes
 }
 
 /// The labels of a pod: the user's, and over them ours.
-pub fn labels(options: &PodOptions, ours: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-    let mut labels = options.pod_metadata.clone().unwrap_or_default().labels;
+pub fn labels(options: &WorkloadOptions, ours: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let mut labels = options.pod.labels.clone();
     labels.extend(ours.clone());
     labels.insert(MANAGED_BY_LABEL.to_owned(), MANAGED_BY.to_owned());
     labels
 }
 
+/// The annotations of a pod.
+pub fn annotations(options: &WorkloadOptions) -> Option<BTreeMap<String, String>> {
+    (!options.pod.annotations.is_empty()).then(|| options.pod.annotations.clone())
+}
+
 /// What a container of user code may do: nothing that it was not born with.
-pub fn user_security(platform: &Platform) -> SecurityContext {
-    SecurityContext { run_as_non_root: platform.run_as_non_root.then_some(true), ..restricted() }
+/// The users' wishes stay within what is left: they name no capability, no privilege and no seccomp profile.
+pub fn user_security(options: &WorkloadOptions, platform: &Platform) -> SecurityContext {
+    let own = options.pod.security_context.clone().unwrap_or_default();
+    SecurityContext {
+        run_as_non_root: (platform.run_as_non_root || own.run_as_non_root == Some(true)).then_some(true),
+        run_as_user: own.run_as_user,
+        run_as_group: own.run_as_group,
+        read_only_root_filesystem: own.read_only_root_filesystem,
+        ..restricted()
+    }
+}
+
+/// What concerns the volumes and processes of the whole pod.
+fn pod_security(options: &WorkloadOptions) -> Option<PodSecurityContext> {
+    let own = options.pod.security_context.as_ref()?;
+    let security = PodSecurityContext {
+        fs_group: own.fs_group,
+        supplemental_groups: some_unless_empty(own.supplemental_groups.clone()),
+        ..PodSecurityContext::default()
+    };
+    (security != PodSecurityContext::default()).then_some(security)
 }
 
 fn restricted() -> SecurityContext {
@@ -183,12 +285,13 @@ pub fn model_mount() -> VolumeMount {
 
 /// What is left of a pod once its containers are known.
 pub fn pod_spec(
-    options: &PodOptions,
+    options: &WorkloadOptions,
     init_containers: Vec<Container>,
     containers: Vec<Container>,
     stores: &[ResolvedStore],
     platform: &Platform,
 ) -> PodSpec {
+    let pod = &options.pod;
     let has_agent = !init_containers.is_empty() || containers.len() > 1;
     let mut volumes = vec![];
     if has_agent {
@@ -198,8 +301,8 @@ pub fn pod_spec(
     if let Some(audience) = stores.iter().find_map(|store| store.audience.as_ref()) {
         volumes.push(token_volume(audience));
     }
-    let mut pull_secrets: Vec<String> =
-        options.image_pull_secrets.iter().map(|reference| reference.name.clone()).collect();
+    volumes.extend(user_volumes(options));
+    let mut pull_secrets: Vec<String> = pod.image_pull_secrets.iter().map(|reference| reference.name.clone()).collect();
     if has_agent {
         pull_secrets.extend(platform.agent_image_pull_secrets.iter().cloned());
     }
@@ -209,20 +312,28 @@ pub fn pod_spec(
         init_containers: some_unless_empty(init_containers),
         containers,
         volumes: some_unless_empty(volumes),
-        node_selector: (!options.node_selector.is_empty()).then(|| options.node_selector.clone()),
-        tolerations: some_unless_empty(options.tolerations.iter().map(toleration).collect()),
-        service_account_name: options.service_account_name.clone(),
+        node_selector: (!pod.node_selector.is_empty()).then(|| pod.node_selector.clone()),
+        tolerations: some_unless_empty(pod.tolerations.iter().map(kubernetes).collect()),
+        service_account_name: pod.service_account_name.clone(),
         automount_service_account_token: Some(false),
         enable_service_links: Some(false),
         image_pull_secrets: some_unless_empty(
             pull_secrets.into_iter().map(|name| LocalObjectReference { name }).collect(),
         ),
+        affinity: pod.affinity.as_ref().map(kubernetes),
+        topology_spread_constraints: some_unless_empty(
+            pod.topology_spread_constraints.iter().map(kubernetes).collect(),
+        ),
+        priority_class_name: pod.priority_class_name.clone(),
+        runtime_class_name: pod.runtime_class_name.clone(),
+        scheduler_name: pod.scheduler_name.clone(),
+        security_context: pod_security(options),
         ..PodSpec::default()
     }
 }
 
 /// The user's requests and limits, as a container has them.
-pub fn resources(options: &PodOptions) -> Option<ResourceRequirements> {
+pub fn resources(options: &WorkloadOptions) -> Option<ResourceRequirements> {
     let Resources { requests, limits } = options.resources.clone()?;
     Some(ResourceRequirements {
         requests: (!requests.is_empty()).then_some(requests),
@@ -247,29 +358,6 @@ fn token_volume(audience: &str) -> Volume {
     }
 }
 
-fn toleration(own: &seatrial_crds::Toleration) -> Toleration {
-    Toleration {
-        key: own.key.clone(),
-        operator: own.operator.map(|operator| {
-            match operator {
-                TolerationOperator::Equal => "Equal",
-                TolerationOperator::Exists => "Exists",
-            }
-            .to_owned()
-        }),
-        value: own.value.clone(),
-        effect: own.effect.map(|effect| {
-            match effect {
-                TolerationEffect::NoSchedule => "NoSchedule",
-                TolerationEffect::PreferNoSchedule => "PreferNoSchedule",
-                TolerationEffect::NoExecute => "NoExecute",
-            }
-            .to_owned()
-        }),
-        toleration_seconds: own.toleration_seconds,
-    }
-}
-
 fn secret_key(name: &str, key: &str, optional: bool) -> EnvVarSource {
     EnvVarSource {
         secret_key_ref: Some(SecretKeySelector {
@@ -289,13 +377,13 @@ fn some_unless_empty<T>(list: Vec<T>) -> Option<Vec<T>> {
 mod tests {
     use super::*;
 
-    fn with_env(pairs: &[(&str, &str)]) -> PodOptions {
+    fn with_env(pairs: &[(&str, &str)]) -> WorkloadOptions {
         let convert = |(name, value): &(&str, &str)| seatrial_crds::EnvVar {
             name: (*name).into(),
             value: Some((*value).into()),
-            secret_key: None,
+            value_from: None,
         };
-        PodOptions { env: pairs.iter().map(convert).collect(), ..PodOptions::default() }
+        WorkloadOptions { env: pairs.iter().map(convert).collect(), ..WorkloadOptions::default() }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
 use seatrial_crds::names::{
     COMPONENT_LABEL, MANAGED_BY, MANAGED_BY_LABEL, PIPELINE_LABEL, PIPELINE_UID_ANNOTATION, components,
 };
-use seatrial_crds::{MLPipeline, MLPipelineSpec, Resources};
+use seatrial_crds::{MLPipeline, MLPipelineSpec, Resources, WorkloadOptions};
 use serde_json::{Value, json};
 
 use crate::names;
@@ -24,22 +24,30 @@ pub struct RevisionError {
     problem: String,
 }
 
-/// What of a pipeline affects results: all but how runs queue, how many are kept, and what its pods are labelled
-/// with. Two specs of one projection are the same change.
+/// What of a pipeline affects results: all but how runs queue, how many are kept, how long steps may wait, and what its
+/// Jobs and pods are labelled with. Two specs of one projection are the same change.
 pub fn projection(spec: &MLPipelineSpec) -> Value {
     let mut spec = spec.clone();
     spec.concurrency = None;
     spec.history_limits = None;
     spec.suspend = None;
-    spec.options.pod_metadata = None;
+    spec.job = None;
+    forget_metadata(&mut spec.options);
     // What says what its absence says.
     spec.options.resources = spec.options.resources.filter(|resources| *resources != Resources::default());
     for step in &mut spec.steps {
-        step.options.pod_metadata = None;
-        step.retries = step.retries.filter(|retries| *retries > 0);
+        step.job = None;
+        step.start_timeout = None;
+        forget_metadata(&mut step.options);
+        step.retry = step.retry.filter(|retry| retry.limit.is_some_and(|limit| limit > 0));
     }
     // A spec serializes: it came from JSON.
     serde_json::to_value(&spec).unwrap_or_default()
+}
+
+fn forget_metadata(options: &mut WorkloadOptions) {
+    options.pod.labels.clear();
+    options.pod.annotations.clear();
 }
 
 /// The revision of a pipeline's change.
@@ -47,7 +55,7 @@ pub fn build(pipeline: &MLPipeline, number: i64) -> ControllerRevision {
     let name = pipeline.metadata.name.clone().unwrap_or_default();
     ControllerRevision {
         metadata: ObjectMeta {
-            name: Some(names::change(&name, number)),
+            name: Some(names::revision(&name, number)),
             namespace: pipeline.metadata.namespace.clone(),
             labels: Some(BTreeMap::from([
                 (COMPONENT_LABEL.to_owned(), components::REVISION.to_owned()),

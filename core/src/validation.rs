@@ -37,6 +37,7 @@ pub fn pipeline(spec: &MLPipelineSpec) -> Vec<Problem> {
     unique("spec.parameters", spec.parameters.iter().map(|parameter| parameter.name.as_str()), &mut problems);
     unique("spec.publishes", spec.publishes.iter().map(|publication| publication.model.as_str()), &mut problems);
     options("spec", &spec.options, &mut problems);
+    options::metadata("spec.job", spec.job.as_ref(), &mut problems);
     for parameter in &spec.parameters {
         if let Some(default) = &parameter.default
             && let Err(message) = value_is_of_type(parameter, default)
@@ -92,10 +93,10 @@ fn check_step(step: &Step, spec: &MLPipelineSpec, above: &BTreeMap<&str, &Step>,
         }
     }
     options(&path, &step.options, problems);
-    if let Some(timeout) = &step.timeout
-        && duration(timeout).is_none_or(|length| length.is_zero())
-    {
-        problems.push(problem(format!("{path}.timeout"), "is no duration: write 90s, 30m or 2h30m"));
+    options::metadata(&format!("{path}.job"), step.job.as_ref(), problems);
+    options::mounts(&path, &crate::pods::merge(&step.options, &spec.options).pod, problems);
+    for (field, length) in [("timeout", &step.timeout), ("startTimeout", &step.start_timeout)] {
+        check_duration(&format!("{path}.{field}"), length.as_deref(), problems);
     }
     unique(&format!("{path}.inputs"), step.inputs.iter().map(|input| input.name.as_str()), problems);
     unique(&format!("{path}.outputs"), step.outputs.iter().map(|output| output.name.as_str()), problems);
@@ -138,7 +139,12 @@ fn check_input(path: &str, input: &Input, above: &BTreeMap<&str, &Step>, problem
 /// All mistakes of a deployment's spec that the schema does not see; none where it is valid.
 pub fn deployment(spec: &ModelDeploymentSpec) -> Vec<Problem> {
     let mut problems = vec![];
-    options("spec.server", &spec.server.options, &mut problems);
+    let server = &spec.server;
+    options("spec.server", &server.options, &mut problems);
+    options::mounts("spec.server", &server.options.pod, &mut problems);
+    options::metadata("spec.server.deployment", server.deployment.as_ref(), &mut problems);
+    options::metadata("spec.server.service", server.service.as_ref(), &mut problems);
+    check_duration("spec.server.startTimeout", server.start_timeout.as_deref(), &mut problems);
     problems
 }
 
@@ -211,6 +217,12 @@ fn value_is_of_type(parameter: &Parameter, value: &str) -> Result<(), String> {
     };
     let shown: String = value.chars().take(40).collect();
     if good { Ok(()) } else { Err(format!("\"{shown}\" is not of type {:?}: write {hint}", parameter.kind)) }
+}
+
+fn check_duration(path: &str, length: Option<&str>, problems: &mut Vec<Problem>) {
+    if length.is_some_and(|length| duration(length).is_none_or(|length| length.is_zero())) {
+        problems.push(problem(path, "is no duration: write 90s, 30m or 2h30m"));
+    }
 }
 
 /// The length of a duration in Kubernetes' notation of whole hours, minutes and seconds: `1h30m`.

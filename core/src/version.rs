@@ -41,6 +41,7 @@ pub fn plan(observed: &VersionObserved, now: Timestamp) -> Plan<ModelVersionStat
         Err((reason, message)) => (Verdict::Unjudged, reason, message),
     };
     status.verdict = Some(verdict);
+    status.headline = gates::headline(observed.model.as_ref().map(|model| &model.spec), &version.spec);
     let generation = version.metadata.generation;
     status.observed_generation = generation;
     let mut set = |kind, value, reason: &str, message: &str| {
@@ -63,8 +64,8 @@ fn judge_of(observed: &VersionObserved) -> Result<&Model, (&'static str, String)
     let version = &observed.version.spec;
     if !is_known(observed) {
         let message = format!(
-            "no run of this cluster made this version (its lineage names the run \"{}\"), so its metrics are hearsay: train it here to have it judged",
-            version.lineage.run
+            "no run of this cluster made this version (its lineage names {}), so its metrics are hearsay: train it here to have it judged",
+            version.run().map_or_else(|| "none".to_owned(), |run| format!("the run \"{run}\""))
         );
         return Err((UNKNOWN_ORIGIN, message));
     }
@@ -73,8 +74,9 @@ fn judge_of(observed: &VersionObserved) -> Result<&Model, (&'static str, String)
             format!("there is no Model \"{}\" in this namespace: create it to have versions judged", version.model);
         ("ModelNotFound", message)
     })?;
-    if model.spec.gates.is_empty() {
-        let message = format!("the Model \"{}\" has no gates: add some to have versions judged", version.model);
+    if !gates::judges(&model.spec) {
+        let message =
+            format!("the Model \"{}\" has neither gates nor a budget: add some to have versions judged", version.model);
         return Err(("NoGates", message));
     }
     Ok(model)
@@ -85,7 +87,8 @@ fn judge_of(observed: &VersionObserved) -> Result<&Model, (&'static str, String)
 fn is_known(observed: &VersionObserved) -> bool {
     let version = &observed.version;
     let vouched = observed.run.as_ref().is_some_and(|run| {
-        run.metadata.uid.as_deref() == Some(version.spec.lineage.run_uid.as_str())
+        run.metadata.uid.is_some()
+            && run.metadata.uid.as_deref() == version.spec.run_uid()
             && run.status.as_ref().is_some_and(|status| vouches(status, version))
     });
     let before = version.status.as_ref().and_then(|status| conditions::find(&status.conditions, types::READY));
@@ -101,8 +104,16 @@ fn vouches(status: &MLPipelineRunStatus, version: &ModelVersion) -> bool {
         let mut steps = status.steps.iter().filter(|step| step.name == evidence.step);
         steps.find(|step| made(step, &evidence.artifact.digest))
     };
-    let judges: Vec<&StepStatus> = spec.evidence.iter().filter_map(judges).collect();
-    let measured = |metric: &Metric| judges.iter().any(|step| step.metrics.get(&metric.name) == Some(&metric.value));
+    let judges: Vec<(&StepStatus, &str)> =
+        spec.evidence.iter().filter_map(|evidence| Some((judges(evidence)?, evidence.output.as_str()))).collect();
+    let measured = |metric: &Metric| {
+        let judge = judges.iter().find(|(step, output)| step.name == metric.step && *output == metric.output);
+        judge.is_some_and(|(step, output)| {
+            step.metrics.iter().any(|measured| {
+                measured.output == *output && measured.name == metric.name && measured.value == metric.value
+            })
+        })
+    };
     status.versions.iter().any(|published| published.name == version.name_any())
         && status.steps.iter().any(|step| made(&step, &spec.artifact.digest))
         && judges.len() == spec.evidence.len()

@@ -4,8 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::limits;
-use crate::pod::{PodOptions, command_list};
+use crate::metadata::ObjectMetadata;
 use crate::schema::rule;
+use crate::workload::{WorkloadOptions, command_list};
 
 /// A model as a service.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -37,6 +38,7 @@ use crate::schema::rule;
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [
     rule("!(has(self.follow) && has(self.version))", "follow and version exclude each other: follow the model, or hold one version"),
+    rule("self.model == oldSelf.model", "model is immutable: create another ModelDeployment"),
     rule("!has(self.version) || (self.version.startsWith(self.model + '-v'))", "version must be one of the model: <model>-v<number>"),
 ]))]
 pub struct ModelDeploymentSpec {
@@ -76,9 +78,15 @@ pub enum Follow {
     rule("has(self.image)", "image is required"),
 ]))]
 pub struct Server {
-    /// Options of the servers' pods.
+    /// Options of the servers' containers and pods.
     #[serde(flatten)]
-    pub options: PodOptions,
+    pub options: WorkloadOptions,
+    /// deployment are labels and annotations of the Deployments.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployment: Option<ObjectMetadata>,
+    /// service are labels and annotations of the Service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<ObjectMetadata>,
     /// command replaces the image's entrypoint.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "command_list")]
@@ -95,6 +103,15 @@ pub struct Server {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = limits::URI), regex(pattern = r"^/\S*$"))]
     pub readiness_path: Option<String>,
+    /// startTimeout is how long a server may take until it is ready, loading of the model included, before it counts as
+    /// stuck; by default 10m.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 2, max = limits::DURATION), regex(pattern = limits::DURATION_PATTERN))]
+    pub start_timeout: Option<String>,
+    /// minReadySeconds is how long a new server must stay ready before it counts, by default 10.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = limits::MIN_READY_SECONDS))]
+    pub min_ready_seconds: Option<u32>,
 }
 
 /// What the operator found out about a deployment.
@@ -106,18 +123,22 @@ pub struct ModelDeploymentStatus {
     pub observed_generation: Option<i64>,
     /// servedVersion is the version that the Service leads to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = limits::RUN_NAME))]
     pub served_version: Option<String>,
     /// candidateVersion is the version that is being brought up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = limits::RUN_NAME))]
     pub candidate_version: Option<String>,
     /// url is where the model is served inside the cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = limits::URI))]
     pub url: Option<String>,
     /// replicas is how many servers of the served version there are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replicas: Option<u32>,
     /// selector selects the served version's pods, for autoscalers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = limits::URI))]
     pub selector: Option<String>,
     /// conditions: Available, Ready, Reconciling, Stalled.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

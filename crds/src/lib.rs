@@ -8,7 +8,9 @@ pub mod manifests;
 pub mod names;
 pub mod reference;
 
+mod affinity;
 mod deployment;
+mod metadata;
 mod model;
 mod pipeline;
 mod pod;
@@ -16,25 +18,37 @@ mod run;
 mod schema;
 mod store;
 mod version;
+mod volume;
+mod workload;
 
+pub use affinity::{
+    Affinity, LabelExpression, LabelOperator, LabelSelector, NodeAffinity, NodeExpression, NodeOperator, NodeSelector,
+    NodeSelectorTerm, PodAffinity, PodAffinityTerm, PreferredNodes, PreferredPods, TopologySpreadConstraint,
+    UnsatisfiableAction,
+};
 pub use deployment::{Follow, ModelDeployment, ModelDeploymentSpec, ModelDeploymentStatus, Server};
+pub use metadata::ObjectMetadata;
 pub use model::{Budget, Gate, GateType, MetricGate, Model, ModelSpec, ModelStatus, Owner, Use};
 pub use pipeline::{
-    ArtifactReference, Concurrency, HistoryLimits, Input, LastRun, MLPipeline, MLPipelineSpec, MLPipelineStatus,
-    Output, OutputReference, OutputType, Parameter, ParameterType, Publication, Step,
+    ArtifactReference, Concurrency, ConcurrencyPolicy, HistoryLimits, Input, LastRun, MLPipeline, MLPipelineSpec,
+    MLPipelineStatus, Output, OutputReference, OutputType, Parameter, ParameterType, Publication, Retry, Step,
 };
-pub use pod::{
-    EnvVar, LocalReference, PodMetadata, PodOptions, Resources, SecretKey, Toleration, TolerationEffect,
-    TolerationOperator,
-};
+pub use pod::{LocalReference, PodOptions, PodSecurity, Toleration, TolerationEffect, TolerationOperator};
 pub use run::{
     Interruption, MLPipelineRun, MLPipelineRunSpec, MLPipelineRunStatus, ParameterValue, PublishedVersion, Purpose,
-    StepInput, StepOutput, StepState, StepStatus,
+    StepInput, StepMetric, StepOutput, StepState, StepStatus,
 };
 pub use store::{Credentials, Store, StoreSpec};
 pub use version::{
     Artifact, Evidence, GateJudgement, Judgement, Lineage, LineageImage, LineageInput, Metric, ModelVersion,
     ModelVersionSpec, ModelVersionStatus, Verdict,
+};
+pub use volume::{
+    ConfigMapVolume, EmptyDirMedium, EmptyDirVolume, KeyToPath, PersistentVolumeClaimVolume, SecretVolume, Volume,
+    VolumeMount,
+};
+pub use workload::{
+    EnvFromReference, EnvFromSource, EnvVar, EnvVarSource, FieldReference, KeyReference, Resources, WorkloadOptions,
 };
 
 pub use k8s_openapi::apimachinery::pkg::api::resource::Quantity;

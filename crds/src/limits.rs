@@ -29,14 +29,34 @@ pub const JUDGEMENTS: usize = 8;
 pub const ENV: usize = 64;
 /// Bytes of a literal environment value.
 pub const ENV_VALUE: usize = 4096;
+/// Entries of `envFrom`.
+pub const ENV_FROM: usize = 16;
 /// Elements of `command`, and of `args`.
 pub const COMMAND: usize = 32;
 /// Bytes of one element of `command` or `args`: room for a short script; a long one belongs into the image.
 pub const COMMAND_ELEMENT: usize = 2048;
-/// Entries of `nodeSelector`, pod labels and pod annotations.
+/// Entries of `nodeSelector`, labels and annotations.
 pub const MAP: usize = 32;
 /// Tolerations.
 pub const TOLERATIONS: usize = 16;
+/// Entries of `topologySpreadConstraints`.
+pub const TOPOLOGY_SPREAD: usize = 8;
+/// Terms of an affinity.
+pub const AFFINITY_TERMS: usize = 16;
+/// Expressions of a selector.
+pub const SELECTOR_EXPRESSIONS: usize = 16;
+/// Values of an expression.
+pub const SELECTOR_VALUES: usize = 64;
+/// Volumes of a pod, and mounts of a container.
+pub const VOLUMES: usize = 16;
+/// Keys of a ConfigMap or Secret that a volume names.
+pub const VOLUME_ITEMS: usize = 32;
+/// Bytes of a path at which a volume is mounted, or of a path within it.
+pub const MOUNT_PATH: usize = 512;
+/// Supplemental groups.
+pub const GROUPS: usize = 16;
+/// The largest UID or GID.
+pub const USER_ID: i64 = 2_147_483_647;
 /// Pull secrets.
 pub const PULL_SECRETS: usize = 8;
 /// Bytes of a URI or endpoint.
@@ -49,6 +69,36 @@ pub const URI_INPUTS: usize = 256;
 pub const IMAGE: usize = 512;
 /// Bytes of a sentence for people.
 pub const SENTENCE: usize = 1024;
+/// Bytes of a step's message in a run's status: 128 of them must fit beside everything else.
+pub const STEP_MESSAGE: usize = 256;
+/// Bytes of a condition's message.
+pub const CONDITION_MESSAGE: usize = 4096;
+/// Bytes of a reason: one word.
+pub const REASON: usize = 63;
+/// Bytes of an image as it was really run: a repository of 255, and a digest.
+pub const IMAGE_DIGEST: usize = 384;
+/// Bytes of a UID.
+pub const UID: usize = 63;
+/// Bytes of a decimal number in a string.
+pub const DECIMAL: usize = 40;
+/// Bytes of a digest.
+pub const DIGEST: usize = 71;
+/// Bytes of a duration.
+pub const DURATION: usize = 24;
+/// Pipelines that a Model's status names as its publishers.
+pub const PUBLISHERS: usize = 16;
+/// Versions of a ModelDeployment that have servers at the same time.
+pub const DEPLOYED_VERSIONS: usize = 8;
+/// Bytes of the names of a run's versions on one line.
+pub const PUBLISHED: usize = 640;
+/// Bytes of a version's headline.
+pub const HEADLINE: usize = 128;
+/// Conditions of an object.
+pub const CONDITIONS: usize = 16;
+/// Runs of a pipeline that may be under way at once.
+pub const MAX_RUNS: u32 = 1000;
+/// Seconds that a server may have to stay ready before it counts.
+pub const MIN_READY_SECONDS: u32 = 3600;
 /// Retries of a step.
 pub const RETRIES: u32 = 10;
 /// Replicas of a model server.
@@ -71,11 +121,18 @@ pub const DEPLOYMENT_NAME: usize = 50;
 /// Bytes of an object's name where Kubernetes allows a DNS subdomain.
 pub const SUBDOMAIN: usize = 253;
 
+/// Bytes of the name of a label or annotation: a domain, `/`, and 63.
+pub const LABEL_KEY: usize = 317;
+
 /// What the name of a step, input, output, parameter or gate looks like, and of every kind of object whose name
 /// becomes a label, a Service or part of a variable's name.
 pub const NAME_PATTERN: &str = "^[a-z]([-a-z0-9]*[a-z0-9])?$";
 /// What the name of an object in a reference looks like: an RFC 1123 subdomain.
 pub const SUBDOMAIN_PATTERN: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
+/// What a label's value looks like.
+pub const LABEL_VALUE_PATTERN: &str = "^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$";
+/// What a DNS label looks like, as volumes are named.
+pub const DNS_LABEL_PATTERN: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
 /// What an environment variable's name looks like.
 pub const ENV_NAME_PATTERN: &str = "^[A-Za-z_][A-Za-z0-9_]*$";
 /// What a decimal number in a string looks like.

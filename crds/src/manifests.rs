@@ -73,9 +73,44 @@ pub fn all() -> Result<Vec<Manifest>, serde_json::Error> {
     ])
 }
 
-/// Conditions are a map by type.
+/// Conditions are a map by type. Their schema is Kubernetes' own with its bounds, which the types do not carry.
 pub(crate) fn condition_list(schema: &mut Schema) {
-    list_map(schema, "type", 16);
+    list_map(schema, "type", limits::CONDITIONS);
+    schema.insert("items".into(), condition());
+}
+
+fn condition() -> Value {
+    json!({
+        "type": "object",
+        "description": "Condition is one aspect of how the object stands.",
+        "required": ["type", "status", "lastTransitionTime", "reason", "message"],
+        "properties": {
+            "type": {
+                "description": "type is the aspect.", "type": "string", "minLength": 1, "maxLength": 316,
+                "pattern": r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$",
+            },
+            "status": {
+                "description": "status is True, False or Unknown.", "type": "string",
+                "enum": ["True", "False", "Unknown"],
+            },
+            "observedGeneration": {
+                "description": "observedGeneration is the generation of the spec that the condition speaks of.",
+                "type": "integer", "format": "int64", "minimum": 0,
+            },
+            "lastTransitionTime": {
+                "description": "lastTransitionTime is when the status last changed.",
+                "type": "string", "format": "date-time",
+            },
+            "reason": {
+                "description": "reason is one word on the status.", "type": "string",
+                "minLength": 1, "maxLength": limits::REASON, "pattern": "^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$",
+            },
+            "message": {
+                "description": "message says what happened, where, and what to do next.",
+                "type": "string", "maxLength": limits::CONDITION_MESSAGE,
+            },
+        },
+    })
 }
 
 fn manifest(definition: &CustomResourceDefinition, root_rules: Vec<Value>) -> Result<Manifest, serde_json::Error> {
@@ -92,14 +127,17 @@ fn manifest(definition: &CustomResourceDefinition, root_rules: Vec<Value>) -> Re
     Ok(Manifest { plural: definition.spec.names.plural.clone(), value })
 }
 
-/// Drops what says nothing: `nullable` (see [`allow_emptied`] for where it does), and number formats that the API
-/// server does not know.
+/// Drops what says nothing: `nullable` (see [`allow_emptied`] for where it does); names number formats as the API server
+/// knows them.
 fn strip(value: &mut Value) {
     match value {
         Value::Object(map) => {
             map.remove("nullable");
-            if map.get("format").and_then(Value::as_str).is_some_and(|format| format.starts_with("uint")) {
-                map.remove("format");
+            // The API server knows signed integers only; bounds say the rest.
+            match map.get("format").and_then(Value::as_str) {
+                Some("uint8" | "uint16" | "uint32") => drop(map.insert("format".into(), json!("int32"))),
+                Some("uint64") => drop(map.insert("format".into(), json!("int64"))),
+                _ => {}
             }
             map.values_mut().for_each(strip);
         }

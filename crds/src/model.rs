@@ -5,8 +5,7 @@ use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
 use crate::limits;
-use crate::pod::quantity;
-use crate::schema::{list_map, rule};
+use crate::schema::{atomic_list, list_map, quantity, rule, set_list};
 
 /// The product owner's word on a model: who owns it, what it is for, and what its versions are judged by.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -21,7 +20,7 @@ use crate::schema::{list_map, rule};
     derive = "PartialEq",
     doc = "Model is the product owner's word on a model: who owns it, what it is for, and the gates that judge each of its versions.",
     printcolumn(name = "Team", type_ = "string", json_path = ".spec.owner.team"),
-    printcolumn(name = "Use", type_ = "string", json_path = ".spec.use"),
+    printcolumn(name = "Uses", type_ = "string", json_path = ".spec.uses"),
     printcolumn(name = "Newest", type_ = "string", json_path = ".status.newestVersion"),
     printcolumn(name = "Passed", type_ = "string", json_path = ".status.passedVersion"),
     printcolumn(name = "Objective", type_ = "string", json_path = ".spec.objective", priority = 1),
@@ -35,9 +34,9 @@ pub struct ModelSpec {
     /// objective is what the model is to achieve, in a sentence for people.
     #[schemars(length(min = 1, max = limits::SENTENCE))]
     pub objective: String,
-    /// use is how predictions are consumed: Realtime or Batch.
-    #[serde(rename = "use")]
-    pub usage: Use,
+    /// uses are how predictions are consumed: Realtime, Batch, or both.
+    #[schemars(transform = uses)]
+    pub uses: Vec<Use>,
     /// budget is what the model may cost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<Budget>,
@@ -45,6 +44,18 @@ pub struct ModelSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(transform = gates)]
     pub gates: Vec<Gate>,
+}
+
+fn publishers(schema: &mut Schema) {
+    atomic_list(schema, limits::PUBLISHERS);
+    if let Some(items) = schema.get_mut("items").and_then(serde_json::Value::as_object_mut) {
+        items.insert("maxLength".into(), limits::PIPELINE_NAME.into());
+    }
+}
+
+fn uses(schema: &mut Schema) {
+    set_list(schema, 2);
+    schema.insert("minItems".into(), 1.into());
 }
 
 fn gates(schema: &mut Schema) {
@@ -85,7 +96,7 @@ pub struct Budget {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [
-    rule("self.type != 'Metric' || has(self.metric)", "a gate of type Metric needs the field metric"),
+    rule("(self.type == 'Metric') == has(self.metric)", "a gate has exactly the field that its type names: metric with type Metric"),
 ]))]
 pub struct Gate {
     /// name is the gate's name, unique in its model.
@@ -117,11 +128,11 @@ pub struct MetricGate {
     pub name: String,
     /// min is the smallest value that passes, a decimal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 40), regex(pattern = limits::DECIMAL_PATTERN))]
+    #[schemars(length(max = limits::DECIMAL), regex(pattern = limits::DECIMAL_PATTERN))]
     pub min: Option<String>,
     /// max is the largest value that passes, a decimal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 40), regex(pattern = limits::DECIMAL_PATTERN))]
+    #[schemars(length(max = limits::DECIMAL), regex(pattern = limits::DECIMAL_PATTERN))]
     pub max: Option<String>,
 }
 
@@ -134,10 +145,16 @@ pub struct ModelStatus {
     pub observed_generation: Option<i64>,
     /// newestVersion is the name of the newest released version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = limits::RUN_NAME))]
     pub newest_version: Option<String>,
     /// passedVersion is the name of the newest released version that passed every gate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = limits::RUN_NAME))]
     pub passed_version: Option<String>,
+    /// publishers are the pipelines that made versions of the model, by name. More than one is rarely meant.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = publishers)]
+    pub publishers: Vec<String>,
     /// conditions: Ready.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(transform = crate::manifests::condition_list)]

@@ -14,6 +14,8 @@ pub const COMPONENT_LABEL: &str = "seatrial.dev/component";
 pub mod components {
     /// A Job of a step, and its pods.
     pub const STEP: &str = "step";
+    /// A Job that asks the store for the record of a lost attempt, and its pods.
+    pub const RECOVER: &str = "recover";
     /// A model's servers: Deployment, pods and Service.
     pub const SERVER: &str = "server";
     /// The spec of a pipeline's change.
@@ -33,8 +35,8 @@ pub const RUN_LABEL: &str = "seatrial.dev/run";
 pub const STEP_LABEL: &str = "seatrial.dev/step";
 /// The attempt of a Job or pod, as the operator counts them.
 pub const ATTEMPT_LABEL: &str = "seatrial.dev/attempt";
-/// The change number that a run was started by.
-pub const CHANGE_LABEL: &str = "seatrial.dev/change";
+/// The number of the revision that a run was started by.
+pub const REVISION_LABEL: &str = "seatrial.dev/revision";
 /// The model of a version, counter or server.
 pub const MODEL_LABEL: &str = "seatrial.dev/model";
 /// The ModelDeployment of a server's pods.

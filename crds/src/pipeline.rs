@@ -4,8 +4,9 @@ use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
 use crate::limits;
-use crate::pod::{PodOptions, command_list, required_command_list};
-use crate::schema::{list_map, rule};
+use crate::metadata::ObjectMetadata;
+use crate::schema::{atomic_list, list_map, rule};
+use crate::workload::{WorkloadOptions, command_list, required_command_list};
 
 /// Every step's `from` names a step above it and an output of that step. The map is bound once: without it the rule
 /// is quadratic and the largest valid pipeline exceeds the API server's budget.
@@ -34,7 +35,7 @@ const DEFAULT_RULE: &str = "!has(self.default) || self.type == 'String' || (self
     derive = "PartialEq",
     doc = "MLPipeline says how a model is made: steps that become Jobs, from data to a version. Applying it, or a change of it that affects results, starts a run.",
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
-    printcolumn(name = "Change", type_ = "integer", json_path = ".status.changeNumber"),
+    printcolumn(name = "Revision", type_ = "integer", json_path = ".status.revision"),
     printcolumn(name = "Last run", type_ = "string", json_path = ".status.lastRun.name"),
     printcolumn(name = "Result", type_ = "string", json_path = ".status.lastRun.reason"),
     printcolumn(name = "Suspended", type_ = "boolean", json_path = ".spec.suspend", priority = 1),
@@ -48,9 +49,12 @@ const DEFAULT_RULE: &str = "!has(self.default) || self.type == 'String' || (self
     rule(EVIDENCE_RULE, "publishes.evidence must name steps and outputs of them whose type is Metrics"),
 ]))]
 pub struct MLPipelineSpec {
-    /// Options of the steps' pods; a step may have its own.
+    /// Options of the steps' containers and pods; a step may have its own.
     #[serde(flatten)]
-    pub options: PodOptions,
+    pub options: WorkloadOptions,
+    /// job are labels and annotations of the steps' Jobs: a queue of Kueue, what a policy demands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<ObjectMetadata>,
     /// parameters are the pipeline's parameters; each becomes the environment variable PARAM_NAME of every step.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(transform = parameters)]
@@ -63,10 +67,8 @@ pub struct MLPipelineSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(transform = publishes)]
     pub publishes: Vec<Publication>,
-    /// concurrency says what happens to a new run while another is under way: QueueLatest (the default) lets the
-    /// newest wait and skips those between.
+    /// concurrency says how many runs may be under way at once, and what a triggered run does while another is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Concurrency")]
     pub concurrency: Option<Concurrency>,
     /// historyLimits says how many ended runs are kept of those that triggers started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -106,6 +108,10 @@ fn steps(schema: &mut Schema) {
 
 fn publishes(schema: &mut Schema) {
     list_map(schema, "model", limits::PUBLISHES);
+}
+
+fn evidence(schema: &mut Schema) {
+    atomic_list(schema, limits::EVIDENCE);
 }
 
 fn inputs(schema: &mut Schema) {
@@ -165,9 +171,12 @@ pub struct Step {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "command_list")]
     pub args: Vec<String>,
-    /// Options of this step's pods; they win over the pipeline's.
+    /// Options of this step's container and pods; they win over the pipeline's.
     #[serde(flatten)]
-    pub options: PodOptions,
+    pub options: WorkloadOptions,
+    /// job are labels and annotations of this step's Jobs; they win over the pipeline's, by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<ObjectMetadata>,
     /// inputs are what the step reads; each is a folder named by INPUT_NAME.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(transform = inputs)]
@@ -176,15 +185,29 @@ pub struct Step {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(transform = outputs)]
     pub outputs: Vec<Output>,
-    /// retries is how often the step is tried again after its command failed, by default 0. Drains and evictions do
-    /// not count.
+    /// retry says how a step whose command failed is tried again. Drains and evictions do not count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
+    /// timeout is how long the command may take, each try for itself; by default 24h. Waiting for a node, an image, a
+    /// quota or a queue does not count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 2, max = limits::DURATION), regex(pattern = limits::DURATION_PATTERN))]
+    pub timeout: Option<String>,
+    /// startTimeout is how long the step may wait for a node, an image or a quota before its command starts; by
+    /// default 24h.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 2, max = limits::DURATION), regex(pattern = limits::DURATION_PATTERN))]
+    pub start_timeout: Option<String>,
+}
+
+/// How a failed step is tried again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Retry {
+    /// limit is how often the step is tried again after its command failed, by default 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = limits::RETRIES))]
-    pub retries: Option<u32>,
-    /// timeout is how long the step may take, all retries and pulling of images included; by default 24h.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 2, max = 24), regex(pattern = limits::DURATION_PATTERN))]
-    pub timeout: Option<String>,
+    pub limit: Option<u32>,
 }
 
 /// One input of a step: exactly one of `uri` and `from`.
@@ -259,15 +282,45 @@ pub struct Publication {
     pub artifact: ArtifactReference,
     /// evidence are the outputs of type Metrics that the version is judged by.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = limits::EVIDENCE))]
+    #[schemars(transform = evidence)]
     pub evidence: Vec<OutputReference>,
 }
 
-/// What happens to a new run while another is under way.
+/// How many runs may be under way at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum Concurrency {
-    /// One run of a change at a time. Of those that wait only the newest is kept; those between are skipped. Runs made
-    /// by hand begin at once, ten at a time.
+#[serde(rename_all = "camelCase")]
+pub struct Concurrency {
+    /// policy says what a triggered run does while another triggered one is under way: QueueLatest (the default) lets
+    /// the newest wait and skips those between. Runs made by hand never wait for triggered ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "ConcurrencyPolicy")]
+    pub policy: Option<ConcurrencyPolicy>,
+    /// maxRuns is how many runs may be under way at once, those made by hand included; by default 10. Runs made by hand
+    /// leave one place for a triggered one, where there is more than one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = limits::MAX_RUNS))]
+    pub max_runs: Option<u32>,
+}
+
+/// How many runs may be under way where a pipeline does not say.
+const DEFAULT_MAX_RUNS: u32 = 10;
+
+impl Concurrency {
+    /// The most runs that may be under way at once.
+    pub fn max_runs(&self) -> u32 {
+        self.max_runs.unwrap_or(DEFAULT_MAX_RUNS).max(1)
+    }
+
+    /// What a triggered run does while another is under way.
+    pub fn policy(&self) -> ConcurrencyPolicy {
+        self.policy.unwrap_or_default()
+    }
+}
+
+/// What a triggered run does while another is under way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ConcurrencyPolicy {
+    /// One triggered run at a time: the newest waits; those between are skipped.
     #[default]
     QueueLatest,
 }
@@ -293,9 +346,9 @@ pub struct MLPipelineStatus {
     /// observedGeneration is the generation of the spec that this status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// changeNumber is the number of the newest change that affects results; its run is `<pipeline>-c<number>`.
+    /// revision is the number of the newest change that affects results; its run is `<pipeline>-c<revision>`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub change_number: Option<i64>,
+    pub revision: Option<i64>,
     /// lastRun is how the newest run stands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_run: Option<LastRun>,
@@ -313,7 +366,7 @@ pub struct LastRun {
     #[schemars(length(max = limits::RUN_NAME))]
     pub name: String,
     /// reason is the reason of the run's condition Succeeded: Running, Succeeded, StepFailed and so on.
-    #[schemars(length(max = 63))]
+    #[schemars(length(max = limits::REASON))]
     pub reason: String,
     /// finishedAt is when the run ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]

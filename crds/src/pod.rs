@@ -1,39 +1,61 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
+use crate::affinity::{Affinity, TopologySpreadConstraint};
 use crate::limits;
-use crate::schema::{list_map, null_is_empty, rule};
+use crate::metadata::{annotation_map, label_map};
+use crate::schema::{atomic_list, list_map, null_is_empty, quantity, rule, set_list};
+use crate::volume::{Volume, VolumeMount};
 
-/// What a step's pod may be told. An allow-list: fields that could lift the restrictions of a pod do not exist.
-/// The same fields may stand on a pipeline, for all its steps, and on a step; the step wins.
+/// What a pod may be told beside its container. An allow-list: fields that could lift the restrictions of a pod do not
+/// exist. Where the same field stands on a pipeline and on a step, the step wins: maps by key, lists with names by name,
+/// everything else whole.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [
+    rule(crate::metadata::LABELS_RULE, crate::metadata::LABELS_MESSAGE),
+    rule(crate::metadata::ANNOTATIONS_RULE, crate::metadata::ANNOTATIONS_MESSAGE),
+]))]
 pub struct PodOptions {
-    /// image is the container image that the command runs in. Required on the step or on the pipeline.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = limits::IMAGE), regex(pattern = r"^\S+$"))]
-    pub image: Option<String>,
-    /// env are environment variables of the command: literal values, or keys of Secrets. A step's variable replaces
-    /// the pipeline's of the same name. A `$` in a value arrives as it stands: nothing is expanded.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(transform = env_list)]
-    pub env: Vec<EnvVar>,
-    /// resources are the command's requests and limits, as in a container.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub resources: Option<Resources>,
+    /// labels are put on the pods: cost allocation, network policies.
+    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "label_map")]
+    pub labels: BTreeMap<String, String>,
+    /// annotations are put on the pods: a service mesh's opt-out.
+    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "annotation_map")]
+    pub annotations: BTreeMap<String, String>,
     /// nodeSelector are the labels that a node must have.
     #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "label_map")]
     pub node_selector: BTreeMap<String, String>,
     /// tolerations are the taints of nodes that are tolerated.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = limits::TOLERATIONS))]
+    #[schemars(transform = tolerations)]
     pub tolerations: Vec<Toleration>,
-    /// serviceAccountName is the ServiceAccount of the pod, by default `default`. Its token is not mounted.
+    /// affinity says which nodes, and the nodes of which other pods, are required, preferred or avoided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub affinity: Option<Affinity>,
+    /// topologySpreadConstraints spread the pods over zones, nodes and the like.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = topology_spread)]
+    pub topology_spread_constraints: Vec<TopologySpreadConstraint>,
+    /// priorityClassName is the PriorityClass of the pods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = limits::SUBDOMAIN), regex(pattern = limits::SUBDOMAIN_PATTERN))]
+    pub priority_class_name: Option<String>,
+    /// runtimeClassName is the RuntimeClass of the pods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = limits::SUBDOMAIN), regex(pattern = limits::SUBDOMAIN_PATTERN))]
+    pub runtime_class_name: Option<String>,
+    /// schedulerName is the scheduler that places the pods; by default the cluster's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = limits::SUBDOMAIN), regex(pattern = limits::SUBDOMAIN_PATTERN))]
+    pub scheduler_name: Option<String>,
+    /// serviceAccountName is the ServiceAccount of the pods, by default `default`. Its token is not mounted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = limits::SUBDOMAIN), regex(pattern = limits::SUBDOMAIN_PATTERN))]
     pub service_account_name: Option<String>,
@@ -41,99 +63,79 @@ pub struct PodOptions {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(transform = pull_secrets)]
     pub image_pull_secrets: Vec<LocalReference>,
-    /// podMetadata are labels and annotations for the pods: cost allocation, a service mesh's opt-out.
+    /// volumes are what can be mounted beside inputs and outputs: claims, ConfigMaps, Secrets, empty folders. Only the
+    /// user's container sees them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = volumes)]
+    pub volumes: Vec<Volume>,
+    /// volumeMounts say where the volumes appear.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = volume_mounts)]
+    pub volume_mounts: Vec<VolumeMount>,
+    /// sharedMemory is the size of `/dev/shm`, which data loaders of several processes need; by default the container
+    /// runtime's, often 64Mi. What is written there counts as memory of the container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pod_metadata: Option<PodMetadata>,
+    #[schemars(schema_with = "quantity")]
+    pub shared_memory: Option<Quantity>,
+    /// securityContext says which user and groups the command runs as, within what Seatrial's pods allow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub security_context: Option<PodSecurity>,
 }
 
-fn env_list(schema: &mut Schema) {
-    list_map(schema, "name", limits::ENV);
+fn tolerations(schema: &mut Schema) {
+    atomic_list(schema, limits::TOLERATIONS);
+}
+
+fn topology_spread(schema: &mut Schema) {
+    atomic_list(schema, limits::TOPOLOGY_SPREAD);
 }
 
 fn pull_secrets(schema: &mut Schema) {
     list_map(schema, "name", limits::PULL_SECRETS);
 }
 
-/// Labels and annotations of pods.
+fn volumes(schema: &mut Schema) {
+    list_map(schema, "name", limits::VOLUMES);
+}
+
+fn volume_mounts(schema: &mut Schema) {
+    list_map(schema, "mountPath", limits::VOLUMES);
+}
+
+fn groups(schema: &mut Schema) {
+    set_list(schema, limits::GROUPS);
+    if let Some(items) = schema.get_mut("items").and_then(serde_json::Value::as_object_mut) {
+        items.insert("minimum".into(), 1.into());
+        items.insert("maximum".into(), limits::USER_ID.into());
+    }
+}
+
+/// User and groups of the user's container. Privilege, capabilities and seccomp are not a user's to choose.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = [
-    rule("!has(self.labels) || dyn(self.labels) == null || self.labels.all(k, !k.startsWith('seatrial.dev/') && !k.startsWith('app.kubernetes.io/') && !k.startsWith('batch.kubernetes.io/'))",
-         "labels beginning with seatrial.dev/, app.kubernetes.io/ and batch.kubernetes.io/ are set by controllers: choose another prefix"),
-    rule("!has(self.annotations) || dyn(self.annotations) == null || self.annotations.all(k, !k.startsWith('seatrial.dev/'))",
-         "annotations beginning with seatrial.dev/ are set by the operator: choose another prefix"),
-]))]
-pub struct PodMetadata {
-    /// labels are put on the pods.
-    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(schema_with = "label_map")]
-    pub labels: BTreeMap<String, String>,
-    /// annotations are put on the pods.
-    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(schema_with = "annotation_map")]
-    pub annotations: BTreeMap<String, String>,
-}
-
-fn label_map(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({
-        "type": "object", "maxProperties": limits::MAP,
-        "additionalProperties": {"type": "string", "maxLength": 63, "pattern": "^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$"},
-    })
-}
-
-fn annotation_map(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({
-        "type": "object", "maxProperties": limits::MAP, "additionalProperties": {"type": "string", "maxLength": 4096},
-    })
-}
-
-/// A quantity, without Kubernetes' long text on how it is written.
-pub(crate) fn quantity(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({
-        "anyOf": [{"type": "integer"}, {"type": "string"}],
-        "x-kubernetes-int-or-string": true,
-        "pattern": limits::QUANTITY_PATTERN,
-    })
-}
-
-/// Quantities by resource.
-fn quantity_map(generator: &mut SchemaGenerator) -> Schema {
-    json_schema!({
-        "type": "object", "maxProperties": limits::MAP, "additionalProperties": quantity(generator),
-    })
-}
-
-/// An environment variable.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = [
-    rule("has(self.value) != has(self.secretKey)", "exactly one of value and secretKey is required"),
-    rule("!['PARAM_', 'VALUE_', 'INPUT_', 'OUTPUT_', 'RUN_', 'SEATRIAL_'].exists(p, self.name.startsWith(p))",
-         "names beginning with PARAM_, VALUE_, INPUT_, OUTPUT_, RUN_ and SEATRIAL_ are set by Seatrial: choose another name"),
-]))]
-pub struct EnvVar {
-    /// name is the variable's name.
-    #[schemars(length(min = 1, max = 128), regex(pattern = limits::ENV_NAME_PATTERN))]
-    pub name: String,
-    /// value is the literal value. `$(NAME)` is not expanded.
+pub struct PodSecurity {
+    /// runAsUser is the UID that the command runs as; by default the image's. 0 is root, and not offered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = limits::ENV_VALUE))]
-    pub value: Option<String>,
-    /// secretKey is the key of a Secret whose value the variable takes.
+    #[schemars(range(min = 1, max = limits::USER_ID))]
+    pub run_as_user: Option<i64>,
+    /// runAsGroup is the GID that the command runs as; by default the image's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub secret_key: Option<SecretKey>,
-}
-
-/// A key of a Secret in the same namespace.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct SecretKey {
-    /// name is the Secret's name.
-    #[schemars(length(min = 1, max = limits::SUBDOMAIN), regex(pattern = limits::SUBDOMAIN_PATTERN))]
-    pub name: String,
-    /// key is the key within the Secret.
-    #[schemars(length(min = 1, max = 253), regex(pattern = "^[-._a-zA-Z0-9]+$"))]
-    pub key: String,
+    #[schemars(range(min = 1, max = limits::USER_ID))]
+    pub run_as_group: Option<i64>,
+    /// runAsNonRoot, when true, refuses images that run as root. false lifts no such demand of the platform.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_as_non_root: Option<bool>,
+    /// readOnlyRootFilesystem, when true, lets the command write nowhere but to its outputs and volumes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_only_root_filesystem: Option<bool>,
+    /// fsGroup is the group that volumes are given to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = limits::USER_ID))]
+    pub fs_group: Option<i64>,
+    /// supplementalGroups are further groups of the pod's processes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = groups)]
+    pub supplemental_groups: Vec<i64>,
 }
 
 /// An object of the same namespace.
@@ -144,26 +146,13 @@ pub struct LocalReference {
     pub name: String,
 }
 
-/// Requests and limits of a container.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Resources {
-    /// requests are what the scheduler sets aside: `cpu`, `memory`, `nvidia.com/gpu` and so on.
-    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(schema_with = "quantity_map")]
-    pub requests: BTreeMap<String, Quantity>,
-    /// limits are what the container may use at most.
-    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(schema_with = "quantity_map")]
-    pub limits: BTreeMap<String, Quantity>,
-}
-
 /// A taint that is tolerated.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Toleration {
     /// key is the taint's key; empty with operator Exists: every taint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 317))]
+    #[schemars(length(max = limits::LABEL_KEY))]
     pub key: Option<String>,
     /// operator is Equal (the default) or Exists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -200,19 +189,4 @@ pub enum TolerationEffect {
     PreferNoSchedule,
     /// Running pods go, too.
     NoExecute,
-}
-
-/// A bounded list of strings, as `command` and `args` are.
-pub(crate) fn command_list(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({
-        "type": "array", "maxItems": limits::COMMAND,
-        "items": {"type": "string", "maxLength": limits::COMMAND_ELEMENT},
-    })
-}
-
-/// A command that is not empty.
-pub(crate) fn required_command_list(generator: &mut SchemaGenerator) -> Schema {
-    let mut schema = command_list(generator);
-    schema.insert("minItems".into(), json!(1));
-    schema
 }

@@ -1,5 +1,3 @@
-use std::collections::BTreeMap;
-
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::CustomResource;
 use schemars::{JsonSchema, Schema};
@@ -7,7 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits;
 use crate::pipeline::OutputType;
-use crate::schema::{list_map, rule};
+use crate::schema::{atomic_list, list_map, rule};
+
+const IMMUTABLE: &str = "a run's spec is immutable: create another run";
 
 /// One run of a pipeline.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -23,10 +23,11 @@ use crate::schema::{list_map, rule};
     derive = "PartialEq",
     doc = "MLPipelineRun is one run of a pipeline. Changes of the pipeline create runs by themselves; create one by hand to experiment with other parameters.",
     printcolumn(name = "Pipeline", type_ = "string", json_path = ".spec.pipeline"),
-    printcolumn(name = "Purpose", type_ = "string", json_path = ".spec.purpose", priority = 1),
+    printcolumn(name = "Purpose", type_ = "string", json_path = ".status.purpose", priority = 1),
     printcolumn(name = "Succeeded", type_ = "string", json_path = ".status.conditions[?(@.type=='Succeeded')].status"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Succeeded')].reason"),
-    printcolumn(name = "Versions", type_ = "string", json_path = ".status.versions[*].name"),
+    printcolumn(name = "Duration", type_ = "string", json_path = ".status.duration"),
+    printcolumn(name = "Versions", type_ = "string", json_path = ".status.published"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(
         name = "Message",
@@ -38,7 +39,11 @@ use crate::schema::{list_map, rule};
 #[kube(crates(kube_core = "kube_core", k8s_openapi = "k8s_openapi"))]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [
-    rule("self == oldSelf", "a run's spec is immutable: create another run"),
+    // Field by field, so that a later release can open one; and on the spec, since a rule of a field is skipped where
+    // the field comes or goes.
+    rule("self.pipeline == oldSelf.pipeline", IMMUTABLE),
+    rule("has(self.parameters) == has(oldSelf.parameters) && (!has(self.parameters) || self.parameters == oldSelf.parameters)", IMMUTABLE),
+    rule("has(self.purpose) == has(oldSelf.purpose) && (!has(self.purpose) || self.purpose == oldSelf.purpose)", IMMUTABLE),
 ]))]
 pub struct MLPipelineRunSpec {
     /// pipeline is the pipeline's name, in the same namespace.
@@ -59,19 +64,27 @@ fn parameters(schema: &mut Schema) {
 }
 
 fn steps(schema: &mut Schema) {
-    list_map(schema, "name", limits::STEPS);
+    atomic_list(schema, limits::STEPS);
 }
 
 fn outputs(schema: &mut Schema) {
-    list_map(schema, "name", limits::OUTPUTS);
+    atomic_list(schema, limits::OUTPUTS);
 }
 
 fn inputs(schema: &mut Schema) {
-    list_map(schema, "name", limits::INPUTS);
+    atomic_list(schema, limits::INPUTS);
+}
+
+fn interruptions(schema: &mut Schema) {
+    atomic_list(schema, limits::INTERRUPTIONS);
+}
+
+fn metrics(schema: &mut Schema) {
+    atomic_list(schema, limits::METRICS);
 }
 
 fn versions(schema: &mut Schema) {
-    list_map(schema, "model", limits::PUBLISHES);
+    atomic_list(schema, limits::PUBLISHES);
 }
 
 /// A parameter's value.
@@ -102,11 +115,13 @@ pub struct MLPipelineRunStatus {
     /// observedGeneration is the generation of the spec that this status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// revision is the name of the ControllerRevision with the exact spec that this run executes.
+    /// revision is the number of the pipeline's revision that this run executes; the ControllerRevision
+    /// `<pipeline>-c<revision>` has the exact spec.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub revision: Option<String>,
+    pub revision: Option<i64>,
     /// agentImage is the image of Seatrial's own containers in the run's pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = limits::IMAGE))]
     pub agent_image: Option<String>,
     /// artifactPrefix is the prefix of the store that takes this run's artifacts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -118,6 +133,14 @@ pub struct MLPipelineRunStatus {
     /// finishedAt is when the run ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Time>,
+    /// duration is how long the run took from its begin to its end, as in 3m12s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = limits::DURATION))]
+    pub duration: Option<String>,
+    /// purpose is what the run is for: the spec's purpose, or Experiment where it names none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Purpose")]
+    pub purpose: Option<Purpose>,
     /// steps say how each step stands.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(transform = steps)]
@@ -126,6 +149,10 @@ pub struct MLPipelineRunStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(transform = versions)]
     pub versions: Vec<PublishedVersion>,
+    /// published are the names of the versions on one line, for tables.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = limits::PUBLISHED))]
+    pub published: Option<String>,
     /// conditions: Succeeded (Unknown while the run is under way).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(transform = crate::manifests::condition_list)]
@@ -137,6 +164,7 @@ pub struct MLPipelineRunStatus {
 #[serde(rename_all = "camelCase")]
 pub struct StepStatus {
     /// name is the step's name.
+    #[schemars(length(max = limits::NAME))]
     pub name: String,
     /// state is Pending, Running, Succeeded, Failed or Skipped.
     pub state: StepState,
@@ -145,18 +173,22 @@ pub struct StepStatus {
     pub attempt: Option<u32>,
     /// job is the name of the attempt's Job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = limits::RUN_NAME))]
     pub job: Option<String>,
     /// reason is one word on the state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = limits::REASON))]
     pub reason: Option<String>,
     /// message says what happened, where, and what to do next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = limits::STEP_MESSAGE))]
     pub message: Option<String>,
     /// heldSince is since when a step that could start is held up by what the message says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_since: Option<Time>,
     /// imageDigest is the image as it was really run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = limits::IMAGE_DIGEST))]
     pub image_digest: Option<String>,
     /// startedAt is when the attempt was recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -167,7 +199,7 @@ pub struct StepStatus {
     /// interruptions are the pods of this attempt that were disrupted or met an outage of the store; they cost no
     /// retry, and are bounded.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = limits::INTERRUPTIONS))]
+    #[schemars(transform = interruptions)]
     pub interruptions: Vec<Interruption>,
     /// inputs are the data that the step read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -177,10 +209,10 @@ pub struct StepStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(transform = outputs)]
     pub outputs: Vec<StepOutput>,
-    /// metrics are the step's headline metrics, as decimals.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = limits::METRICS))]
-    pub metrics: BTreeMap<String, String>,
+    /// metrics are the step's headline metrics.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = metrics)]
+    pub metrics: Vec<StepMetric>,
 }
 
 /// The states of a step.
@@ -202,9 +234,12 @@ pub enum StepState {
 /// A pod that ended through nobody's fault.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Interruption {
-    /// pod is the pod's UID.
-    pub pod: String,
+    /// podUID is the pod's UID.
+    #[serde(rename = "podUID")]
+    #[schemars(length(max = limits::UID))]
+    pub pod_uid: String,
     /// reason is Disruption or StoreUnavailable.
+    #[schemars(length(max = limits::REASON))]
     pub reason: String,
 }
 
@@ -212,8 +247,10 @@ pub struct Interruption {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StepInput {
     /// name is the input's name.
+    #[schemars(length(max = limits::NAME))]
     pub name: String,
     /// digest is the digest of the data as it was read.
+    #[schemars(length(max = limits::DIGEST))]
     pub digest: String,
     /// size is the data's size in bytes.
     pub size: i64,
@@ -223,21 +260,39 @@ pub struct StepInput {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StepOutput {
     /// name is the output's name.
+    #[schemars(length(max = limits::NAME))]
     pub name: String,
     /// type is the output's type.
     #[serde(rename = "type")]
     pub kind: OutputType,
     /// digest is the artifact's digest. With the run's artifactPrefix it says where the artifact is.
+    #[schemars(length(max = limits::DIGEST))]
     pub digest: String,
     /// size is the artifact's size in bytes.
     pub size: i64,
+}
+
+/// A headline metric of a step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct StepMetric {
+    /// output is the output of type Metrics that it stands in.
+    #[schemars(length(max = limits::NAME))]
+    pub output: String,
+    /// name is the metric's name, as the step wrote it.
+    #[schemars(length(max = limits::METRIC_NAME))]
+    pub name: String,
+    /// value is a decimal.
+    #[schemars(length(max = limits::DECIMAL))]
+    pub value: String,
 }
 
 /// A version that a run made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PublishedVersion {
     /// model is the model's name.
+    #[schemars(length(max = limits::MODEL_NAME))]
     pub model: String,
     /// name is the ModelVersion's name.
+    #[schemars(length(max = limits::RUN_NAME))]
     pub name: String,
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::limits;
 use crate::model::GateType;
 use crate::run::{ParameterValue, Purpose};
-use crate::schema::{list_map, rule};
+use crate::schema::{atomic_list, list_map, rule};
 
 /// One version of a model, with where it came from and what it was judged to be.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -25,6 +25,7 @@ use crate::schema::{list_map, rule};
     printcolumn(name = "Number", type_ = "integer", json_path = ".spec.number", priority = 1),
     printcolumn(name = "Purpose", type_ = "string", json_path = ".spec.purpose"),
     printcolumn(name = "Verdict", type_ = "string", json_path = ".status.verdict"),
+    printcolumn(name = "Metric", type_ = "string", json_path = ".status.headline"),
     printcolumn(name = "Run", type_ = "string", json_path = ".spec.lineage.run"),
     printcolumn(name = "Digest", type_ = "string", json_path = ".spec.artifact.digest", priority = 1),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
@@ -47,28 +48,77 @@ pub struct ModelVersionSpec {
     pub artifact: Artifact,
     /// evidence are the artifacts that the version is judged by.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = limits::EVIDENCE))]
+    #[schemars(transform = evidence)]
     pub evidence: Vec<Evidence>,
     /// metrics are the headline metrics of the evidence, as decimals.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(transform = metrics)]
     pub metrics: Vec<Metric>,
-    /// lineage is where the version came from.
-    pub lineage: Lineage,
+    /// lineage is where the version came from; a version that was made elsewhere may have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lineage: Option<Lineage>,
+}
+
+impl ModelVersionSpec {
+    /// The name of the run that made the version, where it is known.
+    pub fn run(&self) -> Option<&str> {
+        self.lineage.as_ref()?.run.as_deref()
+    }
+
+    /// The UID of the run that made the version, where it is known.
+    pub fn run_uid(&self) -> Option<&str> {
+        self.lineage.as_ref()?.run_uid.as_deref()
+    }
+
+    /// The pipeline that made the version, where it is known.
+    pub fn pipeline(&self) -> Option<&str> {
+        self.lineage.as_ref()?.pipeline.as_deref()
+    }
+
+    /// The number of the pipeline's revision that was executed, where it is known.
+    pub fn revision(&self) -> Option<i64> {
+        self.lineage.as_ref()?.revision
+    }
+}
+
+fn evidence(schema: &mut Schema) {
+    atomic_list(schema, limits::EVIDENCE);
 }
 
 fn metrics(schema: &mut Schema) {
-    list_map(schema, "name", limits::METRICS);
+    atomic_list(schema, limits::METRICS);
+}
+
+fn inputs(schema: &mut Schema) {
+    atomic_list(schema, limits::URI_INPUTS);
+}
+
+fn images(schema: &mut Schema) {
+    atomic_list(schema, limits::STEPS);
+}
+
+fn judgements(schema: &mut Schema) {
+    atomic_list(schema, limits::JUDGEMENTS);
+}
+
+fn gates(schema: &mut Schema) {
+    atomic_list(schema, limits::GATES + 1);
 }
 
 /// A headline metric.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Metric {
+    /// step is the step that measured it.
+    #[schemars(length(max = limits::NAME))]
+    pub step: String,
+    /// output is the step's output of type Metrics.
+    #[schemars(length(max = limits::NAME))]
+    pub output: String,
     /// name is the metric's name, as the step wrote it.
     #[schemars(length(min = 1, max = limits::METRIC_NAME))]
     pub name: String,
     /// value is a decimal.
-    #[schemars(length(max = 40))]
+    #[schemars(length(max = limits::DECIMAL))]
     pub value: String,
 }
 
@@ -79,7 +129,7 @@ pub struct Artifact {
     #[schemars(length(max = limits::URI), regex(pattern = limits::URI_PATTERN))]
     pub uri: String,
     /// digest is the SHA-256 of the canonical list of its files.
-    #[schemars(length(max = 71), regex(pattern = limits::DIGEST_PATTERN))]
+    #[schemars(length(max = limits::DIGEST), regex(pattern = limits::DIGEST_PATTERN))]
     pub digest: String,
     /// size is the sum of its files' sizes in bytes.
     #[schemars(range(min = 0))]
@@ -99,33 +149,38 @@ pub struct Evidence {
     pub artifact: Artifact,
 }
 
-/// Where a version came from.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// Where a version came from, as far as it is known.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Lineage {
     /// pipeline is the pipeline's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = limits::PIPELINE_NAME))]
-    pub pipeline: String,
+    pub pipeline: Option<String>,
     /// run is the run's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = limits::RUN_NAME))]
-    pub run: String,
-    /// runUid is the run's UID.
-    #[schemars(length(max = 63))]
-    pub run_uid: String,
-    /// revision is the ControllerRevision with the spec that was executed.
-    #[schemars(length(max = limits::SUBDOMAIN))]
-    pub revision: String,
+    pub run: Option<String>,
+    /// runUID is the run's UID.
+    #[serde(default, rename = "runUID", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = limits::UID))]
+    pub run_uid: Option<String>,
+    /// revision is the number of the pipeline's revision that was executed; the ControllerRevision
+    /// `<pipeline>-c<revision>` has the exact spec.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub revision: Option<i64>,
     /// parameters are the values of all parameters.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(transform = parameters)]
     pub parameters: Vec<ParameterValue>,
     /// inputs are the data that came in by URI, with their digests.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = limits::URI_INPUTS))]
+    #[schemars(transform = inputs)]
     pub inputs: Vec<LineageInput>,
     /// images are the images of the steps, as really run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = limits::STEPS))]
+    #[schemars(transform = images)]
     pub images: Vec<LineageImage>,
 }
 
@@ -146,7 +201,7 @@ pub struct LineageInput {
     #[schemars(length(max = limits::URI))]
     pub uri: String,
     /// digest is the digest of the data as it was read.
-    #[schemars(length(max = 71))]
+    #[schemars(length(max = limits::DIGEST))]
     pub digest: String,
 }
 
@@ -157,7 +212,7 @@ pub struct LineageImage {
     #[schemars(length(max = limits::NAME))]
     pub step: String,
     /// image is the image with its digest.
-    #[schemars(length(max = 1024))]
+    #[schemars(length(max = limits::IMAGE_DIGEST))]
     pub image: String,
 }
 
@@ -174,8 +229,12 @@ pub struct ModelVersionStatus {
     pub verdict: Option<Verdict>,
     /// judgements are the newest judgements, newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = limits::JUDGEMENTS))]
+    #[schemars(transform = judgements)]
     pub judgements: Vec<Judgement>,
+    /// headline is the metric that says most, rounded for people: the first that a gate names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = limits::HEADLINE))]
+    pub headline: Option<String>,
     /// conditions: Ready (judged, or known to have no judge), Passed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(transform = crate::manifests::condition_list)]
@@ -204,12 +263,13 @@ pub struct Judgement {
     /// judgedAt is when.
     pub judged_at: Time,
     /// gatesDigest names the gates and the budget that were judged by; another digest means another judgement.
+    #[schemars(length(max = limits::DIGEST))]
     pub gates_digest: String,
     /// verdict is the whole's.
     pub verdict: Verdict,
     /// gates are the single gates' verdicts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 33))]
+    #[schemars(transform = gates)]
     pub gates: Vec<GateJudgement>,
 }
 
@@ -218,6 +278,7 @@ pub struct Judgement {
 #[serde(rename_all = "camelCase")]
 pub struct GateJudgement {
     /// name is the gate's name; `budget.maxSize` for the Model's budget.
+    #[schemars(length(max = limits::NAME))]
     pub name: String,
     /// type is the gate's type; absent for the budget.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
@@ -227,7 +288,9 @@ pub struct GateJudgement {
     pub verdict: Verdict,
     /// value is what was measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = limits::DECIMAL))]
     pub value: Option<String>,
     /// message is a sentence for the product owner.
+    #[schemars(length(max = limits::SENTENCE))]
     pub message: String,
 }

@@ -38,7 +38,7 @@ fn a_step_that_is_killed_for_memory_and_one_that_fails() {
     let run = cluster.wait_for_run(&namespace.name, "work-c1", 180);
     assert_eq!(step(&run, "work")["reason"], "OutOfMemory", "{run:#}");
     assert!(message(&run).contains("64Mi"), "{}", message(&run));
-    namespace.apply(&pipeline("import sys\nprint('no such column: age')\nsys.exit(3)", "      retries: 0"));
+    namespace.apply(&pipeline("import sys\nprint('no such column: age')\nsys.exit(3)", "      retry: {limit: 0}"));
     let run = cluster.wait_for_run(&namespace.name, "work-c2", 180);
     assert_eq!(step(&run, "work")["reason"], "CommandFailed");
     assert!(message(&run).contains("exit code 3: no such column: age"), "{}", message(&run));
@@ -55,7 +55,7 @@ seen = {'env': dict(os.environ), 'mounts': open('/proc/mounts').read(), 'uid': o
 print(json.dumps(seen))
 open(os.environ['OUTPUT_X'] + '/seen', 'w').write('done')";
     let more = r#"      env:
-        - {name: DB_PASSWORD, secretKey: {name: db, key: password}}
+        - {name: DB_PASSWORD, valueFrom: {secretKeyRef: {name: db, key: password}}}
         - {name: LITERAL, value: "$(DB_PASSWORD) $$ $HOME"}
       outputs: [{name: x, type: Any}]"#;
     namespace.apply(&pipeline(script, more));
@@ -125,8 +125,10 @@ http.server.ThreadingHTTPServer(('', 8080), Handler).serve_forever()";
         "apiVersion: seatrial.dev/v1alpha1\nkind: Store\nmetadata: {{name: lake}}\nspec: {{prefix: \"s3://lake/\", endpoint: \"http://lake.{}.svc\"}}",
         namespace.name
     ));
-    namespace
-        .apply(&pipeline("pass", "      retries: 3\n      inputs: [{name: raw, uri: \"s3://lake/everything.csv\"}]"));
+    namespace.apply(&pipeline(
+        "pass",
+        "      retry: {limit: 3}\n      inputs: [{name: raw, uri: \"s3://lake/everything.csv\"}]",
+    ));
     let run = cluster.wait_for_run(&namespace.name, "work-c1", 180);
     assert_eq!(step(&run, "work")["reason"], "InputTooLarge", "{run:#}");
     assert!(message(&run).contains("10000000000000000 bytes") && message(&run).contains("read less data"), "{run:#}");
@@ -151,7 +153,7 @@ spec:
   number: 1
   purpose: Release
   artifact: {{uri: "s3://seatrial-e2e-failure-taken/seatrial/artifacts/aa/{digest}", digest: "sha256:{digest}", size: 1}}
-  lineage: {{pipeline: churn, run: churn-c1, runUid: elsewhere, revision: churn-c1}}
+  lineage: {{pipeline: churn, run: churn-c1, runUID: elsewhere, revision: 1}}
 ---
 apiVersion: seatrial.dev/v1alpha1
 kind: ModelDeployment
@@ -214,7 +216,7 @@ fn what_a_namespace_that_is_being_deleted_refuses_is_no_failure() {
 kind: Pod
 metadata: {name: stays, finalizers: [example.org/test]}
 spec:
-  nodeSelector: {example.org/no-such: node}
+  pod: {nodeSelector: {example.org/no-such: node}}
   securityContext: {runAsNonRoot: true, runAsUser: 1, seccompProfile: {type: RuntimeDefault}}
   containers:
     - {name: a, image: none, securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}}",

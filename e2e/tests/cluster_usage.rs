@@ -23,16 +23,29 @@ fn what_is_said_of_pods_reaches_them_and_the_step_wins() {
     let namespace = Namespace::new(&cluster, "usage-pods");
     let node = cluster.list("default", "nodes", "")[0]["metadata"]["labels"]["kubernetes.io/hostname"].clone();
     namespace.apply("apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: trainer}");
+    namespace.apply("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {level: high}");
     let more = format!(
         r#"      outputs: [{{name: x, type: Any}}]
-      nodeSelector: {{kubernetes.io/hostname: {node}}}
-      podMetadata: {{labels: {{cost: step}}, annotations: {{example.org/note: of the step}}}}
+      env:
+        - {{name: LEVEL, valueFrom: {{configMapKeyRef: {{name: settings, key: level}}}}}}
+        - {{name: POD, valueFrom: {{fieldRef: {{fieldPath: metadata.name}}}}}}
+      pod:
+        nodeSelector: {{kubernetes.io/hostname: {node}}}
+        labels: {{cost: step}}
+        annotations: {{example.org/note: of the step}}
+        volumeMounts: [{{name: settings, mountPath: /settings, readOnly: true}}]
       resources: {{requests: {{cpu: 20m}}, limits: {{memory: 100Mi}}}}
-  serviceAccountName: trainer
-  imagePullSecrets: [{{name: registry}}]
-  nodeSelector: {{kubernetes.io/os: linux}}
-  tolerations: [{{key: gpu, operator: Exists, effect: NoSchedule}}]
-  podMetadata: {{labels: {{cost: pipeline, team: growth}}, annotations: {{example.org/mesh: "off"}}}}
+  envFrom: [{{prefix: SETTINGS_, configMapRef: {{name: settings}}}}]
+  job: {{labels: {{example.org/queue: ml}}}}
+  pod:
+    serviceAccountName: trainer
+    imagePullSecrets: [{{name: registry}}]
+    nodeSelector: {{kubernetes.io/os: linux}}
+    tolerations: [{{key: gpu, operator: Exists, effect: NoSchedule}}]
+    labels: {{cost: pipeline, team: growth}}
+    annotations: {{example.org/mesh: "off"}}
+    volumes: [{{name: settings, configMap: {{name: settings}}}}]
+    sharedMemory: 128Mi
   resources: {{limits: {{memory: 1Gi}}}}"#
     );
     namespace.apply(&pipeline(ENDS_WHEN_TOLD, &more));
@@ -57,6 +70,14 @@ fn what_is_said_of_pods_reaches_them_and_the_step_wins() {
         (&own["resources"]["requests"]["cpu"], &own["resources"]["limits"]["memory"]),
         (&json!("20m"), &json!("100Mi"))
     );
+    let shown = cluster.kubectl(&format!(
+        "-n {} exec {name} -c step -- sh -c 'echo $LEVEL $SETTINGS_level $POD; cat /settings/level; echo; df -k /dev/shm | tail -1'",
+        namespace.name
+    ));
+    let words: Vec<&str> = shown.split_whitespace().collect();
+    assert_eq!(&words[..4], ["high", "high", name.as_str(), "high"], "{shown}");
+    assert_eq!(words[5], "131072", "the size of /dev/shm: {shown}");
+    assert_eq!(cluster.get(&namespace.name, "job", &job)["metadata"]["labels"]["example.org/queue"], "ml");
     cluster.tell(&namespace.name, &name, "end");
     assert_succeeded(&cluster.wait_for_run(&namespace.name, "work-c1", 180));
 }
@@ -65,7 +86,7 @@ fn what_is_said_of_pods_reaches_them_and_the_step_wins() {
 fn a_step_that_fails_is_tried_again_as_often_as_it_may() {
     let cluster = Cluster::prepared();
     let namespace = Namespace::new(&cluster, "usage-retries");
-    namespace.apply(&pipeline(ENDS_WHEN_TOLD, "      retries: 1\n      outputs: [{name: x, type: Any}]"));
+    namespace.apply(&pipeline(ENDS_WHEN_TOLD, "      retry: {limit: 1}\n      outputs: [{name: x, type: Any}]"));
     let has_job = |run: &Value| step(run, "work")["job"].is_string();
     let run = cluster.wait(&namespace.name, "mlpipelinerun", "work-c1", 120, has_job);
     let job = step(&run, "work")["job"].as_str().unwrap().to_owned();

@@ -4,7 +4,7 @@
 use kube::Client;
 use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
 use kube::discovery;
-use seatrial_crds::{MLPipeline, Model, ModelDeployment, PodMetadata, Resources};
+use seatrial_crds::{MLPipeline, Model, ModelDeployment, PodOptions, Resources};
 use seatrial_e2e::{ControlPlane, client};
 use serde_json::{Value, json};
 
@@ -154,7 +154,7 @@ async fn refusals(client: &Client) {
             with(
                 pipeline(),
                 "/spec/steps/0",
-                json!({"name": "a", "command": ["x"], "podMetadata": {"labels": {"seatrial.dev/run": "other"}}}),
+                json!({"name": "a", "command": ["x"], "pod": {"labels": {"seatrial.dev/run": "other"}}}),
             ),
             "set by controllers",
         ),
@@ -174,7 +174,7 @@ async fn refusals(client: &Client) {
             object(
                 "Model",
                 "a",
-                json!({"owner": {"team": "t", "contact": "c"}, "objective": "o", "use": "Batch", "gates": [{"name": "g", "type": "Metric", "metric": {"name": "auc"}}]}),
+                json!({"owner": {"team": "t", "contact": "c"}, "objective": "o", "uses": ["Batch"], "gates": [{"name": "g", "type": "Metric", "metric": {"name": "auc"}}]}),
             ),
             "needs min or max",
         ),
@@ -225,7 +225,7 @@ fn version_spec() -> Value {
     json!({
         "model": "m", "number": 1, "purpose": "Release",
         "artifact": {"uri": "s3://a/b", "digest": digest, "size": 1},
-        "lineage": {"pipeline": "p", "run": "p-c1", "runUid": "u", "revision": "p-c1"},
+        "lineage": {"pipeline": "p", "run": "p-c1", "runUID": "u", "revision": 1},
     })
 }
 
@@ -253,12 +253,28 @@ async fn largest(client: &Client) {
 }
 
 async fn immutability(client: &Client) {
+    let run = json!({"pipeline": "churn", "parameters": [{"name": "size", "value": "1"}]});
     let cases = [
+        (object("MLPipelineRun", "a", run.clone()), "/spec/pipeline", json!("other"), "a run's spec is immutable"),
         (
-            object("MLPipelineRun", "a", json!({"pipeline": "churn"})),
-            "/spec/pipeline",
-            json!("other"),
+            object("MLPipelineRun", "b", run.clone()),
+            "/spec/parameters/0/value",
+            json!("2"),
             "a run's spec is immutable",
+        ),
+        // A field that comes or goes is a change, too.
+        (object("MLPipelineRun", "c", run), "/spec", json!({"pipeline": "churn"}), "a run's spec is immutable"),
+        (
+            object("MLPipelineRun", "d", json!({"pipeline": "churn"})),
+            "/spec",
+            json!({"pipeline": "churn", "purpose": "Release"}),
+            "a run's spec is immutable",
+        ),
+        (
+            object("ModelDeployment", "a", json!({"model": "m", "server": {"image": "i", "port": 80}})),
+            "/spec/model",
+            json!("n"),
+            "model is immutable",
         ),
         (
             object("ModelVersion", "m-v1", version_spec()),
@@ -283,11 +299,11 @@ async fn immutability(client: &Client) {
 /// A server-side apply makes null of an object that it empties. Charts do that, with `resources: {}`.
 async fn emptied(client: &Client) {
     let pod = json!({
-        "nodeSelector": {"a": "b"}, "resources": {"requests": {"cpu": "1"}, "limits": {"cpu": "1"}},
-        "podMetadata": {"labels": {"a": "b"}, "annotations": {"a": "b"}},
+        "resources": {"requests": {"cpu": "1"}, "limits": {"cpu": "1"}},
+        "pod": {"nodeSelector": {"a": "b"}, "labels": {"a": "b"}, "annotations": {"a": "b"}},
     });
-    let without = json!({"nodeSelector": {}, "resources": {}, "podMetadata": {}});
-    let inner = json!({"resources": {"requests": {}, "limits": {}}, "podMetadata": {"labels": {}, "annotations": {}}});
+    let without = json!({"resources": {}, "pod": {}});
+    let inner = json!({"resources": {"requests": {}, "limits": {}}, "pod": {"nodeSelector": {}, "labels": {}, "annotations": {}}});
     let apply = async |value: &Value| {
         let params = PatchParams::apply("test").force();
         let name = value["metadata"]["name"].as_str().unwrap();
@@ -309,7 +325,7 @@ async fn emptied(client: &Client) {
     let deployment = |options: &Value| {
         object("ModelDeployment", "emptied", json!({"model": "m", "server": merged(&server, options)}))
     };
-    let about = json!({"owner": {"team": "t", "contact": "c"}, "objective": "o", "use": "Batch"});
+    let about = json!({"owner": {"team": "t", "contact": "c"}, "objective": "o", "uses": ["Batch"]});
     let model = |budget: Value| object("Model", "emptied", merged(&about, &json!({"budget": budget})));
     for fewer in [&without, &inner] {
         for value in [pipeline(&pod), pipeline(fewer), deployment(&pod), deployment(fewer)] {
@@ -324,11 +340,11 @@ async fn emptied(client: &Client) {
     let spec = pipelines.get("emptied").await.unwrap().spec;
     let options = spec.steps[0].options.clone();
     for options in [options, spec.options] {
-        assert!(options.node_selector.is_empty() && options.resources.unwrap_or_default() == Resources::default());
-        assert_eq!(options.pod_metadata.unwrap_or_default(), PodMetadata::default());
+        assert_eq!(options.resources.unwrap_or_default(), Resources::default());
+        assert_eq!(options.pod, PodOptions::default());
     }
     let deployments: Api<ModelDeployment> = Api::default_namespaced(client.clone());
-    assert!(deployments.get("emptied").await.unwrap().spec.server.options.node_selector.is_empty());
+    assert!(deployments.get("emptied").await.unwrap().spec.server.options.pod.node_selector.is_empty());
     let models: Api<Model> = Api::default_namespaced(client.clone());
     assert_eq!(models.get("emptied").await.unwrap().spec.budget.and_then(|budget| budget.max_size), None);
 }

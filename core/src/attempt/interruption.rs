@@ -13,10 +13,10 @@ pub(crate) fn interruptions(recorded: &[Interruption], pods: &[&Pod]) -> Vec<Int
     for pod in pods {
         let uid = pod.metadata.uid.clone().unwrap_or_default();
         if all.len() < limits::INTERRUPTIONS
-            && all.iter().all(|interruption| interruption.pod != uid)
+            && all.iter().all(|interruption| interruption.pod_uid != uid)
             && let Some(reason) = interruption(pod)
         {
-            all.push(Interruption { pod: uid, reason: reason.to_owned() });
+            all.push(Interruption { pod_uid: uid, reason: reason.to_owned() });
         }
     }
     all

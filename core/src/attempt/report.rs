@@ -1,11 +1,9 @@
 //! What the agent's containers of a pod that ended well said.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::api::core::v1::Pod;
 use seatrial_crds::{Step, StepInput};
 
-use crate::contract::Message;
+use crate::contract::{Message, ReportedMetric};
 use crate::pod_state::terminated;
 use crate::pods::{FETCH, PUBLISH};
 
@@ -17,7 +15,7 @@ pub(crate) struct Report {
     /// What was made.
     pub(crate) outputs: Vec<crate::contract::ReportedOutput>,
     /// Headline metrics.
-    pub(crate) metrics: BTreeMap<String, String>,
+    pub(crate) metrics: Vec<ReportedMetric>,
 }
 
 /// What a container said when it ended; `None` where it said nothing.
@@ -46,7 +44,7 @@ pub(crate) fn report(step: &Step, pod: &Pod) -> Result<Option<Report>, String> {
             return Ok(None);
         }
         report.outputs = message.outputs;
-        report.metrics = message.metrics.into_iter().map(|metric| (metric.name, metric.value)).collect();
+        report.metrics = message.metrics;
     }
     Ok(Some(report))
 }

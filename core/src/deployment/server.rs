@@ -14,7 +14,7 @@ use seatrial_crds::names::{
     COMPONENT_LABEL, DEPLOYMENT_LABEL, INPUTS_DIGEST_ANNOTATION, MANAGED_BY, MANAGED_BY_LABEL, MODEL_LABEL,
     VERSION_LABEL, components,
 };
-use seatrial_crds::{ModelDeployment, ModelVersion};
+use seatrial_crds::{ModelDeployment, ModelVersion, Server};
 use serde_json::json;
 
 use crate::contract::{self, FetchConfig, InputConfig, InputSource, paths};
@@ -50,8 +50,11 @@ impl ServerOf<'_> {
     /// What people decided of it. While it stays the same, the live pod template stays, too: an operator that brings
     /// another agent image restarts no server.
     pub(super) fn inputs_digest(&self) -> String {
+        // Labels and annotations of the objects around the pods change no pod.
+        let server =
+            Server { deployment: None, service: None, start_timeout: None, ..self.deployment.spec.server.clone() };
         let inputs = json!({
-            "server": self.deployment.spec.server,
+            "server": server,
             "artifact": self.version.spec.artifact,
             "store": self.store.config,
             "secret": self.store.secret_name,
@@ -64,13 +67,15 @@ impl ServerOf<'_> {
     pub(super) fn deployment(&self, replicas: i32) -> Deployment {
         let labels = labels(self.deployment, &self.version.name_any());
         let options = &self.deployment.spec.server.options;
-        let annotations = options.pod_metadata.clone().unwrap_or_default().annotations;
+        let own = self.deployment.spec.server.deployment.clone().unwrap_or_default();
+        let mut annotations = own.annotations;
+        annotations.insert(INPUTS_DIGEST_ANNOTATION.to_owned(), self.inputs_digest());
         Deployment {
             metadata: ObjectMeta {
                 name: Some(name(self.deployment, self.version)),
                 namespace: self.deployment.namespace(),
-                labels: Some(labels.clone()),
-                annotations: Some(BTreeMap::from([(INPUTS_DIGEST_ANNOTATION.to_owned(), self.inputs_digest())])),
+                labels: Some(own.labels.into_iter().chain(labels.clone()).collect()),
+                annotations: Some(annotations),
                 owner_references: owner(self.deployment).map(|owner| vec![owner]),
                 ..ObjectMeta::default()
             },
@@ -93,7 +98,7 @@ impl ServerOf<'_> {
                 template: PodTemplateSpec {
                     metadata: Some(ObjectMeta {
                         labels: Some(pods::labels(options, &labels)),
-                        annotations: (!annotations.is_empty()).then_some(annotations),
+                        annotations: pods::annotations(options),
                         ..ObjectMeta::default()
                     }),
                     spec: Some(self.pod_spec()),
@@ -146,8 +151,9 @@ impl ServerOf<'_> {
             command: (!server.command.is_empty()).then(|| server.command.clone()),
             args: (!server.args.is_empty()).then(|| server.args.clone()),
             env: Some(pods::user_variables(&server.options)).filter(|env| !env.is_empty()),
+            env_from: pods::user_variable_sources(&server.options),
             resources: pods::resources(&server.options),
-            security_context: Some(pods::user_security(self.platform)),
+            security_context: Some(pods::user_security(&server.options, self.platform)),
             ports: Some(vec![ContainerPort {
                 name: Some(PORT_NAME.into()),
                 container_port: i32::from(server.port),
@@ -160,7 +166,7 @@ impl ServerOf<'_> {
                 ..probe
             }),
             lifecycle: Some(Lifecycle { pre_stop: Some(drain), ..Lifecycle::default() }),
-            volume_mounts: Some(vec![pods::model_mount()]),
+            volume_mounts: Some([vec![pods::model_mount()], pods::user_mounts(&server.options)].concat()),
             termination_message_policy: Some("FallbackToLogsOnError".into()),
             ..Container::default()
         }
@@ -175,16 +181,19 @@ pub(super) fn name(deployment: &ModelDeployment, version: &ModelVersion) -> Stri
 
 /// The Service that leads to one version.
 pub(super) fn service(deployment: &ModelDeployment, version: &str) -> Service {
+    let own = deployment.spec.server.service.clone().unwrap_or_default();
+    let labels = BTreeMap::from([
+        (COMPONENT_LABEL.to_owned(), components::SERVER.to_owned()),
+        (MANAGED_BY_LABEL.to_owned(), MANAGED_BY.to_owned()),
+        (DEPLOYMENT_LABEL.to_owned(), deployment.name_any()),
+        (MODEL_LABEL.to_owned(), deployment.spec.model.clone()),
+    ]);
     Service {
         metadata: ObjectMeta {
             name: deployment.metadata.name.clone(),
             namespace: deployment.namespace(),
-            labels: Some(BTreeMap::from([
-                (COMPONENT_LABEL.to_owned(), components::SERVER.to_owned()),
-                (MANAGED_BY_LABEL.to_owned(), MANAGED_BY.to_owned()),
-                (DEPLOYMENT_LABEL.to_owned(), deployment.name_any()),
-                (MODEL_LABEL.to_owned(), deployment.spec.model.clone()),
-            ])),
+            labels: Some(own.labels.into_iter().chain(labels).collect()),
+            annotations: (!own.annotations.is_empty()).then_some(own.annotations),
             owner_references: owner(deployment).map(|owner| vec![owner]),
             ..ObjectMeta::default()
         },

@@ -20,7 +20,7 @@ fn version(number: i64, purpose: &str, verdict: Verdict) -> Arc<ModelVersion> {
         "spec": {
             "model": "churn", "number": number, "purpose": purpose,
             "artifact": {"uri": uri, "digest": digest, "size": 10},
-            "lineage": {"pipeline": "churn", "run": "churn-c1", "runUid": "u", "revision": "churn-c1"},
+            "lineage": {"pipeline": "churn", "run": "churn-c1", "runUID": "u", "revision": 1},
         },
     }))
     .unwrap();
@@ -44,7 +44,7 @@ impl Cluster {
         deployment.metadata.uid = Some("md-uid".into());
         deployment.metadata.generation = Some(1);
         let model = from_value(json!({
-            "owner": {"team": "growth", "contact": "x"}, "objective": "x", "use": "Realtime",
+            "owner": {"team": "growth", "contact": "x"}, "objective": "x", "uses": ["Realtime"],
         }));
         let platform = Platform {
             agent_image: "agent:1".into(),
@@ -441,7 +441,7 @@ fn the_server_is_built_as_it_was() {
         "server": {
             "image": "server:1", "port": 8080, "readinessPath": "/v2/health/ready", "args": ["start"],
             "env": [{"name": "A", "value": "$(DB_PASSWORD)"}],
-            "resources": {"requests": {"cpu": "100m"}}, "podMetadata": {"labels": {"cost": "42"}},
+            "resources": {"requests": {"cpu": "100m"}}, "pod": {"labels": {"cost": "42"}}, "deployment": {"labels": {"cost": "42"}}, "service": {"annotations": {"mesh": "off"}},
         },
     });
     let mut cluster = Cluster::new(spec, &[passed(1)]);

@@ -39,6 +39,18 @@ fn judgement(name: &str, kind: Option<GateType>, finding: Finding) -> GateJudgem
     GateJudgement { name: name.to_owned(), kind, verdict, value, message }
 }
 
+/// Whether a Model judges at all: by gates, or by its budget.
+pub fn judges(model: &ModelSpec) -> bool {
+    !model.gates.is_empty() || model.budget.as_ref().is_some_and(|budget| budget.max_size.is_some())
+}
+
+/// The metric that says most about a version, for tables: the first that a gate names, else the first there is.
+pub fn headline(model: Option<&ModelSpec>, version: &ModelVersionSpec) -> Option<String> {
+    let gates = model.map(|model| model.gates.as_slice()).unwrap_or_default();
+    let mut named = gates.iter().filter_map(|gate| metric::find(&gate.metric.as_ref()?.name, version).ok());
+    named.next().or_else(|| version.metrics.first()).map(metric::short)
+}
+
 /// The verdict of the whole: a gate that is not met decides; else one that could not be judged; all must pass.
 pub fn overall(judgements: &[GateJudgement]) -> Verdict {
     let any = |verdict| judgements.iter().any(|judgement| judgement.verdict == verdict);

@@ -5,19 +5,26 @@ use super::*;
 
 fn model(gates: Value, max_size: Option<&str>) -> ModelSpec {
     serde_json::from_value(json!({
-        "owner": {"team": "growth", "contact": "growth@example.com"}, "objective": "x", "use": "Realtime",
+        "owner": {"team": "growth", "contact": "growth@example.com"}, "objective": "x", "uses": ["Realtime"],
         "budget": {"maxSize": max_size}, "gates": gates,
     }))
     .unwrap()
 }
 
+/// A version whose evidence is the output `scores` of the step `evaluate`.
 fn version(metrics: &[(&str, &str)], size: i64) -> ModelVersionSpec {
-    let metrics: Vec<Value> = metrics.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
+    let whole: Vec<_> = metrics.iter().map(|(name, value)| ("evaluate", "scores", *name, *value)).collect();
+    version_of(&whole, size)
+}
+
+fn version_of(metrics: &[(&str, &str, &str, &str)], size: i64) -> ModelVersionSpec {
+    let metric = |(step, output, name, value): &(&str, &str, &str, &str)| json!({"step": step, "output": output, "name": name, "value": value});
+    let metrics: Vec<Value> = metrics.iter().map(metric).collect();
     let digest = format!("sha256:{}", "a".repeat(64));
     serde_json::from_value(json!({
         "model": "churn", "number": 1, "purpose": "Release", "metrics": metrics,
         "artifact": {"uri": "s3://growth/x", "digest": digest, "size": size},
-        "lineage": {"pipeline": "churn", "run": "churn-c1", "runUid": "u", "revision": "churn-c1"},
+        "lineage": {"pipeline": "churn", "run": "churn-c1", "runUID": "u", "revision": 1},
     }))
     .unwrap()
 }
@@ -36,6 +43,11 @@ fn a_metric_is_judged_by_its_bounds_both_included() {
         (Some("-1"), Some("1"), "0", Verdict::Passed),
         (Some("-1"), Some("1"), "-2", Verdict::Failed),
         (Some("10"), None, "9", Verdict::Failed),
+        // As exact as they were written, beyond what 64-bit floats hold.
+        (Some("9007199254740993"), None, "9007199254740992", Verdict::Failed),
+        (Some("9007199254740993"), None, "9007199254740993", Verdict::Passed),
+        (None, Some("0.000000000000000001"), "1e-30", Verdict::Passed),
+        (Some("0.000000000000000001"), None, "1e-30", Verdict::Failed),
         (Some("0.5"), None, "good", Verdict::Error),
         (Some("0.5"), None, "NaN", Verdict::Error),
         (Some("0.5"), None, "inf", Verdict::Error),
@@ -50,6 +62,73 @@ fn a_missing_metric_is_an_error_that_names_it() {
     let judgements = judge(&model(json!([auc(Some("0.5"), None)]), None), &version(&[("accuracy", "1")], 1));
     assert_eq!(judgements[0].verdict, Verdict::Error);
     assert!(judgements[0].message.contains("no metric \"auc\""), "{}", judgements[0].message);
+}
+
+fn message(name: &str, version: &ModelVersionSpec) -> (Verdict, String) {
+    let gate = json!([{"name": "good", "type": "Metric", "metric": {"name": name, "min": "0.5"}}]);
+    let judgement = judge(&model(gate, None), version).remove(0);
+    (judgement.verdict, judgement.message)
+}
+
+#[test]
+fn a_metric_in_two_evidence_outputs_is_named_with_its_step_or_output() {
+    let version = version_of(
+        &[("a", "x", "auc", "0.1"), ("b", "x", "auc", "0.9"), ("b", "y", "loss", "0.6"), ("b", "z", "loss", "0.2")],
+        1,
+    );
+    let (verdict, said) = message("auc", &version);
+    assert_eq!(verdict, Verdict::Error);
+    assert!(said.contains("a.x.auc, b.x.auc"), "{said}");
+    for (name, expected) in [
+        ("a.auc", Verdict::Failed),
+        ("b.auc", Verdict::Passed),
+        ("b.x.auc", Verdict::Passed),
+        ("b.loss", Verdict::Error),
+        ("b.z.loss", Verdict::Failed),
+    ] {
+        assert_eq!(message(name, &version).0, expected, "{name}");
+    }
+}
+
+#[test]
+fn a_gate_without_its_metric_lists_those_there_are() {
+    let (verdict, said) = message("auc", &version(&[("loss", "1"), ("f1", "0.5")], 1));
+    assert_eq!(verdict, Verdict::Error);
+    assert!(said.contains("evaluate.scores.loss, evaluate.scores.f1"), "{said}");
+    assert!(!said.contains("left out"), "{said}");
+    let many: Vec<String> = (0..seatrial_crds::limits::METRICS).map(|number| format!("m{number}")).collect();
+    let many: Vec<(&str, &str)> = many.iter().map(|name| (name.as_str(), "1")).collect();
+    let (_, said) = message("auc", &version(&many, 1));
+    assert!(said.contains("left out: write those first that gates name"), "{said}");
+}
+
+#[test]
+fn people_read_rounded_numbers_unless_that_hides_the_verdict() {
+    for (value, expected) in [
+        ("0.8123456789012345", "auc is 0.8123, at least the 0.5"),
+        ("0.4999999999999", "auc is 0.4999999999999, below the 0.5"),
+        ("0.4321098765", "auc is 0.4321, below the 0.5"),
+        ("NaN", "the metric \"evaluate.scores.auc\" is NaN, which is no number"),
+    ] {
+        let (_, said) = message("auc", &version(&[("auc", value)], 1));
+        assert!(said.contains(expected), "{said}");
+    }
+    let judgements = judge(&model(json!([auc(Some("0.5"), None)]), None), &version(&[("auc", "0.8123456789")], 1));
+    assert_eq!(judgements[0].value.as_deref(), Some("0.8123456789"), "the exact value stays on record");
+}
+
+#[test]
+fn a_budget_judges_without_gates() {
+    let budget = model(json!([]), Some("1Ki"));
+    assert!(judges(&budget) && !judges(&model(json!([]), None)));
+    assert_eq!(overall(&judge(&budget, &version(&[], 1025))), Verdict::Failed);
+}
+
+#[test]
+fn the_headline_is_the_first_metric_that_a_gate_names() {
+    let version = version(&[("loss", "0.123456"), ("auc", "0.8123456")], 1);
+    assert_eq!(headline(None, &version).as_deref(), Some("loss=0.1235"));
+    assert_eq!(headline(Some(&model(json!([auc(Some("0"), None)]), None)), &version).as_deref(), Some("auc=0.8123"));
 }
 
 #[test]

@@ -46,14 +46,14 @@ pub(super) fn sweep(observed: &PipelineObserved, now: Timestamp) -> (Vec<Write>,
 }
 
 fn is_used(revision: &ControllerRevision, observed: &PipelineObserved) -> bool {
-    let name = revision.name_any();
+    let name = revision.metadata.name.as_deref();
+    let number = Some(revision.revision);
     let executes = |run: &seatrial_crds::MLPipelineRun| {
         // The run of a change has its name, also before it has looked at it.
-        run.name_any() == name
-            || run.status.as_ref().and_then(|status| status.revision.as_deref()) == Some(name.as_str())
+        run.metadata.name.as_deref() == name || run.status.as_ref().and_then(|status| status.revision) == number
     };
     observed.runs.iter().any(|run| executes(run))
-        || observed.versions.iter().any(|version| version.spec.lineage.revision == name)
+        || observed.versions.iter().any(|version| version.spec.revision() == number)
 }
 
 fn marked_at(revision: &ControllerRevision) -> Option<Timestamp> {

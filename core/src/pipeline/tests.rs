@@ -82,7 +82,7 @@ fn a_new_pipeline_starts_its_first_run_and_then_is_quiet() {
     let mut observed = observe(pipeline("a"));
     settle(&mut observed);
     assert_eq!(run_names(&observed), ["churn-c1"]);
-    assert_eq!(observed.pipeline.status.as_ref().unwrap().change_number, Some(1));
+    assert_eq!(observed.pipeline.status.as_ref().unwrap().revision, Some(1));
     assert!(plan(&observed, now()).is_quiet());
 }
 
@@ -103,7 +103,10 @@ fn what_does_not_affect_results_starts_nothing() {
     settle(&mut observed);
     edit(&mut observed, |spec| {
         spec.history_limits = Some(seatrial_crds::HistoryLimits { succeeded: Some(1), failed: None });
-        spec.options.pod_metadata = Some(serde_json::from_value(json!({"labels": {"cost": "42"}})).unwrap());
+        spec.options.pod.labels = [("cost".to_owned(), "42".to_owned())].into();
+        spec.job = Some(serde_json::from_value(json!({"labels": {"queue": "ml"}})).unwrap());
+        spec.concurrency = Some(serde_json::from_value(json!({"maxRuns": 2})).unwrap());
+        spec.steps[0].start_timeout = Some("2h".into());
     });
     settle(&mut observed);
     assert_eq!(run_names(&observed), ["churn-c1"]);
@@ -168,7 +171,7 @@ fn a_pipeline_that_comes_back_adopts_its_revision_and_starts_nothing() {
     back.revisions = observed.revisions.clone();
     settle(&mut back);
     assert!(back.runs.is_empty());
-    assert_eq!(back.pipeline.status.as_ref().unwrap().change_number, Some(1));
+    assert_eq!(back.pipeline.status.as_ref().unwrap().revision, Some(1));
     assert_eq!(revision::pipeline_uid(&back.revisions[0]), Some("b"));
 }
 
@@ -273,7 +276,7 @@ fn revisions_that_nobody_needs_go_in_two_phases() {
         "spec": {
             "model": "churn", "number": 1, "purpose": "Release",
             "artifact": {"uri": "s3://growth/x", "digest": format!("sha256:{}", "0".repeat(64)), "size": 1},
-            "lineage": {"pipeline": "churn", "run": "churn-c2", "runUid": "x", "revision": "churn-c2"},
+            "lineage": {"pipeline": "churn", "run": "churn-c2", "runUID": "x", "revision": 2},
         },
     });
     observed.versions.push(Arc::new(serde_json::from_value(version).unwrap()));
@@ -323,7 +326,8 @@ fn what_says_what_its_absence_says_is_no_change() {
     settle(&mut observed);
     edit(&mut observed, |spec| {
         spec.options.resources = Some(seatrial_crds::Resources::default());
-        spec.steps[0].retries = Some(0);
+        spec.steps[0].retry = Some(seatrial_crds::Retry { limit: Some(0) });
+        spec.concurrency = Some(seatrial_crds::Concurrency::default());
     });
     settle(&mut observed);
     assert_eq!(run_names(&observed), ["churn-c1"]);
@@ -372,7 +376,7 @@ fn skipped_runs_push_out_no_failure_and_no_run_goes_before_its_version_was_looke
         "spec": {
             "model": "churn", "number": 1, "purpose": "Release",
             "artifact": {"uri": "s3://growth/x", "digest": format!("sha256:{}", "0".repeat(64)), "size": 1},
-            "lineage": {"pipeline": "churn", "run": "churn-c4", "runUid": "x", "revision": "churn-c4"},
+            "lineage": {"pipeline": "churn", "run": "churn-c4", "runUID": "x", "revision": 4},
         },
     });
     observed.versions.push(Arc::new(serde_json::from_value(version).unwrap()));

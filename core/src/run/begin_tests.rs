@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use seatrial_crds::names::{CHANGE_LABEL, TRIGGERED_AT_ANNOTATION};
+use seatrial_crds::names::{REVISION_LABEL, TRIGGERED_AT_ANNOTATION};
 use serde_json::{Value, from_value, json};
 
 use super::scene::*;
@@ -16,7 +16,7 @@ fn sibling(name: &str, change: Option<u32>, created: i64, status: Value) -> Arc<
         "spec": {"pipeline": "churn"}, "status": status,
     });
     if let Some(number) = change {
-        run["metadata"]["labels"] = json!({CHANGE_LABEL: number.to_string()});
+        run["metadata"]["labels"] = json!({REVISION_LABEL: number.to_string()});
         run["metadata"]["ownerReferences"] = owner_of_runs();
     }
     Arc::new(from_value(run).unwrap())

@@ -2,7 +2,7 @@
 //! newest is kept. Runs made by hand begin at once, as long as `spec.concurrency.maxRuns` leaves room.
 
 use kube_core::ResourceExt;
-use seatrial_crds::names::CHANGE_LABEL;
+use seatrial_crds::names::REVISION_LABEL;
 use seatrial_crds::{MLPipelineRun, MLPipelineRunStatus};
 
 use crate::conditions::{self, Status, types};
@@ -30,11 +30,11 @@ pub fn has_ended(status: Option<&MLPipelineRunStatus>) -> bool {
 
 /// The number of the change that started a run. The label alone says nothing, since it comes along when people copy a
 /// run: its pipeline must own it, and it must bear the name of the change.
-pub fn change_number(run: &MLPipelineRun) -> Option<i64> {
-    let number = run.labels().get(CHANGE_LABEL)?.parse().ok()?;
+pub fn triggered_revision(run: &MLPipelineRun) -> Option<i64> {
+    let number = run.labels().get(REVISION_LABEL)?.parse().ok()?;
     let owners = run.owner_references();
     let is_owned = owners.iter().any(|owner| owner.controller == Some(true) && owner.name == run.spec.pipeline);
-    (is_owned && run.name_any() == names::change(&run.spec.pipeline, number)).then_some(number)
+    (is_owned && run.name_any() == names::revision(&run.spec.pipeline, number)).then_some(number)
 }
 
 /// The unfinished siblings of a run.
@@ -48,13 +48,10 @@ fn others(observed: &RunObserved) -> impl Iterator<Item = &MLPipelineRun> {
 
 /// The run of a newer change than this run's.
 pub(super) fn newer_change(observed: &RunObserved) -> Option<String> {
-    let own = change_number(&observed.run)?;
-    let newer = others(observed).filter(|other| change_number(other).is_some_and(|number| number > own));
-    newer.max_by_key(|other| change_number(other)).map(ResourceExt::name_any)
+    let own = triggered_revision(&observed.run)?;
+    let newer = others(observed).filter(|other| triggered_revision(other).is_some_and(|number| number > own));
+    newer.max_by_key(|other| triggered_revision(other)).map(ResourceExt::name_any)
 }
-
-/// How many runs of a pipeline may be under way at once where it does not say.
-const DEFAULT_MAX_RUNS: usize = 10;
 
 /// Decides it for a run that has not begun.
 pub(super) fn turn(observed: &RunObserved) -> Turn {
@@ -70,7 +67,7 @@ pub(super) fn turn(observed: &RunObserved) -> Turn {
     // Runs stand in one line: those that have begun first, then the oldest. The order is strict, so that two plans made
     // from caches of different age never let one run too many begin. A run of a change waits for an older change that has
     // not begun, too, until that one has seen this one and ended.
-    let place = |run: &MLPipelineRun| (!began(run), run.creation_timestamp(), change_number(run), run.name_any());
+    let place = |run: &MLPipelineRun| (!began(run), run.creation_timestamp(), triggered_revision(run), run.name_any());
     let ahead = others(observed).filter(|other| place(other) < place(run));
     let max_runs = max_runs(observed);
     if max_runs <= 1 {
@@ -79,14 +76,14 @@ pub(super) fn turn(observed: &RunObserved) -> Turn {
             _ => Turn::Waits("it waits for the runs before it, since spec.concurrency.maxRuns is 1".to_owned()),
         };
     }
-    if change_number(run).is_some() {
-        let first = ahead.filter(|other| change_number(other).is_some()).min_by_key(|other| place(other));
+    if triggered_revision(run).is_some() {
+        let first = ahead.filter(|other| triggered_revision(other).is_some()).min_by_key(|other| place(other));
         return first
             .map_or(Turn::Now, |first| Turn::Waits(format!("it waits for the run \"{}\" to end", first.name_any())));
     }
     // One place is kept for runs that changes start.
     let places = max_runs - 1;
-    if ahead.filter(|other| change_number(other).is_none()).count() < places {
+    if ahead.filter(|other| triggered_revision(other).is_none()).count() < places {
         return Turn::Now;
     }
     Turn::Waits(format!(
@@ -94,6 +91,9 @@ pub(super) fn turn(observed: &RunObserved) -> Turn {
     ))
 }
 
-fn max_runs(_observed: &RunObserved) -> usize {
-    DEFAULT_MAX_RUNS
+/// What the pipeline says now counts, and not what it said when the run was made: it is no part of what is executed.
+fn max_runs(observed: &RunObserved) -> usize {
+    let pipeline = observed.pipeline.as_ref();
+    let concurrency = pipeline.and_then(|pipeline| pipeline.spec.concurrency).unwrap_or_default();
+    usize::try_from(concurrency.max_runs()).unwrap_or(usize::MAX)
 }

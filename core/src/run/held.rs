@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use seatrial_crds::names::CHANGE_LABEL;
+use seatrial_crds::names::REVISION_LABEL;
 use serde_json::{Value, from_value, json};
 
 use super::scene::*;
@@ -15,7 +15,7 @@ fn sibling(name: &str, label: &str, owners: Value, status: Value) -> Arc<MLPipel
     Arc::new(
         from_value(json!({
             "apiVersion": "seatrial.dev/v1alpha1", "kind": "MLPipelineRun",
-            "metadata": {"name": name, "namespace": "growth", "uid": name, "labels": {CHANGE_LABEL: label},
+            "metadata": {"name": name, "namespace": "growth", "uid": name, "labels": {REVISION_LABEL: label},
                          "ownerReferences": owners},
             "spec": {"pipeline": "churn"}, "status": status,
         }))
@@ -267,7 +267,7 @@ fn a_run_by_hand_executes_what_the_pipeline_says_by_now() {
     assert_eq!(scene.stands().0, "RevisionNotFound");
     scene.observed.revisions.push(Arc::new(revision::build(&pipeline, 2)));
     scene.settle();
-    assert_eq!((scene.status().revision.as_deref(), scene.stands().0), (Some("churn-c2"), "Running"));
+    assert_eq!((scene.status().revision, scene.stands().0), (Some(2), "Running"));
 }
 
 #[test]
@@ -275,7 +275,7 @@ fn a_copied_run_is_no_change() {
     let copy = sibling("churn-copy", "12", json!([]), json!({}));
     let renamed = sibling("churn-copy", "12", owner_of_runs(), json!({}));
     let own = sibling("churn-c12", "12", owner_of_runs(), json!({}));
-    assert_eq!([&copy, &renamed, &own].map(|run| change_number(run)), [None, None, Some(12)]);
+    assert_eq!([&copy, &renamed, &own].map(|run| triggered_revision(run)), [None, None, Some(12)]);
     let mut scene = Scene::new(plain());
     scene.observed.siblings.push(copy);
     scene.settle();

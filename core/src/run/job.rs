@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 use seatrial_crds::names::{
     ATTEMPT_LABEL, COMPONENT_LABEL, MANAGED_BY, MANAGED_BY_LABEL, PIPELINE_LABEL, RUN_LABEL, STEP_LABEL, components,
 };
-use seatrial_crds::{MLPipelineSpec, OutputType, ParameterValue, PodOptions, Step};
+use seatrial_crds::{MLPipelineSpec, OutputType, ParameterValue, Step, WorkloadOptions};
 
 use crate::contract::{
     self, ExecArguments, ExitCode, FetchConfig, InputConfig, InputSource, OutputConfig, PublishConfig, paths,
@@ -90,25 +90,27 @@ impl Attempt<'_> {
             (ATTEMPT_LABEL.to_owned(), self.attempt.to_string()),
         ]);
         let options = pods::merge(&self.step.options, &self.pipeline.options);
-        let annotations = options.pod_metadata.clone().unwrap_or_default().annotations;
+        let own = pods::merge_metadata(self.step.job.as_ref(), self.pipeline.job.as_ref());
         let timeout = self.step.timeout.as_deref().and_then(validation::duration);
         let timeout = timeout.and_then(|timeout| i64::try_from(timeout.as_secs()).ok()).unwrap_or(DEFAULT_TIMEOUT);
+        let retries = self.step.retry.and_then(|retry| retry.limit).unwrap_or(0);
         Job {
             metadata: ObjectMeta {
                 name: Some(self.job_name()),
                 namespace: Some(self.namespace.to_owned()),
-                labels: Some(labels.clone()),
+                labels: Some(own.labels.into_iter().chain(labels.clone()).collect()),
+                annotations: (!own.annotations.is_empty()).then_some(own.annotations),
                 owner_references: Some(vec![self.owner.clone()]),
                 ..ObjectMeta::default()
             },
             spec: Some(JobSpec {
-                backoff_limit: Some(self.step.retries.and_then(|retries| i32::try_from(retries).ok()).unwrap_or(0)),
+                backoff_limit: Some(i32::try_from(retries).unwrap_or(0)),
                 active_deadline_seconds: Some(timeout),
                 pod_failure_policy: Some(failure_policy(self.has_fetch(), self.has_publish())),
                 template: PodTemplateSpec {
                     metadata: Some(ObjectMeta {
                         labels: Some(pods::labels(&options, &labels)),
-                        annotations: (!annotations.is_empty()).then_some(annotations),
+                        annotations: pods::annotations(&options),
                         ..ObjectMeta::default()
                     }),
                     spec: Some(self.pod_spec(&options)),
@@ -128,7 +130,7 @@ impl Attempt<'_> {
         self.artifacts.is_some() && !self.step.outputs.is_empty()
     }
 
-    fn pod_spec(&self, options: &PodOptions) -> PodSpec {
+    fn pod_spec(&self, options: &WorkloadOptions) -> PodSpec {
         let stores = self.input_stores();
         let mut init_containers = vec![];
         let mut containers = vec![self.step_container(options)];
@@ -175,7 +177,7 @@ impl Attempt<'_> {
         }
     }
 
-    fn step_container(&self, options: &PodOptions) -> Container {
+    fn step_container(&self, options: &WorkloadOptions) -> Container {
         let mut env = vec![];
         for parameter in self.parameters {
             env.push(pods::variable(names::variable("PARAM", &parameter.name), &parameter.value));
@@ -190,6 +192,10 @@ impl Attempt<'_> {
         env.push(pods::variable("RUN_TIME", self.run_time));
         env.push(pods::variable("RUN_NAME", &self.owner.name));
         env.extend(pods::user_variables(options));
+        let mut mounts = pods::user_mounts(options);
+        if self.has_fetch() {
+            mounts.insert(0, pods::shared_mount());
+        }
         let mut command = self.step.command.clone();
         if self.has_fetch() {
             let arguments = ExecArguments {
@@ -197,7 +203,7 @@ impl Attempt<'_> {
                 timeout_seconds: None,
                 outputs: self.step.outputs.iter().map(|output| output.name.clone()).collect(),
                 secret_variables: pods::secret_variables(options),
-                secret_environment: false,
+                secret_environment: pods::has_secret_environment(options),
             };
             command = arguments.command(&command);
         }
@@ -207,9 +213,10 @@ impl Attempt<'_> {
             command: Some(command),
             args: (!self.step.args.is_empty()).then(|| self.step.args.clone()),
             env: Some(env),
+            env_from: pods::user_variable_sources(options),
             resources: pods::resources(options),
-            security_context: Some(pods::user_security(self.platform)),
-            volume_mounts: self.has_fetch().then(|| vec![pods::shared_mount()]),
+            security_context: Some(pods::user_security(options, self.platform)),
+            volume_mounts: Some(mounts).filter(|mounts| !mounts.is_empty()),
             // What a program prints last says most about its end, where it wrote no message of its own. `exec` leaves
             // it there without secrets; the kubelet would copy it as it is.
             termination_message_policy: (!self.has_fetch()).then(|| "FallbackToLogsOnError".into()),

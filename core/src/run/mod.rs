@@ -17,7 +17,7 @@ use kube_core::ResourceExt;
 use seatrial_crds::names::TRIGGERED_AT_ANNOTATION;
 use seatrial_crds::{MLPipelineRun, MLPipelineRunStatus, MLPipelineSpec, ParameterValue, StepState, StepStatus, Time};
 
-pub use concurrency::{change_number, has_ended};
+pub use concurrency::{has_ended, triggered_revision};
 pub use job::{Attempt, ReadyInput};
 
 use crate::attempt;
@@ -106,10 +106,11 @@ impl<'a> Draft<'a> {
         if begins {
             self.may_begin()?;
         }
-        let name = match self.status.revision.clone() {
-            Some(name) => name,
+        let number = match self.status.revision {
+            Some(number) => number,
             None => self.revision_to_pin()?,
         };
+        let name = names::revision(&self.observed.run.spec.pipeline, number);
         let found = self.observed.revisions.iter().find(|revision| revision.name_any() == name);
         let found = found.ok_or_else(|| {
             Held::Waits(
@@ -121,9 +122,10 @@ impl<'a> Draft<'a> {
         let parameters = validation::parameters(&spec, &self.observed.run.spec.parameters)
             .map_err(|problems| Held::ends("InvalidParameters", validation::summary(&problems)))?;
         if begins {
-            self.status.revision = Some(name);
+            self.status.revision = Some(number);
             self.status.agent_image = Some(self.observed.platform.agent_image.clone());
             self.status.started_at = Some(Time(self.now));
+            self.status.purpose = Some(self.observed.run.spec.purpose.unwrap_or_default());
             let pending = |step: &seatrial_crds::Step| step::pending(&step.name);
             self.status.steps = spec.steps.iter().map(pending).collect();
         }
@@ -149,11 +151,11 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// The revision that a run executes: of the change that started it, or, of a run made by hand, the newest.
-    fn revision_to_pin(&self) -> Result<String, Held> {
+    /// The number of the revision that a run executes: of the change that started it, or, of a run made by hand, the newest.
+    fn revision_to_pin(&self) -> Result<i64, Held> {
         let pipeline = &self.observed.run.spec.pipeline;
-        if let Some(number) = change_number(&self.observed.run) {
-            return Ok(names::change(pipeline, number));
+        if let Some(number) = triggered_revision(&self.observed.run) {
+            return Ok(number);
         }
         let Some(found) = &self.observed.pipeline else {
             let message =
@@ -173,7 +175,7 @@ impl<'a> Draft<'a> {
         // Run and pipeline may have been applied together: what is run is what the pipeline says by now.
         let is_outdated =
             revision::spec(newest).is_ok_and(|spec| revision::projection(&spec) != revision::projection(&found.spec));
-        if is_outdated { Err(waits()) } else { Ok(newest.name_any()) }
+        if is_outdated { Err(waits()) } else { Ok(newest.revision) }
     }
 
     /// Takes a run that has begun through its phases, as far as it gets.
@@ -325,6 +327,9 @@ impl<'a> Draft<'a> {
     fn end(&mut self, conclusion: Conclusion) {
         let Conclusion { status, reason, message } = conclusion;
         self.status.finished_at = Some(Time(self.now));
+        self.status.duration = self.status.started_at.as_ref().map(|at| names::duration(self.seconds_since(at)));
+        let published: Vec<&str> = self.status.versions.iter().map(|version| version.name.as_str()).collect();
+        self.status.published = (!published.is_empty()).then(|| published.join(", "));
         for step in &mut self.status.steps {
             match step.state {
                 StepState::Pending => step.state = StepState::Skipped,

@@ -63,8 +63,8 @@ pub(super) fn publish(
         // The number is still ours to take, or taken by us, and no foreign version has its name.
         let ours = |number: &i64| {
             let held = taken == *number && holder.as_deref() == Some(uid.as_str());
-            let foreign = existing(*number).is_some_and(|version| version.spec.lineage.run_uid != uid);
-            let made = existing(*number).is_some_and(|version| version.spec.lineage.run_uid == uid);
+            let foreign = existing(*number).is_some_and(|version| version.spec.run_uid() != Some(uid.as_str()));
+            let made = existing(*number).is_some_and(|version| version.spec.run_uid() == Some(uid.as_str()));
             made || (!foreign && !refused(observed, *number, model) && (held || taken < *number))
         };
         let number = intended.filter(ours).unwrap_or_else(|| taken.max(highest).saturating_add(1));
@@ -147,7 +147,7 @@ fn version(
     let run = &observed.run;
     let artifact = artifact(status, &publication.artifact)?;
     let mut evidence = vec![];
-    let mut metrics = BTreeMap::new();
+    let mut metrics = vec![];
     for reference in &publication.evidence {
         evidence.push(Evidence {
             step: reference.step.clone(),
@@ -155,9 +155,16 @@ fn version(
             artifact: self::artifact(status, reference)?,
         });
         let step = status.steps.iter().find(|step| step.name == reference.step)?;
-        metrics.extend(step.metrics.clone());
+        // Only what stands in the evidence judges, not all that its step measured.
+        let measured = step.metrics.iter().filter(|metric| metric.output == reference.output);
+        metrics.extend(measured.map(|metric| Metric {
+            step: reference.step.clone(),
+            output: metric.output.clone(),
+            name: metric.name.clone(),
+            value: metric.value.clone(),
+        }));
     }
-    let metrics = metrics.into_iter().take(limits::METRICS).map(|(name, value)| Metric { name, value }).collect();
+    metrics.truncate(limits::METRICS);
     let uri = |step: &str, input: &str| {
         let step = spec.steps.iter().find(|known| known.name == step)?;
         step.inputs.iter().find(|known| known.name == input)?.uri.clone()
@@ -177,10 +184,10 @@ fn version(
         .iter()
         .filter_map(|step| Some(LineageImage { step: step.name.clone(), image: step.image_digest.clone()? }));
     let lineage = Lineage {
-        pipeline: run.spec.pipeline.clone(),
-        run: run.name_any(),
-        run_uid: run.metadata.uid.clone()?,
-        revision: status.revision.clone()?,
+        pipeline: Some(run.spec.pipeline.clone()),
+        run: Some(run.name_any()),
+        run_uid: Some(run.metadata.uid.clone()?),
+        revision: Some(status.revision?),
         parameters: parameters.to_vec(),
         inputs: inputs.collect(),
         images: images.collect(),
@@ -195,7 +202,7 @@ fn version(
             artifact,
             evidence,
             metrics,
-            lineage,
+            lineage: Some(lineage),
         },
     );
     version.metadata.namespace = run.namespace();

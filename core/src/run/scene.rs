@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
-use seatrial_crds::names::{CHANGE_LABEL, STEP_LABEL};
+use seatrial_crds::names::{REVISION_LABEL, STEP_LABEL};
 use seatrial_crds::{MLPipeline, MLPipelineRun};
 use serde_json::{Value, from_value, json};
 
@@ -42,7 +42,7 @@ pub(super) fn training() -> Value {
             {"name": "prepare", "command": ["prepare"], "inputs": [{"name": "raw", "uri": "s3://growth/raw/"}],
              "outputs": [{"name": "train", "type": "Dataset"}]},
             {"name": "train", "command": ["train"], "inputs": [{"name": "train", "from": {"step": "prepare", "output": "train"}}],
-             "outputs": [{"name": "model", "type": "Model"}, {"name": "metrics", "type": "Metrics"}], "retries": 2, "timeout": "1h"},
+             "outputs": [{"name": "model", "type": "Model"}, {"name": "metrics", "type": "Metrics"}], "retry": {"limit": 2}, "timeout": "1h"},
         ],
         "publishes": [{"model": "churn", "artifact": {"step": "train", "output": "model"},
                        "evidence": [{"step": "train", "output": "metrics"}]}],
@@ -67,7 +67,7 @@ impl Scene {
         let run: MLPipelineRun = from_value(json!({
             "apiVersion": "seatrial.dev/v1alpha1", "kind": "MLPipelineRun",
             "metadata": {"name": "churn-c1", "namespace": "growth", "uid": "run-uid", "generation": 1,
-                         "labels": {CHANGE_LABEL: "1"}, "ownerReferences": owner_of_runs()},
+                         "labels": {REVISION_LABEL: "1"}, "ownerReferences": owner_of_runs()},
             "spec": {"pipeline": "churn"},
         }))
         .unwrap();

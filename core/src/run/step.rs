@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use kube_core::{Resource, ResourceExt};
 use seatrial_crds::{
-    Input, MLPipelineRunStatus, MLPipelineSpec, ParameterValue, Step, StepOutput, StepState, StepStatus, Time, limits,
+    Input, MLPipelineRunStatus, MLPipelineSpec, ParameterValue, Step, StepMetric, StepOutput, StepState, StepStatus,
+    Time, limits,
 };
 
 use super::job::{Attempt, ReadyInput};
@@ -12,7 +13,7 @@ use super::{Draft, HOLD_LIMIT, LOOK_AGAIN, step_status};
 use crate::attempt::outcome::{self, Outcome, Seen};
 use crate::attempt::report::Report;
 use crate::attempt::{Cluster, JobState, interruption};
-use crate::contract::{InputSource, layout};
+use crate::contract::{InputSource, ReportedMetric, layout};
 use crate::plan::{BlockedReason, Kind, Object, Write};
 use crate::stores::{self, StoreProblem};
 
@@ -32,7 +33,7 @@ pub(super) fn pending(name: &str) -> StepStatus {
         interruptions: vec![],
         inputs: vec![],
         outputs: vec![],
-        metrics: std::collections::BTreeMap::new(),
+        metrics: vec![],
     }
 }
 
@@ -150,7 +151,9 @@ impl<'a> Draft<'a> {
         status.state = StepState::Succeeded;
         status.finished_at = Some(Time(self.now));
         status.inputs = report.inputs;
-        status.metrics = report.metrics.into_iter().take(limits::METRICS).collect();
+        let metric =
+            |metric: ReportedMetric| StepMetric { output: metric.output, name: metric.name, value: metric.value };
+        status.metrics = report.metrics.into_iter().take(limits::METRICS).map(metric).collect();
         let made = |output: &seatrial_crds::Output| {
             let made = report.outputs.iter().find(|made| made.name == output.name)?;
             Some(StepOutput {

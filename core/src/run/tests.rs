@@ -1,5 +1,4 @@
 use super::scene::*;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use seatrial_crds::limits;
@@ -59,24 +58,42 @@ fn jobs_are_built_as_they_were() {
 fn options_of_pipeline_and_step_reach_the_pod_and_the_step_wins() {
     let mut spec = plain();
     let ours = json!({
-        "resources": {"requests": {"cpu": "1"}}, "nodeSelector": {"disk": "ssd", "zone": "a"},
+        "resources": {"requests": {"cpu": "1"}}, "pod": {"nodeSelector": {"disk": "ssd", "zone": "a"},
         "tolerations": [{"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}],
         "serviceAccountName": "trainer", "imagePullSecrets": [{"name": "registry"}],
-        "podMetadata": {"labels": {"cost": "42"}, "annotations": {"sidecar.istio.io/inject": "false"}},
+        "labels": {"cost": "42"}, "annotations": {"sidecar.istio.io/inject": "false"},
+        "volumes": [{"name": "cache", "persistentVolumeClaim": {"claimName": "cache"}},
+                    {"name": "config", "configMap": {"name": "config", "items": [{"key": "a", "path": "a.yaml"}]}}],
+        "volumeMounts": [{"name": "cache", "mountPath": "/cache"}],
+        "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
+            {"matchExpressions": [{"key": "gpu", "operator": "In", "values": ["a100", "h100"]}]}]}}},
+        "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}],
+        "sharedMemory": "2Gi", "priorityClassName": "training", "runtimeClassName": "nvidia", "schedulerName": "volcano",
+        "securityContext": {"runAsUser": 1000, "fsGroup": 2000, "supplementalGroups": [3000]}},
+        "job": {"labels": {"kueue.x-k8s.io/queue-name": "ml", "owner": "growth"}, "annotations": {"note": "x"}},
+        "env": [{"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "tokens", "key": "lake"}}},
+                {"name": "HOST_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.hostIP"}}}],
+        "envFrom": [{"prefix": "DB_", "secretRef": {"name": "db"}}],
     });
     spec.as_object_mut().unwrap().extend(ours.as_object().unwrap().clone());
     let own = json!({
-        "image": "other:2", "resources": {"limits": {"memory": "1Gi"}}, "nodeSelector": {"zone": "b"},
+        "image": "other:2", "resources": {"limits": {"memory": "1Gi", "nvidia.com/gpu": "1"}}, "pod": {"nodeSelector": {"zone": "b"},
         "tolerations": [{"key": "spot", "value": "yes", "tolerationSeconds": 60, "effect": "NoExecute"}],
         "serviceAccountName": "other", "imagePullSecrets": [{"name": "mine"}],
-        "podMetadata": {"labels": {"cost": "43"}},
+        "labels": {"cost": "43"}, "volumeMounts": [{"name": "config", "mountPath": "/config", "readOnly": true}]},
+        "job": {"labels": {"owner": "us"}},
     });
     spec["steps"][1].as_object_mut().unwrap().extend(own.as_object().unwrap().clone());
     let mut scene = Scene::new(spec);
     scene.settle();
     for step in ["one", "two"] {
-        let template = scene.job(step).spec.as_ref().unwrap().template.clone();
+        let job = scene.job(step);
+        let template = job.spec.as_ref().unwrap().template.clone();
         insta::assert_yaml_snapshot!(format!("pod_options_{step}"), template);
+        let labels = job.metadata.labels.clone().unwrap();
+        let owner = if step == "one" { "growth" } else { "us" };
+        assert_eq!((labels["kueue.x-k8s.io/queue-name"].as_str(), labels["owner"].as_str()), ("ml", owner));
+        assert_eq!(job.metadata.annotations.as_ref().unwrap()["note"], "x");
     }
 }
 
@@ -353,8 +370,9 @@ fn the_largest_status_stays_under_a_mebibyte() {
             let outputs: Vec<Value> = (0..limits::OUTPUTS)
                 .map(|n| json!({"name": name("o", n), "type": "Dataset", "digest": digest, "size": i64::MAX}))
                 .collect();
-            let metrics: BTreeMap<String, String> =
-                (0..limits::METRICS).map(|n| (format!("{n:0>63}"), "0.123456789012345".into())).collect();
+            let metrics: Vec<Value> = (0..limits::METRICS)
+                .map(|n| json!({"output": name("o", 0), "name": format!("{n:0>63}"), "value": "0.123456789012345"}))
+                .collect();
             json!({
                 "name": name("s", step), "state": "Succeeded", "attempt": 9, "job": "j".repeat(50),
                 "imageDigest": "i".repeat(200), "startedAt": at(0).to_string(), "finishedAt": at(0).to_string(),

@@ -2,43 +2,34 @@
 //! made.
 
 use seatrial_crds::names::GROUP;
-use seatrial_crds::{PodOptions, Toleration, TolerationEffect, TolerationOperator, limits};
+use seatrial_crds::{
+    ObjectMetadata, PodOptions, Toleration, TolerationEffect, TolerationOperator, WorkloadOptions, limits,
+};
 
 use super::{Problem, problem, unique};
 use crate::quantity;
 
 /// All mistakes of options that stand at `path`.
-pub(super) fn options(path: &str, options: &PodOptions, problems: &mut Vec<Problem>) {
+pub(super) fn options(path: &str, options: &WorkloadOptions, problems: &mut Vec<Problem>) {
     unique(&format!("{path}.env"), options.env.iter().map(|variable| variable.name.as_str()), problems);
     for variable in &options.env {
         let path = format!("{path}.env[{}]", variable.name);
         if let Some(prefix) = limits::RESERVED_ENV_PREFIXES.iter().find(|prefix| variable.name.starts_with(**prefix)) {
             problems.push(problem(&path, format!("names beginning with {prefix} are set by Seatrial: choose another")));
         }
-        if variable.value.is_some() == variable.secret_key.is_some() {
-            problems.push(problem(&path, "exactly one of value and secretKey is required"));
+        if variable.value.is_some() == variable.value_from.is_some() {
+            problems.push(problem(&path, "exactly one of value and valueFrom is required"));
+        }
+        if let Some(source) = &variable.value_from {
+            let given =
+                [source.secret_key_ref.is_some(), source.config_map_key_ref.is_some(), source.field_ref.is_some()];
+            if given.into_iter().filter(|given| *given).count() != 1 {
+                let message = "exactly one of secretKeyRef, configMapKeyRef and fieldRef is required";
+                problems.push(problem(format!("{path}.valueFrom"), message));
+            }
         }
     }
-    let metadata =
-        options.pod_metadata.iter().flat_map(|metadata| metadata.labels.keys().chain(metadata.annotations.keys()));
-    for key in metadata {
-        if key.starts_with(GROUP) {
-            problems.push(problem(
-                format!("{path}.podMetadata"),
-                format!("\"{key}\" is set by Seatrial: choose another prefix"),
-            ));
-        } else if !is_label_key(key) {
-            problems.push(problem(format!("{path}.podMetadata"), not_a_key(key)));
-        }
-    }
-    for key in options.node_selector.keys().filter(|key| !is_label_key(key)) {
-        problems.push(problem(format!("{path}.nodeSelector"), not_a_key(key)));
-    }
-    for (index, toleration) in options.tolerations.iter().enumerate() {
-        if let Some(message) = toleration_problem(toleration) {
-            problems.push(problem(format!("{path}.tolerations[{index}]"), message));
-        }
-    }
+    pod(&format!("{path}.pod"), &options.pod, problems);
     for (field, list) in options.resources.iter().flat_map(|own| [("requests", &own.requests), ("limits", &own.limits)])
     {
         for (name, amount) in list.iter().filter(|(_, amount)| quantity::value(amount).is_none_or(|value| value < 0.0))
@@ -56,6 +47,67 @@ pub(super) fn options(path: &str, options: &PodOptions, problems: &mut Vec<Probl
                     format!("{} is more than its limit of {}: lower it, or raise the limit", request.0, limit.0);
                 problems.push(problem(format!("{path}.resources.requests[{name}]"), message));
             }
+        }
+    }
+}
+
+fn pod(path: &str, pod: &PodOptions, problems: &mut Vec<Problem>) {
+    keys(&format!("{path}.labels"), pod.labels.keys(), problems);
+    keys(&format!("{path}.annotations"), pod.annotations.keys(), problems);
+    for key in pod.node_selector.keys().filter(|key| !is_label_key(key)) {
+        problems.push(problem(format!("{path}.nodeSelector"), not_a_key(key)));
+    }
+    for (index, toleration) in pod.tolerations.iter().enumerate() {
+        if let Some(message) = toleration_problem(toleration) {
+            problems.push(problem(format!("{path}.tolerations[{index}]"), message));
+        }
+    }
+    let volume_names = || pod.volumes.iter().map(|volume| volume.name.as_str());
+    unique(&format!("{path}.volumes"), volume_names(), problems);
+    unique(&format!("{path}.volumeMounts"), pod.volume_mounts.iter().map(|mount| mount.mount_path.as_str()), problems);
+    for volume in &pod.volumes {
+        let sources = [
+            volume.persistent_volume_claim.is_some(),
+            volume.config_map.is_some(),
+            volume.secret.is_some(),
+            volume.empty_dir.is_some(),
+        ];
+        if sources.into_iter().filter(|given| *given).count() != 1 {
+            let message = "exactly one of persistentVolumeClaim, configMap, secret and emptyDir is required";
+            problems.push(problem(format!("{path}.volumes[{}]", volume.name), message));
+        }
+    }
+}
+
+/// Mistakes of mounts, whose volumes may stand on the pipeline or on the step.
+pub(super) fn mounts(path: &str, pod: &PodOptions, problems: &mut Vec<Problem>) {
+    for mount in &pod.volume_mounts {
+        let path = format!("{path}.pod.volumeMounts[{}]", mount.mount_path);
+        if pod.volumes.iter().all(|volume| volume.name != mount.name) {
+            problems.push(problem(
+                &path,
+                format!("there is no volume \"{}\": add it to volumes, or correct the name", mount.name),
+            ));
+        }
+        if mount.mount_path == "/dev/shm" && pod.shared_memory.is_some() {
+            problems.push(problem(&path, "sharedMemory is mounted there: remove one of the two"));
+        }
+    }
+}
+
+/// Mistakes of labels and annotations of the objects that are made.
+pub(super) fn metadata(path: &str, metadata: Option<&ObjectMetadata>, problems: &mut Vec<Problem>) {
+    let Some(metadata) = metadata else { return };
+    keys(&format!("{path}.labels"), metadata.labels.keys(), problems);
+    keys(&format!("{path}.annotations"), metadata.annotations.keys(), problems);
+}
+
+fn keys<'a>(path: &str, keys: impl Iterator<Item = &'a String>, problems: &mut Vec<Problem>) {
+    for key in keys {
+        if key.starts_with(GROUP) {
+            problems.push(problem(path, format!("\"{key}\" is set by Seatrial: choose another prefix")));
+        } else if !is_label_key(key) {
+            problems.push(problem(path, not_a_key(key)));
         }
     }
 }

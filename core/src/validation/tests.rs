@@ -68,33 +68,36 @@ fn each_mistake_is_named_with_its_place() {
             "more than its limit of 1500m",
         ),
         (
-            |s| drop(s.options.node_selector.insert("no key!".into(), "x".into())),
-            "spec.nodeSelector",
+            |s| drop(s.options.pod.node_selector.insert("no key!".into(), "x".into())),
+            "spec.pod.nodeSelector",
             "no name of a label",
         ),
         (
             |s| {
-                s.options.pod_metadata = serde_json::from_value(json!({"annotations": {"a//b": "x"}})).unwrap();
+                s.options.pod.annotations = [("a//b".to_owned(), "x".to_owned())].into();
             },
-            "spec.podMetadata",
+            "spec.pod.annotations",
             "no name of a label",
         ),
         (
-            |s| s.options.tolerations = serde_json::from_value(json!([{"operator": "Exists", "value": "x"}])).unwrap(),
-            "spec.tolerations[0]",
+            |s| {
+                s.options.pod.tolerations =
+                    serde_json::from_value(json!([{"operator": "Exists", "value": "x"}])).unwrap()
+            },
+            "spec.pod.tolerations[0]",
             "takes no value",
         ),
         (
-            |s| s.options.tolerations = serde_json::from_value(json!([{"value": "x"}])).unwrap(),
-            "spec.tolerations[0]",
+            |s| s.options.pod.tolerations = serde_json::from_value(json!([{"value": "x"}])).unwrap(),
+            "spec.pod.tolerations[0]",
             "needs operator Exists",
         ),
         (
             |s| {
                 let toleration = json!([{"key": "a", "effect": "NoSchedule", "tolerationSeconds": 5}]);
-                s.options.tolerations = serde_json::from_value(toleration).unwrap();
+                s.options.pod.tolerations = serde_json::from_value(toleration).unwrap();
             },
-            "spec.tolerations[0]",
+            "spec.pod.tolerations[0]",
             "needs effect NoExecute",
         ),
         (|s| s.steps[0].command.clear(), "spec.steps[prepare].command", "empty"),

@@ -19,16 +19,20 @@ fn measured() -> String {
     format!("sha256:{}", "e".repeat(64))
 }
 
+fn metric(auc: &str) -> Value {
+    json!({"step": "evaluate", "output": "metrics", "name": "auc", "value": auc})
+}
+
 fn version(number: i64, purpose: &str, auc: &str) -> ModelVersion {
     from_value(json!({
         "apiVersion": "seatrial.dev/v1alpha1", "kind": "ModelVersion",
         "metadata": {"name": format!("churn-v{number}"), "namespace": "growth", "generation": 1},
         "spec": {
-            "model": "churn", "number": number, "purpose": purpose, "metrics": [{"name": "auc", "value": auc}],
+            "model": "churn", "number": number, "purpose": purpose, "metrics": [metric(auc)],
             "evidence": [{"step": "evaluate", "output": "metrics",
                           "artifact": {"uri": "s3://growth/y", "digest": measured(), "size": 1}}],
             "artifact": {"uri": "s3://growth/x", "digest": digest(), "size": 10},
-            "lineage": {"pipeline": "churn", "run": "churn-c1", "runUid": "run-uid", "revision": "churn-c1"},
+            "lineage": {"pipeline": "churn", "run": "churn-c1", "runUID": "run-uid", "revision": 1},
         },
     }))
     .unwrap()
@@ -46,7 +50,7 @@ fn run(uid: &str, version: &str, auc: &str) -> Arc<MLPipelineRun> {
                 "versions": [{"model": "churn", "name": version}],
                 "steps": [
                     {"name": "train", "state": "Succeeded", "outputs": [model]},
-                    {"name": "evaluate", "state": "Succeeded", "outputs": [metrics], "metrics": {"auc": auc}},
+                    {"name": "evaluate", "state": "Succeeded", "outputs": [metrics], "metrics": [{"output": "metrics", "name": "auc", "value": auc}]},
                 ],
             },
         }))
@@ -56,7 +60,7 @@ fn run(uid: &str, version: &str, auc: &str) -> Arc<MLPipelineRun> {
 
 fn judge(gates: Value) -> Arc<Model> {
     let spec: ModelSpec = from_value(json!({
-        "owner": {"team": "growth", "contact": "x"}, "objective": "x", "use": "Realtime", "gates": gates,
+        "owner": {"team": "growth", "contact": "x"}, "objective": "x", "uses": ["Realtime"], "gates": gates,
     }))
     .unwrap();
     Arc::new(Model::new("churn", spec))

@@ -51,7 +51,7 @@ pub(crate) async fn versions_are_numbered_and_vouched_for(space: &Space) {
             status.is_some_and(|status| status.conditions.iter().any(|condition| condition.reason == "ModelNotFound"))
         };
         let version = space.until::<ModelVersion>(&format!("churn-v{number}"), SOON, vouched).await.unwrap();
-        assert_eq!((version.spec.number, version.spec.lineage.run), (number, run));
+        assert_eq!((version.spec.number, version.spec.run()), (number, Some(run.as_str())));
         assert_eq!(version.spec.artifact.digest, Digest::of(format!("churn-c{number}").as_bytes()).to_string());
         let counted = |counter: Option<&ControllerRevision>| counter.is_some_and(|counter| counter.revision == number);
         space.until::<ControllerRevision>("churn-versions", SOON, counted).await;

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use kube::ResourceExt;
 use seatrial_core::conditions::{self, types};
 use seatrial_core::platform::Platform;
-use seatrial_core::run::{change_number, has_ended};
+use seatrial_core::run::{has_ended, triggered_revision};
 use seatrial_crds::names::{MODEL_LABEL, PIPELINE_LABEL, RUN_LABEL};
 use seatrial_crds::{MLPipelineRun, ModelVersion};
 
@@ -110,7 +110,7 @@ impl Caches {
     /// The runs of older changes that this run of a change supersedes.
     pub(crate) fn superseded_by(&self, namespace: &str, newest: &MLPipelineRun) -> Vec<ObjectKey> {
         let mut runs = self.unfinished(namespace, &newest.spec.pipeline);
-        runs.retain(|run| change_number(run).is_some_and(|number| Some(number) < change_number(newest)));
+        runs.retain(|run| triggered_revision(run).is_some_and(|number| Some(number) < triggered_revision(newest)));
         runs.iter().map(|run| ObjectKey::of(Primary::Run, run.as_ref())).collect()
     }
 
@@ -118,8 +118,9 @@ impl Caches {
     pub(crate) fn next_in_line(&self, namespace: &str, pipeline: &str) -> Vec<ObjectKey> {
         let mut waiting = self.unfinished(namespace, pipeline);
         waiting.retain(|run| run.status.as_ref().is_none_or(|status| status.started_at.is_none()));
-        waiting.sort_by_cached_key(|run| (run.creation_timestamp(), change_number(run), run.name_any()));
-        let (of_changes, by_hand): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|run| change_number(run).is_some());
+        waiting.sort_by_cached_key(|run| (run.creation_timestamp(), triggered_revision(run), run.name_any()));
+        let (of_changes, by_hand): (Vec<_>, Vec<_>) =
+            waiting.into_iter().partition(|run| triggered_revision(run).is_some());
         let first = of_changes.into_iter().take(IN_LINE).chain(by_hand.into_iter().take(IN_LINE));
         first.map(|run| ObjectKey::of(Primary::Run, run.as_ref())).collect()
     }

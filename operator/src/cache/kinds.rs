@@ -5,7 +5,7 @@ use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Pod, PodStatus, Service};
 use kube::{Resource, ResourceExt};
-use seatrial_core::run::{change_number, has_ended};
+use seatrial_core::run::{has_ended, triggered_revision};
 use seatrial_crds::names::{DEPLOYMENT_LABEL, MODEL_LABEL, PIPELINE_LABEL, RUN_LABEL};
 use seatrial_crds::{MLPipeline, MLPipelineRun, Model, ModelDeployment, ModelVersion, Store};
 
@@ -154,12 +154,11 @@ fn groups_of_run(run: &MLPipelineRun) -> Vec<String> {
 }
 
 fn groups_of_version(version: &ModelVersion) -> Vec<String> {
-    let lineage = &version.spec.lineage;
-    vec![
-        group(MODEL_LABEL, &version.spec.model),
-        group(RUN_LABEL, &lineage.run),
-        group(PIPELINE_LABEL, &lineage.pipeline),
-    ]
+    let spec = &version.spec;
+    let mut groups = vec![group(MODEL_LABEL, &spec.model)];
+    groups.extend(spec.run().map(|run| group(RUN_LABEL, run)));
+    groups.extend(spec.pipeline().map(|pipeline| group(PIPELINE_LABEL, pipeline)));
+    groups
 }
 
 fn groups_of_deployment(deployment: &ModelDeployment) -> Vec<String> {
@@ -194,7 +193,7 @@ fn of_run(run: &MLPipelineRun, before: Option<&MLPipelineRun>, caches: &Caches) 
     let mut keys =
         vec![ObjectKey::of(Primary::Run, run), ObjectKey::beside(Primary::Pipeline, run, &run.spec.pipeline)];
     let is_over = |run: &MLPipelineRun| has_ended(run.status.as_ref()) || run.metadata.deletion_timestamp.is_some();
-    if before.is_none() && !is_over(run) && change_number(run).is_some() {
+    if before.is_none() && !is_over(run) && triggered_revision(run).is_some() {
         // A newer change makes the runs of older ones pointless.
         keys.extend(caches.superseded_by(&namespace, run));
     }
@@ -215,9 +214,10 @@ fn of_version(version: &ModelVersion, _: Option<&ModelVersion>, caches: &Caches)
     let mut keys = caches.deployments_of(&namespace, &version.spec.model);
     keys.push(ObjectKey::of(Primary::Version, version));
     keys.push(ObjectKey::beside(Primary::Model, version, &version.spec.model));
-    let run = caches.runs.get(&namespace, &version.spec.lineage.run);
-    if run.is_some_and(|run| !has_ended(run.status.as_ref())) {
-        keys.push(ObjectKey::beside(Primary::Run, version, &version.spec.lineage.run));
+    if let Some(run) = version.spec.run().and_then(|run| caches.runs.get(&namespace, run))
+        && !has_ended(run.status.as_ref())
+    {
+        keys.push(ObjectKey::of(Primary::Run, run.as_ref()));
     }
     keys
 }

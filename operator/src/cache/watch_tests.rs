@@ -67,7 +67,7 @@ fn version(name: &str) -> ModelVersion {
         "spec": {
             "model": "churn", "number": 1, "purpose": "Release",
             "artifact": {"uri": "s3://a/b", "digest": digest, "size": 1},
-            "lineage": {"pipeline": "churn", "run": "churn-c1", "runUid": "uid-churn-c1", "revision": "churn-c1"},
+            "lineage": {"pipeline": "churn", "run": "churn-c1", "runUID": "uid-churn-c1", "revision": 1},
         },
     }))
 }
@@ -145,7 +145,7 @@ fn a_run(name: &str, change: Option<u32>, status: Value) -> Value {
         "metadata": {"name": name, "namespace": "ns", "uid": format!("uid-{name}"), "resourceVersion": "1"},
     });
     if let Some(change) = change {
-        object["metadata"]["labels"] = json!({"seatrial.dev/change": change.to_string()});
+        object["metadata"]["labels"] = json!({"seatrial.dev/revision": change.to_string()});
         object["metadata"]["ownerReferences"] = json!([{"apiVersion": "seatrial.dev/v1alpha1", "kind": "MLPipeline",
             "name": "churn", "uid": "p", "controller": true}]);
     }
@@ -206,5 +206,5 @@ async fn an_event_wakes_the_keys_whose_plans_read_what_changed_and_no_other() {
 }
 
 fn model_spec(objective: &str) -> Value {
-    json!({"owner": {"team": "t", "contact": "c"}, "objective": objective, "use": "Batch"})
+    json!({"owner": {"team": "t", "contact": "c"}, "objective": objective, "uses": ["Batch"]})
 }

@@ -170,7 +170,7 @@ mod tests {
         let model = json!({
             "apiVersion": "seatrial.dev/v1alpha1", "kind": "Model",
             "metadata": {"name": "churn", "namespace": "ns", "uid": "1", "resourceVersion": "1"},
-            "spec": {"owner": {"team": "t", "contact": "c"}, "objective": "o", "use": "Batch"},
+            "spec": {"owner": {"team": "t", "contact": "c"}, "objective": "o", "uses": ["Batch"]},
         });
         feed.caches.models.insert(from_value(model).unwrap());
         feed.queue.add(crate::queue::object_key::ObjectKey {

@@ -64,8 +64,9 @@ impl Reconciler {
             let ours = jobs.iter().filter(|job| is_controlled_by(job.as_ref(), run.metadata.uid.as_deref()));
             self.expectations.of_jobs(key, ours.filter_map(|job| job.metadata.name.as_deref()))
         };
-        let spec = run.status.as_ref().and_then(|status| status.revision.as_ref());
-        let spec = spec.and_then(|name| caches.revisions.get(namespace, name));
+        let number = run.status.as_ref().and_then(|status| status.revision);
+        let name = number.map(|number| seatrial_core::names::revision(&run.spec.pipeline, number));
+        let spec = name.and_then(|name| caches.revisions.get(namespace, &name));
         let spec = spec.and_then(|revision| seatrial_core::revision::spec(&revision).ok());
         let models: Vec<String> = spec.iter().flat_map(|spec| spec.publishes.iter().map(|p| p.model.clone())).collect();
         let counter = |model: &String| {
@@ -97,7 +98,7 @@ impl Reconciler {
         VersionObserved {
             version: version.clone(),
             model: self.caches.models.get(&key.namespace, &version.spec.model),
-            run: self.caches.runs.get(&key.namespace, &version.spec.lineage.run),
+            run: version.spec.run().and_then(|run| self.caches.runs.get(&key.namespace, run)),
         }
     }
 

@@ -31,7 +31,7 @@ fn reconciler(client: Client) -> Arc<Reconciler> {
     let model = json!({
         "apiVersion": "seatrial.dev/v1alpha1", "kind": "Model",
         "metadata": {"name": "churn", "namespace": "ns", "uid": "2", "resourceVersion": "1"},
-        "spec": {"owner": {"team": "t", "contact": "c"}, "objective": "o", "use": "Batch"},
+        "spec": {"owner": {"team": "t", "contact": "c"}, "objective": "o", "uses": ["Batch"]},
     });
     caches.models.insert(from_value(model).unwrap());
     let writes = Writes::new(client, "i", ApiClient::new(metrics.clone()), Clock::system());
