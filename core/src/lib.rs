@@ -22,5 +22,6 @@ pub mod quantity;
 pub mod revision;
 pub mod run;
 pub mod stores;
+mod text;
 pub mod validation;
 pub mod version;

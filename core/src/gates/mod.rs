@@ -3,10 +3,10 @@
 mod metric;
 mod size;
 
-use seatrial_crds::{Gate, GateJudgement, GateType, ModelSpec, ModelVersionSpec, Verdict};
+use seatrial_crds::{Gate, GateJudgement, GateType, ModelSpec, ModelVersionSpec, Verdict, limits};
 use serde_json::json;
 
-use crate::digest;
+use crate::{digest, text};
 
 /// The name under which the budget's size is judged.
 pub const MAX_SIZE: &str = "budget.maxSize";
@@ -35,7 +35,8 @@ fn judge_gate(gate: &Gate, version: &ModelVersionSpec) -> GateJudgement {
 }
 
 fn judgement(name: &str, kind: Option<GateType>, finding: Finding) -> GateJudgement {
-    let Finding { verdict, value, message } = finding;
+    let Finding { verdict, value, mut message } = finding;
+    text::truncate(&mut message, limits::SENTENCE);
     GateJudgement { name: name.to_owned(), kind, verdict, value, message }
 }
 

@@ -96,7 +96,7 @@ fn a_gate_without_its_metric_lists_those_there_are() {
     assert_eq!(verdict, Verdict::Error);
     assert!(said.contains("evaluate.scores.loss, evaluate.scores.f1"), "{said}");
     assert!(!said.contains("left out"), "{said}");
-    let many: Vec<String> = (0..seatrial_crds::limits::METRICS).map(|number| format!("m{number}")).collect();
+    let many: Vec<String> = (0..limits::METRICS).map(|number| format!("m{number}")).collect();
     let many: Vec<(&str, &str)> = many.iter().map(|name| (name.as_str(), "1")).collect();
     let (_, said) = message("auc", &version(&many, 1));
     assert!(said.contains("left out: write those first that gates name"), "{said}");

@@ -91,6 +91,18 @@ fn a_refused_job_is_said_gives_way_to_a_correction_and_is_given_up_in_the_end() 
     }
 }
 
+/// The API server refuses a status for one text that is too long: then nothing would be told at all.
+#[test]
+fn a_long_refusal_fits_into_the_status() {
+    let mut scene = Scene::new(plain());
+    scene.settle();
+    refuse(&mut scene, BlockedReason::Refused);
+    scene.observed.blocked[0].message = "a policy that is never done explaining; ".repeat(100);
+    scene.pass(0);
+    let message = scene.step("one").message.clone().unwrap();
+    assert!((limits::STEP_MESSAGE - 3..=limits::STEP_MESSAGE).contains(&message.len()), "{}", message.len());
+}
+
 #[test]
 fn a_missing_store_is_given_up_after_an_hour_and_forgotten_when_it_comes() {
     let mut scene = without_a_store();

@@ -15,7 +15,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use kube_core::ResourceExt;
 use seatrial_crds::names::TRIGGERED_AT_ANNOTATION;
-use seatrial_crds::{MLPipelineRun, MLPipelineRunStatus, MLPipelineSpec, ParameterValue, StepState, StepStatus, Time};
+use seatrial_crds::{
+    MLPipelineRun, MLPipelineRunStatus, MLPipelineSpec, ParameterValue, StepState, StepStatus, Time, limits,
+};
 
 pub use concurrency::{has_ended, triggered_revision};
 pub use job::{Attempt, ReadyInput};
@@ -24,7 +26,7 @@ use crate::attempt;
 use crate::conditions::{self, Status, types};
 use crate::observed::RunObserved;
 use crate::plan::{Blocked, BlockedReason, Event, EventType, Plan, Stage, Write};
-use crate::{names, revision, validation};
+use crate::{names, revision, text, validation};
 use concurrency::Turn;
 use phase::{Conclusion, Next, Phase};
 
@@ -352,6 +354,9 @@ impl<'a> Draft<'a> {
 
     fn plan(mut self) -> Plan<MLPipelineRunStatus> {
         self.delete_strays();
+        for message in self.status.steps.iter_mut().filter_map(|step| step.message.as_mut()) {
+            text::truncate(message, limits::STEP_MESSAGE);
+        }
         let changed = Some(&self.status) != self.observed.run.status.as_ref();
         let mut stages = vec![Stage::proceed(self.jobs)];
         stages.append(&mut self.publishing);

@@ -103,7 +103,7 @@ impl<'a> Draft<'a> {
             return self.fail(status, reason, message);
         }
         status.reason = Some(reason.to_owned());
-        status.message = Some(message.chars().take(limits::SENTENCE).collect());
+        status.message = Some(message);
     }
 
     fn read_job(&mut self, step: &Step, job: &Job, status: &mut StepStatus) {
@@ -169,7 +169,7 @@ impl<'a> Draft<'a> {
     fn fail(&self, status: &mut StepStatus, reason: &str, message: String) {
         status.state = StepState::Failed;
         status.reason = Some(reason.to_owned());
-        status.message = Some(message.chars().take(limits::SENTENCE).collect());
+        status.message = Some(message);
         status.finished_at = Some(Time(self.now));
     }
 

@@ -1,0 +1,40 @@
+//! Texts of bounded length.
+
+/// Cuts a text to at most so many bytes, at the end of a character. The API server refuses a whole status for one text
+/// that is too long.
+pub(crate) fn truncate(text: &mut String, bytes: usize) {
+    const ELLIPSIS: char = '…';
+    if text.len() <= bytes {
+        return;
+    }
+    let mut end = bytes.saturating_sub(ELLIPSIS.len_utf8());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.truncate(end);
+    if text.len() + ELLIPSIS.len_utf8() <= bytes {
+        text.push(ELLIPSIS);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_cut_in_bytes_and_between_characters() {
+        for (text, bytes, expected) in [
+            ("short", 5, "short"),
+            ("shorter", 6, "sho…"),
+            ("äöüß", 7, "äö…"),
+            ("äöüß", 6, "ä…"),
+            ("äö", 2, ""),
+            ("x", 0, ""),
+        ] {
+            let mut cut = text.to_owned();
+            truncate(&mut cut, bytes);
+            assert_eq!(cut, expected);
+            assert!(cut.len() <= bytes);
+        }
+    }
+}
