@@ -245,6 +245,9 @@ impl<'a> Rollout<'a> {
             Some(version) if available > 0 => {
                 self.set_condition(types::AVAILABLE, Status::True, "Serving", format!("{version} serves"));
             }
+            Some(_) if self.replicas() == 0 => {
+                self.set_condition(types::AVAILABLE, Status::False, "ScaledToZero", "spec.replicas is 0".to_owned());
+            }
             Some(version) => {
                 self.set_condition(
                     types::AVAILABLE,
@@ -273,6 +276,12 @@ impl<'a> Rollout<'a> {
                 self.set_stalled(reason, format!("{stands}; {message}"));
             }
             (None, Some((reason, message)), _) => self.set_reconciling(reason, message),
+            (None, None, candidate) if self.replicas() == 0 => {
+                let message = scaled_to_zero(serving.as_deref(), candidate.as_deref());
+                conditions::remove(&mut self.status.conditions, types::RECONCILING);
+                conditions::remove(&mut self.status.conditions, types::STALLED);
+                self.set_condition(types::READY, Status::False, "ScaledToZero", message);
+            }
             (None, None, Some(candidate)) => {
                 self.set_reconciling("CandidateStarting", format!("{stands}; {candidate} is being brought up"));
             }
@@ -365,6 +374,19 @@ fn refused(observed: &DeploymentObserved) -> Option<Problem> {
     })
 }
 
+/// What becomes of the versions once there are servers again. A version without servers was never tried.
+fn scaled_to_zero(served: Option<&str>, candidate: Option<&str>) -> String {
+    let then = match (served, candidate) {
+        (Some(served), Some(candidate)) => {
+            format!("once there are servers again, {served} serves, and {candidate} takes over when its own are ready")
+        }
+        (Some(served), None) => format!("once there are servers again, {served} serves"),
+        (None, Some(candidate)) => format!("once there are servers, {candidate} is brought up"),
+        (None, None) => "no version serves yet".to_owned(),
+    };
+    format!("no server runs, since spec.replicas is 0: {then}")
+}
+
 fn desired(child: &Deployment) -> i32 {
     child.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1)
 }
@@ -373,10 +395,12 @@ fn available(child: &Deployment) -> i32 {
     child.status.as_ref().and_then(|status| status.available_replicas).unwrap_or(0)
 }
 
-/// True where as many servers as asked for are ready, all of the newest template.
+/// True where as many servers as asked for are ready, all of the newest template. Of no servers nothing is known: such
+/// a Deployment is never ready.
 fn is_ready(child: &Deployment) -> bool {
     let Some(status) = &child.status else { return false };
-    status.observed_generation >= child.metadata.generation
+    desired(child) > 0
+        && status.observed_generation >= child.metadata.generation
         && status.updated_replicas.unwrap_or(0) >= desired(child)
         && status.available_replicas.unwrap_or(0) >= desired(child)
 }

@@ -34,6 +34,8 @@ const DRAIN: i64 = 15;
 const STOP: i64 = 30;
 /// How long a candidate may make no progress, in seconds, before it counts as stuck.
 const PROGRESS_DEADLINE: i32 = 600;
+/// How long a new server must stay ready, in seconds, before it counts: one that answers and then fails never serves.
+const MIN_READY: i32 = 10;
 /// How long `fetch` waits an outage out, in seconds, before the kubelet starts it again.
 const FETCH_OUTAGE: u32 = 120;
 
@@ -93,6 +95,7 @@ impl ServerOf<'_> {
                         max_unavailable: Some(IntOrString::Int(0)),
                     }),
                 }),
+                min_ready_seconds: Some(MIN_READY),
                 progress_deadline_seconds: Some(PROGRESS_DEADLINE),
                 revision_history_limit: Some(2),
                 template: PodTemplateSpec {

@@ -236,6 +236,61 @@ fn a_lost_status_is_found_again_without_moving_traffic_to_what_is_not_ready() {
 }
 
 #[test]
+fn without_servers_nothing_takes_over_and_nothing_counts_as_ready() {
+    let mut cluster = Cluster::new(json!({"replicas": 2}), &[passed(1)]);
+    cluster.run_until_ready();
+    cluster.edit(|deployment| deployment.spec.replicas = Some(0));
+    cluster.run_until_ready();
+    let conditions = |cluster: &Cluster| {
+        [types::READY, types::AVAILABLE].map(|kind| cluster.reason(kind).unwrap_or_default().to_owned())
+    };
+    assert_eq!(conditions(&cluster), ["ScaledToZero", "ScaledToZero"]);
+    assert!(conditions::is(&cluster.status().conditions, types::READY, Status::False));
+    assert_eq!((cluster.reason(types::RECONCILING), cluster.reason(types::STALLED)), (None, None));
+    // A newer version passes its gates meanwhile: it was never tried, so it does not take over.
+    cluster.0.versions.push(passed(2));
+    cluster.run_until_ready();
+    assert_eq!((cluster.served(), cluster.children()), (Some("churn-v1"), vec!["churn-v1", "churn-v2"]));
+    let ready = conditions::find(&cluster.status().conditions, types::READY).unwrap();
+    assert!(ready.message.contains("churn-v1 serves, and churn-v2 takes over"), "{}", ready.message);
+    // Two servers of each: what was served serves again, and the newer one has to become ready first.
+    cluster.edit(|deployment| deployment.spec.replicas = Some(2));
+    cluster.settle();
+    cluster.make_ready("churn-v1");
+    cluster.settle();
+    assert_eq!((cluster.served(), cluster.reason(types::AVAILABLE)), (Some("churn-v1"), Some("Serving")));
+    cluster.run_until_ready();
+    assert_eq!((cluster.served(), cluster.children()), (Some("churn-v2"), vec!["churn-v2"]));
+}
+
+#[test]
+fn the_first_version_is_not_served_before_there_is_a_server() {
+    let mut cluster = Cluster::new(json!({"replicas": 0}), &[passed(1)]);
+    cluster.run_until_ready();
+    assert_eq!((cluster.served(), cluster.reason(types::READY)), (None, Some("ScaledToZero")));
+    cluster.edit(|deployment| deployment.spec.replicas = None);
+    cluster.run_until_ready();
+    assert_eq!((cluster.served(), cluster.reason(types::READY)), (Some("churn-v1"), Some("Serving")));
+}
+
+#[test]
+fn a_candidate_that_is_ready_for_a_moment_does_not_take_over() {
+    let mut cluster = Cluster::new(json!({}), &[passed(1)]);
+    cluster.run_until_ready();
+    cluster.0.versions.push(passed(2));
+    cluster.settle();
+    // Kubernetes counts a server as available when it has been ready for this long.
+    let candidate = cluster.0.children.iter().find(|child| child.labels()[VERSION_LABEL] == "churn-v2").unwrap();
+    assert_eq!(candidate.spec.as_ref().unwrap().min_ready_seconds, Some(10));
+    cluster.make_ready("churn-v2");
+    let candidate = cluster.0.children.iter_mut().find(|child| child.labels()[VERSION_LABEL] == "churn-v2").unwrap();
+    let status = Arc::make_mut(candidate).status.as_mut().unwrap();
+    (status.ready_replicas, status.available_replicas) = (Some(1), None);
+    cluster.settle();
+    assert_eq!((cluster.served(), cluster.children()), (Some("churn-v1"), vec!["churn-v1", "churn-v2"]));
+}
+
+#[test]
 fn a_candidate_that_does_not_start_leaves_the_old_one_serving_and_says_why() {
     let image = json!({"waiting": {"reason": "ImagePullBackOff", "message": "Back-off"}});
     let crash = json!({"waiting": {"reason": "CrashLoopBackOff"}});
