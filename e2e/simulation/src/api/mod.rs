@@ -1,0 +1,20 @@
+//! A Kubernetes API in memory, behind the HTTP interface that `kube::Client` uses.
+//!
+//! It behaves as the API server does wherever the operator can tell the difference; `tests/conformance.rs` plays one
+//! script on both and compares. It knows no schemas: what an API server would refuse for its shape is taken here.
+
+mod request;
+mod resources;
+mod selector;
+mod server;
+mod status;
+mod store;
+mod watch;
+
+pub use request::{Request, Verb};
+pub use resources::{RESOURCES, Resource, by_kind};
+pub use selector::Selector;
+pub use server::{Api, Effect, Handling, Interceptor, Reply};
+pub use status::Refusal;
+pub(crate) use store::seconds;
+pub use store::{Change, ChangeType, Deletion, Key, Store};

@@ -1,0 +1,275 @@
+//! What goes wrong, and when: all of it a function of the seed and of the order of requests.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::api::{Effect, Handling, Interceptor, Refusal, Reply, Request, Verb};
+use crate::trace::Trace;
+
+/// What the names of operators begin with.
+pub const OPERATOR: &str = "operator-";
+
+/// When the operator dies, relative to a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// Before the write reached the API server.
+    Before,
+    /// After it was carried out, before the operator heard of it.
+    After,
+    /// The write is on its way meanwhile, and carried out so much later.
+    Late(Duration),
+}
+
+/// What shall go wrong.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// Where chance begins.
+    pub seed: u64,
+    /// The operator dies at its write of this number, counted from 1.
+    pub crash: Option<(u64, Moment)>,
+    /// Everything else that can go wrong, by chance, for so long from the beginning.
+    pub storm: Option<Duration>,
+    /// Whether the operator's clock jumps by an hour, both ways, in the storm.
+    pub clock_jumps: bool,
+}
+
+struct State {
+    drawn: u64,
+    writes: u64,
+    dead: BTreeSet<String>,
+    newest: String,
+}
+
+/// Decides what goes wrong.
+pub struct Faults {
+    plan: Plan,
+    began: Instant,
+    trace: Trace,
+    state: Mutex<State>,
+    crashed: Notify,
+}
+
+impl Faults {
+    /// Faults that begin now.
+    pub fn new(plan: Plan, trace: Trace) -> Arc<Self> {
+        let state = State { drawn: 0, writes: 0, dead: BTreeSet::new(), newest: String::new() };
+        Arc::new(Self { plan, began: Instant::now(), trace, state: Mutex::new(state), crashed: Notify::new() })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How often operators wrote. Renewals of the Lease do not count.
+    pub fn writes(&self) -> u64 {
+        self.state().writes
+    }
+
+    /// Waits until this operator is to die.
+    pub async fn crash(&self, actor: &str) {
+        loop {
+            let notified = self.crashed.notified();
+            if self.state().dead.contains(actor) {
+                return;
+            }
+            notified.await;
+        }
+    }
+
+    /// An operator begins to live.
+    pub fn lives(&self, actor: &str) {
+        actor.clone_into(&mut self.state().newest);
+    }
+
+    /// By how many seconds the clock of operators is wrong.
+    pub fn skew(&self) -> i64 {
+        if !self.plan.clock_jumps || !self.is_storming() {
+            return 0;
+        }
+        match self.hash("clock", self.epoch(97)) % 5 {
+            0 => 3600,
+            1 => -3600,
+            _ => 0,
+        }
+    }
+
+    fn is_storming(&self) -> bool {
+        self.plan.storm.is_some_and(|storm| self.began.elapsed() < storm)
+    }
+
+    /// The number of the present stretch of so many seconds.
+    fn epoch(&self, seconds: u64) -> u64 {
+        self.began.elapsed().as_secs() / seconds
+    }
+
+    fn hash(&self, what: &str, number: u64) -> u64 {
+        let start = what.bytes().fold(self.plan.seed ^ 0x5EA7, |hash, byte| mix(hash ^ u64::from(byte)));
+        mix(start ^ mix(number))
+    }
+
+    /// A number from 0 to `below`, exclusively.
+    fn draw(&self, below: u64) -> u64 {
+        let mut state = self.state();
+        state.drawn += 1;
+        let drawn = state.drawn;
+        drop(state);
+        self.hash("draw", drawn) % below.max(1)
+    }
+
+    fn die(&self, actor: &str, how: &str) {
+        self.trace.note(actor, how);
+        self.state().dead.insert(actor.to_owned());
+        self.crashed.notify_waiters();
+    }
+
+    /// The operator dies at this write.
+    fn crash_at(&self, actor: &str, request: &Request, moment: Moment, mut well: Handling) -> Handling {
+        let what = format!("{} {}", request.verb_name(), request.key);
+        let (effect, how) = match moment {
+            Moment::Before => (Effect::Nothing, format!("DIES before: {what}")),
+            Moment::After => (Effect::Applied, format!("DIES after: {what}")),
+            Moment::Late(delay) => {
+                (Effect::AppliedAfter(delay), format!("DIES; carried out {} s later: {what}", delay.as_secs()))
+            }
+        };
+        // What the operator sent is carried out at once, whatever becomes of the task that waits for the answer.
+        if moment == Moment::After {
+            well.effect = Effect::AppliedAfter(Duration::ZERO);
+        } else {
+            well.effect = effect;
+        }
+        well.there = Duration::ZERO;
+        well.reply = Reply::Never;
+        self.die(actor, &how);
+        well
+    }
+
+    /// What chance does to a request in the storm.
+    fn storm(&self, actor: &str, request: &Request, mut well: Handling) -> Handling {
+        let is_lease = request.key.kind == "Lease";
+        let is_stream = matches!(request.verb, Verb::List(..) | Verb::Watch(..));
+        let note = |what: &str| self.trace.note(actor, &format!("{what}: {} {}", request.verb_name(), request.key));
+        if matches!(request.verb, Verb::Create(_))
+            && request.key.kind == "Job"
+            && self.hash("quota", self.epoch(61)).is_multiple_of(6)
+        {
+            note("REFUSED by quota");
+            well.effect = Effect::Nothing;
+            well.reply = Reply::Refused(Refusal::quota(request.resource, &request.key.name));
+            return well;
+        }
+        match self.draw(1000) {
+            0..15 if request.is_write() => {
+                note("LOST reply");
+                well.reply = Reply::Broken;
+            }
+            15..30 => {
+                note("LOST request");
+                well.effect = Effect::Nothing;
+                well.reply = Reply::Broken;
+            }
+            30..45 if request.is_write() && !matches!(request.verb, Verb::Create(_)) => {
+                note("CONFLICT");
+                well.effect = Effect::Nothing;
+                well.reply = Reply::Refused(Refusal::new(409, "Conflict", "the object has been modified"));
+            }
+            45..65 => {
+                let refusal = match self.draw(4) {
+                    0 => Refusal::new(429, "TooManyRequests", "the server has received too many requests"),
+                    1 => {
+                        Refusal::new(503, "ServiceUnavailable", "the server is currently unable to handle the request")
+                    }
+                    2 => Refusal::new(504, "Timeout", "request did not complete within the allotted timeout"),
+                    _ => Refusal::new(500, "InternalError", "etcdserver: leader changed"),
+                };
+                note(&format!("ANSWERED {}", refusal.code));
+                // After a timeout nobody knows whether it was carried out.
+                if refusal.code != 504 || self.draw(2) == 0 || is_stream {
+                    well.effect = Effect::Nothing;
+                }
+                well.reply = Reply::Refused(refusal);
+            }
+            65..70 if !is_stream => {
+                note("NO answer");
+                if self.draw(2) == 0 {
+                    well.effect = Effect::Nothing;
+                }
+                well.reply = Reply::Never;
+            }
+            70..80 if request.is_write() && !is_lease => {
+                let moment = if self.draw(2) == 0 { Moment::Before } else { Moment::After };
+                return self.crash_at(actor, request, moment, well);
+            }
+            80..100 => well.there = Duration::from_millis(100 + self.draw(3000)),
+            _ => {}
+        }
+        well
+    }
+}
+
+impl Interceptor for Faults {
+    fn handling(&self, actor: &str, request: &Request) -> Handling {
+        if !actor.starts_with(OPERATOR) {
+            return Handling::well(Duration::ZERO, Duration::ZERO);
+        }
+        let there = Duration::from_micros(500 + self.draw(1000));
+        let well = Handling::well(there, Duration::from_micros(500 + self.draw(1000)));
+        if self.state().dead.contains(actor) {
+            return Handling { effect: Effect::Nothing, reply: Reply::Never, ..well };
+        }
+        if request.is_write() && request.key.kind != "Lease" {
+            let mut state = self.state();
+            state.writes += 1;
+            let writes = state.writes;
+            drop(state);
+            if let Some((number, moment)) = self.plan.crash
+                && number == writes
+            {
+                return self.crash_at(actor, request, moment, well);
+            }
+        }
+        if self.is_storming() { self.storm(actor, request, well) } else { well }
+    }
+
+    fn handled(&self, actor: &str, request: &Request, answer: &Result<Arc<Value>, Refusal>) {
+        if let (Err(refusal), true, true) = (answer, request.is_write(), actor.starts_with(OPERATOR)) {
+            let what =
+                format!("is answered {} {}: {} {}", refusal.code, refusal.reason, request.verb_name(), request.key);
+            self.trace.note(actor, &what);
+        }
+    }
+
+    fn lag(&self, actor: &str, kind: &str) -> Duration {
+        if !actor.starts_with(OPERATOR) || !self.is_storming() {
+            return Duration::from_millis(if actor.starts_with(OPERATOR) { 2 } else { 0 });
+        }
+        match self.hash(kind, self.epoch(31)) % 12 {
+            0 => Duration::from_secs(5),
+            1 => Duration::from_secs(40),
+            2 => Duration::from_secs(150),
+            3 | 4 => Duration::from_millis(700),
+            _ => Duration::from_millis(2),
+        }
+    }
+
+    fn is_silent(&self, actor: &str, kind: &str, opened: Instant) -> bool {
+        let is_old = opened.elapsed() > Duration::from_secs(20);
+        actor.starts_with(OPERATOR)
+            && is_old
+            && self.is_storming()
+            && self.hash(kind, 1000 + self.epoch(83)).is_multiple_of(20)
+    }
+}
+
+/// The finalizer of SplitMix64.
+const fn mix(number: u64) -> u64 {
+    let number = number.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let number = (number ^ (number >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let number = (number ^ (number >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    number ^ (number >> 31)
+}

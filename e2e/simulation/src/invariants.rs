@@ -1,0 +1,245 @@
+//! What must hold whatever goes wrong, looked at whenever an object changes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::api::{Change, ChangeType, Key, Store};
+use crate::faults::OPERATOR;
+use crate::models::{has_condition, has_ended};
+
+/// What was seen so far, and what of it should not have been.
+#[derive(Debug, Default)]
+pub struct Invariants {
+    violations: Vec<String>,
+    /// Run UID, step, attempt and component of all Jobs.
+    jobs: BTreeSet<String>,
+    /// Run UID and step of pods that ended well, and how many did.
+    succeeded: BTreeMap<String, usize>,
+    /// Run UID and model of all versions.
+    versions: BTreeSet<String>,
+    /// The ModelDeployments that served once.
+    serving: BTreeSet<String>,
+}
+
+impl Invariants {
+    /// What was violated.
+    pub fn violations(&self) -> &[String] {
+        &self.violations
+    }
+
+    /// The steps that more than one pod did to its end.
+    pub fn repeated(&self) -> Vec<String> {
+        self.succeeded.iter().filter(|(_, count)| **count > 1).map(|(step, count)| format!("{step}: {count}")).collect()
+    }
+
+    /// Looks at a change.
+    pub fn observe(&mut self, store: &Store, change: &Change) {
+        match (change.key.kind, change.kind) {
+            ("Job", ChangeType::Added) => self.job(store, change),
+            ("Pod", _) => self.pod(store, change),
+            ("MLPipelineRun", ChangeType::Modified) => self.run(change),
+            ("ModelVersion", ChangeType::Added) => self.version(change),
+            ("Service", ChangeType::Added | ChangeType::Modified) => self.service(store, change),
+            _ => {}
+        }
+    }
+
+    fn violated(&mut self, change: &Change, what: &str) {
+        self.violations.push(format!("{} by {}: {what}", change.key, change.actor));
+    }
+
+    fn job(&mut self, store: &Store, change: &Change) {
+        let job = &change.new;
+        let Some(owner) = controller(job).filter(|owner| owner["kind"] == "MLPipelineRun") else { return };
+        let (step, attempt) = (label(job, "seatrial.dev/step"), label(job, "seatrial.dev/attempt"));
+        let identity = format!("{} {step} {attempt} {}", owner["uid"], label(job, "seatrial.dev/component"));
+        if !self.jobs.insert(identity.clone()) {
+            self.violated(change, &format!("a second Job for {identity}"));
+        }
+        let name = owner["name"].as_str().unwrap_or_default();
+        let Some(run) = store.get(&Key::new("MLPipelineRun", &change.key.namespace, name)) else { return };
+        if run["metadata"]["uid"] != owner["uid"] || label(job, "seatrial.dev/component") != "step" {
+            return;
+        }
+        let recorded = run_step(run, step).map(|step| step["attempt"].as_u64().unwrap_or(0)).unwrap_or_default();
+        if recorded < attempt.parse().unwrap_or(0) {
+            self.violated(change, &format!("its attempt {attempt} is not recorded, but {recorded}"));
+        }
+        for needed in self.needs(store, change, run, step) {
+            if run_step(run, &needed).is_none_or(|step| step["state"] != "Succeeded") {
+                self.violated(change, &format!("step {step} starts before {needed}, which it needs, has ended well"));
+            }
+        }
+    }
+
+    /// The steps that a step needs, by the spec that its run pinned.
+    fn needs(&mut self, store: &Store, change: &Change, run: &Value, step: &str) -> Vec<String> {
+        let pipeline = run["spec"]["pipeline"].as_str().unwrap_or_default();
+        let revision = format!("{pipeline}-c{}", run["status"]["revision"]);
+        let Some(revision) = store.get(&Key::new("ControllerRevision", &change.key.namespace, &revision)) else {
+            self.violated(change, &format!("the revision {revision} that its run pinned is not there"));
+            return vec![];
+        };
+        let steps = revision["data"]["spec"]["steps"].as_array();
+        let inputs = steps.into_iter().flatten().filter(|known| known["name"] == step);
+        let inputs = inputs.flat_map(|step| step["inputs"].as_array().into_iter().flatten());
+        inputs.filter_map(|input| input["from"]["step"].as_str().map(str::to_owned)).collect()
+    }
+
+    fn pod(&mut self, store: &Store, change: &Change) {
+        let pod = &change.new;
+        match label(pod, "seatrial.dev/component") {
+            "step" => {
+                let run =
+                    |pod: &Value| format!("{}/{}", label(pod, "seatrial.dev/run"), label(pod, "seatrial.dev/step"));
+                let own = run_of_pod(store, pod);
+                if change.kind == ChangeType::Added {
+                    let mut others = store.of_kind("Pod").filter(|(key, other)| {
+                        key.name != change.key.name
+                            && key.namespace == change.key.namespace
+                            && !has_ended(other)
+                            && run(other) == run(pod)
+                            && run_of_pod(store, other) == own
+                    });
+                    if let Some((other, _)) = others.next() {
+                        let what = format!("it lives beside {other} of the same step");
+                        self.violated(change, &what);
+                    }
+                }
+                let ended_before = change.old.as_ref().is_some_and(|old| has_ended(old));
+                if pod["status"]["phase"] == "Succeeded" && !ended_before {
+                    *self.succeeded.entry(format!("{own} {}", run(pod))).or_default() += 1;
+                }
+            }
+            "server" => self.serving(store, change),
+            _ => {}
+        }
+    }
+
+    fn run(&mut self, change: &Change) {
+        let (Some(old), new) = (&change.old, &change.new) else { return };
+        let has_ended = |run: &Value| !run["status"]["finishedAt"].is_null();
+        if has_ended(old) && old["status"] != new["status"] {
+            self.violated(change, "its status changes though it has ended");
+        }
+        for step in new["status"]["steps"].as_array().into_iter().flatten() {
+            let name = step["name"].as_str().unwrap_or_default();
+            let before = run_step(old, name);
+            let was = before.map(|step| step["state"].clone()).unwrap_or_default();
+            if was == "Succeeded" && step["state"] != "Succeeded" {
+                self.violated(change, &format!("step {name} had ended well"));
+            }
+            let done = format!("{} {}/{name}", new["metadata"]["uid"], change.key.name);
+            if step["state"] == "Succeeded" && was != "Succeeded" && !self.succeeded.contains_key(&done) {
+                self.violated(change, &format!("no pod of step {name} ended well"));
+            }
+            if step["attempt"].as_u64() < before.and_then(|step| step["attempt"].as_u64()) {
+                self.violated(change, &format!("step {name} goes back to an earlier attempt"));
+            }
+        }
+        let steps = new["status"]["steps"].as_array();
+        let all = steps.into_iter().flatten().all(|step| step["state"] == "Succeeded");
+        if has_condition(new, "Succeeded") && !all {
+            self.violated(change, "it succeeded though not all steps did");
+        }
+    }
+
+    fn version(&mut self, change: &Change) {
+        let spec = &change.new["spec"];
+        if spec["lineage"]["runUID"].is_null() {
+            return;
+        }
+        let made = format!("{} {}", spec["lineage"]["runUID"], spec["model"]);
+        if !self.versions.insert(made.clone()) {
+            self.violated(change, &format!("a second version of run and model {made}"));
+        }
+    }
+
+    /// A ModelDeployment that served goes on serving: its Service has a pod that is ready.
+    fn serving(&mut self, store: &Store, change: &Change) {
+        let name = label(&change.new, "seatrial.dev/deployment").to_owned();
+        self.served(store, change, &name);
+    }
+
+    fn service(&mut self, store: &Store, change: &Change) {
+        let name = label(&change.new, "seatrial.dev/deployment").to_owned();
+        self.served(store, change, &name);
+    }
+
+    fn served(&mut self, store: &Store, change: &Change, name: &str) {
+        let namespace = &change.key.namespace;
+        let wanted = store.get(&Key::new("ModelDeployment", namespace, name));
+        if wanted.is_none_or(|wanted| !wanted["metadata"]["deletionTimestamp"].is_null()) {
+            self.serving.remove(name);
+            return;
+        }
+        let Some(service) = store.get(&Key::new("Service", namespace, name)) else { return };
+        let selector = service["spec"]["selector"].as_object();
+        let selects = |pod: &Value| {
+            selector.is_some_and(|terms| terms.iter().all(|(key, value)| &pod["metadata"]["labels"][key] == value))
+        };
+        let serves = store.of_kind("Pod").any(|(key, pod)| {
+            &key.namespace == namespace
+                && selects(pod)
+                && has_condition(pod, "Ready")
+                && pod["metadata"]["deletionTimestamp"].is_null()
+        });
+        if serves {
+            self.serving.insert(name.to_owned());
+        } else if self.serving.remove(name) {
+            self.violated(change, &format!("nothing serves for {name} any more"));
+        }
+    }
+
+    /// What must hold at the end, once every run has ended.
+    pub fn at_the_end(&mut self, store: &Store) {
+        for (key, job) in store.of_kind("Job") {
+            let owner = controller(job).and_then(|owner| owner["name"].as_str()).unwrap_or_default();
+            let run = store.get(&Key::new("MLPipelineRun", &key.namespace, owner));
+            let is_over = has_condition(job, "Complete") || has_condition(job, "Failed");
+            if run.is_none() || !is_over {
+                self.violations.push(format!("{key} is left over at the end"));
+            }
+        }
+        for (key, pod) in store.of_kind("Pod") {
+            if label(pod, "seatrial.dev/component") == "step" && !has_ended(pod) {
+                self.violations.push(format!("{key} lives at the end"));
+            }
+        }
+        for (key, run) in store.of_kind("MLPipelineRun") {
+            if run["status"]["finishedAt"].is_null() {
+                self.violations.push(format!("{key} has not ended"));
+            }
+        }
+    }
+
+    /// The changes that operators made in a time in which nothing happened.
+    pub fn quiet(&mut self, changes: &[Change]) {
+        let writes = changes.iter().filter(|change| change.actor.starts_with(OPERATOR) && change.key.kind != "Lease");
+        for change in writes.take(5) {
+            self.violations.push(format!("{} by {}: written in an hour without an event", change.key, change.actor));
+        }
+    }
+}
+
+fn label<'a>(object: &'a Value, name: &str) -> &'a str {
+    object["metadata"]["labels"][name].as_str().unwrap_or_default()
+}
+
+fn controller(object: &Value) -> Option<&Value> {
+    object["metadata"]["ownerReferences"].as_array()?.iter().find(|owner| owner["controller"] == true)
+}
+
+fn run_step<'a>(run: &'a Value, name: &str) -> Option<&'a Value> {
+    run["status"]["steps"].as_array()?.iter().find(|step| step["name"] == name)
+}
+
+/// The UID of the run whose Job a pod belongs to, as JSON.
+fn run_of_pod(store: &Store, pod: &Value) -> Value {
+    let job = controller(pod).and_then(|owner| owner["name"].as_str()).unwrap_or_default();
+    let namespace = pod["metadata"]["namespace"].as_str().unwrap_or_default();
+    let job: Option<&Arc<Value>> = store.get(&Key::new("Job", namespace, job));
+    job.and_then(|job| controller(job)).map(|owner| owner["uid"].clone()).unwrap_or_default()
+}

@@ -1,0 +1,247 @@
+//! Scheduler and kubelet: a pod is bound, its init containers run, then its containers; each ends as the [`Fates`] say.
+//! The agent's containers end with the message that the agent would have written.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use seatrial_core::contract::{Digest, Message, ReportedInput, ReportedMetric, ReportedOutput};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::{Model, has_ended};
+use crate::api::{Api, Deletion, Key, Store, by_kind, seconds};
+
+/// How a pod of a step ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Its command ends well, and its outputs are uploaded.
+    Succeeds,
+    /// Its command ends with this code.
+    Fails(i64),
+    /// It is evicted in the midst of its work.
+    Evicted,
+}
+
+/// Says how the pods end: by name of the step, and how many pods that step had before.
+pub type Fates = Box<dyn FnMut(&str, usize) -> Fate + Send>;
+
+/// Scheduler and kubelet.
+pub struct Pods {
+    fates: Fates,
+    /// How long each stage of a pod takes.
+    pace: Duration,
+    tries: BTreeMap<String, usize>,
+    known: BTreeMap<String, Pod>,
+}
+
+struct Pod {
+    fate: Fate,
+    stage: u8,
+    due: Instant,
+}
+
+impl std::fmt::Debug for Pods {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Pods").field("pace", &self.pace).finish_non_exhaustive()
+    }
+}
+
+impl Pods {
+    /// Kubelets whose pods end so.
+    pub fn new(pace: Duration, fates: Fates) -> Self {
+        Self { fates, pace, tries: BTreeMap::new(), known: BTreeMap::new() }
+    }
+}
+
+impl Model for Pods {
+    fn act(&mut self, api: &Api, now: Instant) -> Option<Instant> {
+        let pods: Vec<(Key, Arc<Value>)> =
+            api.look(|store| store.of_kind("Pod").map(|(key, pod)| (key.clone(), pod.clone())).collect());
+        self.known.retain(|uid, _| pods.iter().any(|(_, pod)| pod["metadata"]["uid"] == uid.as_str()));
+        let mut next: Option<Instant> = None;
+        for (key, pod) in &pods {
+            let uid = pod["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
+            let is_deleted = !pod["metadata"]["deletionTimestamp"].is_null();
+            if has_ended(pod) {
+                if is_deleted {
+                    api.change("kubelet", |store| remove(store, key));
+                }
+                continue;
+            }
+            let (fates, tries, pace) = (&mut self.fates, &mut self.tries, self.pace);
+            let known = self.known.entry(uid).or_insert_with(|| {
+                let step = pod["metadata"]["labels"]["seatrial.dev/step"].as_str().unwrap_or_default();
+                let run = pod["metadata"]["labels"]["seatrial.dev/run"].as_str().unwrap_or_default();
+                let tried = tries.entry(format!("{}/{run}/{step}", key.namespace)).or_default();
+                *tried += 1;
+                Pod { fate: fates(step, *tried - 1), stage: 0, due: now + pace }
+            });
+            if is_deleted && known.stage < 9 {
+                known.stage = 9;
+                known.due = now + pace;
+            }
+            if known.due <= now {
+                let stage = known.stage;
+                let fate = known.fate;
+                known.stage += 1;
+                known.due = now + pace;
+                api.change("kubelet", |store| advance(store, key, pod, stage, fate));
+            }
+            let is_server = pod["spec"]["restartPolicy"] != "Never";
+            if !is_server || known.stage < 3 || is_deleted {
+                next = Some(next.map_or(known.due, |next| next.min(known.due)));
+            }
+        }
+        next
+    }
+}
+
+fn remove(store: &mut Store, key: &Key) {
+    if let Some(resource) = by_kind("Pod") {
+        let _ = store.delete(resource, key, &Deletion { grace: Some(0), ..Deletion::default() });
+    }
+}
+
+fn names<'a>(pod: &'a Value, list: &str) -> Vec<&'a str> {
+    pod["spec"][list].as_array().into_iter().flatten().filter_map(|container| container["name"].as_str()).collect()
+}
+
+/// One stage of a pod's life.
+fn advance(store: &mut Store, key: &Key, pod: &Value, stage: u8, fate: Fate) {
+    let Some(resource) = by_kind("Pod") else { return };
+    let now = store.now;
+    let (inits, mains) = (names(pod, "initContainers"), names(pod, "containers"));
+    let mut new = pod.clone();
+    let is_server = pod["spec"]["restartPolicy"] != "Never";
+    match stage {
+        0 => {
+            new["spec"]["nodeName"] = "node".into();
+            if let Ok(bound) = store.replace(resource, key, new, false) {
+                let mut bound = bound.as_ref().clone();
+                bound["status"] = json!({"phase": "Pending", "startTime": seconds(now), "conditions": [condition(now, "PodScheduled", "True", "")]});
+                let _ = store.replace(resource, key, bound, true);
+            }
+            return;
+        }
+        1 => {
+            let ended: Vec<Value> = inits.iter().map(|name| terminated(now, name, 0, &message(pod, name))).collect();
+            new["status"]["initContainerStatuses"] = ended.into();
+            new["status"]["containerStatuses"] = mains.iter().map(|name| running(now, name)).collect::<Vec<_>>().into();
+            new["status"]["phase"] = "Running".into();
+        }
+        2 if is_server => {
+            for container in new["status"]["containerStatuses"].as_array_mut().into_iter().flatten() {
+                container["ready"] = true.into();
+            }
+            set_condition(&mut new, condition(now, "Ready", "True", ""));
+        }
+        2 => {
+            let code = match fate {
+                Fate::Succeeds => 0,
+                Fate::Fails(code) => code,
+                Fate::Evicted => {
+                    new["status"]["reason"] = "Evicted".into();
+                    set_condition(&mut new, condition(now, "DisruptionTarget", "True", "EvictionByEvictionAPI"));
+                    end(&mut new, now, &mains, 241);
+                    let _ = store.replace(resource, key, new, true);
+                    return;
+                }
+            };
+            let ends = mains.iter().map(|name| match (*name, mains.len()) {
+                ("step", _) | (_, 1) => terminated(now, name, code, ""),
+                _ => running(now, name),
+            });
+            new["status"]["containerStatuses"] = ends.collect::<Vec<_>>().into();
+        }
+        3 if !is_server => {
+            let failed = codes(&new).iter().any(|code| *code != 0);
+            let ends = mains.iter().map(|name| match *name {
+                "seatrial-publish" if failed => terminated(now, name, 0, ""),
+                "seatrial-publish" => terminated(now, name, 0, &message(pod, name)),
+                name => terminated(now, name, codes(&new).first().copied().unwrap_or(0), ""),
+            });
+            new["status"]["containerStatuses"] = ends.collect::<Vec<_>>().into();
+            new["status"]["phase"] = if failed { "Failed" } else { "Succeeded" }.into();
+        }
+        9 => end(&mut new, now, &mains, 241),
+        _ => return,
+    }
+    let _ = store.replace(resource, key, new, true);
+}
+
+/// Ends all containers that run.
+fn end(pod: &mut Value, now: Timestamp, mains: &[&str], code: i64) {
+    let ends = mains.iter().map(|name| terminated(now, name, code, ""));
+    pod["status"]["containerStatuses"] = ends.collect::<Vec<_>>().into();
+    pod["status"]["phase"] = "Failed".into();
+}
+
+fn codes(pod: &Value) -> Vec<i64> {
+    let statuses = pod["status"]["containerStatuses"].as_array();
+    statuses.into_iter().flatten().filter_map(|status| status["state"]["terminated"]["exitCode"].as_i64()).collect()
+}
+
+fn running(now: Timestamp, name: &str) -> Value {
+    json!({"name": name, "image": "image", "imageID": "registry.example.com/image@sha256:1", "ready": false, "restartCount": 0,
+           "started": true, "state": {"running": {"startedAt": seconds(now)}}})
+}
+
+fn terminated(now: Timestamp, name: &str, code: i64, message: &str) -> Value {
+    let reason = if code == 0 { "Completed" } else { "Error" };
+    json!({"name": name, "image": "image", "imageID": "registry.example.com/image@sha256:1", "ready": false, "restartCount": 0,
+           "state": {"terminated": {"exitCode": code, "reason": reason, "message": message, "startedAt": seconds(now),
+                                    "finishedAt": seconds(now)}}})
+}
+
+fn condition(now: Timestamp, kind: &str, status: &str, reason: &str) -> Value {
+    json!({"type": kind, "status": status, "reason": reason, "lastTransitionTime": seconds(now)})
+}
+
+fn set_condition(pod: &mut Value, condition: Value) {
+    if let Some(list) = pod["status"]["conditions"].as_array_mut() {
+        list.retain(|known| known["type"] != condition["type"]);
+        list.push(condition);
+    } else {
+        pod["status"]["conditions"] = json!([condition]);
+    }
+}
+
+/// What a container of the agent says, by what its pod was told to do.
+fn message(pod: &Value, container: &str) -> String {
+    let containers = ["initContainers", "containers"]
+        .into_iter()
+        .flat_map(|list| pod["spec"][list].as_array().into_iter().flatten());
+    let variables = containers.flat_map(|container| container["env"].as_array().into_iter().flatten());
+    let configs: Vec<Value> =
+        variables.filter_map(|variable| serde_json::from_str(variable["value"].as_str()?).ok()).collect();
+    let listed = |what: &str| -> Vec<Value> {
+        configs
+            .iter()
+            .find_map(|config| config[what].as_array().filter(|list| !list.is_empty()))
+            .cloned()
+            .unwrap_or_default()
+    };
+    let name = |one: &Value| one["name"].as_str().unwrap_or_default().to_owned();
+    let mut message = Message::new();
+    if container == "seatrial-publish" {
+        for one in listed("outputs") {
+            let name = name(&one);
+            message.outputs.push(ReportedOutput {
+                digest: Digest::of(pod["metadata"]["uid"].to_string().as_bytes()),
+                name: name.clone(),
+                size: 10,
+                files: 1,
+            });
+            if one["type"] == "Metrics" {
+                message.metrics.push(ReportedMetric { output: name, name: "auc".into(), value: "0.9".into() });
+            }
+        }
+    } else {
+        let input =
+            |one: &Value| ReportedInput { digest: Digest::of(one.to_string().as_bytes()), name: name(one), size: 10 };
+        message.inputs = listed("inputs").iter().map(input).collect();
+    }
+    message.to_json()
+}

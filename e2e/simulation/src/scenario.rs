@@ -1,0 +1,207 @@
+//! What people do, what becomes of the pods, and what must have come of it in the end.
+
+use serde_json::{Value, json};
+
+use crate::api::{Api, Deletion, Key, Store, by_kind};
+use crate::models::has_condition;
+use crate::models::pods::Fate;
+
+/// The namespace of all that a scenario makes.
+pub const NAMESPACE: &str = "growth";
+
+/// What a person does.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// Creates an object, or changes its spec.
+    Apply(Value),
+    /// Deletes an object.
+    Delete(&'static str, &'static str),
+}
+
+/// A scenario.
+pub struct Scenario {
+    /// What it is called.
+    pub name: &'static str,
+    /// What people do, at which second.
+    pub actions: Vec<(u64, Action)>,
+    /// How the pods of a step end, by the number of pods that it had before.
+    pub fates: fn(&str, usize) -> Fate,
+    /// What is still missing of its end.
+    pub missing: fn(&Store) -> Option<String>,
+    /// Whether each step is done by one pod alone, where no reply of the pods' own is lost.
+    pub once: bool,
+}
+
+impl std::fmt::Debug for Scenario {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(self.name)
+    }
+}
+
+impl Action {
+    /// Does it.
+    pub fn carry_out(&self, api: &Api) {
+        match self {
+            Self::Apply(object) => apply(api, object),
+            Self::Delete(kind, name) => {
+                let Some(resource) = by_kind(kind) else { return };
+                let key = Key::new(resource.kind, NAMESPACE, name);
+                let how = Deletion { propagation: "Background".into(), ..Deletion::default() };
+                let _ = api.change("person", |store| store.delete(resource, &key, &how));
+            }
+        }
+    }
+}
+
+fn apply(api: &Api, object: &Value) {
+    let Some(resource) = object["kind"].as_str().and_then(by_kind) else { return };
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    let key = Key::new(resource.kind, NAMESPACE, name);
+    let _ = api.change("person", |store| match store.get(&key) {
+        None => store.create(resource, NAMESPACE, object.clone()),
+        Some(_) => store.merge(resource, &key, &json!({"spec": object["spec"]}), false),
+    });
+}
+
+fn own(kind: &str, name: &str, spec: &Value) -> Action {
+    Action::Apply(
+        json!({"apiVersion": "seatrial.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec}),
+    )
+}
+
+/// Two steps, the second of which trains, and a version of what it made.
+fn pipeline(image: &str) -> Action {
+    own(
+        "MLPipeline",
+        "churn",
+        &json!({
+            "image": image,
+            "steps": [
+                {"name": "prepare", "command": ["prepare"], "inputs": [{"name": "raw", "uri": "http://data/raw"}],
+                 "outputs": [{"name": "train", "type": "Dataset"}]},
+                {"name": "train", "command": ["train"], "retry": {"limit": 2},
+                 "inputs": [{"name": "train", "from": {"step": "prepare", "output": "train"}}],
+                 "outputs": [{"name": "model", "type": "Model"}, {"name": "metrics", "type": "Metrics"}]},
+            ],
+            "publishes": [{"model": "churn", "artifact": {"step": "train", "output": "model"},
+                           "evidence": [{"step": "train", "output": "metrics"}]}],
+        }),
+    )
+}
+
+fn model() -> Action {
+    own(
+        "Model",
+        "churn",
+        &json!({
+            "owner": {"team": "growth", "contact": "growth@example.com"}, "objective": "Find who leaves", "uses": ["Realtime"],
+            "gates": [{"name": "good", "type": "Metric", "metric": {"name": "auc", "min": "0.8"}}],
+        }),
+    )
+}
+
+fn deployment() -> Action {
+    own("ModelDeployment", "churn", &json!({"model": "churn", "server": {"image": "server:1", "port": 8080}}))
+}
+
+fn run(name: &str) -> Action {
+    own("MLPipelineRun", name, &json!({"pipeline": "churn"}))
+}
+
+fn well(_: &str, _: usize) -> Fate {
+    Fate::Succeeds
+}
+
+/// The first pods of `train` come to grief: one fails, one is evicted.
+fn troubled(step: &str, before: usize) -> Fate {
+    match (step, before) {
+        ("train", 0) => Fate::Fails(1),
+        ("train", 1) => Fate::Evicted,
+        _ => Fate::Succeeds,
+    }
+}
+
+fn hopeless(step: &str, _: usize) -> Fate {
+    if step == "train" { Fate::Fails(3) } else { Fate::Succeeds }
+}
+
+/// What is missing until these runs have ended so, and this version is served.
+fn until(store: &Store, runs: &[(&str, bool)], served: Option<&str>) -> Option<String> {
+    for (name, well) in runs {
+        let Some(run) = store.get(&Key::new("MLPipelineRun", NAMESPACE, name)) else {
+            return Some(format!("there is no run {name}"));
+        };
+        if run["status"]["finishedAt"].is_null() {
+            return Some(format!("run {name} has not ended"));
+        }
+        if has_condition(run, "Succeeded") != *well {
+            return Some(format!("run {name} should have ended {}", if *well { "well" } else { "badly" }));
+        }
+    }
+    let version = served?;
+    let service = store.get(&Key::new("Service", NAMESPACE, "churn"));
+    let found = service.and_then(|service| service["spec"]["selector"]["seatrial.dev/version"].as_str());
+    if found != Some(version) {
+        return Some(format!("{version} is not served, but {}", found.unwrap_or("nothing")));
+    }
+    let deployment = store.get(&Key::new("ModelDeployment", NAMESPACE, "churn"));
+    deployment
+        .is_none_or(|deployment| !has_condition(deployment, "Ready"))
+        .then(|| "the ModelDeployment is not ready".to_owned())
+}
+
+/// All scenarios: together they use every feature.
+pub fn all() -> Vec<Scenario> {
+    vec![
+        Scenario {
+            name: "release",
+            actions: vec![(0, model()), (0, deployment()), (1, pipeline("churn:1"))],
+            fates: well,
+            missing: |store| until(store, &[("churn-c1", true)], Some("churn-v1")),
+            once: true,
+        },
+        Scenario {
+            name: "change",
+            actions: vec![(0, pipeline("churn:1")), (0, model()), (0, deployment()), (60, pipeline("churn:2"))],
+            fates: well,
+            missing: |store| until(store, &[("churn-c1", true), ("churn-c2", true)], Some("churn-v2")),
+            once: true,
+        },
+        Scenario {
+            name: "retries",
+            actions: vec![(0, pipeline("churn:1"))],
+            fates: troubled,
+            missing: |store| until(store, &[("churn-c1", true)], None),
+            once: true,
+        },
+        Scenario {
+            name: "failure",
+            actions: vec![(0, pipeline("churn:1"))],
+            fates: hopeless,
+            missing: |store| until(store, &[("churn-c1", false)], None),
+            once: false,
+        },
+        Scenario {
+            name: "by-hand",
+            actions: vec![(0, pipeline("churn:1")), (2, run("one")), (2, run("two")), (3, pipeline("churn:2"))],
+            fates: well,
+            missing: |store| {
+                until(store, &[("churn-c1", true), ("one", true), ("two", true), ("churn-c2", true)], None)
+            },
+            once: true,
+        },
+        Scenario {
+            name: "deletions",
+            actions: vec![
+                (0, pipeline("churn:1")),
+                (1, run("one")),
+                (4, Action::Delete("MLPipelineRun", "one")),
+                (90, Action::Delete("MLPipeline", "churn")),
+                (100, pipeline("churn:2")),
+            ],
+            fates: well,
+            missing: |store| until(store, &[("churn-c2", true)], None),
+            once: true,
+        },
+    ]
+}

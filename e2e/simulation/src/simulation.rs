@@ -1,0 +1,171 @@
+//! One simulation: a cluster, people, pods, and operators that die and are followed by others.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use seatrial_core::platform::{DefaultStore, Platform};
+use seatrial_operator::{Clock, Observability, Options, run};
+use tokio::time::Instant;
+
+use crate::api::Api;
+use crate::faults::{Faults, OPERATOR, Plan};
+use crate::invariants::Invariants;
+use crate::models::deployments::Deployments;
+use crate::models::garbage::Garbage;
+use crate::models::jobs::Jobs;
+use crate::models::pods::Pods;
+use crate::models::{self, Model};
+use crate::scenario::{NAMESPACE, Scenario};
+use crate::trace::Trace;
+
+/// The time of day at which each simulation begins.
+const BEGINNING: i64 = 1_800_000_000;
+/// How long each stage of a pod takes.
+const PACE: Duration = Duration::from_millis(900);
+/// How long a simulation may take after the storm.
+const PATIENCE: Duration = Duration::from_secs(3 * 3600);
+/// How long after its end the Jobs of a run are kept.
+const JOBS_KEPT: u32 = 120;
+
+/// How a simulation ended.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What must not have happened.
+    pub violations: Vec<String>,
+    /// What happened.
+    pub trace: String,
+    /// How often operators wrote.
+    pub writes: u64,
+    /// How long it took, as the simulated clock has it.
+    pub took: Duration,
+}
+
+/// What is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// Until everything has come to its end.
+    End,
+    /// Also an hour in which nothing may be written.
+    QuietHour,
+}
+
+/// Plays a scenario.
+///
+/// # Errors
+/// No runtime can be made.
+pub fn simulate(scenario: &Scenario, plan: &Plan, depth: Depth) -> std::io::Result<Outcome> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
+    Ok(runtime.block_on(play(scenario, plan.clone(), depth)))
+}
+
+async fn play(scenario: &Scenario, plan: Plan, depth: Depth) -> Outcome {
+    let began = Instant::now();
+    let trace = Trace::begin();
+    let storm = plan.storm.unwrap_or_default();
+    let (is_calm, is_late) = (plan.storm.is_none(), matches!(plan.crash, Some((_, crate::faults::Moment::Late(_)))));
+    let faults = Faults::new(plan, trace.clone());
+    let api = Api::new(Timestamp::from_second(BEGINNING).unwrap_or_default(), Some(faults.clone()));
+    api.add_namespace(NAMESPACE);
+    let invariants = Arc::new(Mutex::new(Invariants::default()));
+    api.observe({
+        let (trace, invariants) = (trace.clone(), invariants.clone());
+        move |store, change| {
+            trace.note_change(change);
+            let mut invariants = invariants.lock().unwrap_or_else(PoisonError::into_inner);
+            let known = invariants.violations().len();
+            invariants.observe(store, change);
+            for violation in invariants.violations().iter().skip(known) {
+                trace.note("VIOLATION", violation);
+            }
+        }
+    });
+    let controllers: Vec<Box<dyn Model>> = vec![
+        Box::new(Jobs::default()),
+        Box::new(Pods::new(PACE, Box::new(scenario.fates))),
+        Box::new(Deployments),
+        Box::new(Garbage::default()),
+    ];
+    let controllers = tokio::spawn(models::run(api.clone(), controllers));
+    let operators = tokio::spawn(operate(api.clone(), faults.clone(), trace.clone()));
+
+    let mut actions = scenario.actions.iter().peekable();
+    let missing = loop {
+        while let Some((_, action)) = actions.next_if(|(second, _)| began.elapsed().as_secs() >= *second) {
+            action.carry_out(&api);
+        }
+        let missing = api.look(|store| (scenario.missing)(store));
+        let is_over = actions.peek().is_none() && began.elapsed() >= storm && missing.is_none();
+        if is_over || began.elapsed() > storm + PATIENCE {
+            break missing;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    };
+    // The Jobs of ended runs are deleted, and what became needless is.
+    tokio::time::sleep(Duration::from_secs(u64::from(JOBS_KEPT) + 30)).await;
+    let took = began.elapsed();
+    let before = api.look(|store| {
+        invariants.lock().unwrap_or_else(PoisonError::into_inner).at_the_end(store);
+        store.version()
+    });
+    if depth == Depth::QuietHour {
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        api.look(|store| {
+            let changes = store.since(before).unwrap_or_default();
+            invariants.lock().unwrap_or_else(PoisonError::into_inner).quiet(changes);
+        });
+    }
+    operators.abort();
+    controllers.abort();
+    let invariants = invariants.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut violations = invariants.violations().to_vec();
+    if is_calm && let Some(missing) = missing {
+        violations.push(format!("at the end {missing}"));
+    }
+    if is_calm && !is_late && scenario.once {
+        violations.extend(invariants.repeated().iter().map(|step| format!("done more than once: {step}")));
+    }
+    Outcome { violations, trace: trace.text(), writes: faults.writes(), took }
+}
+
+/// Operators, one after the other, as a Deployment with one replica starts them.
+async fn operate(api: Api, faults: Arc<Faults>, trace: Trace) {
+    for life in 1_u32.. {
+        let name = format!("{OPERATOR}{life}");
+        faults.lives(&name);
+        let clock = {
+            let (api, faults) = (api.clone(), faults.clone());
+            move || {
+                let now = api.now();
+                now.saturating_add(SignedDuration::from_secs(faults.skew())).unwrap_or(now)
+            }
+        };
+        let options = Options { platform: platform(), ..Options::new(&name, Clock::new(clock)) };
+        let observability = Observability::new();
+        let client = api.client(&name);
+        tokio::select! {
+            biased;
+            () = faults.crash(&name) => {}
+            ended = run(client, options, &observability, std::future::pending()) => {
+                trace.note(&name, &format!("ends: {}", ended.map_or_else(|error| error.to_string(), |()| "well".to_owned())));
+            }
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+fn platform() -> Platform {
+    Platform {
+        agent_image: "agent:1".into(),
+        default_store: Some(DefaultStore {
+            endpoint: "https://store".into(),
+            audience: "seatrial-store".into(),
+            certificate_authority: Some("pem".into()),
+            authority_is_published: true,
+        }),
+        readable_prefixes: vec!["http://data/".into()],
+        run_as_non_root: true,
+        ttl_seconds_after_finished: JOBS_KEPT,
+        ..Platform::default()
+    }
+}
