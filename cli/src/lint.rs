@@ -1,16 +1,20 @@
 //! Checks files as far as that can be done without a cluster: the schema with unknown fields refused, and the rules
 //! that `seatrial-core` knows.
 
+mod explain;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use jsonschema::Validator;
-use seatrial_core::validation;
-use seatrial_crds::{MLPipelineSpec, manifests};
-use serde::Deserialize;
+use seatrial_core::validation::{self, Problem};
+use seatrial_crds::manifests;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
+
+use crate::yaml::{self, Document};
 
 /// True where nothing is wrong. Prints what is.
 pub(crate) fn lint(paths: &[PathBuf]) -> anyhow::Result<bool> {
@@ -18,17 +22,20 @@ pub(crate) fn lint(paths: &[PathBuf]) -> anyhow::Result<bool> {
     let (mut checked, mut wrong) = (0, 0);
     for file in files(paths)? {
         let text = fs::read_to_string(&file).with_context(|| format!("{} cannot be read", file.display()))?;
-        for document in serde_yaml::Deserializer::from_str(&text) {
-            let problems = match Value::deserialize(document) {
-                Ok(object) if is_ours(&object) => {
-                    checked += 1;
-                    problems(&object, &schemas)
-                }
-                Ok(_) => vec![],
-                Err(error) => vec![format!("is no YAML: {error}")],
-            };
-            wrong += problems.len();
-            problems.iter().for_each(|problem| println!("{}: {problem}", file.display()));
+        let documents = match yaml::documents(&text) {
+            Ok(documents) => documents,
+            Err(problem) => {
+                wrong += 1;
+                println!("{}: is no YAML: {problem}", file.display());
+                continue;
+            }
+        };
+        for document in documents.iter().filter(|document| is_ours(&document.value)) {
+            checked += 1;
+            for (line, problem) in problems(document, &schemas) {
+                wrong += 1;
+                println!("{}:{line}: {problem}", file.display());
+            }
         }
     }
     println!("{checked} objects checked, {wrong} problems");
@@ -58,16 +65,24 @@ fn files(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
+/// What the API server holds objects of a kind to.
+struct Schema {
+    /// As the manifest has it, but strict.
+    value: Value,
+    validator: Validator,
+}
+
 /// The schemas by kind, strict: a field that does not exist is a mistake here, where the API server would drop it.
-fn schemas() -> anyhow::Result<BTreeMap<String, Validator>> {
+fn schemas() -> anyhow::Result<BTreeMap<String, Schema>> {
     let mut schemas = BTreeMap::new();
     for manifest in manifests::all()? {
         let kind = manifest.value.pointer("/spec/names/kind").and_then(Value::as_str).unwrap_or_default();
-        let mut schema = manifest.value.pointer("/spec/versions/0/schema/openAPIV3Schema").cloned().unwrap_or_default();
-        if let Some(spec) = schema.pointer_mut("/properties/spec") {
+        let mut value = manifest.value.pointer("/spec/versions/0/schema/openAPIV3Schema").cloned().unwrap_or_default();
+        if let Some(spec) = value.pointer_mut("/properties/spec") {
             make_strict(spec);
         }
-        schemas.insert(kind.to_owned(), jsonschema::validator_for(&schema)?);
+        let validator = jsonschema::validator_for(&value)?;
+        schemas.insert(kind.to_owned(), Schema { value, validator });
     }
     Ok(schemas)
 }
@@ -77,7 +92,10 @@ fn make_strict(schema: &mut Value) {
     if object.contains_key("properties") && !object.contains_key("additionalProperties") {
         object.insert("additionalProperties".into(), Value::Bool(false));
     }
-    for key in ["properties", "items"] {
+    if object.get("x-kubernetes-int-or-string").is_some() {
+        object.insert("type".into(), serde_json::json!(["integer", "string"]));
+    }
+    for key in ["properties", "items", "additionalProperties"] {
         match object.get_mut(key) {
             Some(Value::Object(inner)) if key == "properties" => inner.values_mut().for_each(make_strict),
             Some(inner) => make_strict(inner),
@@ -86,63 +104,121 @@ fn make_strict(schema: &mut Value) {
     }
 }
 
-fn problems(object: &Value, schemas: &BTreeMap<String, Validator>) -> Vec<String> {
+/// All problems of an object, with the lines where they stand.
+fn problems(document: &Document, schemas: &BTreeMap<String, Schema>) -> Vec<(usize, String)> {
+    let object = &document.value;
     let text = |path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or_default();
     let (kind, name) = (text("/kind"), text("/metadata/name"));
-    let Some(schema) = schemas.get(kind) else { return vec![format!("seatrial.dev has no kind \"{kind}\"")] };
-    let about = |path: &str, what: &str| format!("{kind} {name}: {path}: {what}");
-    let mut found: Vec<String> = schema
-        .iter_errors(object)
-        .map(|error| {
-            about(&error.instance_path.to_string().trim_start_matches('/').replace('/', "."), &error.to_string())
-        })
-        .collect();
-    if kind == "MLPipeline" && found.is_empty() {
-        let spec: Result<MLPipelineSpec, _> = serde_json::from_value(object.get("spec").cloned().unwrap_or_default());
-        match spec {
-            Ok(spec) => {
-                found.extend(validation::pipeline(&spec).iter().map(|problem| about(&problem.path, &problem.message)))
-            }
-            Err(error) => found.push(about("spec", &error.to_string())),
+    let about =
+        |pointer: &str, path: &str, what: &str| (document.line(pointer), format!("{kind} {name}: {path}: {what}"));
+    let Some(schema) = schemas.get(kind) else {
+        let known: Vec<&str> = schemas.keys().map(String::as_str).collect();
+        let message = format!("seatrial.dev has no kind \"{kind}\"; it has {}", known.join(", "));
+        return vec![(document.line("/kind"), message)];
+    };
+    let twice = document.duplicates.iter();
+    let mut found: Vec<_> =
+        twice.map(|pointer| about(pointer, &explain::path(pointer), "stands twice: remove one of them")).collect();
+    for error in schema.validator.iter_errors(object) {
+        for (pointer, message) in explain::explain(&error, &schema.value, document) {
+            found.push(about(&pointer, &explain::path(&pointer), &message));
+        }
+    }
+    if found.is_empty() {
+        let beyond = match kind {
+            "MLPipeline" => beyond_the_schema(object, validation::pipeline),
+            "ModelDeployment" => beyond_the_schema(object, validation::deployment),
+            _ => vec![],
+        };
+        for problem in beyond {
+            found.push(about(&explain::pointer(object, &problem.path), &problem.path, &problem.message));
         }
     }
     found
 }
 
+/// What the rules say that the schema does not see.
+fn beyond_the_schema<S: DeserializeOwned>(object: &Value, rules: fn(&S) -> Vec<Problem>) -> Vec<Problem> {
+    match serde_json::from_value(object.get("spec").cloned().unwrap_or_default()) {
+        Ok(spec) => rules(&spec),
+        Err(error) => vec![Problem { path: "spec".into(), message: error.to_string() }],
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use std::sync::LazyLock;
 
     use super::*;
 
-    fn pipeline(step: &Value) -> Value {
-        json!({
-            "apiVersion": "seatrial.dev/v1alpha1", "kind": "MLPipeline", "metadata": {"name": "churn"},
-            "spec": {"image": "churn:1", "steps": [step]},
-        })
+    /// What is found in a document, one problem a line.
+    fn found(text: &str) -> String {
+        static SCHEMAS: LazyLock<BTreeMap<String, Schema>> = LazyLock::new(|| schemas().unwrap());
+        let documents = yaml::documents(text).unwrap();
+        let all: Vec<String> = documents
+            .iter()
+            .flat_map(|document| problems(document, &SCHEMAS))
+            .map(|(line, problem)| format!("{line}: {problem}"))
+            .collect();
+        all.join("\n")
+    }
+
+    fn pipeline(step: &str) -> String {
+        let head = "apiVersion: seatrial.dev/v1alpha1\nkind: MLPipeline\nmetadata: {name: churn}\n";
+        format!("{head}spec:\n  image: churn:1\n  steps:\n    - {step}\n")
     }
 
     #[test]
-    fn mistakes_are_named_with_their_place() {
-        let schemas = schemas().unwrap();
-        let good = json!({"name": "train", "command": ["train"]});
-        assert_eq!(problems(&pipeline(&good), &schemas), Vec::<String>::new());
+    fn mistakes_are_named_with_line_and_place() {
+        assert_eq!(found(&pipeline("{name: train, command: [train]}")), "");
         for (step, expected) in [
-            (json!({"name": "train", "command": ["train"], "comand": ["x"]}), "comand"),
-            (json!({"name": "Train", "command": ["train"]}), "spec.steps.0.name"),
-            (json!({"name": "train", "command": []}), "spec.steps.0.command"),
-            (json!({"name": "train", "command": ["x"], "outputs": [{"name": "m", "type": "Moodel"}]}), "Moodel"),
             (
-                json!({"name": "a", "command": ["x"], "inputs": [{"name": "i", "from": {"step": "b", "output": "o"}}]}),
-                "\"b\"",
+                "{name: train, command: [train], timeot: 1h}",
+                "7: MLPipeline churn: spec.steps[0].timeot: there is no such field: did you mean \"timeout\"?",
+            ),
+            (
+                "{name: train, command: [x], zzzz: 1}",
+                "spec.steps[0].zzzz: there is no such field: there are args, command, ",
+            ),
+            ("{name: Train, command: [train]}", "7: MLPipeline churn: spec.steps[0].name: "),
+            ("{name: train, command: []}", "spec.steps[0].command: "),
+            ("{name: train, name: test, command: [x]}", "spec.steps[0].name: stands twice"),
+            ("{name: train, command: [x], outputs: [{name: m, type: Moodel}]}", "Moodel"),
+            (
+                "name: a\n      command: [x]\n      inputs:\n        - name: i\n          from: {step: b, output: o}",
+                "11: MLPipeline churn: spec.steps[a].inputs[i].from.step: ",
             ),
         ] {
-            let found = problems(&pipeline(&step), &schemas);
-            assert!(found.iter().any(|problem| problem.contains(expected)), "{expected}: {found:?}");
+            let found = found(&pipeline(step));
+            assert!(found.contains(expected), "{expected}: {found}");
         }
         assert!(
-            problems(&json!({"apiVersion": "seatrial.dev/v1alpha1", "kind": "Pipeline"}), &schemas)[0]
-                .contains("no kind")
+            found("apiVersion: seatrial.dev/v1alpha1\nkind: Pipeline\n").starts_with("2: seatrial.dev has no kind")
+        );
+    }
+
+    #[test]
+    fn what_the_cluster_reads_as_something_else_is_to_be_quoted() {
+        for (step, expected) in [
+            (
+                "{name: a, command: [echo, no]}",
+                "spec.steps[0].command[1]: no is false to the cluster: put it in quotes: \"no\"",
+            ),
+            ("{name: a, command: [echo, 012]}", "012 is the number 10 to the cluster: put it in quotes: \"012\""),
+            ("{name: a, command: [echo, 0.1]}", "0.1 is a number to the cluster: put it in quotes: \"0.1\""),
+            ("{name: a, command: [echo, ~]}", "~ is null to the cluster: put it in quotes: \"~\""),
+            (
+                "{name: a, command: [x], resources: {requests: {cpu: 0.5}}}",
+                "spec.steps[0].resources.requests.cpu: 0.5 is a number to the cluster: put it in quotes: \"0.5\"",
+            ),
+        ] {
+            let found = found(&pipeline(step));
+            assert!(found.contains(expected), "{expected}: {found}");
+        }
+        let default = pipeline("{name: a, command: [x]}")
+            .replace("  steps:", "  parameters:\n    - {name: rate, type: Number, default: yes}\n  steps:");
+        assert!(
+            found(&default).contains("7: MLPipeline churn: spec.parameters[0].default: yes is true to the cluster")
         );
     }
 

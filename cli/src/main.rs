@@ -2,6 +2,7 @@
 
 mod digest;
 mod lint;
+mod yaml;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
