@@ -35,29 +35,3 @@ fn manifests_stay_under_256_kib() {
         assert!(size < 256 * 1024, "{} takes {size} bytes", manifest.plural);
     }
 }
-
-/// A field's documentation begins with its name, since that is how `kubectl explain` is read.
-#[test]
-fn every_field_is_documented_and_its_documentation_begins_with_its_name() {
-    fn walk(value: &serde_json::Value, path: &str, wrong: &mut Vec<String>) {
-        if let Some(properties) = value.get("properties").and_then(|p| p.as_object()) {
-            for (name, field) in properties {
-                let path = format!("{path}.{name}");
-                let text = field.get("description").and_then(|d| d.as_str()).unwrap_or_default();
-                let ours = path.contains(".spec.") || path.contains(".status.");
-                if ours && !path.contains(".conditions.") && !text.starts_with(name.as_str()) {
-                    wrong.push(format!("{path}: {text:?}"));
-                }
-                walk(field, &path, wrong);
-            }
-        }
-        if let Some(items) = value.get("items") {
-            walk(items, path, wrong);
-        }
-    }
-    let mut wrong = vec![];
-    for manifest in seatrial_crds::manifests::all().unwrap() {
-        walk(&manifest.value["spec"]["versions"][0]["schema"]["openAPIV3Schema"], &manifest.plural, &mut wrong);
-    }
-    assert!(wrong.is_empty(), "{wrong:#?}");
-}
