@@ -95,6 +95,13 @@ mod tests {
         let web = Web::new(crate::client::client(None).unwrap(), Url::parse("https://host/data/").unwrap());
         let (url, name) = web.file("https://host/data/a%20b+c.csv").unwrap();
         assert_eq!((url.as_str(), name.as_str()), ("https://host/data/a%20b+c.csv", "a b+c.csv"));
+        for (uri, asked, name) in [
+            ("https://host/data/get?id=3&as=a.csv", "https://host/data/get?id=3&as=a.csv", "get"),
+            ("https://host/data/a b.csv", "https://host/data/a%20b.csv", "a b.csv"),
+        ] {
+            let (url, found) = web.file(uri).unwrap();
+            assert_eq!((url.as_str(), found.as_str()), (asked, name), "{uri}");
+        }
         for uri in ["https://host/data/../secret", "https://host/data/%2e%2e/secret", "https://host/data/a%2F..%2Fb"] {
             let error = web.file(uri).unwrap_err();
             assert_eq!(error.code, ExitCode::InputNotFound, "{uri}");

@@ -206,8 +206,11 @@ fn value_is_of_type(parameter: &Parameter, value: &str) -> Result<(), String> {
         }
         ParameterType::Boolean => matches!(value, "true" | "false"),
     };
-    if value.chars().count() > limits::PARAMETER_VALUE {
-        return Err(format!("is longer than {} characters", limits::PARAMETER_VALUE));
+    if value.len() > limits::PARAMETER_VALUE {
+        return Err(format!("is longer than {} bytes", limits::PARAMETER_VALUE));
+    }
+    if value.contains('\0') {
+        return Err("holds a NUL, which no environment variable can: remove it".to_owned());
     }
     let hint = match parameter.kind {
         ParameterType::String => "any text",

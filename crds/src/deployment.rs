@@ -31,6 +31,7 @@ use crate::workload::{WorkloadOptions, command_list};
     printcolumn(name = "Candidate", type_ = "string", json_path = ".status.candidateVersion"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason"),
+    printcolumn(name = "Replicas", type_ = "integer", json_path = ".status.replicas"),
     printcolumn(name = "URL", type_ = "string", json_path = ".status.url", priority = 1),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
@@ -101,7 +102,7 @@ pub struct Server {
     /// readinessPath is the HTTP path that answers 200 once the server can predict; without it a TCP connection must
     /// succeed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = limits::URI), regex(pattern = r"^/\S*$"))]
+    #[schemars(length(max = limits::URI), regex(pattern = "^/[!-~]*$"))]
     pub readiness_path: Option<String>,
     /// startTimeout is how long a server may take until it is ready, loading of the model included, before it counts as
     /// stuck; by default 10m.

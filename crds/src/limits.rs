@@ -11,7 +11,7 @@ pub const INPUTS: usize = 16;
 pub const OUTPUTS: usize = 8;
 /// Parameters of a pipeline.
 pub const PARAMETERS: usize = 64;
-/// Characters of a parameter's value.
+/// Bytes of a parameter's value.
 pub const PARAMETER_VALUE: usize = 256;
 /// Headline metrics of a step or a version.
 pub const METRICS: usize = 16;
@@ -141,8 +141,14 @@ pub const DECIMAL_PATTERN: &str = r"^-?[0-9]{1,18}(\.[0-9]{1,18})?$";
 pub const QUANTITY_PATTERN: &str = r"^([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$";
 /// What a duration looks like: Kubernetes' notation in whole units.
 pub const DURATION_PATTERN: &str = "^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$";
-/// The schemes that data may come by.
-pub const URI_PATTERN: &str = r"^(s3|https?)://[^\s/?#@\\]+/[^\s?#\\]*$";
+/// The schemes that data may come by. A key may have blanks; a web address may have a query.
+pub const URI_PATTERN: &str =
+    r"^(s3://[^\x00-\x20/?#@\\]+/[^\x00-\x1f?#\\]*|https?://[^\x00-\x20/?#@\\]+/[^\x00-\x1f#\\]*)$";
+/// What the text of a variable or argument looks like: a NUL ends a text for the operating system, so that none can hold
+/// it.
+pub const TEXT_PATTERN: &str = r"^[^\x00]*$";
+/// What a word of printable ASCII looks like: an image, a path of HTTP.
+pub const WORD_PATTERN: &str = "^[!-~]+$";
 /// What a digest looks like.
 pub const DIGEST_PATTERN: &str = "^sha256:[0-9a-f]{64}$";
 /// The beginnings of environment variables' names that Seatrial sets itself.

@@ -19,6 +19,9 @@ const PUBLISHES_RULE: &str = "!has(self.publishes) || self.publishes.all(p, self
 
 const EVIDENCE_RULE: &str = "!has(self.publishes) || self.publishes.all(p, !has(p.evidence) || p.evidence.all(e, self.steps.exists(s, s.name == e.step && has(s.outputs) && s.outputs.exists(o, o.name == e.output && o.type == 'Metrics'))))";
 
+/// `maxLength` counts characters.
+const DEFAULT_BYTES_RULE: &str = "!has(self.default) || size(bytes(self.default)) <= 256";
+
 const DEFAULT_RULE: &str = "!has(self.default) || self.type == 'String' || (self.type == 'Integer' && self.default.matches('^-?[0-9]{1,18}$')) || (self.type == 'Number' && self.default.matches('^-?[0-9]{1,18}([.][0-9]{1,18})?([eE][-+]?[0-9]{1,3})?$')) || (self.type == 'Boolean' && self.default in ['true', 'false'])";
 
 /// How a model is made: steps that become Jobs, from data to a version.
@@ -126,6 +129,7 @@ fn outputs(schema: &mut Schema) {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [
+    rule(DEFAULT_BYTES_RULE, "default is longer than 256 bytes: letters beyond ASCII take two to four"),
     rule(DEFAULT_RULE, "default is not of the parameter's type: Integer is 42, Number is 0.1 or 1e-3, Boolean is true or false"),
 ]))]
 pub struct Parameter {
@@ -137,7 +141,7 @@ pub struct Parameter {
     pub kind: ParameterType,
     /// default is the value where a run gives none. Without it every run must give one, and changes start no run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = limits::PARAMETER_VALUE))]
+    #[schemars(length(max = limits::PARAMETER_VALUE), regex(pattern = limits::TEXT_PATTERN))]
     pub default: Option<String>,
 }
 
@@ -220,8 +224,9 @@ pub struct Input {
     /// name is the input's name; `raw-data` becomes INPUT_RAW_DATA.
     #[schemars(length(min = 1, max = limits::NAME), regex(pattern = limits::NAME_PATTERN))]
     pub name: String,
-    /// uri is where the data is: one object, or with a `/` at the end all beneath it. A Store of the namespace must
-    /// have a prefix of it.
+    /// uri is where the data is: one object, or with a `/` at the end all beneath it. Of `s3://` it is the key as it is,
+    /// blanks included, and nothing is decoded. Of `https://` it may have a query, but no signature: it stands in the
+    /// run and its versions. A Store of the namespace must have a prefix of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = limits::URI), regex(pattern = limits::URI_PATTERN))]
     pub uri: Option<String>,

@@ -89,12 +89,15 @@ fn versions(schema: &mut Schema) {
 
 /// A parameter's value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("x-kubernetes-validations" = [
+    rule("size(bytes(self.value)) <= 256", "value is longer than 256 bytes: letters beyond ASCII take two to four"),
+]))]
 pub struct ParameterValue {
     /// name is the parameter's name.
     #[schemars(length(min = 1, max = limits::NAME), regex(pattern = limits::NAME_PATTERN))]
     pub name: String,
     /// value is the value, as text of the parameter's type.
-    #[schemars(length(max = limits::PARAMETER_VALUE))]
+    #[schemars(length(max = limits::PARAMETER_VALUE), regex(pattern = limits::TEXT_PATTERN))]
     pub value: String,
 }
 
@@ -201,7 +204,7 @@ pub struct StepStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(transform = interruptions)]
     pub interruptions: Vec<Interruption>,
-    /// inputs are the data that the step read.
+    /// inputs are the data that the step read by URI. What came from a step above is an output there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(transform = inputs)]
     pub inputs: Vec<StepInput>,

@@ -34,7 +34,6 @@ pub(crate) fn set_list(schema: &mut Schema, max: usize) {
 /// A quantity, without Kubernetes' long text on how it is written.
 pub(crate) fn quantity(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
-        "anyOf": [{"type": "integer"}, {"type": "string"}],
         "x-kubernetes-int-or-string": true,
         "maxLength": 64,
         "pattern": limits::QUANTITY_PATTERN,

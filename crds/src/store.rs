@@ -35,11 +35,11 @@ use crate::schema::rule;
 pub struct StoreSpec {
     /// prefix is what the URIs of this store begin with, ending in `/`: `s3://bucket/`, `s3://bucket/folder/`,
     /// `https://host/folder/`. Immutable. HTTP(S) stores are read-only.
-    #[schemars(length(max = limits::PREFIX), regex(pattern = r"^(s3|https?)://[^\s/?#@\\]+/([^\s?#\\]*/)?$"))]
+    #[schemars(length(max = limits::PREFIX), regex(pattern = r"^(s3|https?)://[^\x00-\x20/?#@\\]+/([^\x00-\x20?#\\]*/)?$"))]
     pub prefix: String,
     /// endpoint is the URL of the S3 service; without it, AWS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = limits::URI), regex(pattern = r"^https?://[^\s/?#@\\]+/?$"))]
+    #[schemars(length(max = limits::URI), regex(pattern = r"^https?://[^\x00-\x20/?#@\\]+/?$"))]
     pub endpoint: Option<String>,
     /// region is the S3 region; without it, us-east-1.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -95,7 +95,7 @@ pub struct KeyToPath {
     #[schemars(length(min = 1, max = 253), regex(pattern = "^[-._a-zA-Z0-9]+$"))]
     pub key: String,
     /// path is the file, relative to the mount.
-    #[schemars(length(min = 1, max = limits::MOUNT_PATH), regex(pattern = r"^[^/\s]\S*$"))]
+    #[schemars(length(min = 1, max = limits::MOUNT_PATH), regex(pattern = r"^[^/\x00-\x20][^\x00-\x20]*$"))]
     pub path: String,
     /// mode is the file's mode, a decimal number; by default the volume's defaultMode.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -136,11 +136,11 @@ pub struct VolumeMount {
     #[schemars(length(min = 1, max = 63), regex(pattern = limits::DNS_LABEL_PATTERN))]
     pub name: String,
     /// mountPath is the folder or file in the container, an absolute path.
-    #[schemars(length(min = 2, max = limits::MOUNT_PATH), regex(pattern = r"^/[^:\s]+$"))]
+    #[schemars(length(min = 2, max = limits::MOUNT_PATH), regex(pattern = r"^/[^:\x00-\x20]+$"))]
     pub mount_path: String,
     /// subPath is the part of the volume to mount; without it, all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = limits::MOUNT_PATH), regex(pattern = r"^[^/\s]\S*$"))]
+    #[schemars(length(min = 1, max = limits::MOUNT_PATH), regex(pattern = r"^[^/\x00-\x20][^\x00-\x20]*$"))]
     pub sub_path: Option<String>,
     /// readOnly, when true, mounts it read-only.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -16,7 +16,7 @@ use crate::schema::{atomic_list, list_map, null_is_empty, quantity, rule};
 pub struct WorkloadOptions {
     /// image is the container image that the command runs in. Required on the step or on the pipeline.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = limits::IMAGE), regex(pattern = r"^\S+$"))]
+    #[schemars(length(min = 1, max = limits::IMAGE), regex(pattern = limits::WORD_PATTERN))]
     pub image: Option<String>,
     /// env are environment variables of the command, as Kubernetes has them. A step's variable replaces the pipeline's
     /// of the same name. A `$` in a value arrives as it stands: nothing is expanded.
@@ -62,7 +62,7 @@ pub struct EnvVar {
     pub name: String,
     /// value is the literal value. `$(NAME)` is not expanded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = limits::ENV_VALUE))]
+    #[schemars(length(max = limits::ENV_VALUE), regex(pattern = limits::TEXT_PATTERN))]
     pub value: Option<String>,
     /// valueFrom is where the value is taken from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -174,7 +174,7 @@ fn quantity_map(generator: &mut SchemaGenerator) -> Schema {
 pub(crate) fn command_list(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "array", "maxItems": limits::COMMAND, "x-kubernetes-list-type": "atomic",
-        "items": {"type": "string", "maxLength": limits::COMMAND_ELEMENT},
+        "items": {"type": "string", "maxLength": limits::COMMAND_ELEMENT, "pattern": limits::TEXT_PATTERN},
     })
 }
 

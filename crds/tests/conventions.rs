@@ -1,6 +1,8 @@
 //! What every schema keeps to: the rules of Kubernetes' kube-api-linter, as far as they concern schemas. A bound can be
 //! raised later, but never be added, and a list can never change its type.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
+
 use serde_json::Value;
 
 /// Every schema of our fields, with its path and the words that describe it.

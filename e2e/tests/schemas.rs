@@ -1,6 +1,11 @@
 //! What the API server refuses at apply, and with which words; and that it accepts the largest valid objects.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
 
+#[path = "schemas/sizes.rs"]
+mod sizes;
+#[path = "schemas/unions.rs"]
+mod unions;
+
 use kube::Client;
 use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
 use kube::discovery;
@@ -55,7 +60,11 @@ async fn the_api_server_refuses_what_cannot_work_and_says_why() {
     let plane = ControlPlane::start("schemas").await.unwrap();
     let client = client(&plane.kubeconfig).await.unwrap();
     refusals(&client).await;
+    unions::exactly_one_member(&client).await;
+    unions::texts_that_no_process_can_take(&client).await;
+    unions::numbers_without_quotes(&client).await;
     largest(&client).await;
+    sizes::the_status_of_a_run_at_its_maxima(&client).await;
     immutability(&client).await;
     emptied(&client).await;
 }

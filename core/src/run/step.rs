@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use kube_core::{Resource, ResourceExt};
 use seatrial_crds::{
-    Input, MLPipelineRunStatus, MLPipelineSpec, ParameterValue, Step, StepMetric, StepOutput, StepState, StepStatus,
-    Time, limits,
+    Input, MLPipelineRunStatus, MLPipelineSpec, ParameterValue, Step, StepInput, StepMetric, StepOutput, StepState,
+    StepStatus, Time, limits,
 };
 
 use super::job::{Attempt, ReadyInput};
@@ -150,10 +150,14 @@ impl<'a> Draft<'a> {
     fn succeed(&self, step: &Step, status: &mut StepStatus, report: Report) {
         status.state = StepState::Succeeded;
         status.finished_at = Some(Time(self.now));
-        status.inputs = report.inputs;
+        // What came from a step above stands there as its output.
+        let by_uri = |input: &StepInput| step.inputs.iter().any(|own| own.name == input.name && own.uri.is_some());
+        status.inputs = report.inputs.into_iter().filter(by_uri).collect();
+        let fits =
+            |metric: &ReportedMetric| metric.name.len() <= limits::METRIC_NAME && metric.value.len() <= limits::DECIMAL;
         let metric =
             |metric: ReportedMetric| StepMetric { output: metric.output, name: metric.name, value: metric.value };
-        status.metrics = report.metrics.into_iter().take(limits::METRICS).map(metric).collect();
+        status.metrics = report.metrics.into_iter().filter(fits).take(limits::METRICS).map(metric).collect();
         let made = |output: &seatrial_crds::Output| {
             let made = report.outputs.iter().find(|made| made.name == output.name)?;
             Some(StepOutput {
