@@ -55,14 +55,17 @@ pub(super) fn unknown(asked: &[(&str, bool)]) -> S3Result<()> {
     }
 }
 
-/// Refuses sums of a body that nobody would check: the signature covers it already.
+/// Refuses sums of a body that nobody would check.
 pub(super) fn unchecked(headers: &HeaderMap) -> S3Result<()> {
     let sum = headers
         .keys()
         .map(http::HeaderName::as_str)
         .find(|name| *name == "content-md5" || (name.starts_with("x-amz-checksum-") && !is_about_sums(name)));
     match sum {
-        Some(name) => Err(s3_error!(NotImplemented, "this store does not check {name}: leave it out")),
+        Some(name) => Err(s3_error!(
+            NotImplemented,
+            "this store does not check {name}: leave it out, or send x-amz-checksum-sha256 with an object or a part"
+        )),
         None => Ok(()),
     }
 }
@@ -70,6 +73,13 @@ pub(super) fn unchecked(headers: &HeaderMap) -> S3Result<()> {
 /// Names an algorithm, and no sum.
 fn is_about_sums(name: &str) -> bool {
     matches!(name, "x-amz-checksum-algorithm" | "x-amz-checksum-type" | "x-amz-checksum-mode")
+}
+
+/// Refuses sums of an object or a part that are not of SHA-256.
+pub(super) fn unchecked_but_sha256(headers: &HeaderMap) -> S3Result<()> {
+    let mut others = headers.clone();
+    others.remove("x-amz-checksum-sha256");
+    unchecked(&others)
 }
 
 /// True for a version that no object of this store has: there are none.

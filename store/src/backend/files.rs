@@ -1,7 +1,7 @@
 //! Files that appear whole or not at all, and stay.
 
 use std::fs::{self, File, Metadata};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -10,13 +10,15 @@ use futures::{Stream, StreamExt};
 use nix::errno::Errno;
 use s3s::dto::ETag;
 use s3s::{S3Error, S3Result, StdError, s3_error};
-use tokio::io::AsyncWriteExt;
 
+use super::checksums::{self, Expected};
 use super::conditions::Condition;
 use super::folders::Folders;
 
 /// How often a folder that is removed between being made and being used is made again.
 const TRIES: usize = 100;
+/// How much of a body is written at once, in bytes. So much is in memory for each that is under way.
+const PIECE: usize = 256 * 1024;
 
 /// A file that has no name among objects yet; removed when dropped.
 #[derive(Debug)]
@@ -51,28 +53,70 @@ impl Draft {
         &self.path
     }
 
-    /// Writes a body, waits until it is on the disk, and says how many bytes it had.
-    pub(super) async fn fill<S>(file: File, body: Option<S>, expected: Option<i64>) -> S3Result<u64>
+    /// Writes a body, waits until it and its sum are on the disk, and says how many bytes it had.
+    pub(super) async fn fill<S>(file: File, body: Body<S>) -> S3Result<u64>
     where
         S: Stream<Item = Result<bytes::Bytes, StdError>> + Unpin,
     {
-        let mut file = tokio::fs::File::from_std(file);
+        let Body { stream, length, sum } = body;
+        let (mut piece, mut open) = (Vec::new(), Open { file, read: sum.map(|_| checksums::start()) });
         let mut size = 0_u64;
-        if let Some(mut body) = body {
-            while let Some(piece) = body.next().await {
-                let piece = piece.map_err(|error| s3_error!(IncompleteBody, "the body ended early: {error}"))?;
-                size = size.saturating_add(piece.len() as u64);
-                file.write_all(&piece).await.map_err(storage)?;
+        if let Some(mut stream) = stream {
+            while let Some(next) = stream.next().await {
+                let next = next.map_err(|error| s3_error!(IncompleteBody, "the body ended early: {error}"))?;
+                size = size.saturating_add(next.len() as u64);
+                piece.extend_from_slice(&next);
+                if piece.len() >= PIECE {
+                    (open, piece) = blocking(move || open.write(piece)).await?;
+                }
             }
         }
-        if expected.is_some_and(|expected| u64::try_from(expected) != Ok(size)) {
+        if length.is_some_and(|length| u64::try_from(length) != Ok(size)) {
             return Err(s3_error!(IncompleteBody, "the body has {size} bytes, not as many as its header says"));
         }
-        // A write answers before it is done: its error comes with the next call but `sync_all`, which swallows it.
-        file.flush().await.map_err(storage)?;
-        file.sync_all().await.map_err(storage)?;
+        blocking(move || open.write(piece)?.0.end(sum)).await?;
         Ok(size)
     }
+}
+
+/// What a client sends.
+pub(super) struct Body<S> {
+    pub(super) stream: Option<S>,
+    /// How many bytes its header says.
+    pub(super) length: Option<i64>,
+    /// Which sum its header says.
+    pub(super) sum: Option<Expected>,
+}
+
+/// A draft that is written to.
+struct Open {
+    file: File,
+    /// What was written, where its sum is to be checked.
+    read: Option<ring::digest::Context>,
+}
+
+impl Open {
+    /// Writes a piece, and gives its room back.
+    fn write(mut self, mut piece: Vec<u8>) -> S3Result<(Self, Vec<u8>)> {
+        if let Some(read) = &mut self.read {
+            read.update(&piece);
+        }
+        self.file.write_all(&piece).map_err(storage)?;
+        piece.clear();
+        Ok((self, piece))
+    }
+
+    /// Checks the sum, and puts it on the disk with the content.
+    fn end(self, sum: Option<Expected>) -> S3Result<()> {
+        if let (Some(sum), Some(read)) = (sum, self.read) {
+            checksums::keep(&self.file, Some(&sum.check(read)?)).map_err(storage)?;
+        }
+        self.file.sync_all().map_err(storage)
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> S3Result<T> + Send + 'static) -> S3Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| s3_error!(error, InternalError))?
 }
 
 /// The metadata of a file that is about to get a name, which must hold as many bytes as were sent: whatever went wrong

@@ -17,6 +17,7 @@ use s3s::dto::{CompletedPart, ETag};
 use s3s::{S3Result, s3_error};
 use serde::{Deserialize, Serialize};
 
+use super::checksums::{self, composite};
 use super::files::{etag, is_full, storage, sync};
 
 /// How much is appended before it is put on the disk and its parts are removed, in bytes: the room that a join needs
@@ -28,6 +29,9 @@ struct Planned {
     number: i32,
     e_tag: ETag,
     size: u64,
+    /// The sum of its content, if its client sent one.
+    #[serde(default)]
+    sum: Option<String>,
 }
 
 /// What becomes of an upload's parts.
@@ -78,7 +82,11 @@ impl Plan {
             if part.e_tag.as_ref().is_some_and(|expected| *expected != e_tag) {
                 return Err(s3_error!(InvalidPart, "the part {number} is another"));
             }
-            parts.push(Planned { number, e_tag, size: found.len() });
+            let sum = checksums::at(&part_file(upload, number));
+            if part.checksum_sha256.as_ref().is_some_and(|expected| Some(expected) != sum.as_ref()) {
+                return Err(s3_error!(InvalidPart, "the part {number} has not the SHA-256 that is asked for"));
+            }
+            parts.push(Planned { number, e_tag, size: found.len(), sum });
         }
         Ok(Self { parts })
     }
@@ -131,6 +139,8 @@ impl Plan {
         for part in self.parts.iter().skip(done) {
             whole.append(part)?;
         }
+        // The first part's own sum, of which the file is, would be a wrong one.
+        checksums::keep(&whole.file, composite(self.parts.iter().map(|part| part.sum.as_deref())).as_deref())?;
         whole.file.sync_all()?;
         if whole.file.metadata()?.len() == whole.size { Ok((path, whole.size)) } else { Err(Failure::Lost) }
     }

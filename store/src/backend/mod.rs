@@ -7,6 +7,7 @@
 //! <data>/drafts/<nonce>       what is being written
 //! ```
 
+mod checksums;
 mod conditions;
 mod disk;
 mod files;
@@ -27,10 +28,11 @@ use anyhow::Context;
 use s3s::dto::{CompletedPart, ETag, StreamingBlob};
 use s3s::{S3Result, s3_error};
 
+use checksums::Expected;
 use conditions::Condition;
-use files::{Commits, Draft};
+use files::{Body, Commits, Draft};
 use list::{Item, Query};
-use multipart::Uploads;
+use multipart::{Completed, Uploads};
 
 pub(crate) use files::sync;
 
@@ -132,10 +134,15 @@ impl Backend {
         tokio::task::spawn_blocking(move || work(&own)).await.map_err(|error| s3_error!(error, InternalError))?
     }
 
-    /// A draft with a body, on the disk, and its size.
-    async fn draft(&self, body: Option<StreamingBlob>, expected: Option<i64>) -> S3Result<(Draft, u64)> {
+    /// A draft with a body, on the disk, and its size. Where a sum is expected, the body has it.
+    async fn draft(
+        &self,
+        body: Option<StreamingBlob>,
+        length: Option<i64>,
+        sum: Option<Expected>,
+    ) -> S3Result<(Draft, u64)> {
         let (draft, file) = self.blocking(|own| Draft::create(&own.drafts)).await?;
-        let size = Draft::fill(file, body, expected).await?;
+        let size = Draft::fill(file, Body { stream: body, length, sum }).await?;
         Ok((draft, size))
     }
 
@@ -144,21 +151,22 @@ impl Backend {
     }
 
     /// Makes an object of an upload's parts. One that was completed stays so.
-    fn complete(&self, asked: &Completion) -> S3Result<ETag> {
+    fn complete(&self, asked: &Completion) -> S3Result<Completed> {
         let Completion { id, bucket, key, parts, place, condition } = asked;
-        if let Some(e_tag) = self.uploads.completed(id, bucket, key) {
-            return Ok(e_tag);
+        if let Some(completed) = self.uploads.completed(id, bucket, key) {
+            return Ok(completed);
         }
         let upload = self.uploads.find(id, bucket, key)?;
         // An object that is there already would be found too late.
         self.commits.check(&upload.whole(), &place.file, condition)?;
         let (whole, size) = upload.join(parts)?;
-        let e_tag = self.commit(&whole, size, place, condition)?;
-        self.uploads.remember(id, bucket, key, &e_tag);
+        let sum = checksums::at(&whole);
+        let completed = Completed { e_tag: self.commit(&whole, size, place, condition)?, sum };
+        self.uploads.remember(id, bucket, key, &completed);
         if let Err(error) = upload.end() {
             tracing::warn!(id, %error, "a completed upload could not be removed: the next sweep will");
         }
-        Ok(e_tag)
+        Ok(completed)
     }
 
     async fn page(

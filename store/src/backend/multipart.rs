@@ -26,6 +26,14 @@ struct Target {
     key: String,
 }
 
+/// The object that an upload became.
+#[derive(Clone, Debug)]
+pub(super) struct Completed {
+    pub(super) e_tag: ETag,
+    /// The sum of its parts' sums.
+    pub(super) sum: Option<String>,
+}
+
 /// All uploads under way.
 #[derive(Debug)]
 pub(super) struct Uploads {
@@ -33,7 +41,7 @@ pub(super) struct Uploads {
     /// What is done to an upload is done by one at a time. Nobody's entries go when the next comes.
     turns: Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>,
     /// For clients that did not get the answer and ask again.
-    completed: Mutex<VecDeque<(String, Target, ETag)>>,
+    completed: Mutex<VecDeque<(String, Target, Completed)>>,
 }
 
 impl Uploads {
@@ -88,22 +96,22 @@ impl Uploads {
     }
 
     /// Remembers that one was completed.
-    pub(super) fn remember(&self, id: &str, bucket: &str, key: &str, e_tag: &ETag) {
+    pub(super) fn remember(&self, id: &str, bucket: &str, key: &str, object: &Completed) {
         let target = Target { bucket: bucket.to_owned(), key: key.to_owned() };
         let mut completed = self.completed.lock().unwrap_or_else(PoisonError::into_inner);
-        completed.push_back((id.to_owned(), target, e_tag.clone()));
+        completed.push_back((id.to_owned(), target, object.clone()));
         if completed.len() > REMEMBERED {
             completed.pop_front();
         }
     }
 
     /// What became of one that was completed lately.
-    pub(super) fn completed(&self, id: &str, bucket: &str, key: &str) -> Option<ETag> {
+    pub(super) fn completed(&self, id: &str, bucket: &str, key: &str) -> Option<Completed> {
         let completed = self.completed.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_it = |(its_id, target, _): &&(String, Target, ETag)| {
+        let is_it = |(its_id, target, _): &&(String, Target, Completed)| {
             its_id == id && target.bucket == bucket && target.key == key
         };
-        completed.iter().find(is_it).map(|(_, _, e_tag)| e_tag.clone())
+        completed.iter().find(is_it).map(|(_, _, object)| object.clone())
     }
 
     /// Removes uploads that nobody went on with for so long.

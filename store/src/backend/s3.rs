@@ -9,9 +9,11 @@ use tokio::io::{AsyncReadExt, AsyncSeekExt, SeekFrom};
 use tokio::time::timeout;
 use tokio_util::io::ReaderStream;
 
-use super::conditions::{Condition, is_version, readable, unchecked, unknown};
+use super::checksums::{self, Expected};
+use super::conditions::{Condition, is_version, readable, unchecked, unchecked_but_sha256, unknown};
 use super::files::{self, Draft, etag, storage};
 use super::list::Item;
+use super::multipart::Completed;
 use super::{Backend, Completion, PAGE, names};
 use crate::keys::{self, Namespace};
 
@@ -62,12 +64,15 @@ impl S3 for Backend {
         let input = request.input;
         // A key that cannot be is refused before its body is read.
         let place = self.place(&namespace, &input.key)?;
-        unchecked(&request.headers)?;
+        unchecked_but_sha256(&request.headers)?;
         unknown(&[("x-amz-write-offset-bytes", input.write_offset_bytes.is_some())])?;
         let condition = Condition::of(input.if_match, input.if_none_match)?;
-        let (draft, size) = self.draft(input.body, input.content_length).await?;
+        let checksum_sha256 = input.checksum_sha256;
+        let sum = Expected::of(checksum_sha256.as_deref())?;
+        let (draft, size) = self.draft(input.body, input.content_length, sum).await?;
         let e_tag = self.blocking(move |own| own.commit(draft.path(), size, &place, &condition)).await?;
-        Ok(S3Response::new(PutObjectOutput { e_tag: Some(e_tag), ..PutObjectOutput::default() }))
+        let e_tag = Some(e_tag);
+        Ok(S3Response::new(PutObjectOutput { e_tag, checksum_sha256, ..PutObjectOutput::default() }))
     }
 
     async fn get_object(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
@@ -80,13 +85,16 @@ impl S3 for Backend {
             ("versionId", is_version(input.version_id.as_ref())),
         ])?;
         let path = self.place(&namespace, &input.key)?.file;
+        // The sum is of the whole.
+        let is_sum_wanted = checksums::is_wanted(input.checksum_mode.as_ref()) && input.range.is_none();
         // What is opened stays as it is, whatever takes its name meanwhile.
-        let (file, metadata) = self
+        let (file, metadata, checksum_sha256) = self
             .blocking(move |_| {
                 files::stat(&path)?;
                 let file = fs::File::open(&path).map_err(|_| s3_error!(NoSuchKey))?;
                 let metadata = file.metadata().map_err(storage)?;
-                Ok((file, metadata))
+                let sum = if is_sum_wanted { checksums::of(&file) } else { None };
+                Ok((file, metadata, sum))
             })
             .await?;
         let e_tag = etag(&metadata);
@@ -103,6 +111,8 @@ impl S3 for Backend {
         Ok(S3Response::new(GetObjectOutput {
             body: Some(body),
             content_length: i64::try_from(length).ok(),
+            checksum_type: checksum_sha256.as_deref().map(checksums::kind),
+            checksum_sha256,
             content_range: range.map(|_| format!("bytes {start}-{}/{}", end.saturating_sub(1), metadata.len())),
             accept_ranges: Some("bytes".to_owned()),
             last_modified: modified(&metadata),
@@ -121,10 +131,23 @@ impl S3 for Backend {
             ("versionId", is_version(input.version_id.as_ref())),
         ])?;
         let path = self.place(&namespace, &input.key)?.file;
-        let metadata = self.blocking(move |_| files::stat(&path)).await?;
+        let is_sum_wanted = checksums::is_wanted(input.checksum_mode.as_ref());
+        let (metadata, checksum_sha256) = self
+            .blocking(move |_| {
+                if !is_sum_wanted {
+                    return Ok((files::stat(&path)?, None));
+                }
+                files::stat(&path)?;
+                // Both of one content, whatever takes its name meanwhile.
+                let file = fs::File::open(&path).map_err(|_| s3_error!(NoSuchKey))?;
+                Ok((file.metadata().map_err(storage)?, checksums::of(&file)))
+            })
+            .await?;
         readable(&etag(&metadata), input.if_match.as_ref(), input.if_none_match.as_ref())?;
         Ok(S3Response::new(HeadObjectOutput {
             content_length: i64::try_from(metadata.len()).ok(),
+            checksum_type: checksum_sha256.as_deref().map(checksums::kind),
+            checksum_sha256,
             accept_ranges: Some("bytes".to_owned()),
             last_modified: modified(&metadata),
             e_tag: Some(etag(&metadata)),
@@ -296,19 +319,21 @@ impl S3 for Backend {
     }
 
     async fn upload_part(&self, request: S3Request<UploadPartInput>) -> S3Result<S3Response<UploadPartOutput>> {
-        unchecked(&request.headers)?;
+        unchecked_but_sha256(&request.headers)?;
         let bucket = namespace(&request, &request.input.bucket)?.folder();
-        let UploadPartInput { key, upload_id, part_number, body, content_length, .. } = request.input;
+        let UploadPartInput { key, upload_id, part_number, body, content_length, checksum_sha256, .. } = request.input;
+        let sum = Expected::of(checksum_sha256.as_deref())?;
         let (id, its_bucket, its_key) = (upload_id.clone(), bucket.clone(), key.clone());
         self.blocking(move |own| own.uploads.find(&id, &its_bucket, &its_key)).await?;
-        let (draft, size) = self.draft(body, content_length).await?;
+        let (draft, size) = self.draft(body, content_length, sum).await?;
         let turn = self.uploads.turn(&upload_id).await;
         let keep = move |own: &Self| {
             let _turn = turn;
             own.uploads.find(&upload_id, &bucket, &key)?.keep(draft.path(), size, part_number)
         };
         let e_tag = self.blocking(keep).await?;
-        Ok(S3Response::new(UploadPartOutput { e_tag: Some(e_tag), ..UploadPartOutput::default() }))
+        let e_tag = Some(e_tag);
+        Ok(S3Response::new(UploadPartOutput { e_tag, checksum_sha256, ..UploadPartOutput::default() }))
     }
 
     /// It goes on whatever becomes of the client that asked for it, and the client is told in time that it does.
@@ -333,10 +358,12 @@ impl S3 for Backend {
             })
             .await
         });
-        let output = move |e_tag| CompleteMultipartUploadOutput {
+        let output = move |Completed { e_tag, sum }| CompleteMultipartUploadOutput {
             bucket: Some(bucket),
             key: Some(key),
             e_tag: Some(e_tag),
+            checksum_type: sum.as_deref().map(checksums::kind),
+            checksum_sha256: sum,
             ..CompleteMultipartUploadOutput::default()
         };
         match timeout(self.answer_within, &mut work).await {

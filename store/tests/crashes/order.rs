@@ -9,10 +9,13 @@ use crate::support::trace::{self, Call, after, is_between};
 use crate::support::{Raw, Served, keys};
 
 const TRACED: &str =
-    "trace=openat,fsync,fdatasync,rename,renameat,renameat2,link,linkat,unlink,write,writev,sendto,sendmsg";
+    "trace=openat,fsetxattr,fsync,fdatasync,rename,renameat,renameat2,link,linkat,unlink,write,writev,sendto,sendmsg";
+
+/// The SHA-256 of the body that is put; it is on the disk with it.
+const SUM: &str = "hNiYd/DUBB77a/kaFvAkjy/Vc+avBcGflr7bn4gveII=";
 
 fn put(target: &str) -> Raw<'_> {
-    Raw::new("PUT", target).body(b"0123456789")
+    Raw::new("PUT", target).header("x-amz-checksum-sha256", SUM).body(b"0123456789")
 }
 
 /// A killed process loses nothing that its kernel has, so that no other test sees what is on the disk. This one asks
@@ -51,6 +54,7 @@ async fn what_is_confirmed_was_on_the_disk_before() {
     let path = |name: &str| data.path().join(name).display().to_string();
     let of = |name: &str| format!("<{}>)", path(name).trim_end_matches('/'));
     let answer = format!("TCP:[127.0.0.1:{port}->");
+    assert!(calls.iter().any(|call| call.text.starts_with("fsetxattr")), "no sum was kept");
     // The name that each gets, and the folders that are made for it.
     for (name, made) in [
         ("objects/growth.0/dnew/fput", vec!["objects", "objects/growth.0"]),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use hmac::{Hmac, Mac};
 use jiff::Timestamp;
-use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey, Checksum};
 use object_store::client::{HttpClient, HttpConnector};
 use object_store::{ClientOptions, RetryConfig};
 use rustls::pki_types::pem::PemObject;
@@ -84,6 +84,17 @@ pub(crate) fn client(store: &LocalStore, namespace: &str, bucket: &str) -> Amazo
 }
 
 pub(crate) fn client_at(endpoint: &str, authority: &str, token: &str, bucket: &str) -> AmazonS3 {
+    builder(endpoint, authority, token, bucket).build().unwrap()
+}
+
+/// A client that sends the SHA-256 of all that it writes.
+pub(crate) fn checking_client(store: &LocalStore, namespace: &str, bucket: &str) -> AmazonS3 {
+    let token = format!("token-of-{namespace}");
+    let builder = builder(&store.endpoint(), &store.certificate_authority, &token, bucket);
+    builder.with_checksum_algorithm(Checksum::SHA256).build().unwrap()
+}
+
+fn builder(endpoint: &str, authority: &str, token: &str, bucket: &str) -> AmazonS3Builder {
     let _ = rustls::crypto::ring::default_provider().install_default();
     // The file must live as long as the client, which is as long as the test.
     let folder = TempDir::new().unwrap().keep();
@@ -100,8 +111,6 @@ pub(crate) fn client_at(endpoint: &str, authority: &str, token: &str, bucket: &s
         .with_config(AmazonS3ConfigKey::WebIdentityTokenFile, token_file.display().to_string())
         .with_config(AmazonS3ConfigKey::RoleArn, "arn:aws:iam::0:role/seatrial")
         .with_config(AmazonS3ConfigKey::StsEndpoint, endpoint)
-        .build()
-        .unwrap()
 }
 
 /// Keys as STS gives them.
@@ -111,11 +120,19 @@ pub(crate) struct Keys {
     pub(crate) secret: String,
 }
 
-/// An answer: its status, and its body as text.
+/// An answer: its status, its headers in small letters, and its body as text.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: String,
+}
+
+impl Answer {
+    /// The value of a header.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(its_name, _)| its_name == name).map(|(_, value)| value.as_str())
+    }
 }
 
 /// A request that is sent as it stands: no library tidies up its path.
@@ -250,8 +267,10 @@ async fn answer(mut stream: TlsStream<TcpStream>) -> Answer {
     let _ = stream.read_to_end(&mut bytes).await;
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let status = text.split(' ').nth(1).and_then(|status| status.parse().ok());
-    let body = text.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default();
-    Answer { status: status.unwrap_or_else(|| panic!("no answer: {text:?}")), body }
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or_default();
+    let headers = head.lines().filter_map(|line| line.split_once(": "));
+    let headers = headers.map(|(name, value)| (name.to_lowercase(), value.to_owned())).collect();
+    Answer { status: status.unwrap_or_else(|| panic!("no answer: {text:?}")), headers, body: body.to_owned() }
 }
 
 /// What STS answers to a token.
