@@ -17,7 +17,7 @@ use ring::hmac;
 use s3s::auth::{S3Auth, SecretKey};
 use s3s::{S3Result, s3_error};
 
-use crate::backend::sync;
+use crate::durable::sync;
 
 /// How long keys are good for. Clients renew them five minutes before the end.
 const LIFETIME: SignedDuration = SignedDuration::from_mins(60);

@@ -8,6 +8,7 @@ pub mod access;
 pub mod authority;
 pub mod backend;
 mod connection;
+mod durable;
 mod gate;
 pub mod health;
 pub mod keys;

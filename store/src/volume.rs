@@ -12,7 +12,8 @@ use std::path::Path;
 use anyhow::Context;
 
 use crate::authority::Authority;
-use crate::backend::{Backend, sync};
+use crate::backend::Backend;
+use crate::durable::sync;
 use crate::keys::Keys;
 
 /// An opened volume.

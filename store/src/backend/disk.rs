@@ -9,7 +9,8 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, bail};
 use nix::sys::statvfs::statvfs;
 
-use super::files::{is_full, sync};
+use super::files::is_full;
+use crate::durable::sync;
 
 /// Of how many parts of a volume one must be free.
 const TIGHT: u64 = 10;

@@ -14,6 +14,7 @@ use s3s::{S3Error, S3Result, StdError, s3_error};
 use super::checksums::{self, Expected};
 use super::conditions::Condition;
 use super::folders::Folders;
+use crate::durable::sync;
 
 /// How often a folder that is removed between being made and being used is made again.
 const TRIES: usize = 100;
@@ -260,11 +261,6 @@ fn is_same(one: &Path, other: &Path) -> io::Result<bool> {
 pub(super) fn etag(metadata: &Metadata) -> ETag {
     let (inode, seconds, nanos) = (metadata.ino(), metadata.mtime(), metadata.mtime_nsec());
     ETag::Strong(format!("{inode:x}-{:x}-{seconds:x}{nanos:08x}", metadata.len()))
-}
-
-/// Waits until a file, or what a folder holds, is on the disk.
-pub(crate) fn sync(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
 }
 
 /// Waits until a name is on the disk. A folder that is gone holds nothing that could be lost.

@@ -7,7 +7,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::files::sync;
+use crate::durable::sync;
 
 /// How many folders are remembered.
 const REMEMBERED: usize = 20_000;

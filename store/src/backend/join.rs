@@ -18,7 +18,8 @@ use s3s::{S3Result, s3_error};
 use serde::{Deserialize, Serialize};
 
 use super::checksums::{self, composite};
-use super::files::{etag, is_full, storage, sync};
+use super::files::{etag, is_full, storage};
+use crate::durable::sync;
 
 /// How much is appended before it is put on the disk and its parts are removed, in bytes: the room that a join needs
 /// beside the parts.

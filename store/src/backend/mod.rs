@@ -34,8 +34,7 @@ use files::{Body, Commits, Draft};
 use list::{Item, Query};
 use multipart::{Completed, Uploads};
 
-pub(crate) use files::sync;
-
+use crate::durable::sync;
 use crate::keys::Namespace;
 
 /// The largest page of a list, S3's own.
