@@ -2,12 +2,13 @@
 
 use std::fs::{self, Metadata};
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use s3s::S3Result;
 
 use super::files::storage;
-use super::names::{self, segment};
+use super::names;
+use super::windows::{Start, Windows};
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +41,7 @@ impl Item {
 }
 
 /// A page, and whether there is more.
-pub(super) fn page(bucket: &Path, query: &Query<'_>) -> S3Result<(Vec<Item>, bool)> {
+pub(super) fn page(windows: &Windows, bucket: &Path, query: &Query<'_>) -> S3Result<(Vec<Item>, bool)> {
     let mut items = vec![];
     if query.limit == 0 {
         // Nothing would come next, either: there is no key to go on from.
@@ -49,64 +50,73 @@ pub(super) fn page(bucket: &Path, query: &Query<'_>) -> S3Result<(Vec<Item>, boo
     // Folders of the prefix need not be searched for.
     let base = query.prefix.rfind('/').map_or("", |end| query.prefix.get(..=end).unwrap_or_default());
     let Some(folder) = names::folder(bucket, base) else { return Ok((items, false)) };
-    walk(&folder, base, query, &mut items)?;
+    Walk { windows, query, items: &mut items }.folder(&folder, base)?;
     let more = items.len() > query.limit;
     items.truncate(query.limit);
     Ok((items, more))
 }
 
-fn walk(folder: &Path, base: &str, query: &Query<'_>, items: &mut Vec<Item>) -> S3Result<()> {
-    for (key, path, is_folder) in entries(folder, base)? {
-        if items.len() > query.limit {
-            return Ok(());
-        }
-        // Either may be the longer one.
-        let is_within = key.starts_with(query.prefix);
-        let is_above = is_folder && query.prefix.starts_with(&key);
-        if !is_within && !is_above {
-            continue;
-        }
-        if is_folder {
-            let behind = key.as_str() <= query.after && !query.after.starts_with(&key);
-            if behind {
-                continue;
-            }
-            if query.by_folder && is_within {
-                // A group that was on an earlier page is named by its own prefix.
-                if key.as_str() > query.after {
-                    items.push(Item::Group(key));
+/// A way through folders.
+struct Walk<'a> {
+    windows: &'a Windows,
+    query: &'a Query<'a>,
+    items: &'a mut Vec<Item>,
+}
+
+impl Walk<'_> {
+    /// Adds what a folder holds, whose keys begin with a base.
+    fn folder(&mut self, folder: &Path, base: &str) -> S3Result<()> {
+        // What is before the prefix was gone through; a folder beneath has none of it left.
+        let prefix = self.query.prefix.strip_prefix(base).unwrap_or_default();
+        let Some(mut start) = self.start(base) else { return Ok(()) };
+        loop {
+            let window = self.windows.next(folder, prefix, &start)?;
+            let names = window.names(&start);
+            for name in names {
+                if self.items.len() > self.query.limit {
+                    return Ok(());
                 }
-            } else {
-                walk(&path, &key, query, items)?;
+                self.entry(folder, base, name)?;
             }
-        } else if key.as_str() > query.after {
-            match fs::metadata(&path) {
-                Ok(metadata) => items.push(Item::Object(key, metadata)),
+            match names.last() {
+                Some(last) if !window.is_last => start = Start::behind(last),
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    /// Where keys begin that are asked for, among those with a base, if there can be any.
+    fn start(&self, base: &str) -> Option<Start> {
+        let after = self.query.after;
+        match after.strip_prefix(base) {
+            Some(within) => Some(Start::of(within)),
+            None if after < base => Some(Start::of("")),
+            None => None,
+        }
+    }
+
+    fn entry(&mut self, folder: &Path, base: &str, name: &str) -> S3Result<()> {
+        let Query { by_folder, after, .. } = *self.query;
+        let key = format!("{base}{name}");
+        if let Some(part) = name.strip_suffix('/') {
+            if by_folder {
+                // A group that was on an earlier page is named by its own prefix.
+                if key.as_str() > after {
+                    self.items.push(Item::Group(key));
+                }
+                return Ok(());
+            }
+            return self.folder(&folder.join(format!("d{part}")), &key);
+        }
+        if key.as_str() > after {
+            match fs::metadata(folder.join(format!("f{name}"))) {
+                Ok(metadata) => self.items.push(Item::Object(key, metadata)),
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(error) => return Err(storage(error)),
             }
         }
+        Ok(())
     }
-    Ok(())
-}
-
-/// The entries of a folder in the order of their keys; folders' keys end in `/`.
-fn entries(folder: &Path, base: &str) -> S3Result<Vec<(String, PathBuf, bool)>> {
-    let reading = match fs::read_dir(folder) {
-        Ok(reading) => reading,
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(vec![]),
-        Err(error) => return Err(storage(error)),
-    };
-    let mut found = vec![];
-    for entry in reading {
-        let entry = entry.map_err(storage)?;
-        let name = entry.file_name();
-        let Some((part, is_folder)) = name.to_str().and_then(segment) else { continue };
-        let end = if is_folder { "/" } else { "" };
-        found.push((format!("{base}{part}{end}"), entry.path(), is_folder));
-    }
-    found.sort();
-    Ok(found)
 }
 
 #[cfg(test)]
@@ -126,9 +136,10 @@ mod tests {
     }
 
     fn all(bucket: &TempDir, prefix: &str, by_folder: bool, limit: usize) -> Vec<String> {
-        let (mut keys, mut after) = (vec![], String::new());
+        let (mut keys, mut after, windows) = (vec![], String::new(), Windows::default());
         loop {
-            let (items, more) = page(bucket.path(), &Query { prefix, by_folder, after: &after, limit }).unwrap();
+            let (items, more) =
+                page(&windows, bucket.path(), &Query { prefix, by_folder, after: &after, limit }).unwrap();
             keys.extend(items.iter().map(|item| item.key().to_owned()));
             if !more {
                 return keys;
@@ -164,7 +175,7 @@ mod tests {
     fn a_page_without_keys_is_the_last() {
         let bucket = bucket(&["a", "b"]);
         let query = Query { prefix: "", by_folder: false, after: "", limit: 0 };
-        let (items, more) = page(bucket.path(), &query).unwrap();
+        let (items, more) = page(&Windows::default(), bucket.path(), &query).unwrap();
         assert!(items.is_empty() && !more);
     }
 

@@ -17,6 +17,7 @@ mod list;
 mod multipart;
 mod names;
 mod s3;
+mod windows;
 
 use std::fs::{self, File};
 use std::io;
@@ -33,6 +34,7 @@ use conditions::Condition;
 use files::{Body, Commits, Draft};
 use list::{Item, Query};
 use multipart::{Completed, Uploads};
+use windows::Windows;
 
 use crate::durable::sync;
 use crate::keys::Namespace;
@@ -55,6 +57,7 @@ pub struct Backend {
     drafts: PathBuf,
     uploads: Arc<Uploads>,
     commits: Arc<Commits>,
+    windows: Arc<Windows>,
     answer_within: Duration,
     /// Kept as long as anything here may write.
     _lock: Arc<File>,
@@ -85,6 +88,7 @@ impl Backend {
             drafts,
             uploads: Arc::new(Uploads::new(uploads)),
             commits: Arc::default(),
+            windows: Arc::default(),
             answer_within: ANSWER_WITHIN,
             _lock: Arc::new(lock),
         };
@@ -179,7 +183,10 @@ impl Backend {
         let folder = self.bucket(namespace);
         let limit = usize::try_from(limit.clamp(0, PAGE)).unwrap_or_default();
         let prefix = prefix.unwrap_or_default();
-        self.blocking(move |_| list::page(&folder, &Query { prefix: &prefix, by_folder, after: &after, limit })).await
+        self.blocking(move |own| {
+            list::page(&own.windows, &folder, &Query { prefix: &prefix, by_folder, after: &after, limit })
+        })
+        .await
     }
 }
 
