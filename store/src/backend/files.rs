@@ -14,7 +14,7 @@ use s3s::{S3Error, S3Result, StdError, s3_error};
 use super::checksums::{self, Expected};
 use super::conditions::Condition;
 use super::folders::Folders;
-use crate::durable::sync;
+use super::syncs::Syncs;
 
 /// How often a folder that is removed between being made and being used is made again.
 const TRIES: usize = 100;
@@ -147,6 +147,7 @@ pub(super) struct Commits {
     /// Held while an object is compared and replaced.
     comparing: Mutex<()>,
     folders: Folders,
+    syncs: Syncs,
 }
 
 impl Commits {
@@ -180,7 +181,7 @@ impl Commits {
         if holds {
             return Ok(());
         }
-        sync_parent(target).map_err(storage)?;
+        self.settle(target)?;
         Err(s3_error!(PreconditionFailed))
     }
 
@@ -196,10 +197,10 @@ impl Commits {
                 Err(Refusal::Io(error)) => return Err(storage(error)),
                 Err(Refusal::Condition) => {
                     // Whoever loses goes on with what won, which may not be on the disk yet.
-                    sync_parent(target).map_err(storage)?;
+                    self.settle(target)?;
                     return Err(s3_error!(PreconditionFailed));
                 }
-                Ok(()) => return sync_parent(target).map_err(storage),
+                Ok(()) => return self.settle(target),
             }
         }
         Err(s3_error!(SlowDown, "the folder is removed again and again"))
@@ -234,9 +235,17 @@ impl Commits {
             Err(error) if error.raw_os_error() == Some(Errno::ENOTDIR as i32) => return Ok(()),
             other => other.map_err(storage)?,
         }
-        sync_parent(file).map_err(storage)?;
+        self.settle(file)?;
         self.folders.tidy(file, bucket);
         Ok(())
+    }
+
+    /// Waits until a name is on the disk. A folder that is gone holds nothing that could be lost.
+    fn settle(&self, file: &Path) -> S3Result<()> {
+        match file.parent().map_or(Ok(()), |folder| self.syncs.wait(folder)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            other => other.map_err(storage),
+        }
     }
 }
 
@@ -261,14 +270,6 @@ fn is_same(one: &Path, other: &Path) -> io::Result<bool> {
 pub(super) fn etag(metadata: &Metadata) -> ETag {
     let (inode, seconds, nanos) = (metadata.ino(), metadata.mtime(), metadata.mtime_nsec());
     ETag::Strong(format!("{inode:x}-{:x}-{seconds:x}{nanos:08x}", metadata.len()))
-}
-
-/// Waits until a name is on the disk. A folder that is gone holds nothing that could be lost.
-fn sync_parent(path: &Path) -> io::Result<()> {
-    match path.parent().map_or(Ok(()), sync) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        other => other,
-    }
 }
 
 /// An object's metadata.

@@ -17,6 +17,7 @@ mod list;
 mod multipart;
 mod names;
 mod s3;
+mod syncs;
 mod windows;
 
 use std::fs::{self, File};
