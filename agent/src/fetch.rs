@@ -4,12 +4,15 @@ use std::fs;
 use std::path::Path;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use seatrial_core::contract::{Digest, Entry, ExitCode, FetchConfig, InputConfig, Listing, Message, ReportedInput};
+use seatrial_core::contract::{
+    Digest, Entry, ExitCode, InputConfig, Listing, Message, PodConfig, ReportedInput, StoreConfig,
+};
 
 use crate::download;
 use crate::error::AgentError;
 use crate::inputs::{self, Wanted};
 use crate::outage::Outages;
+use crate::private::Private;
 use crate::space::Space;
 use crate::store::OpenStore;
 use crate::volume::{Volume, make_folder};
@@ -18,12 +21,19 @@ use crate::volume::{Volume, make_folder};
 const PARALLEL: usize = 8;
 
 /// Does it.
-pub(crate) async fn fetch(config: &FetchConfig, volume: &Volume, exec: &Path) -> Result<Message, AgentError> {
-    if config.prepare_exec {
+pub(crate) async fn fetch(
+    config: &PodConfig,
+    volume: &Volume,
+    private: &Private,
+    exec: &Path,
+) -> Result<Message, AgentError> {
+    if config.step.is_some() {
         volume.prepare(exec)?;
     }
     let outages = Outages::new(config.outage_seconds, None);
-    let stores = config.stores.iter().map(OpenStore::open).collect::<Result<Vec<_>, _>>()?;
+    // This container has no access to the store that only outputs go to.
+    let is_read = |store: &&StoreConfig| config.inputs.iter().any(|input| prefix_of(input) == store.prefix);
+    let stores = config.stores.iter().filter(is_read).map(OpenStore::open).collect::<Result<Vec<_>, _>>()?;
     let mut plan = vec![];
     for input in &config.inputs {
         let store = store_of(input, &stores)?;
@@ -43,13 +53,22 @@ pub(crate) async fn fetch(config: &FetchConfig, volume: &Volume, exec: &Path) ->
         tracing::info!(input = input.name, %digest, size, files = listing.entries().len(), "the input is here");
         message.inputs.push(ReportedInput { name: input.name.clone(), digest, size });
     }
+    if config.step.is_some() {
+        private.save(config, &message.inputs)?;
+    }
     Ok(message)
 }
 
-fn store_of<'a>(input: &InputConfig, stores: &'a [OpenStore]) -> Result<&'a OpenStore, AgentError> {
+/// The prefix of the store that an input is in.
+fn prefix_of(input: &InputConfig) -> &str {
     use seatrial_core::contract::InputSource::{Artifact, Uri};
-    let (Artifact { store: prefix, .. } | Uri { store: prefix, .. }) = &input.source;
-    stores.iter().find(|store| &store.prefix == prefix).ok_or_else(|| {
+    let (Artifact { store, .. } | Uri { store, .. }) = &input.source;
+    store
+}
+
+fn store_of<'a>(input: &InputConfig, stores: &'a [OpenStore]) -> Result<&'a OpenStore, AgentError> {
+    let prefix = prefix_of(input);
+    stores.iter().find(|store| store.prefix == prefix).ok_or_else(|| {
         let message = format!("the input \"{}\" names the store {prefix}, which is not described", input.name);
         AgentError::new(ExitCode::BadConfiguration, message)
     })

@@ -1,10 +1,11 @@
 //! What runs beside user code in a pod.
 //!
 //! - `fetch` brings the inputs before the user's command starts;
-//! - `publish` waits for the command to end well, and uploads its outputs;
+//! - `publish` waits for the command to end, keeps what it printed, and uploads its outputs where it ended well;
+//! - `recover` reads the record of an attempt whose report is lost;
 //! - `probe` says whether `publish` can reach the store.
 //!
-//! What to do is told by an environment variable, what became of it by the exit code and a termination message; both
+//! What to do is told `fetch` and `recover` by an environment variable, `publish` by what `fetch` leaves it; what became of it by the exit code and a termination message; both
 //! are fixed in `seatrial_core::contract`.
 
 mod beneath;
@@ -15,11 +16,14 @@ mod fetch;
 mod folder;
 mod hash;
 mod inputs;
+mod kept;
 mod metrics;
 mod outage;
 mod parts;
+mod private;
 mod probe;
 mod publish;
+mod recover;
 mod refusal;
 mod space;
 mod store;
@@ -32,11 +36,12 @@ use std::path::PathBuf;
 use std::process::exit;
 
 use clap::{Parser, Subcommand};
-use seatrial_core::contract::{CONFIG_VARIABLE, ExitCode, Message, VERSION};
+use seatrial_core::contract::{CONFIG_VARIABLE, ExitCode, MAX_RECOVERED_BYTES, Message, VERSION, paths};
 use serde::de::DeserializeOwned;
 use tracing_subscriber::EnvFilter;
 
 use error::AgentError;
+use private::Private;
 use volume::Volume;
 
 #[derive(Debug, Parser)]
@@ -45,6 +50,9 @@ struct Arguments {
     /// Where the pod's shared volume is mounted.
     #[arg(long, global = true, default_value = seatrial_core::contract::paths::ROOT)]
     root: PathBuf,
+    /// Where the volume is mounted that the agent's containers share among themselves.
+    #[arg(long, global = true, default_value = seatrial_core::contract::paths::PRIVATE)]
+    private: PathBuf,
     /// Where the termination message goes.
     #[arg(long, global = true, default_value = "/dev/termination-log")]
     termination_log: PathBuf,
@@ -61,6 +69,8 @@ enum Task {
     Fetch,
     /// Uploads the outputs once the command has ended well.
     Publish,
+    /// Reads the record of an attempt.
+    Recover,
     /// Fails while `publish` cannot reach the store.
     Probe,
 }
@@ -75,7 +85,8 @@ fn main() {
     tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter).with_writer(std::io::stderr).init();
     // Fails only where one is installed already, which does as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let done = run(arguments.task, &volume, &arguments.exec);
+    let private = Private::new(arguments.private);
+    let done = run(arguments.task, &volume, &private, &arguments.exec);
     let (code, message) = match done {
         Ok(message) => (ExitCode::Success, message),
         Err(error) => {
@@ -83,44 +94,58 @@ fn main() {
             (error.code, Message::failed(error.code, error.message))
         }
     };
-    if let Err(error) = std::fs::write(&arguments.termination_log, message.to_json()) {
+    // A pod that asks for a record has one container of ours alone, so that there is more room for what it says.
+    let json = match arguments.task {
+        Task::Recover => message.to_json_within(MAX_RECOVERED_BYTES),
+        _ => message.to_json(),
+    };
+    if let Err(error) = std::fs::write(&arguments.termination_log, json) {
         tracing::warn!(%error, file = %arguments.termination_log.display(), "the termination message could not be written");
     }
     // Not a return: a thread may still wait for the lock of a command that goes on.
     exit(i32::from(code.number()));
 }
 
-fn run(task: Task, volume: &Volume, exec: &std::path::Path) -> Result<Message, AgentError> {
+fn run(task: Task, volume: &Volume, private: &Private, exec: &std::path::Path) -> Result<Message, AgentError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| AgentError::internal(format!("the asynchronous runtime does not start: {error}")))?;
     match task {
         Task::Fetch => {
-            let config = config()?;
-            runtime.block_on(wait::unless_stopped(fetch::fetch(&config, volume, exec)))
+            let config = read(CONFIG_VARIABLE, &variable()?)?;
+            runtime.block_on(wait::unless_stopped(fetch::fetch(&config, volume, private, exec)))
         }
         Task::Publish => {
-            let config = config()?;
-            runtime.block_on(publish::publish(&config, volume))
+            let config = read(paths::CONFIG, &private.config()?)?;
+            runtime.block_on(publish::publish(&config, volume, private))
+        }
+        Task::Recover => {
+            let config = read(CONFIG_VARIABLE, &variable()?)?;
+            runtime.block_on(wait::unless_stopped(recover::recover(&config)))
         }
         Task::Probe => Ok(Message::new()),
     }
 }
 
-/// What the operator wrote for this container.
-fn config<C: DeserializeOwned>() -> Result<C, AgentError> {
+fn variable() -> Result<String, AgentError> {
+    let bad =
+        |_| AgentError::new(ExitCode::BadConfiguration, format!("{CONFIG_VARIABLE} is not set: the operator sets it"));
+    std::env::var(CONFIG_VARIABLE).map_err(bad)
+}
+
+/// What the operator wrote, found at `place`.
+fn read<C: DeserializeOwned>(place: &str, text: &str) -> Result<C, AgentError> {
     #[derive(serde::Deserialize)]
     struct Version {
         version: u32,
     }
-    let bad = |what: String| AgentError::new(ExitCode::BadConfiguration, format!("{CONFIG_VARIABLE} {what}"));
-    let text = std::env::var(CONFIG_VARIABLE).map_err(|_| bad("is not set: the operator sets it".into()))?;
-    let Version { version } = serde_json::from_str(&text).map_err(|error| bad(format!("is malformed: {error}")))?;
+    let bad = |what: String| AgentError::new(ExitCode::BadConfiguration, format!("{place} {what}"));
+    let Version { version } = serde_json::from_str(text).map_err(|error| bad(format!("is malformed: {error}")))?;
     if version != VERSION {
         return Err(bad(format!(
             "is of version {version}, this agent knows {VERSION}: let the operator and the agent be of one release"
         )));
     }
-    serde_json::from_str(&text).map_err(|error| bad(format!("is malformed: {error}")))
+    serde_json::from_str(text).map_err(|error| bad(format!("is malformed: {error}")))
 }

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use nix::fcntl::OFlag;
@@ -43,11 +44,28 @@ pub(crate) struct Outages {
     /// Where it is shown that any operation waits, and why.
     shown: Option<Volume>,
     waiting: AtomicUsize,
+    /// Since when some operation waits, without one that came further.
+    since: Mutex<Option<Instant>>,
 }
 
 impl Outages {
+    /// Whether an outage goes on that began at least so long ago.
+    pub(crate) fn lasts(&self, at_least: Duration) -> bool {
+        let since = *self.since.lock().unwrap_or_else(PoisonError::into_inner);
+        since.is_some_and(|since| since.elapsed() >= at_least)
+    }
+
+    fn set_since(&self, since: Option<Instant>) {
+        *self.since.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    }
+
     pub(crate) fn new(seconds: u32, shown: Option<Volume>) -> Self {
-        Self { limit: Duration::from_secs(u64::from(seconds)), shown, waiting: AtomicUsize::new(0) }
+        Self {
+            limit: Duration::from_secs(u64::from(seconds)),
+            shown,
+            waiting: AtomicUsize::new(0),
+            since: Mutex::new(None),
+        }
     }
 
     /// Does it until it succeeds, fails for good, or has come no further for too long.
@@ -67,6 +85,7 @@ impl Outages {
                 Err(Failure::Outage(error)) => (error, false),
                 Err(Failure::Interrupted(error)) => {
                     since = None;
+                    self.set_since(Some(Instant::now()));
                     pause = FIRST_PAUSE;
                     (error, false)
                 }
@@ -104,7 +123,9 @@ struct Waiting<'a>(&'a Outages);
 
 impl<'a> Waiting<'a> {
     fn new(outages: &'a Outages) -> Self {
-        outages.waiting.fetch_add(1, Ordering::Relaxed);
+        if outages.waiting.fetch_add(1, Ordering::Relaxed) == 0 {
+            outages.set_since(Some(Instant::now()));
+        }
         Self(outages)
     }
 
@@ -128,10 +149,11 @@ fn unseen(error: std::io::Error) -> AgentError {
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        if self.0.waiting.fetch_sub(1, Ordering::Relaxed) == 1
-            && let Some(volume) = &self.0.shown
-        {
-            let _ = std::fs::remove_file(volume.path(paths::STORE_AWAY));
+        if self.0.waiting.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.0.set_since(None);
+            if let Some(volume) = &self.0.shown {
+                let _ = std::fs::remove_file(volume.path(paths::STORE_AWAY));
+            }
         }
     }
 }

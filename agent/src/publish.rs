@@ -1,52 +1,162 @@
-//! `publish`: waits for the command, uploads what it made, and puts the result on record.
+//! `publish`: waits for the command, keeps what it printed, uploads what it made, and puts that on record.
 //!
 //! ```text
-//! NotStarted ── STARTED exists ──► Running ── the lock falls ──► Ended ── recorded 0 ──► objects, listings, result
+//! NotStarted ── STARTED exists ──► Running ── the lock falls ──► Ended ── after success ──► objects, listings, record
+//!                                                                     └─ always ──► log, how the pod ended
 //! ```
+//! A word to stop ends nothing that is worth keeping: `exec` ends the command within its grace, and an upload that has
+//! begun goes on for as long as it comes further, since the work of the step hangs on it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use object_store::ObjectStore;
-use object_store::{Error, ObjectStoreExt, PutMode, PutOptions, PutPayload};
-use seatrial_core::contract::{ExitCode, Message, PublishConfig, ReportedMetric, paths};
-use seatrial_crds::OutputType;
+use jiff::Timestamp;
+use seatrial_core::contract::{
+    Exit, ExitCode, Message, PodConfig, RECORD_VERSION, Record, ReportedMetric, StepConfig, Try, paths,
+};
+use seatrial_crds::{OutputType, limits};
 
 use crate::error::AgentError;
 use crate::folder::OutputFolder;
+use crate::kept::Keeper;
+use crate::metrics;
 use crate::outage::Outages;
-use crate::store::{self, OpenStore};
+use crate::private::Private;
+use crate::store::OpenStore;
 use crate::upload::Target;
 use crate::volume::Volume;
-use crate::{metrics, wait};
+use crate::wait::{self, Stop};
 
-/// How much longer an upload goes on after the pod was told to stop: most of what Kubernetes grants.
-const LAST_EFFORT: Duration = Duration::from_secs(25);
+/// How long an upload that comes no further is waited for after the pod was told to stop.
+const LAST_EFFORT: Duration = Duration::from_secs(600);
 
-/// Does it. A command that failed leaves nothing to do: its own code says what happened.
-pub(crate) async fn publish(config: &PublishConfig, volume: &Volume) -> Result<Message, AgentError> {
-    let code = wait::unless_stopped(wait::for_command(volume)).await?;
-    if code != 0 {
-        tracing::info!(code, "the command did not end well: nothing is uploaded");
-        return Ok(Message::new());
-    }
-    tokio::select! {
-        done = upload_all(config, volume) => done,
-        () = stopped_for_good() => Err(AgentError::stopped()),
+/// Does it. A command that failed leaves no output: its own code says what happened.
+pub(crate) async fn publish(config: &PodConfig, volume: &Volume, private: &Private) -> Result<Message, AgentError> {
+    let step = config.step.as_ref().ok_or_else(|| {
+        AgentError::new(ExitCode::BadConfiguration, "the config names no step: publish runs beside one")
+    })?;
+    let stop = Stop::listen()?;
+    let keeper = keeper(config, step)?;
+    let exit = tokio::select! {
+        exit = wait::for_command(volume) => exit,
+        () = stopped_before_the_start(volume, &stop) => return Err(AgentError::stopped()),
+    };
+    let exit = match exit {
+        Ok(exit) if exit.is_success() => exit,
+        exit => {
+            keep_failure(step, keeper.as_ref(), volume, &exit).await;
+            let exit = exit?;
+            tracing::info!(code = exit.code, "the command did not end well: nothing is uploaded");
+            return Ok(Message { oom_kills: exit.oom_kills, ..Message::new() });
+        }
+    };
+    let Some(keeper) = keeper else { return Ok(Message { oom_kills: exit.oom_kills, ..Message::new() }) };
+    let outages = Outages::new(step.outage_seconds, Some(volume.clone()));
+    let inputs = private.fetched()?;
+    let (made, log) = tokio::join!(
+        async {
+            tokio::select! {
+                made = upload_all(step, &keeper, volume, &outages) => made,
+                () = given_up(&stop, &outages) => Err(AgentError::stopped()),
+            }
+        },
+        keeper.log(volume)
+    );
+    let ended = ended(step, &keeper, Some(exit.clone()), log.clone());
+    let made = match made {
+        Ok(made) => made,
+        Err(error) => {
+            keeper.end(&ended.ended(error.code, &error.message)).await;
+            return Err(error);
+        }
+    };
+    let record = Record {
+        version: RECORD_VERSION,
+        key: keeper.key.clone(),
+        pod_uid: keeper.pod_uid.clone(),
+        image: step.image.clone(),
+        inputs,
+        outputs: made.outputs,
+        metrics: made.metrics,
+        exit,
+        written_at: Timestamp::now(),
+        log,
+        notes: vec![],
+    };
+    let record = keeper.record(record, &outages).await?;
+    keeper.end(&ended).await;
+    let mut message = record.message();
+    // What a status can show: the record has all.
+    message.metrics.truncate(limits::METRICS);
+    message.inputs.clear();
+    Ok(message)
+}
+
+/// Where the attempt's record, log and end go; `None` where there is no store for them.
+fn keeper(config: &PodConfig, step: &StepConfig) -> Result<Option<Keeper>, AgentError> {
+    let Some(prefix) = &step.store else { return Ok(None) };
+    let store = config.stores.iter().find(|store| &store.prefix == prefix).ok_or_else(|| {
+        AgentError::new(
+            ExitCode::BadConfiguration,
+            format!("the config names the store {prefix}, which it does not describe"),
+        )
+    })?;
+    let variable = |name: &str| std::env::var(name).unwrap_or_default();
+    let index = variable(paths::INDEX_VARIABLE).parse().unwrap_or(0);
+    let pod_uid = Some(variable(paths::POD_UID_VARIABLE)).filter(|uid| !uid.is_empty());
+    let pod_uid = pod_uid.unwrap_or_else(|| "unknown".to_owned());
+    Ok(Some(Keeper::new(OpenStore::open(store)?, step, index, pod_uid)))
+}
+
+/// Ends when the pod is told to stop and the command has not begun: then it never will.
+async fn stopped_before_the_start(volume: &Volume, stop: &Stop) {
+    stop.told().await;
+    if wait::has_started(volume) {
+        std::future::pending().await
     }
 }
 
-async fn stopped_for_good() {
-    wait::told_to_stop().await;
-    tokio::time::sleep(LAST_EFFORT).await;
+/// Ends when the pod was told to stop and an upload has come no further for long since.
+async fn given_up(stop: &Stop, outages: &Outages) {
+    stop.told().await;
+    while !outages.lasts(LAST_EFFORT) {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
 }
 
-async fn upload_all(config: &PublishConfig, volume: &Volume) -> Result<Message, AgentError> {
-    let outages = Outages::new(config.outage_seconds, Some(volume.clone()));
-    let store = OpenStore::open(&config.store)?;
+async fn keep_failure(step: &StepConfig, keeper: Option<&Keeper>, volume: &Volume, exit: &Result<Exit, AgentError>) {
+    let Some(keeper) = keeper else { return };
+    let log = keeper.log(volume).await;
+    let end = match exit {
+        Ok(exit) => ended(step, keeper, Some(exit.clone()), log),
+        Err(error) => ended(step, keeper, None, log).ended(error.code, &error.message),
+    };
+    keeper.end(&end).await;
+}
+
+fn ended(step: &StepConfig, keeper: &Keeper, exit: Option<Exit>, log: Option<String>) -> Try {
+    Try {
+        version: RECORD_VERSION,
+        key: keeper.key.clone(),
+        pod_uid: keeper.pod_uid.clone(),
+        image: step.image.clone(),
+        exit,
+        reason: ExitCode::Success.name().to_owned(),
+        message: String::new(),
+        written_at: Timestamp::now(),
+        log,
+    }
+}
+
+async fn upload_all(
+    step: &StepConfig,
+    keeper: &Keeper,
+    volume: &Volume,
+    outages: &Outages,
+) -> Result<Message, AgentError> {
     let mut message = Message::new();
     // What is wrong with metrics is found before anything large is sent.
-    for output in config.outputs.iter().filter(|output| output.kind == OutputType::Metrics) {
+    for output in step.outputs.iter().filter(|output| output.kind == OutputType::Metrics) {
         let file = paths::file_name(output.kind).unwrap_or_default();
         let folder = OutputFolder::open(&volume.beneath()?, &Volume::relative(&output.folder))?;
         let mut metrics = BTreeMap::new();
@@ -54,37 +164,9 @@ async fn upload_all(config: &PublishConfig, volume: &Volume) -> Result<Message, 
         let reported = |(name, value)| ReportedMetric { output: output.name.clone(), name, value };
         message.metrics.extend(metrics.into_iter().map(reported));
     }
-    let target = Target::new(&store, &outages);
-    for output in &config.outputs {
+    let target = Target::new(&keeper.store, outages);
+    for output in &step.outputs {
         message.outputs.push(target.upload(output, volume).await?);
     }
-    record(&config.result, message, &store, &outages).await
-}
-
-/// Puts the result on record, once for each attempt. Of two pods that believe they are the one, or of two tries whose
-/// first answer was lost, one wins; the other adopts what is on record.
-async fn record(key: &str, message: Message, store: &OpenStore, outages: &Outages) -> Result<Message, AgentError> {
-    let path = store.key(key)?;
-    let json = message.to_json();
-    let on_record = outages
-        .wait_out("the result", async || {
-            let objects = store.objects()?;
-            let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-            match objects.put_opts(&path, PutPayload::from(json.clone()), options).await {
-                Ok(_) => Ok(None),
-                Err(Error::AlreadyExists { .. }) => {
-                    let answer = objects.get(&path).await.map_err(|error| store::uploading(&error))?;
-                    let bytes = answer.bytes().await.map_err(|error| store::uploading(&error))?;
-                    Ok(Some(bytes))
-                }
-                Err(error) => Err(store::uploading(&error)),
-            }
-        })
-        .await?;
-    let Some(bytes) = on_record.filter(|bytes| bytes.as_ref() != json.as_bytes()) else { return Ok(message) };
-    tracing::warn!(key, "another pod of this attempt was first: its result counts");
-    let text = String::from_utf8_lossy(&bytes);
-    Message::parse(&text).map_err(|error| {
-        AgentError::new(ExitCode::CorruptArtifact, format!("the result on record at {key} cannot be read: {error}"))
-    })
+    Ok(message)
 }

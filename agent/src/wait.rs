@@ -24,6 +24,7 @@ use nix::fcntl::{Flock, FlockArg, OFlag};
 use nix::unistd::geteuid;
 use seatrial_core::contract::{Exit, ExitCode, paths};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
 use crate::beneath::Beneath;
 use crate::error::AgentError;
@@ -43,17 +44,47 @@ pub(crate) async fn unless_stopped<T>(task: impl Future<Output = Result<T, Agent
 }
 
 /// Ends when the pod is told to stop.
-pub(crate) async fn told_to_stop() {
+async fn told_to_stop() {
     let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
     terminate.recv().await;
 }
 
-/// Waits for the user's command to start and to end, in whatever way, and returns the code that its container ends
-/// with.
+/// Whether the pod was told to stop. From when this listens, the word ends the process no longer.
+#[derive(Debug)]
+pub(crate) struct Stop(watch::Receiver<bool>);
+
+impl Stop {
+    pub(crate) fn listen() -> Result<Self, AgentError> {
+        let mut terminate = signal(SignalKind::terminate())
+            .map_err(|error| AgentError::internal(format!("the word to stop cannot be listened for: {error}")))?;
+        let (tell, told) = watch::channel(false);
+        tokio::spawn(async move {
+            terminate.recv().await;
+            tracing::info!("the pod is told to stop");
+            let _ = tell.send(true);
+            tell.closed().await;
+        });
+        Ok(Self(told))
+    }
+
+    /// Ends when the pod was told to stop.
+    pub(crate) async fn told(&self) {
+        if self.0.clone().wait_for(|told| *told).await.is_err() {
+            std::future::pending().await
+        }
+    }
+}
+
+/// Whether the command has begun.
+pub(crate) fn has_started(volume: &Volume) -> bool {
+    own_state(volume).is_ok_and(|state| state.is_some_and(|state| state.has(name(paths::STARTED))))
+}
+
+/// Waits for the user's command to start and to end, in whatever way, and returns how it ended.
 ///
 /// # Errors
 /// Where it ended without a record: it was killed. Where the folder that tells has been replaced.
-pub(crate) async fn for_command(volume: &Volume) -> Result<i32, AgentError> {
+pub(crate) async fn for_command(volume: &Volume) -> Result<Exit, AgentError> {
     let state = loop {
         if let Some(state) = own_state(volume)? {
             break state;
@@ -104,11 +135,10 @@ fn own_lock(state: &Beneath) -> Result<File, AgentError> {
     }
 }
 
-fn recorded(state: &Beneath) -> Option<i32> {
+fn recorded(state: &Beneath) -> Option<Exit> {
     let mut text = String::new();
     state.file(Path::new(name(paths::EXIT))).ok()?.take(EXIT_BYTES).read_to_string(&mut text).ok()?;
-    let exit: Exit = serde_json::from_str(&text).ok()?;
-    Some(i32::from(exit.container_code()))
+    serde_json::from_str(&text).ok()
 }
 
 fn name(path: &str) -> &str {

@@ -189,7 +189,7 @@ async fn publish(asked: Asked, size: usize, patience: u32) -> (support::End, Ask
     pod.command_ended(0);
     pod.write_output("x", "content", &vec![7; size]);
     let mut config = publish_config(anonymous("s3://growth/", Some(endpoint)), &[("x", OutputType::Any)]);
-    config.outage_seconds = patience;
+    config.step.as_mut().unwrap().outage_seconds = patience;
     let end = pod.publish(&config).await;
     serving.abort();
     let asked = std::mem::take(&mut *asked.lock().unwrap());

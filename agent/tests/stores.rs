@@ -4,13 +4,16 @@
 mod support;
 
 use std::fs;
+use std::io::Read;
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use seatrial_core::contract::{Digest, ExitCode, Message, layout, paths};
+use seatrial_core::contract::{
+    AttemptKey, Digest, ExitCode, Message, Record, RecoverConfig, Try, VERSION, layout, paths,
+};
 use seatrial_crds::OutputType;
 use seatrial_store::testing::LocalStore;
 use support::{Pod, artifact, by_uri, exit_record, fetch_config, publish_config, store, tree, until};
@@ -21,6 +24,18 @@ fn on_disk(data: &TempDir, key: &str) -> PathBuf {
     let (folders, name) = key.rsplit_once('/').unwrap();
     let folders: PathBuf = folders.split('/').map(|folder| format!("d{folder}")).collect();
     data.path().join("objects/growth.0").join(folders).join(format!("f{name}"))
+}
+
+/// The attempt of the tests' configs.
+fn key() -> AttemptKey {
+    AttemptKey { run_uid: "run".into(), step: "train".into(), attempt: 1, index: 0 }
+}
+
+/// Nothing but how pods ended is in the store.
+fn nothing_made(data: &TempDir) {
+    for folder in ["dobjects", "dartifacts", "drecords"] {
+        assert!(!data.path().join("objects/growth.0/dseatrial").join(folder).exists(), "{folder}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -38,8 +53,10 @@ async fn what_is_published_is_what_is_fetched() {
     assert_eq!(end.code, ExitCode::Success, "{end:?}");
     assert_eq!(end.message.outputs[0].files, 3);
     assert_eq!(end.message.metrics[0].value, "0.9");
-    let record = fs::read_to_string(on_disk(&data, "seatrial/results/run/train/1")).unwrap();
-    assert_eq!(Message::parse(&record).unwrap(), end.message, "the store is the record");
+    let record = fs::read(on_disk(&data, &layout::record(&key()))).unwrap();
+    let record = Record::parse(&record, &key(), ["model", "metrics"]).unwrap();
+    assert_eq!((&record.outputs, &record.metrics), (&end.message.outputs, &end.message.metrics));
+    assert_eq!((record.image.as_str(), record.exit.code, record.log), ("churn:1", 0, None));
 
     let reader = Pod::new("growth");
     let model = &end.message.outputs[0].digest;
@@ -77,10 +94,21 @@ async fn a_command_that_failed_publishes_nothing() {
     let (data, store) = store().await;
     let pod = Pod::new("growth");
     pod.command_ended(3);
+    fs::create_dir(pod.path(paths::LOGS)).unwrap();
+    fs::write(pod.path(paths::LOGS).join("head"), "2026-11-25T06:30:00Z stdout F no such column\n").unwrap();
     pod.write_output("x", "content", b"half");
     let end = pod.publish(&publish_config(pod.own_store(&store), &[("x", OutputType::Any)])).await;
     assert_eq!((end.code, end.message), (ExitCode::Success, Message::new()));
-    assert!(!data.path().join("objects/growth.0").exists());
+    nothing_made(&data);
+    // How it ended is kept all the same, and what it printed.
+    let folder = data.path().join("objects/growth.0/dseatrial/dtries/drun/dtrain/d1/d0");
+    let kept = tree(&folder);
+    let end: Try = serde_json::from_slice(&kept.iter().find(|(name, _)| name.ends_with(".json")).unwrap().1).unwrap();
+    assert_eq!((end.exit.unwrap().code, end.key), (3, key()));
+    let packed = &kept.iter().find(|(name, _)| name.ends_with(".log.gz")).unwrap().1;
+    let mut printed = String::new();
+    flate2::read::GzDecoder::new(packed.as_slice()).read_to_string(&mut printed).unwrap();
+    assert_eq!(printed, "2026-11-25T06:30:00Z stdout F no such column\n");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -92,7 +120,7 @@ async fn a_store_that_is_away_is_waited_for_and_readiness_says_so() {
     let config = publish_config(pod.own_store(&store), &[("x", OutputType::Any)]);
     let address: SocketAddr = store.address;
     store.stop().await.unwrap();
-    let publishing = pod.start("publish", &config);
+    let publishing = pod.start_publish(&config);
     until("readiness fails", async || pod.probe().await == 1).await;
     let store = LocalStore::start_at(data.path(), address).await.unwrap();
     let end = pod.end(publishing).await;
@@ -101,7 +129,7 @@ async fn a_store_that_is_away_is_waited_for_and_readiness_says_so() {
     store.stop().await.unwrap();
     // A fetch has other work to leave room for: it gives up, and the Job tries again.
     let input = artifact("x", "s3://growth/", &end.message.outputs[0].digest);
-    let end = pod.fetch(&fetch_config(vec![config.store], vec![input])).await;
+    let end = pod.fetch(&fetch_config(config.stores, vec![input])).await;
     assert_eq!(end.code, ExitCode::StoreUnavailable);
     assert!(end.text().contains("look at the store"), "{}", end.text());
 }
@@ -214,7 +242,7 @@ async fn a_record_that_is_none_is_not_followed_or_waited_for() {
         let end = pod.publish(&publish_config(pod.own_store(&store), &[("x", OutputType::Any)])).await;
         assert_eq!(end.code, ExitCode::StepVanished, "{end:?}");
     }
-    assert!(!data.path().join("objects/growth.0").exists());
+    nothing_made(&data);
 }
 
 /// The lock and the folder that it lies in are what says that the command goes on. Whoever else replaces them is not
@@ -250,7 +278,7 @@ async fn another_user_cannot_replace_the_lock() {
     assert!(user("rm -r state; ln -s aside state"));
     let end = pod.publish(&publish_config(pod.own_store(&store), &[("x", OutputType::Any)])).await;
     assert_eq!(end.code, ExitCode::BadOutput, "{end:?}");
-    assert!(!data.path().join("objects/growth.0").exists());
+    nothing_made(&data);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -258,7 +286,7 @@ async fn a_pod_that_is_told_to_stop_says_that_it_was() {
     let (_data, store) = store().await;
     let pod = Pod::new("growth");
     // The command never starts: publish waits.
-    let child = pod.start("publish", &publish_config(pod.own_store(&store), &[("x", OutputType::Any)]));
+    let child = pod.start_publish(&publish_config(pod.own_store(&store), &[("x", OutputType::Any)]));
     let id = Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap());
     // Until its handler is there, the signal would just kill it: `SigCgt` in its status says so.
     until("the agent listens to signals", async || {
@@ -269,6 +297,51 @@ async fn a_pod_that_is_told_to_stop_says_that_it_was() {
     .await;
     kill(id, Signal::SIGTERM).unwrap();
     assert_eq!(pod.end(child).await.code, ExitCode::Stopped);
+}
+
+/// An upload that has begun when the pod is told to stop goes on: the work of the step hangs on it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drain_in_the_middle_of_an_upload_loses_nothing() {
+    let (data, store) = store().await;
+    let pod = Pod::new("growth");
+    pod.command_ended(0);
+    pod.write_output("x", "content", b"hours of work");
+    let config = publish_config(pod.own_store(&store), &[("x", OutputType::Any)]);
+    let address: SocketAddr = store.address;
+    store.stop().await.unwrap();
+    let child = pod.start_publish(&config);
+    until("the upload waits", async || pod.probe().await == 1).await;
+    kill(Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap()), Signal::SIGTERM).unwrap();
+    let _store = LocalStore::start_at(data.path(), address).await.unwrap();
+    let end = pod.end(child).await;
+    assert_eq!((end.code, end.message.outputs.len()), (ExitCode::Success, 1), "{end:?}");
+    assert!(on_disk(&data, &layout::record(&key())).exists());
+}
+
+/// What lies at a record's key may be anybody's: it counts only if it answers to the attempt and its outputs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_is_recovered_and_another_is_not_adopted() {
+    let (data, store) = store().await;
+    let pod = Pod::new("growth");
+    let recover =
+        RecoverConfig { version: VERSION, store: pod.own_store(&store), attempt: key(), outputs: vec!["x".into()] };
+    let end = pod.end(pod.start("recover", &recover)).await;
+    assert_eq!(end.code, ExitCode::InputNotFound, "{end:?}");
+    pod.command_ended(0);
+    pod.write_output("x", "content", b"work");
+    let config = publish_config(pod.own_store(&store), &[("x", OutputType::Any)]);
+    let published = pod.publish(&config).await;
+    let found = pod.end(pod.start("recover", &recover)).await;
+    assert_eq!((found.code, &found.message.outputs), (ExitCode::Success, &published.message.outputs), "{found:?}");
+    // The same attempt with other outputs: what is there is not its own.
+    pod.write_output("y", "content", b"work");
+    let other = pod.publish(&publish_config(pod.own_store(&store), &[("y", OutputType::Any)])).await;
+    assert_eq!(other.code, ExitCode::CorruptArtifact, "{other:?}");
+    assert!(other.text().contains("not this attempt's record"), "{}", other.text());
+    let object = on_disk(&data, &layout::record(&key()));
+    fs::File::options().write(true).open(&object).unwrap().set_len(17 << 20).unwrap();
+    let huge = pod.end(pod.start("recover", &recover)).await;
+    assert_eq!(huge.code, ExitCode::CorruptArtifact, "{huge:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -18,7 +18,6 @@ const NO_REASONS: &[&str] = &[
     "ControllerRevision",
     "CreateContainerConfigError",
     "CreateContainerError",
-    "DeadlineExceeded",
     "Deployment",
     "DisruptionTarget",
     "ErrImageNeverPull",

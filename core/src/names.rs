@@ -36,6 +36,15 @@ pub fn job(run: &str, run_uid: &str, step: &str, attempt: u32) -> String {
     format!("{run}-{step}-{hash}")
 }
 
+/// The Job that asks the store for the record of a lost attempt.
+pub fn recovery(run: &str, run_uid: &str, step: &str, attempt: u32, number: u32) -> String {
+    let hash = digest::short(&[run_uid, step, &attempt.to_string(), "recover", &number.to_string()]);
+    let room = JOB_NAME - hash.len() - 2;
+    let step = cut(step, room / 2);
+    let run = cut(run, room - step.len());
+    format!("{run}-{step}-{hash}")
+}
+
 /// The Deployment that serves one version for a ModelDeployment. The hash makes it unique for both, whatever was cut.
 pub fn server(deployment: &str, version_number: i64, version_uid: &str) -> String {
     let hash: String = digest::short(&[deployment, version_uid]).chars().take(8).collect();

@@ -41,9 +41,11 @@ pub struct Platform {
     /// Whether the container `seatrial-publish` has a readiness probe, which fails while the store is away.
     #[serde(default)]
     pub agent_readiness_probe: bool,
-    /// How long the Jobs of a run are kept after it ended, in seconds.
-    #[serde(default = "hour")]
-    pub ttl_seconds_after_finished: u32,
+    /// How long a Job and its pods are kept after they ended, in seconds. An operator that is away for longer finds what a
+    /// step made in the store; a step that failed, or has no outputs, is run again then.
+    /// Absent: as long as their run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl_seconds_after_finished: Option<u32>,
 }
 
 /// A literal environment variable.
@@ -72,10 +74,6 @@ pub struct DefaultStore {
     /// means that the public ones are trusted.
     #[serde(default)]
     pub authority_is_published: bool,
-}
-
-const fn hour() -> u32 {
-    3600
 }
 
 const fn yes() -> bool {

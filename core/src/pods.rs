@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
     Capabilities, Container, EmptyDirVolumeSource, EnvFromSource, EnvVar, EnvVarSource, LocalObjectReference,
-    PodSecurityContext, PodSpec, ProjectedVolumeSource, ResourceRequirements, SeccompProfile, SecretKeySelector,
-    SecurityContext, ServiceAccountTokenProjection, Volume, VolumeMount, VolumeProjection,
+    ObjectFieldSelector, PodSecurityContext, PodSpec, ProjectedVolumeSource, ResourceRequirements, SeccompProfile,
+    SecretKeySelector, SecurityContext, ServiceAccountTokenProjection, Volume, VolumeMount, VolumeProjection,
 };
 use seatrial_crds::names::{MANAGED_BY, MANAGED_BY_LABEL};
 use seatrial_crds::{ObjectMetadata, PodOptions, Resources, WorkloadOptions};
@@ -23,6 +23,8 @@ use crate::stores::ResolvedStore;
 pub const FETCH: &str = "seatrial-fetch";
 /// The container that uploads the outputs.
 pub const PUBLISH: &str = "seatrial-publish";
+/// The container that asks the store for a record.
+pub const RECOVER: &str = "seatrial-recover";
 /// The container of a step's command.
 pub const STEP: &str = "step";
 /// The container of a model server.
@@ -30,12 +32,12 @@ pub const SERVER: &str = "server";
 
 /// The volume that the containers of a pod share.
 const SHARED_VOLUME: &str = "seatrial";
+/// The volume that the agent's containers share among themselves: the user's code never sees it.
+const PRIVATE_VOLUME: &str = "seatrial-private";
 /// The volume behind `/dev/shm`, where a user asked for a size.
 const SHARED_MEMORY_VOLUME: &str = "seatrial-shared-memory";
 /// The volume of the projected token.
 const TOKEN_VOLUME: &str = "seatrial-token";
-/// The user and group of the agent's containers.
-const AGENT_USER: i64 = 65532;
 /// How long a projected token lives, in seconds; the kubelet replaces it in time.
 const TOKEN_SECONDS: i64 = 3600;
 
@@ -184,7 +186,8 @@ pub fn annotations(options: &WorkloadOptions) -> Option<BTreeMap<String, String>
 pub fn user_security(options: &WorkloadOptions, platform: &Platform) -> SecurityContext {
     let own = options.pod.security_context.clone().unwrap_or_default();
     SecurityContext {
-        run_as_non_root: (platform.run_as_non_root || own.run_as_non_root == Some(true)).then_some(true),
+        // Where the platform demands it, it stands on the pod.
+        run_as_non_root: (!platform.run_as_non_root && own.run_as_non_root == Some(true)).then_some(true),
         run_as_user: own.run_as_user,
         run_as_group: own.run_as_group,
         read_only_root_filesystem: own.read_only_root_filesystem,
@@ -192,37 +195,50 @@ pub fn user_security(options: &WorkloadOptions, platform: &Platform) -> Security
     }
 }
 
-/// What concerns the volumes and processes of the whole pod.
-fn pod_security(options: &WorkloadOptions) -> Option<PodSecurityContext> {
-    let own = options.pod.security_context.as_ref()?;
-    let security = PodSecurityContext {
+/// What is equal for all containers of a pod, and what concerns its volumes.
+pub fn pod_security(options: &WorkloadOptions, platform: &Platform) -> PodSecurityContext {
+    let own = options.pod.security_context.clone().unwrap_or_default();
+    PodSecurityContext {
+        run_as_non_root: platform.run_as_non_root.then_some(true),
+        seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".into(), ..SeccompProfile::default() }),
         fs_group: own.fs_group,
-        supplemental_groups: some_unless_empty(own.supplemental_groups.clone()),
+        supplemental_groups: some_unless_empty(own.supplemental_groups),
         ..PodSecurityContext::default()
-    };
-    (security != PodSecurityContext::default()).then_some(security)
+    }
 }
 
 fn restricted() -> SecurityContext {
     SecurityContext {
         allow_privilege_escalation: Some(false),
         capabilities: Some(Capabilities { drop: Some(vec!["ALL".into()]), ..Capabilities::default() }),
-        seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".into(), ..SeccompProfile::default() }),
         ..SecurityContext::default()
     }
 }
 
-/// A container of the agent: told what to do by `config`, with access to `stores`, and nothing of the user's.
-pub fn agent_container<C: Serialize>(
+/// The variable that tells a container of the agent what to do.
+pub fn config_variable<C: Serialize>(config: &C) -> EnvVar {
+    variable(CONFIG_VARIABLE, &serde_json::to_string(config).unwrap_or_default())
+}
+
+/// The variable that tells `publish` which pod it is in.
+pub fn pod_uid_variable() -> EnvVar {
+    let field = ObjectFieldSelector { field_path: "metadata.uid".into(), ..ObjectFieldSelector::default() };
+    EnvVar {
+        name: paths::POD_UID_VARIABLE.into(),
+        value_from: Some(EnvVarSource { field_ref: Some(field), ..EnvVarSource::default() }),
+        ..EnvVar::default()
+    }
+}
+
+/// A container of the agent, with access to `stores`, and nothing of the user's.
+pub fn agent_container(
     name: &str,
     command: &str,
-    config: &C,
+    mut env: Vec<EnvVar>,
     stores: &[ResolvedStore],
     image: &str,
     platform: &Platform,
 ) -> Container {
-    let json = serde_json::to_string(config).unwrap_or_default();
-    let mut env: Vec<EnvVar> = vec![variable(CONFIG_VARIABLE, &json)];
     env.extend(platform.agent_env.iter().map(|plain| variable(&plain.name, &plain.value)));
     for store in stores {
         if let (Some(secret), crate::contract::Authentication::Keys { variable_prefix }) =
@@ -238,7 +254,7 @@ pub fn agent_container<C: Serialize>(
             env.push(key("SESSION_TOKEN", "AWS_SESSION_TOKEN", true));
         }
     }
-    let mut mounts = vec![shared_mount()];
+    let mut mounts = vec![shared_mount(), private_mount()];
     if stores.iter().any(|store| store.audience.is_some()) {
         mounts.push(VolumeMount {
             name: TOKEN_VOLUME.into(),
@@ -256,9 +272,9 @@ pub fn agent_container<C: Serialize>(
         env: Some(env),
         resources: Some(platform.agent_resources.clone()),
         security_context: Some(SecurityContext {
-            run_as_non_root: Some(true),
-            run_as_user: Some(AGENT_USER),
-            run_as_group: Some(AGENT_USER),
+            run_as_non_root: (!platform.run_as_non_root).then_some(true),
+            run_as_user: platform.agent_run_as_user,
+            run_as_group: platform.agent_run_as_group,
             read_only_root_filesystem: Some(true),
             ..restricted()
         }),
@@ -270,6 +286,11 @@ pub fn agent_container<C: Serialize>(
 /// The mount of the volume that the containers of a pod share.
 pub fn shared_mount() -> VolumeMount {
     VolumeMount { name: SHARED_VOLUME.into(), mount_path: paths::ROOT.into(), ..VolumeMount::default() }
+}
+
+/// The mount of the volume that the agent's containers share among themselves.
+fn private_mount() -> VolumeMount {
+    VolumeMount { name: PRIVATE_VOLUME.into(), mount_path: paths::PRIVATE.into(), ..VolumeMount::default() }
 }
 
 /// The mount of the model alone, read-only, for a model server.
@@ -292,20 +313,18 @@ pub fn pod_spec(
     platform: &Platform,
 ) -> PodSpec {
     let pod = &options.pod;
-    let has_agent = !init_containers.is_empty() || containers.len() > 1;
-    let mut volumes = vec![];
-    if has_agent {
-        let empty_dir = Some(EmptyDirVolumeSource::default());
-        volumes.push(Volume { name: SHARED_VOLUME.into(), empty_dir, ..Volume::default() });
-    }
+    let empty_dir = |name: &str| Volume {
+        name: name.into(),
+        empty_dir: Some(EmptyDirVolumeSource::default()),
+        ..Volume::default()
+    };
+    let mut volumes = vec![empty_dir(SHARED_VOLUME), empty_dir(PRIVATE_VOLUME)];
     if let Some(audience) = stores.iter().find_map(|store| store.audience.as_ref()) {
         volumes.push(token_volume(audience));
     }
     volumes.extend(user_volumes(options));
     let mut pull_secrets: Vec<String> = pod.image_pull_secrets.iter().map(|reference| reference.name.clone()).collect();
-    if has_agent {
-        pull_secrets.extend(platform.agent_image_pull_secrets.iter().cloned());
-    }
+    pull_secrets.extend(platform.agent_image_pull_secrets.iter().cloned());
     let mut seen = std::collections::BTreeSet::new();
     pull_secrets.retain(|name| seen.insert(name.clone()));
     PodSpec {
@@ -327,7 +346,7 @@ pub fn pod_spec(
         priority_class_name: pod.priority_class_name.clone(),
         runtime_class_name: pod.runtime_class_name.clone(),
         scheduler_name: pod.scheduler_name.clone(),
-        security_context: pod_security(options),
+        security_context: Some(pod_security(options, platform)),
         ..PodSpec::default()
     }
 }

@@ -36,7 +36,7 @@ pub use pipeline::{
 pub use pod::{LocalReference, PodOptions, PodSecurity, Toleration, TolerationEffect, TolerationOperator};
 pub use run::{
     Interruption, MLPipelineRun, MLPipelineRunSpec, MLPipelineRunStatus, ParameterValue, PublishedVersion, Purpose,
-    StepInput, StepMetric, StepOutput, StepState, StepStatus,
+    StepInput, StepMetric, StepOutput, StepRecovery, StepState, StepStatus,
 };
 pub use store::{Credentials, Store, StoreSpec};
 pub use version::{

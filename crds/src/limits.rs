@@ -69,6 +69,8 @@ pub const URI_INPUTS: usize = 256;
 pub const IMAGE: usize = 512;
 /// Bytes of a sentence for people.
 pub const SENTENCE: usize = 1024;
+/// How often the store is asked what a lost attempt made.
+pub const RECOVERIES: u32 = 3;
 /// Bytes of a step's message in a run's status: 128 of them must fit beside everything else.
 pub const STEP_MESSAGE: usize = 256;
 /// Bytes of a condition's message.

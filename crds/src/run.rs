@@ -204,6 +204,9 @@ pub struct StepStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(transform = interruptions)]
     pub interruptions: Vec<Interruption>,
+    /// recovery is the question to the store what a lost attempt made; absent where nothing is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<StepRecovery>,
     /// inputs are the data that the step read by URI. What came from a step above is an output there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(transform = inputs)]
@@ -242,6 +245,20 @@ pub struct Interruption {
     #[schemars(length(max = limits::UID))]
     pub pod_uid: String,
     /// reason is Disruption or StoreUnavailable.
+    #[schemars(length(max = limits::REASON))]
+    pub reason: String,
+}
+
+/// The question to the store what a lost attempt made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct StepRecovery {
+    /// number counts the Jobs that ask, from 1.
+    #[schemars(range(min = 1, max = limits::RECOVERIES))]
+    pub number: u32,
+    /// job is the name of the Job that asks.
+    #[schemars(length(max = limits::RUN_NAME))]
+    pub job: String,
+    /// reason is why the attempt counts as lost: JobLost or ReportLost.
     #[schemars(length(max = limits::REASON))]
     pub reason: String,
 }

@@ -34,7 +34,7 @@ fn the_operator_understands_what_the_chart_tells_it() {
     assert!(plain.run_as_non_root && plain.agent_env.is_empty() && plain.readable_prefixes.is_empty());
     assert!(!plain.agent_resources.limits.unwrap().contains_key("cpu"));
     assert_eq!((plain.agent_run_as_user, plain.agent_run_as_group), (Some(65532), Some(65532)));
-    assert_eq!((plain.agent_readiness_probe, plain.ttl_seconds_after_finished), (false, 3600));
+    assert_eq!((plain.agent_readiness_probe, plain.ttl_seconds_after_finished), (false, Some(86_400)));
     let chosen_by_the_platform = config(&["podSecurity.runAsUser=null", "podSecurity.runAsGroup=null"]);
     assert_eq!((chosen_by_the_platform.agent_run_as_user, chosen_by_the_platform.agent_run_as_group), (None, None));
 
@@ -65,5 +65,5 @@ fn the_operator_understands_what_the_chart_tells_it() {
         (all.readable_prefixes.as_slice(), all.run_as_non_root),
         (["https://example.org/".to_owned()].as_slice(), false)
     );
-    assert_eq!((all.agent_readiness_probe, all.ttl_seconds_after_finished), (true, 60));
+    assert_eq!((all.agent_readiness_probe, all.ttl_seconds_after_finished), (true, Some(60)));
 }

@@ -8,8 +8,8 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use seatrial_core::contract::{
-    Authentication, CONFIG_VARIABLE, Digest, ExitCode, FetchConfig, InputConfig, InputSource, Message, OutputConfig,
-    PublishConfig, StoreConfig, VERSION, paths,
+    Authentication, CONFIG_VARIABLE, Digest, ExitCode, InputConfig, InputSource, Message, OutputConfig, PodConfig,
+    StepConfig, StoreConfig, VERSION, paths,
 };
 use seatrial_crds::OutputType;
 use seatrial_store::testing::LocalStore;
@@ -51,6 +51,7 @@ impl Pod {
     pub(crate) fn with_volume(namespace: &str, folder: TempDir, root: PathBuf) -> Self {
         fs::write(folder.path().join("token"), format!("token-of-{namespace}")).unwrap();
         fs::write(folder.path().join("exec"), "a program").unwrap();
+        fs::create_dir(folder.path().join("private")).unwrap();
         Self { folder, namespace: namespace.to_owned(), root, variables: vec![] }
     }
 
@@ -111,12 +112,15 @@ impl Pod {
         Command::new(env!("CARGO_BIN_EXE_seatrial-agent"))
             .arg("--root")
             .arg(&self.root)
+            .arg("--private")
+            .arg(self.private())
             .arg("--termination-log")
             .arg(self.folder.path().join("message"))
             .arg("--exec")
             .arg(self.folder.path().join("exec"))
             .arg(task)
             .env(CONFIG_VARIABLE, serde_json::to_string(config).unwrap())
+            .env(paths::POD_UID_VARIABLE, self.folder.path().file_name().unwrap())
             .envs(self.variables.iter().cloned())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -133,12 +137,27 @@ impl Pod {
         End { code, message: Message::parse(&message).unwrap() }
     }
 
-    pub(crate) async fn fetch(&self, config: &FetchConfig) -> End {
+    /// The volume that the agent's containers share among themselves.
+    pub(crate) fn private(&self) -> PathBuf {
+        self.folder.path().join("private")
+    }
+
+    /// Lets `fetch` have left what `publish` needs.
+    pub(crate) fn start_publish(&self, config: &PodConfig) -> Child {
+        fs::write(self.private().join("config.json"), serde_json::to_vec(config).unwrap()).unwrap();
+        let fetched = self.private().join("fetched.json");
+        if !fetched.exists() {
+            fs::write(fetched, "[]").unwrap();
+        }
+        self.start("publish", &())
+    }
+
+    pub(crate) async fn fetch(&self, config: &PodConfig) -> End {
         self.end(self.start("fetch", config)).await
     }
 
-    pub(crate) async fn publish(&self, config: &PublishConfig) -> End {
-        self.end(self.start("publish", config)).await
+    pub(crate) async fn publish(&self, config: &PodConfig) -> End {
+        self.end(self.start_publish(config)).await
     }
 
     /// The code of the readiness probe.
@@ -147,8 +166,17 @@ impl Pod {
     }
 }
 
-pub(crate) fn fetch_config(stores: Vec<StoreConfig>, inputs: Vec<InputConfig>) -> FetchConfig {
-    FetchConfig { version: VERSION, stores, inputs, outputs: vec![], prepare_exec: true, outage_seconds: 0 }
+pub(crate) fn fetch_config(stores: Vec<StoreConfig>, inputs: Vec<InputConfig>) -> PodConfig {
+    let step = StepConfig {
+        run_uid: "run".into(),
+        name: "train".into(),
+        attempt: 1,
+        image: "churn:1".into(),
+        outputs: vec![],
+        store: None,
+        outage_seconds: 60,
+    };
+    PodConfig { version: VERSION, stores, inputs, step: Some(step), outage_seconds: 0 }
 }
 
 pub(crate) fn by_uri(name: &str, store: &str, uri: &str) -> InputConfig {
@@ -161,19 +189,18 @@ pub(crate) fn artifact(name: &str, store: &str, digest: &Digest) -> InputConfig 
     InputConfig { name: name.into(), folder: format!("{}/{name}", paths::INPUTS), source }
 }
 
-pub(crate) fn publish_config(store: StoreConfig, outputs: &[(&str, OutputType)]) -> PublishConfig {
+pub(crate) fn publish_config(store: StoreConfig, outputs: &[(&str, OutputType)]) -> PodConfig {
     let output = |(name, kind): &(&str, OutputType)| OutputConfig {
         name: (*name).into(),
         kind: *kind,
         folder: format!("{}/{name}", paths::OUTPUTS),
     };
-    PublishConfig {
-        version: VERSION,
-        store,
-        result: "seatrial/results/run/train/1".into(),
-        outputs: outputs.iter().map(output).collect(),
-        outage_seconds: 60,
-    }
+    let mut config = fetch_config(vec![], vec![]);
+    let step = config.step.as_mut().unwrap();
+    step.store = Some(store.prefix.clone());
+    step.outputs = outputs.iter().map(output).collect();
+    config.stores.push(store);
+    config
 }
 
 /// A small file system beneath a folder, for as long as this lives.

@@ -24,15 +24,13 @@ pub(crate) fn interruptions(recorded: &[Interruption], pods: &[&Pod]) -> Vec<Int
 
 /// Why a pod ended, if it did so through nobody's fault.
 pub(crate) fn interruption(pod: &Pod) -> Option<&'static str> {
-    if phase(pod) != "Failed" {
+    if phase(pod) != "Failed" || is_evicted_for_its_own_use(pod) {
         return None;
     }
-    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
-    let disrupted = conditions.is_some_and(|conditions| {
-        conditions.iter().any(|condition| condition.type_ == "DisruptionTarget" && condition.status == "True")
-    });
     let code = |container: &str| terminated(pod, container).and_then(|end| ExitCode::from_number(end.exit_code));
-    if disrupted || [STEP, FETCH, PUBLISH].into_iter().any(|container| code(container) == Some(ExitCode::Stopped)) {
+    if is_disrupted(pod)
+        || [STEP, FETCH, PUBLISH].into_iter().any(|container| code(container) == Some(ExitCode::Stopped))
+    {
         Some("Disruption")
     } else {
         (code(FETCH) == Some(ExitCode::StoreUnavailable)).then_some("StoreUnavailable")
@@ -42,4 +40,18 @@ pub(crate) fn interruption(pod: &Pod) -> Option<&'static str> {
 /// True where a step's status says that it is given up for too many interruptions.
 pub(crate) fn too_many(status: &StepStatus) -> bool {
     status.interruptions.len() >= limits::INTERRUPTIONS
+}
+
+/// Whether the kubelet evicted a pod for what the pod itself used of a disk. For the node's own trouble the pod bears the
+/// condition of a disruption as well.
+pub(crate) fn is_evicted_for_its_own_use(pod: &Pod) -> bool {
+    let reason = pod.status.as_ref().and_then(|status| status.reason.as_deref());
+    phase(pod) == "Failed" && reason == Some("Evicted") && !is_disrupted(pod)
+}
+
+fn is_disrupted(pod: &Pod) -> bool {
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+    conditions.is_some_and(|conditions| {
+        conditions.iter().any(|condition| condition.type_ == "DisruptionTarget" && condition.status == "True")
+    })
 }

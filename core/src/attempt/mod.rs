@@ -9,12 +9,18 @@ pub(crate) mod report;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
 use kube_core::ResourceExt;
 
+use seatrial_crds::Step;
+
 use crate::observed::Expectation;
+use crate::pod_state::phase;
+use crate::validation;
 
 /// How long a Job that the API server confirmed may be missing from the cache before it counts as lost, in seconds.
 const CACHE_LAG: i64 = 60;
@@ -52,10 +58,12 @@ impl<'a> Cluster<'a> {
     /// What is known of the Job of this name.
     pub(crate) fn job_state(self, name: &str, now: Timestamp) -> JobState<'a> {
         let job = self.jobs.iter().find(|job| job.metadata.name.as_deref() == Some(name));
-        // A Job on its way out is as good as gone; its pods go with it.
+        // A Job on its way out is as good as gone, and its pods go with it. What it came to before still counts.
         match job {
             Some(job) if !self.owns(job) => return JobState::Foreign,
-            Some(job) if job.metadata.deletion_timestamp.is_none() => return JobState::Exists(job),
+            Some(job) if job.metadata.deletion_timestamp.is_none() || job_has_ended(job) => {
+                return JobState::Exists(job);
+            }
             Some(_) => return JobState::Lost,
             None => {}
         }
@@ -74,6 +82,25 @@ impl<'a> Cluster<'a> {
         let mut owners = job.owner_references().iter();
         owners.any(|owner| owner.controller == Some(true) && Some(owner.uid.as_str()) == self.owner_uid)
     }
+}
+
+/// How long a command may take where its step does not say: a day.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
+
+/// How long a step's command may take.
+pub(crate) fn timeout(step: &Step) -> Duration {
+    step.timeout.as_deref().and_then(validation::duration).unwrap_or(DEFAULT_TIMEOUT)
+}
+
+/// Whether a pod belongs to a Job, by the UID of its controller.
+pub(crate) fn is_pod_of(pod: &Pod, job: &Job) -> bool {
+    let mut owners = pod.owner_references().iter();
+    owners.any(|owner| owner.controller == Some(true) && Some(&owner.uid) == job.metadata.uid.as_ref())
+}
+
+/// True while a pod may still do something.
+pub(crate) fn is_live(pod: &Pod) -> bool {
+    matches!(phase(pod), "Pending" | "Running")
 }
 
 /// True once a Job is complete or failed.

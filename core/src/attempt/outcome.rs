@@ -1,16 +1,20 @@
 //! Reads what became of an attempt from its Job and its pods.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod};
 use kube_core::ResourceExt;
-use seatrial_crds::{Quantity, Step};
+use seatrial_crds::{Quantity, Step, Time};
 
-use super::interruption::interruption;
-use super::report::{Report, report};
+use super::interruption::{interruption, is_evicted_for_its_own_use};
+use super::report::{Report, has_ended_well, report};
+use super::{is_live, timeout};
 use crate::contract::{Cause, ExitCode, Message};
 use crate::pod_state::{cannot_start, phase, statuses, tail, terminated, unschedulable};
 use crate::pods::{FETCH, PUBLISH, STEP};
+use crate::validation;
 
 /// How long a pod may be unable to start for a reason that a person must remove, in seconds, before its step is given
 /// up: long enough to push an image or create a Secret, short enough that a corrected pipeline is not held up.
@@ -26,6 +30,16 @@ const POD_GRACE: i64 = 20;
 /// How long after the step's container ended `publish` may be unready, in seconds, before that is said: a container is
 /// not ready before its first probe either.
 const STORE_GRACE: i64 = 30;
+
+/// How long an attempt may wait for a node or a quota where its step does not say, in seconds: a day.
+const START_LIMIT: i64 = 24 * 3600;
+
+/// How long `exec` may take to end a command whose time is over, in seconds: twice its grace, and something for a clock
+/// that is not the node's.
+const FROZEN_GRACE: i64 = 120;
+
+/// The reason of a step whose command is tried again.
+pub(crate) const RETRYING: &str = "Retrying";
 
 /// How much later than its Job the last update of a pod may come, in seconds.
 const REPORT_GRACE: i64 = 10;
@@ -62,30 +76,23 @@ pub(crate) struct Seen<'a> {
 
 /// Reads it.
 pub(crate) fn read(seen: &Seen<'_>, now: Timestamp) -> Outcome {
+    // A step is over when `publish` has said so: the Job's own word comes a second later, and never while a container that
+    // somebody injected goes on.
+    if let Some(pod) = seen.pods.iter().find(|pod| has_ended_well(pod)) {
+        return report(seen.step, pod).map_or(Outcome::ReportLost, |report| Outcome::Done(Box::new(report)));
+    }
     match ended(seen.job) {
-        Some((true, _, _)) => done(seen, now),
-        Some((false, reason, message)) => failure(seen, &reason, &message),
-        None => waiting(seen, now),
+        Some((true, _)) => done(seen, now),
+        Some((false, message)) => failure(seen, &message),
+        None => evicted(seen).unwrap_or_else(|| waiting(seen, now)),
     }
 }
 
+/// A Job is complete, and its pod is not in sight.
 fn done(seen: &Seen<'_>, now: Timestamp) -> Outcome {
-    let Seen { step, job, pods, confirmed, .. } = *seen;
+    let Seen { step, job, confirmed, .. } = *seen;
     if step.inputs.is_empty() && step.outputs.is_empty() {
         return Outcome::Done(Box::default());
-    }
-    let pod = pods.iter().find(|pod| phase(pod) == "Succeeded");
-    match pod.map(|pod| report(step, pod)) {
-        Some(Ok(Some(report))) => return Outcome::Done(Box::new(report)),
-        // The same again would say the same.
-        Some(Err(problem)) => {
-            let message = format!(
-                "step \"{}\" is done, but what {problem}: fewer or smaller outputs, metrics or injected containers leave more room",
-                step.name
-            );
-            return Outcome::Failed("ReportUnreadable", message);
-        }
-        Some(Ok(None)) | None => {}
     }
     let at = job.status.as_ref().and_then(|status| status.completion_time.as_ref()).map(|at| at.0);
     // The pod's last update may be a moment behind the Job's, or for minutes where a watch died in silence.
@@ -93,41 +100,51 @@ fn done(seen: &Seen<'_>, now: Timestamp) -> Outcome {
         Outcome::Running(None)
     } else if confirmed.is_none_or(|asked| at.is_some_and(|at| asked < at)) {
         Outcome::LiveRead
+    } else if step.outputs.is_empty() {
+        // What it read is not known; nothing depends on that.
+        Outcome::Done(Box::default())
     } else {
         Outcome::ReportLost
     }
 }
 
-/// Whether a Job ended well, with reason and message; `None` while it is under way.
-fn ended(job: &Job) -> Option<(bool, String, String)> {
+/// A pod that used more of a disk than it may: the next one would do the same.
+fn evicted(seen: &Seen<'_>) -> Option<Outcome> {
+    let pod = seen.pods.iter().find(|pod| is_evicted_for_its_own_use(pod))?;
+    let said = pod.status.as_ref().and_then(|status| status.message.clone()).unwrap_or_default();
+    let message = format!(
+        "a pod of step \"{}\" was evicted: {}: write less, or raise resources.limits.ephemeral-storage",
+        seen.step.name,
+        said.trim().trim_end_matches('.')
+    );
+    Some(Outcome::Failed("Evicted", message))
+}
+
+/// Whether a Job ended well, with a message; `None` while it is under way.
+fn ended(job: &Job) -> Option<(bool, String)> {
     let conditions = job.status.as_ref()?.conditions.as_ref()?;
     conditions.iter().filter(|condition| condition.status == "True").find_map(|condition| {
-        let text = |text: &Option<String>| text.clone().unwrap_or_default();
         match condition.type_.as_str() {
-            "Complete" => Some((true, String::new(), String::new())),
-            "Failed" => Some((false, text(&condition.reason), text(&condition.message))),
+            "Complete" => Some((true, String::new())),
+            "Failed" => Some((false, condition.message.clone().unwrap_or_default())),
             _ => None,
         }
     })
 }
 
 /// Why a Job failed, told by the container whose fault it was.
-fn failure(seen: &Seen<'_>, reason: &str, message: &str) -> Outcome {
-    let Seen { step, pods, before, .. } = *seen;
-    if reason == "DeadlineExceeded" {
-        let limit = step.timeout.clone().unwrap_or_else(|| "24h".to_owned());
-        let advice = match before {
-            // It was not at work: being faster would not have helped.
-            Some((reason, message)) => format!("when it was over, it was held up ({reason}): {message}"),
-            None => format!("make it faster, or raise spec.steps[{}].timeout", step.name),
-        };
-        return Outcome::Failed("Timeout", format!("step \"{}\" took longer than {limit}: {advice}", step.name));
-    }
+fn failure(seen: &Seen<'_>, message: &str) -> Outcome {
+    let Seen { step, pods, .. } = *seen;
+    let told = last_failure(step, pods);
+    told.unwrap_or_else(|| Outcome::Failed("JobFailed", format!("the Job of step \"{}\" failed: {message}", step.name)))
+}
+
+/// Why the newest pod failed that did so by its own fault.
+fn last_failure(step: &Step, pods: &[&Pod]) -> Option<Outcome> {
     let mut failed: Vec<&&Pod> =
         pods.iter().filter(|pod| phase(pod) == "Failed" && interruption(pod).is_none()).collect();
     failed.sort_by_key(|pod| pod.metadata.creation_timestamp.clone());
-    let told = failed.iter().rev().find_map(|pod| container_failure(step, pod));
-    told.unwrap_or_else(|| Outcome::Failed("JobFailed", format!("the Job of step \"{}\" failed: {message}", step.name)))
+    failed.iter().rev().find_map(|pod| container_failure(step, pod))
 }
 
 fn container_failure(step: &Step, pod: &Pod) -> Option<Outcome> {
@@ -135,12 +152,21 @@ fn container_failure(step: &Step, pod: &Pod) -> Option<Outcome> {
     if let Some(end) = failed_step(pod) {
         if end.reason.as_deref() == Some("OOMKilled") {
             let limit = step.options.resources.as_ref().and_then(|resources| resources.limits.get("memory"));
-            let limit =
-                limit.map_or_else(|| "the node's memory".to_owned(), |Quantity(limit)| format!("its limit of {limit}"));
+            let limit = limit.map_or_else(
+                || "the limit of its container or pod".to_owned(),
+                |Quantity(limit)| format!("its limit of {limit}"),
+            );
             let message = format!(
                 "step \"{name}\" was killed for memory ({limit}): raise resources.limits.memory, or load less data at a time"
             );
             return Some(Outcome::Failed("OutOfMemory", message));
+        }
+        if ExitCode::from_number(end.exit_code) == Some(ExitCode::TimedOut) {
+            let message = format!(
+                "the command of step \"{name}\" took longer than {}: make it faster, or raise spec.steps[{name}].timeout",
+                step.timeout.as_deref().unwrap_or("24h")
+            );
+            return Some(Outcome::Failed("Timeout", message));
         }
         if ExitCode::from_number(end.exit_code) == Some(ExitCode::CommandNotFound) {
             let message =
@@ -168,61 +194,125 @@ fn container_failure(step: &Step, pod: &Pod) -> Option<Outcome> {
     None
 }
 
-/// What holds a pod up, and whether it is given up for it.
+/// What holds an attempt up, and whether it is given up for it.
 fn waiting(seen: &Seen<'_>, now: Timestamp) -> Outcome {
-    let Seen { step, job, pods, before, .. } = *seen;
-    let age = job.metadata.creation_timestamp.as_ref().map_or(0, |at| now.as_second() - at.0.as_second());
-    if pods.is_empty() && age >= POD_GRACE && !is_suspended(job) {
-        let message = format!(
-            "step \"{}\" has no pod {POD_GRACE} s after its Job was created: a quota, a LimitRange, Pod Security or an admission policy may refuse it; kubectl describe job {} says which",
-            step.name,
-            job.name_any()
-        );
-        return Outcome::Running(Some(("PodsRefused", message)));
-    }
-    let live = pods.iter().filter(|pod| matches!(phase(pod), "Pending" | "Running"));
-    let Some(pod) = live.max_by_key(|pod| pod.metadata.creation_timestamp.clone()) else {
-        let outage = pods.iter().find(|pod| interruption(pod) == Some("StoreUnavailable"));
-        let message = outage.and_then(|pod| container_failure(step, pod));
-        return match message {
-            Some(Outcome::Failed(reason, message)) => {
-                Outcome::Running(Some((reason, format!("{message}; it is tried again"))))
-            }
-            _ => Outcome::Running(None),
-        };
+    let Seen { step, job, pods, .. } = *seen;
+    let age = |at: Option<&Time>| at.map_or(0, |at| now.as_second() - at.0.as_second());
+    let job_age = age(job.metadata.creation_timestamp.as_ref());
+    let live = pods.iter().filter(|pod| is_live(pod));
+    let newest = live.max_by_key(|pod| pod.metadata.creation_timestamp.clone());
+    let held = match newest {
+        None if pods.is_empty() => no_pod(seen, job_age),
+        None => between_pods(step, pods),
+        Some(pod) => not_started(seen, pod),
     };
-    for status in statuses(pod) {
-        let Some((reason, what)) = cannot_start(status) else { continue };
-        let message = format!("step \"{}\": {what}", step.name);
-        let age = pod.metadata.creation_timestamp.as_ref().map_or(0, |at| now.as_second() - at.0.as_second());
-        return if age >= START_GRACE {
-            Outcome::Failed(reason, message)
-        } else {
-            Outcome::Running(Some((reason, message)))
+    if let Some((reason, message)) = held {
+        // Since when its command could have run: the newest pod's begin, or, where there is none, the Job's.
+        let waited = newest.map_or(job_age, |pod| age(pod.metadata.creation_timestamp.as_ref()));
+        let limit = start_limit(step, reason).filter(|_| is_not_started(reason));
+        return match limit.filter(|limit| waited >= *limit) {
+            Some(_) => Outcome::Failed(reason, message),
+            None => Outcome::Running(Some((reason, message))),
         };
     }
-    if let Some(message) = unschedulable(pod) {
-        // The scheduler counts nodes anew all the time: what was said first is as good, and costs no write.
-        let message = match before {
-            Some((reason, before)) if reason == "Unschedulable" => before.clone(),
-            _ => format!("step \"{}\" waits for a node: {message}", step.name),
-        };
-        return Outcome::Running(Some(("Unschedulable", message)));
+    let Some(pod) = newest else { return Outcome::Running(None) };
+    at_work(step, pod, pods, now)
+}
+
+/// The reasons of an attempt whose command has not started: no work is lost when it is given up.
+pub(crate) fn is_not_started(reason: &str) -> bool {
+    matches!(reason, "PodsRefused" | "ImageUnavailable" | "ContainerNotCreated" | "Unschedulable")
+}
+
+/// How long an attempt may wait before its command starts, in seconds; `None` without end.
+fn start_limit(step: &Step, reason: &str) -> Option<i64> {
+    let own = step.start_timeout.as_deref().and_then(validation::duration);
+    let own = own.map(|limit| i64::try_from(limit.as_secs()).unwrap_or(i64::MAX));
+    match reason {
+        "ImageUnavailable" | "ContainerNotCreated" => Some(own.map_or(START_GRACE, |own| own.min(START_GRACE))),
+        _ => Some(own.unwrap_or(START_LIMIT)),
     }
-    let failed_for =
-        failed_step(pod).and_then(|end| end.finished_at.as_ref()).map(|at| now.as_second() - at.0.as_second());
+}
+
+/// A Job without a pod: something refuses it, or a queue holds it back, which may take as long as it likes.
+fn no_pod(seen: &Seen<'_>, age: i64) -> Option<(&'static str, String)> {
+    let Seen { step, job, .. } = *seen;
+    if age < POD_GRACE || is_suspended(job) {
+        return None;
+    }
+    let message = format!(
+        "step \"{}\" has no pod {POD_GRACE} s after its Job was created: a quota, a LimitRange, Pod Security or an admission policy may refuse it; kubectl describe job {} says which",
+        step.name,
+        job.name_any()
+    );
+    Some(("PodsRefused", message))
+}
+
+/// All pods have ended, and the Job makes another: after an outage that is said.
+fn between_pods(step: &Step, pods: &[&Pod]) -> Option<(&'static str, String)> {
+    let outage = pods.iter().find(|pod| interruption(pod) == Some("StoreUnavailable"))?;
+    match container_failure(step, outage)? {
+        Outcome::Failed(reason, message) => Some((reason, format!("{message}; it is tried again"))),
+        _ => None,
+    }
+}
+
+/// Why a pod's command has not started.
+fn not_started(seen: &Seen<'_>, pod: &Pod) -> Option<(&'static str, String)> {
+    let Seen { step, before, .. } = *seen;
+    if let Some((reason, what)) = statuses(pod).find_map(cannot_start) {
+        return Some((reason, format!("step \"{}\": {what}", step.name)));
+    }
+    let message = unschedulable(pod)?;
+    // The scheduler counts nodes anew all the time: what was said first is as good, and costs no write.
+    let message = match before {
+        Some((reason, before)) if reason == "Unschedulable" => before.clone(),
+        _ => format!("step \"{}\" waits for a node: {message}", step.name),
+    };
+    Some(("Unschedulable", message))
+}
+
+/// What a pod that has started does.
+fn at_work(step: &Step, pod: &Pod, pods: &[&Pod], now: Timestamp) -> Outcome {
+    let since = |at: Option<&Time>| at.map(|at| now.as_second() - at.0.as_second());
+    let name = &step.name;
+    let failed_for = failed_step(pod).and_then(|end| since(end.finished_at.as_ref()));
     if failed_for.is_some_and(|seconds| seconds >= END_GRACE)
         && let Some(failure) = container_failure(step, pod)
     {
         return failure;
     }
-    let done_for = terminated(pod, STEP).filter(|end| end.exit_code == 0).and_then(|end| end.finished_at.as_ref());
-    let done_for = done_for.map(|at| now.as_second() - at.0.as_second());
+    if command_time(step, pod, now).is_some_and(|left| left.is_zero()) {
+        let message = format!(
+            "the command of step \"{name}\" took longer than {}, and what should have ended it did not answer: make it faster, or raise spec.steps[{name}].timeout",
+            step.timeout.as_deref().unwrap_or("24h")
+        );
+        return Outcome::Failed("Timeout", message);
+    }
+    let done_for =
+        terminated(pod, STEP).filter(|end| end.exit_code == 0).and_then(|end| since(end.finished_at.as_ref()));
     if done_for.is_some_and(|seconds| seconds >= STORE_GRACE) && publish_is_unready(pod) {
-        let message = format!("step \"{}\" is done, but its outputs wait for the store to come back", step.name);
+        let message = format!("step \"{name}\" is done, but its outputs wait for the store to come back");
         return Outcome::Running(Some(("StoreUnavailable", message)));
     }
-    Outcome::Running(None)
+    match last_failure(step, pods) {
+        Some(Outcome::Failed(_, message)) => {
+            let tries = step.retry.and_then(|retry| retry.limit).unwrap_or(0).saturating_add(1);
+            let failed = pods.iter().filter(|pod| phase(pod) == "Failed" && interruption(pod).is_none()).count();
+            let message = format!("step \"{name}\": try {} of {tries}; before: {message}", failed + 1);
+            Outcome::Running(Some((RETRYING, message)))
+        }
+        _ => Outcome::Running(None),
+    }
+}
+
+/// How much time is left of a command before the operator ends it. `exec` keeps the timeout itself; this catches one that
+/// is frozen. `None` where the command does not run.
+pub(crate) fn command_time(step: &Step, pod: &Pod, now: Timestamp) -> Option<Duration> {
+    let status = statuses(pod).find(|status| status.name == STEP)?;
+    let started_at = status.state.as_ref()?.running.as_ref()?.started_at.as_ref()?;
+    let end = started_at.0.as_second().saturating_add_unsigned(timeout(step).as_secs()).saturating_add(FROZEN_GRACE);
+    Some(Duration::from_secs(end.saturating_sub(now.as_second()).max(0).unsigned_abs()))
 }
 
 fn failed_step(pod: &Pod) -> Option<&ContainerStateTerminated> {
@@ -244,7 +334,6 @@ fn publish_is_unready(pod: &Pod) -> bool {
 /// no pod.
 pub(crate) fn needs_time(seen: &Seen<'_>) -> bool {
     let Seen { job, pods, .. } = *seen;
-    let is_live = |pod: &Pod| matches!(phase(pod), "Pending" | "Running");
     ended(job).is_some()
         || pods.is_empty()
         || pods.iter().any(|pod| {

@@ -3,48 +3,75 @@
 use k8s_openapi::api::core::v1::Pod;
 use seatrial_crds::{Step, StepInput};
 
-use crate::contract::{Message, ReportedMetric};
+use crate::contract::{Message, ReportedInput, ReportedMetric, ReportedOutput};
 use crate::pod_state::terminated;
-use crate::pods::{FETCH, PUBLISH};
+use crate::pods::{FETCH, PUBLISH, STEP};
 
-/// What the containers of a pod that ended well said.
+/// What an attempt that ended well came to.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Report {
     /// What was read.
     pub(crate) inputs: Vec<StepInput>,
     /// What was made.
-    pub(crate) outputs: Vec<crate::contract::ReportedOutput>,
+    pub(crate) outputs: Vec<ReportedOutput>,
     /// Headline metrics.
     pub(crate) metrics: Vec<ReportedMetric>,
+    /// Processes that were killed for memory though the command went on and ended well.
+    pub(crate) oom_kills: u64,
 }
 
-/// What a container said when it ended; `None` where it said nothing.
-fn said(pod: &Pod, container: &str) -> Result<Option<Message>, String> {
-    let message = terminated(pod, container).and_then(|end| end.message.as_deref());
-    message
-        .map(|text| Message::parse(text).map_err(|error| format!("{container} said of it cannot be read ({error})")))
-        .transpose()
+impl Report {
+    /// What a record of the store says; `None` where an output of the step is not in it.
+    pub(crate) fn recovered(step: &Step, message: Message) -> Option<Self> {
+        has_all_outputs(step, &message.outputs).then(|| Self {
+            inputs: inputs(step, message.inputs),
+            outputs: message.outputs,
+            metrics: message.metrics,
+            oom_kills: message.oom_kills,
+        })
+    }
 }
 
-/// What a pod that ended well said; `None` where a message that must be there is not, an error where it is damaged.
-pub(crate) fn report(step: &Step, pod: &Pod) -> Result<Option<Report>, String> {
-    let mut report = Report::default();
-    if !step.inputs.is_empty() {
-        let Some(message) = said(pod, FETCH)? else { return Ok(None) };
-        let known = message.inputs.into_iter().filter(|input| step.inputs.iter().any(|known| known.name == input.name));
-        report.inputs.extend(known.map(|input| StepInput {
+/// True once the command and the upload of a pod have ended well, whatever else in the pod still runs.
+pub(crate) fn has_ended_well(pod: &Pod) -> bool {
+    [STEP, PUBLISH].into_iter().all(|container| terminated(pod, container).is_some_and(|end| end.exit_code == 0))
+}
+
+/// What such a pod said; `None` where what it said is not whole, so that the store must be asked. Nothing later depends on
+/// a step without outputs: what is known of its inputs will do.
+pub(crate) fn report(step: &Step, pod: &Pod) -> Option<Report> {
+    let (fetched, published) = (said(pod, FETCH), said(pod, PUBLISH));
+    if step.outputs.is_empty() {
+        let inputs = inputs(step, fetched.map(|message| message.inputs).unwrap_or_default());
+        let oom_kills = published.map_or(0, |message| message.oom_kills);
+        return Some(Report { inputs, oom_kills, ..Report::default() });
+    }
+    let (fetched, published) = (fetched?, published?);
+    let inputs = inputs(step, fetched.inputs);
+    let is_whole = fetched.complete
+        && published.complete
+        && has_all_outputs(step, &published.outputs)
+        && inputs.len() == step.inputs.len();
+    let Message { outputs, metrics, oom_kills, .. } = published;
+    is_whole.then_some(Report { inputs, outputs, metrics, oom_kills })
+}
+
+/// What a container said when it ended; `None` where it said nothing that can be read.
+fn said(pod: &Pod, container: &str) -> Option<Message> {
+    Message::parse(terminated(pod, container)?.message.as_deref()?).ok()
+}
+
+fn has_all_outputs(step: &Step, made: &[ReportedOutput]) -> bool {
+    step.outputs.iter().all(|output| made.iter().any(|made| made.name == output.name))
+}
+
+fn inputs(step: &Step, reported: Vec<ReportedInput>) -> Vec<StepInput> {
+    let known = reported.into_iter().filter(|input| step.inputs.iter().any(|known| known.name == input.name));
+    known
+        .map(|input| StepInput {
             name: input.name,
             digest: input.digest.to_string(),
             size: i64::try_from(input.size).unwrap_or(i64::MAX),
-        }));
-    }
-    if !step.outputs.is_empty() {
-        let Some(message) = said(pod, PUBLISH)? else { return Ok(None) };
-        if step.outputs.iter().any(|output| message.outputs.iter().all(|made| made.name != output.name)) {
-            return Ok(None);
-        }
-        report.outputs = message.outputs;
-        report.metrics = message.metrics;
-    }
-    Ok(Some(report))
+        })
+        .collect()
 }

@@ -3,39 +3,54 @@ use serde::{Deserialize, Serialize};
 
 use super::Digest;
 
-/// What `seatrial-agent fetch` does: bring every input to its folder, and put `exec` beside them.
+/// What the agent does in a pod, for all of its containers: `fetch` gets it by the environment variable
+/// [`super::CONFIG_VARIABLE`], and leaves it on the private volume ([`super::paths::CONFIG`]), where `publish` reads it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct FetchConfig {
+pub struct PodConfig {
     /// [`super::VERSION`].
     pub version: u32,
-    /// The stores that the inputs are in.
+    /// The stores that inputs come from and outputs go to, each once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stores: Vec<StoreConfig>,
     /// The inputs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub inputs: Vec<InputConfig>,
-    /// The outputs of the step; `exec` makes their folders. Empty for a model server.
-    #[serde(default)]
-    pub outputs: Vec<OutputConfig>,
-    /// Whether `exec`, the lock and the state folder are put in place. False for a model server.
-    pub prepare_exec: bool,
-    /// How long an outage is waited out before the container ends with `StoreUnavailable`, in seconds.
+    /// The step; absent for a model server, which has neither `exec` nor `publish`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<StepConfig>,
+    /// How long `fetch` waits an outage out before the container ends with `StoreUnavailable`, in seconds.
     pub outage_seconds: u32,
 }
 
-/// What `seatrial-agent publish` does: wait for the command to end well, then upload its outputs.
+/// What the agent knows of the step beside which it runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct PublishConfig {
-    /// [`super::VERSION`].
-    pub version: u32,
-    /// The store that takes the artifacts.
-    pub store: StoreConfig,
-    /// The key of the attempt's result beneath the store's prefix; see [`super::layout::result`].
-    pub result: String,
+pub struct StepConfig {
+    /// The UID of the run.
+    pub run_uid: String,
+    /// The step's name.
+    pub name: String,
+    /// The attempt, from 1.
+    pub attempt: u32,
+    /// The image of the step, as the pod's spec names it.
+    pub image: String,
     /// What the step produces.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outputs: Vec<OutputConfig>,
-    /// How long an outage is waited out, in seconds. Hours: the work of the step hangs on it.
+    /// The prefix of the store that takes outputs, record, tries and logs: an entry of the pod's stores. Absent where the
+    /// step has no outputs and there is no such store: then nothing is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store: Option<String>,
+    /// How long `publish` waits an outage out while it uploads outputs, in seconds. Hours: the work of the step hangs on it.
     pub outage_seconds: u32,
+}
+
+impl StepConfig {
+    /// The attempt that a pod works for, which has this completion index.
+    pub fn key(&self, index: u32) -> super::AttemptKey {
+        super::AttemptKey { run_uid: self.run_uid.clone(), step: self.name.clone(), attempt: self.attempt, index }
+    }
 }
 
 /// What `seatrial-agent recover` does: read the record of an attempt whose message was lost, and report it.

@@ -27,11 +27,6 @@ pub fn record(attempt: &AttemptKey) -> String {
     format!("seatrial/records/{attempt}.json")
 }
 
-/// The result of one attempt of a step.
-pub fn result(run_uid: &str, step: &str, attempt: u32) -> String {
-    format!("seatrial/results/{run_uid}/{step}/{attempt}")
-}
-
 /// How one pod of an attempt ended: see [`super::Try`].
 pub fn a_try(attempt: &AttemptKey, pod_uid: &str) -> String {
     format!("seatrial/tries/{attempt}/{pod_uid}.json")

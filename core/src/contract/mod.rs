@@ -4,8 +4,7 @@
 //! - [`ExecArguments`] and [`Exit`]: what the program around a step's command is told, and how the command ended;
 //! - [`Message`]: what a container leaves as its termination message;
 //! - [`Record`] and [`Try`]: what the store keeps of an attempt and of each of its pods;
-//! - [`FetchConfig`], [`PublishConfig`] and [`RecoverConfig`]: what a container is told to do, by the environment variable
-//!   [`CONFIG_VARIABLE`];
+//! - [`PodConfig`] and [`RecoverConfig`]: what the agent is told to do, by the environment variable [`CONFIG_VARIABLE`];
 //! - [`Listing`]: what an artifact is, and its digest;
 //! - [`paths`]: where things are inside a pod;
 //! - [`log`]: how what a step printed is kept;
@@ -26,7 +25,7 @@ mod record;
 
 pub use artifact::{Digest, DigestError, Entry, Listing, ListingError, MAX_FILES, MAX_LISTING_BYTES, MAX_PATH_BYTES};
 pub use config::{
-    Authentication, FetchConfig, InputConfig, InputSource, OutputConfig, PublishConfig, RecoverConfig, StoreConfig,
+    Authentication, InputConfig, InputSource, OutputConfig, PodConfig, RecoverConfig, StepConfig, StoreConfig,
 };
 pub use exec::{ExecArguments, Exit, ExitReason, GRACE_SECONDS};
 pub use exit_code::{Cause, ExitCode};
@@ -38,7 +37,7 @@ pub use record::{AttemptKey, MAX_RECORD_BYTES, RECORD_VERSION, Record, RecordErr
 
 /// The version of the configs; messages have [`MESSAGE_VERSION`] and records [`RECORD_VERSION`]. Each grows when an older
 /// reader would misunderstand a newer writer.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
-/// The environment variable that carries the JSON of a [`FetchConfig`], [`PublishConfig`] or [`RecoverConfig`].
+/// The environment variable that carries the JSON of a [`PodConfig`] or [`RecoverConfig`].
 pub const CONFIG_VARIABLE: &str = "SEATRIAL_CONFIG";

@@ -17,7 +17,7 @@ use seatrial_crds::names::{
 use seatrial_crds::{ModelDeployment, ModelVersion, Server};
 use serde_json::json;
 
-use crate::contract::{self, FetchConfig, InputConfig, InputSource, paths};
+use crate::contract::{self, InputConfig, InputSource, PodConfig, paths};
 use crate::platform::Platform;
 use crate::pods::{self, FETCH, SERVER};
 use crate::stores::ResolvedStore;
@@ -114,7 +114,7 @@ impl ServerOf<'_> {
 
     fn pod_spec(&self) -> PodSpec {
         let stores = std::slice::from_ref(self.store);
-        let config = FetchConfig {
+        let config = PodConfig {
             version: contract::VERSION,
             stores: vec![self.store.config.clone()],
             inputs: vec![InputConfig {
@@ -125,11 +125,17 @@ impl ServerOf<'_> {
                     digest: self.artifact.clone(),
                 },
             }],
-            outputs: vec![],
-            prepare_exec: false,
+            step: None,
             outage_seconds: FETCH_OUTAGE,
         };
-        let fetch = pods::agent_container(FETCH, "fetch", &config, stores, &self.platform.agent_image, self.platform);
+        let fetch = pods::agent_container(
+            FETCH,
+            "fetch",
+            vec![pods::config_variable(&config)],
+            stores,
+            &self.platform.agent_image,
+            self.platform,
+        );
         let options = &self.deployment.spec.server.options;
         PodSpec {
             termination_grace_period_seconds: Some(DRAIN + STOP),

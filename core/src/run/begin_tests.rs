@@ -66,7 +66,8 @@ fn runs_by_hand_begin_at_once_up_to_the_bound_and_one_that_waits_is_written_once
     for number in 0..8 {
         scene.observed.siblings.push(sibling(&format!("hand-{number}"), None, 0, running()));
     }
-    let mut ninth = Scene { observed: scene.observed.clone(), now: 0, jobs_created: vec![], status_writes: 0 };
+    let mut ninth = by_hand();
+    ninth.observed = scene.observed.clone();
     ninth.settle();
     assert_eq!(ninth.stands().0, "Running");
     // An older one that has not begun takes the last place.

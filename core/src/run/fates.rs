@@ -30,6 +30,8 @@ enum Event {
     JobDeleted(usize),
     /// A live step's Job ends well, but its pods are gone before anyone has read them.
     ReportLost(usize),
+    /// The store answers what lost attempts made.
+    Answer,
     /// A live step ends well.
     Succeed(usize),
 }
@@ -44,6 +46,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (0..2_usize).prop_map(Event::JobFails),
         1 => (0..2_usize).prop_map(Event::JobDeleted),
         1 => (0..2_usize).prop_map(Event::ReportLost),
+        2 => Just(Event::Answer),
         3 => (0..2_usize).prop_map(Event::Succeed),
     ]
 }
@@ -78,8 +81,10 @@ fn happen(scene: &mut Scene, event: &Event) {
         }
         Event::ReportLost(number) => {
             let Some(step) = step(number) else { return };
+            scene.keep_record(&step);
             scene.end_job(&step, json!({"type": "Complete", "status": "True"}));
         }
+        Event::Answer => scene.answer_questions(),
         Event::Succeed(number) => {
             let Some(step) = step(number) else { return };
             scene.succeed(&step);
@@ -129,6 +134,7 @@ proptest! {
         for _ in 0..30 {
             scene.now += 60;
             scene.settle();
+            scene.answer_questions();
             for step in scene.live() {
                 scene.succeed(&step);
             }

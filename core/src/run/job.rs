@@ -13,16 +13,20 @@ use seatrial_crds::names::{
 };
 use seatrial_crds::{MLPipelineSpec, OutputType, ParameterValue, Step, WorkloadOptions};
 
+use crate::attempt::timeout;
 use crate::contract::{
-    self, ExecArguments, ExitCode, FetchConfig, InputConfig, InputSource, OutputConfig, PublishConfig, paths,
+    self, ExecArguments, ExitCode, InputConfig, InputSource, OutputConfig, PodConfig, StepConfig, paths,
 };
+use crate::names;
 use crate::platform::Platform;
 use crate::pods::{self, FETCH, PUBLISH, STEP};
 use crate::stores::ResolvedStore;
-use crate::{names, validation};
 
-/// How long a step may take where it does not say, in seconds: a day.
-const DEFAULT_TIMEOUT: i64 = 24 * 3600;
+/// How long a pod that is told to stop may go on, in seconds, where its step has outputs: a drain in the middle of an
+/// upload waits for it. A command has [`contract::GRACE_SECONDS`], and nothing is uploaded after one that was stopped.
+const UPLOAD_GRACE: i64 = 6 * 3600;
+/// The same for a step without outputs: time for the command's own end and for its log.
+const SHORT_GRACE: i64 = 90;
 /// How long `fetch` waits an outage out by itself, in seconds: short, so that the pod ends and says so; the Job tries
 /// again.
 const FETCH_OUTAGE: u32 = 30;
@@ -65,7 +69,7 @@ pub struct Attempt<'a> {
     pub run_time: &'a str,
     /// The step's inputs.
     pub inputs: &'a [ReadyInput],
-    /// The store that takes the outputs; `None` for a step without outputs.
+    /// The store that takes outputs, record and log; `None` where a step without outputs has none: then nothing is kept.
     pub artifacts: Option<&'a ResolvedStore>,
     /// The agent's image that the run pinned.
     pub agent_image: &'a str,
@@ -91,8 +95,6 @@ impl Attempt<'_> {
         ]);
         let options = pods::merge(&self.step.options, &self.pipeline.options);
         let own = pods::merge_metadata(self.step.job.as_ref(), self.pipeline.job.as_ref());
-        let timeout = self.step.timeout.as_deref().and_then(validation::duration);
-        let timeout = timeout.and_then(|timeout| i64::try_from(timeout.as_secs()).ok()).unwrap_or(DEFAULT_TIMEOUT);
         let retries = self.step.retry.and_then(|retry| retry.limit).unwrap_or(0);
         Job {
             metadata: ObjectMeta {
@@ -105,8 +107,11 @@ impl Attempt<'_> {
             },
             spec: Some(JobSpec {
                 backoff_limit: Some(i32::try_from(retries).unwrap_or(0)),
-                active_deadline_seconds: Some(timeout),
-                pod_failure_policy: Some(failure_policy(self.has_fetch(), self.has_publish())),
+                pod_failure_policy: Some(failure_policy()),
+                ttl_seconds_after_finished: self
+                    .platform
+                    .ttl_seconds_after_finished
+                    .and_then(|seconds| i32::try_from(seconds).ok()),
                 template: PodTemplateSpec {
                     metadata: Some(ObjectMeta {
                         labels: Some(pods::labels(&options, &labels)),
@@ -121,59 +126,46 @@ impl Attempt<'_> {
         }
     }
 
-    /// A step with inputs or outputs has `fetch`, which brings `exec` as well; another is just its own container.
-    fn has_fetch(&self) -> bool {
-        !self.inputs.is_empty() || self.has_publish()
-    }
-
-    fn has_publish(&self) -> bool {
-        self.artifacts.is_some() && !self.step.outputs.is_empty()
-    }
-
     fn pod_spec(&self, options: &WorkloadOptions) -> PodSpec {
-        let stores = self.input_stores();
-        let mut init_containers = vec![];
-        let mut containers = vec![self.step_container(options)];
-        if self.has_fetch() {
-            let config = FetchConfig {
-                version: contract::VERSION,
-                stores: stores.iter().map(|store| store.config.clone()).collect(),
-                inputs: self.inputs.iter().map(input_config).collect(),
+        let stores = self.stores();
+        let config = PodConfig {
+            version: contract::VERSION,
+            stores: stores.iter().map(|store| store.config.clone()).collect(),
+            inputs: self.inputs.iter().map(input_config).collect(),
+            step: Some(StepConfig {
+                run_uid: self.owner.uid.clone(),
+                name: self.step.name.clone(),
+                attempt: self.attempt,
+                image: options.image.clone().unwrap_or_default(),
                 outputs: self.outputs(),
-                prepare_exec: true,
-                outage_seconds: FETCH_OUTAGE,
-            };
-            init_containers.push(pods::agent_container(
-                FETCH,
-                "fetch",
-                &config,
-                &stores,
-                self.agent_image,
-                self.platform,
-            ));
-        }
-        if let (true, Some(store)) = (self.has_publish(), self.artifacts) {
-            let config = PublishConfig {
-                version: contract::VERSION,
-                store: store.config.clone(),
-                result: contract::layout::result(&self.owner.uid, &self.step.name, self.attempt),
-                outputs: self.outputs(),
+                store: self.artifacts.map(|store| store.config.prefix.clone()),
                 outage_seconds: PUBLISH_OUTAGE,
-            };
-            let own = std::slice::from_ref(store);
-            let mut container =
-                pods::agent_container(PUBLISH, "publish", &config, own, self.agent_image, self.platform);
+            }),
+            outage_seconds: FETCH_OUTAGE,
+        };
+        let own: Vec<ResolvedStore> = self.artifacts.cloned().into_iter().collect();
+        let agent = |name, command, env, stores: &[ResolvedStore]| {
+            pods::agent_container(name, command, env, stores, self.agent_image, self.platform)
+        };
+        let fetch = agent(FETCH, "fetch", vec![pods::config_variable(&config)], &self.input_stores());
+        let mut publish = agent(PUBLISH, "publish", vec![pods::pod_uid_variable()], &own);
+        if self.platform.agent_readiness_probe {
             let command = Some(vec!["/seatrial-agent".into(), "probe".into()]);
-            container.readiness_probe = Some(Probe {
+            publish.readiness_probe = Some(Probe {
                 exec: Some(ExecAction { command }),
                 period_seconds: Some(PROBE_PERIOD),
                 ..Probe::default()
             });
-            containers.push(container);
         }
+        let containers = vec![self.step_container(options), publish];
         PodSpec {
             restart_policy: Some("Never".into()),
-            ..pods::pod_spec(options, init_containers, containers, &self.all_stores(), self.platform)
+            termination_grace_period_seconds: Some(if self.step.outputs.is_empty() {
+                SHORT_GRACE
+            } else {
+                UPLOAD_GRACE
+            }),
+            ..pods::pod_spec(options, vec![fetch], containers, &stores, self.platform)
         }
     }
 
@@ -192,34 +184,24 @@ impl Attempt<'_> {
         env.push(pods::variable("RUN_TIME", self.run_time));
         env.push(pods::variable("RUN_NAME", &self.owner.name));
         env.extend(pods::user_variables(options));
-        let mut mounts = pods::user_mounts(options);
-        if self.has_fetch() {
-            mounts.insert(0, pods::shared_mount());
-        }
-        let mut command = self.step.command.clone();
-        if self.has_fetch() {
-            let arguments = ExecArguments {
-                // The Job's deadline still counts for the whole pod.
-                timeout_seconds: None,
-                outputs: self.step.outputs.iter().map(|output| output.name.clone()).collect(),
-                secret_variables: pods::secret_variables(options),
-                secret_environment: pods::has_secret_environment(options),
-            };
-            command = arguments.command(&command);
-        }
+        let mut mounts = vec![pods::shared_mount()];
+        mounts.extend(pods::user_mounts(options));
+        let arguments = ExecArguments {
+            timeout_seconds: u32::try_from(timeout(self.step).as_secs()).ok(),
+            outputs: self.step.outputs.iter().map(|output| output.name.clone()).collect(),
+            secret_variables: pods::secret_variables(options),
+            secret_environment: pods::has_secret_environment(options),
+        };
         Container {
             name: STEP.into(),
             image: options.image.clone(),
-            command: Some(command),
+            command: Some(arguments.command(&self.step.command)),
             args: (!self.step.args.is_empty()).then(|| self.step.args.clone()),
             env: Some(env),
             env_from: pods::user_variable_sources(options),
             resources: pods::resources(options),
             security_context: Some(pods::user_security(options, self.platform)),
-            volume_mounts: Some(mounts).filter(|mounts| !mounts.is_empty()),
-            // What a program prints last says most about its end, where it wrote no message of its own. `exec` leaves
-            // it there without secrets; the kubelet would copy it as it is.
-            termination_message_policy: (!self.has_fetch()).then(|| "FallbackToLogsOnError".into()),
+            volume_mounts: Some(mounts),
             ..Container::default()
         }
     }
@@ -233,10 +215,12 @@ impl Attempt<'_> {
         self.step.outputs.iter().map(config).collect()
     }
 
-    /// The stores that the pod needs access to: of the inputs and of the artifacts.
-    fn all_stores(&self) -> Vec<ResolvedStore> {
+    /// The stores that the pod needs access to, of the inputs and of the artifacts, each once.
+    fn stores(&self) -> Vec<ResolvedStore> {
         let mut stores = self.input_stores();
-        stores.extend(self.artifacts.filter(|_| self.has_publish()).cloned());
+        let artifacts =
+            self.artifacts.filter(|own| stores.iter().all(|known| known.config.prefix != own.config.prefix));
+        stores.extend(artifacts.cloned());
         stores
     }
 
@@ -262,7 +246,7 @@ fn input_config(input: &ReadyInput) -> InputConfig {
 
 /// What the Job controller makes of a pod's end. The first rule that fits counts; where none does, the failure spends
 /// one of the step's retries.
-fn failure_policy(has_fetch: bool, has_publish: bool) -> PodFailurePolicy {
+fn failure_policy() -> PodFailurePolicy {
     let mut rules = vec![PodFailurePolicyRule {
         action: "Ignore".into(),
         on_pod_conditions: Some(vec![PodFailurePolicyOnPodConditionsPattern {
@@ -285,19 +269,15 @@ fn failure_policy(has_fetch: bool, has_publish: bool) -> PodFailurePolicy {
             ..PodFailurePolicyRule::default()
         });
     };
-    if has_fetch {
-        rule("Ignore", STEP, &[ExitCode::Stopped]);
-        rule("FailJob", STEP, &[ExitCode::CommandNotFound]);
-        rule("Ignore", FETCH, &[ExitCode::Stopped, ExitCode::StoreUnavailable]);
-        rule(
-            "FailJob",
-            FETCH,
-            &[ExitCode::BadConfiguration, ExitCode::CorruptArtifact, ExitCode::InputNotFound, ExitCode::InputTooLarge],
-        );
-    }
-    if has_publish {
-        rule("Ignore", PUBLISH, &[ExitCode::Stopped]);
-        rule("FailJob", PUBLISH, &[ExitCode::BadConfiguration, ExitCode::BadOutput, ExitCode::StoreUnavailable]);
-    }
+    rule("Ignore", STEP, &[ExitCode::Stopped]);
+    rule("FailJob", STEP, &[ExitCode::CommandNotFound, ExitCode::TimedOut]);
+    rule("Ignore", FETCH, &[ExitCode::Stopped, ExitCode::StoreUnavailable]);
+    rule(
+        "FailJob",
+        FETCH,
+        &[ExitCode::BadConfiguration, ExitCode::CorruptArtifact, ExitCode::InputNotFound, ExitCode::InputTooLarge],
+    );
+    rule("Ignore", PUBLISH, &[ExitCode::Stopped]);
+    rule("FailJob", PUBLISH, &[ExitCode::BadConfiguration, ExitCode::BadOutput, ExitCode::StoreUnavailable]);
     PodFailurePolicy { rules }
 }

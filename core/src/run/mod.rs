@@ -8,11 +8,14 @@ mod concurrency;
 mod job;
 mod phase;
 mod publish;
+mod recover;
+mod recover_job;
 mod step;
 
 use std::time::Duration;
 
 use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::Job;
 use kube_core::ResourceExt;
 use seatrial_crds::names::TRIGGERED_AT_ANNOTATION;
 use seatrial_crds::{
@@ -23,12 +26,17 @@ pub use concurrency::{has_ended, triggered_revision};
 pub use job::{Attempt, ReadyInput};
 
 use crate::attempt;
+use crate::attempt::outcome::{RETRYING, is_not_started};
+use crate::attempt::report::has_ended_well;
 use crate::conditions::{self, Status, types};
 use crate::observed::RunObserved;
 use crate::plan::{Blocked, BlockedReason, Event, EventType, Plan, Stage, Write};
 use crate::{names, revision, text, validation};
 use concurrency::Turn;
 use phase::{Conclusion, Next, Phase};
+
+/// How long the Job of a step that is done may go on, in seconds, before it is deleted.
+const JOB_GRACE: i64 = 30;
 
 /// How soon an unfinished run is looked at again where only time can change the verdict: a Job not seen, a report that
 /// is late, a pod that cannot start.
@@ -219,9 +227,12 @@ impl<'a> Draft<'a> {
         }
         // What failed first, then what does not start, then what goes on with trouble.
         let told = [StepState::Failed, StepState::Pending, StepState::Running];
-        let told = told.into_iter().flat_map(in_state).find_map(|step| step.message.clone());
+        let told = told.into_iter().flat_map(in_state).find(|step| step.message.is_some());
+        let is_at_work = told.is_some_and(|step| step.reason.as_deref() == Some(RETRYING));
+        let told = told.and_then(|step| step.message.clone());
         let message = format!("{done} of {} steps are done", steps.len());
         match told {
+            Some(told) if is_at_work => Next::Stay("Running", format!("{message}; {told}")),
             Some(told) => {
                 self.requeue_after = Some(LOOK_AGAIN);
                 Next::Stay("Waiting", format!("{message}; {told}"))
@@ -269,8 +280,10 @@ impl<'a> Draft<'a> {
     /// Whether nothing is at work, and something waits for what a person must see to.
     fn is_held_up(&self) -> bool {
         let steps = &self.status.steps;
-        steps.iter().any(|step| step.held_since.is_some())
-            && steps.iter().all(|step| step.state != StepState::Running || step.held_since.is_some())
+        let not_started = |step: &StepStatus| step.reason.as_deref().is_some_and(is_not_started);
+        let is_held =
+            |step: &StepStatus| step.held_since.is_some() || (step.state == StepState::Running && not_started(step));
+        steps.iter().any(is_held) && steps.iter().all(|step| step.state != StepState::Running || is_held(step))
     }
 
     fn seconds_since(&self, time: &Time) -> i64 {
@@ -287,17 +300,36 @@ impl<'a> Draft<'a> {
     fn delete_strays(&mut self) {
         for job in &self.observed.jobs {
             let name = job.name_any();
-            let wanted = self
-                .status
-                .steps
-                .iter()
-                .any(|step| step.job.as_deref() == Some(name.as_str()) && step.state == StepState::Running);
+            let is_its = |step: &&StepStatus| {
+                step.job.as_deref() == Some(name.as_str())
+                    || step.recovery.as_ref().is_some_and(|recovery| recovery.job == name)
+            };
+            let step = self.status.steps.iter().find(is_its);
+            let wanted = match step.map(|step| (step.state, step.finished_at.as_ref())) {
+                Some((StepState::Running, _)) => true,
+                // Its pod said that it is done; its Job says so a second later, unless something else in the pod goes on.
+                Some((StepState::Succeeded, Some(at))) if !self.is_run_again(job) => {
+                    let left = JOB_GRACE.saturating_sub(self.seconds_since(at));
+                    if left > 0 && !attempt::job_has_ended(job) {
+                        let left = Duration::from_secs(left.unsigned_abs());
+                        self.requeue_after = Some(self.requeue_after.map_or(left, |sooner| sooner.min(left)));
+                    }
+                    left > 0
+                }
+                _ => false,
+            };
             let ended = attempt::job_has_ended(job) || job.metadata.deletion_timestamp.is_some();
             if self.is_ours(job.as_ref()) && !wanted && !ended {
                 let uid = job.metadata.uid.clone().unwrap_or_default();
                 self.deletions.push(Write::Delete { kind: crate::plan::Kind::Job, name, uid });
             }
         }
+    }
+
+    /// Whether a Job goes on with a pod that has not ended well, after another one has.
+    fn is_run_again(&self, job: &Job) -> bool {
+        let mut pods = self.observed.pods.iter().filter(|pod| attempt::is_pod_of(pod, job));
+        pods.any(|pod| attempt::is_live(pod) && !has_ended_well(pod))
     }
 
     fn under_way(&mut self, reason: &str, message: String) {

@@ -1,11 +1,11 @@
 //! A run and the cluster around it, in memory: what the tests of a run act on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
-use seatrial_crds::names::{REVISION_LABEL, STEP_LABEL};
+use seatrial_crds::names::{ATTEMPT_LABEL, REVISION_LABEL, STEP_LABEL};
 use seatrial_crds::{MLPipeline, MLPipelineRun};
 use serde_json::{Value, from_value, json};
 
@@ -14,6 +14,7 @@ use crate::contract::{Digest, Message, ReportedInput, ReportedMetric, ReportedOu
 use crate::observed::Expectation;
 use crate::plan::{Kind, Object};
 use crate::platform::{DefaultStore, Platform};
+use crate::pods::RECOVER;
 use crate::revision;
 
 const START: i64 = 1_800_000_000;
@@ -56,6 +57,8 @@ pub(super) struct Scene {
     /// The names of all Jobs that were ever created, in order.
     pub(super) jobs_created: Vec<String>,
     pub(super) status_writes: usize,
+    /// The records in the store: step and attempt.
+    pub(super) records: BTreeSet<(String, u32)>,
 }
 
 impl Scene {
@@ -94,12 +97,12 @@ impl Scene {
             counters: BTreeMap::new(),
             versions: vec![],
             expectations: BTreeMap::new(),
-            begun: std::collections::BTreeSet::new(),
+            begun: BTreeSet::new(),
             live_reads: BTreeMap::new(),
             blocked: vec![],
             platform: Arc::new(platform),
         };
-        Self { observed, now: 0, jobs_created: vec![], status_writes: 0 }
+        Self { observed, now: 0, jobs_created: vec![], status_writes: 0, records: BTreeSet::new() }
     }
 
     /// One pass, carried out up to `writes` actions after the status.
@@ -205,7 +208,7 @@ impl Scene {
         let pod: Pod = from_value(json!({
             "metadata": {
                 "name": format!("pod-{}", self.observed.pods.len()), "uid": format!("pod-{}", self.observed.pods.len()),
-                "creationTimestamp": at(self.now).to_string(), "labels": {STEP_LABEL: step},
+                "creationTimestamp": at(self.now).to_string(), "labels": {STEP_LABEL: step, ATTEMPT_LABEL: self.step(step).attempt.unwrap_or(1).to_string()},
                 "ownerReferences": [{"apiVersion": "batch/v1", "kind": "Job", "name": job.name_any(), "uid": job.metadata.uid, "controller": true}],
             },
             "status": status,
@@ -214,23 +217,41 @@ impl Scene {
         self.observed.pods.push(Arc::new(pod));
     }
 
+    /// Lets the record of a step's attempt be in the store.
+    pub(super) fn keep_record(&mut self, step: &str) {
+        let attempt = self.step(step).attempt.unwrap();
+        self.records.insert((step.to_owned(), attempt));
+    }
+
+    /// Lets the Jobs that ask the store get their answers.
+    pub(super) fn answer_questions(&mut self) {
+        for step in self.observed.run.status.clone().unwrap_or_default().steps {
+            let Some(recovery) = &step.recovery else { continue };
+            let Some(job) = self.observed.jobs.iter().find(|job| job.name_any() == recovery.job) else { continue };
+            if job.status.is_some() {
+                continue;
+            }
+            let (uid, found) =
+                (job.metadata.uid.clone(), self.records.contains(&(step.name.clone(), step.attempt.unwrap())));
+            let (_, published) = messages();
+            let end = if found { ended(RECOVER, 0, &published.to_json()) } else { ended(RECOVER, 66, "") };
+            let pod: Pod = from_value(json!({
+                "metadata": {"name": recovery.job, "uid": recovery.job, "ownerReferences": [
+                    {"apiVersion": "batch/v1", "kind": "Job", "name": recovery.job, "uid": uid, "controller": true}]},
+                "status": {"phase": if found { "Succeeded" } else { "Failed" }, "containerStatuses": [end]},
+            }))
+            .unwrap();
+            self.observed.pods.push(Arc::new(pod));
+            let condition = json!({"type": if found { "Complete" } else { "Failed" }, "status": "True"});
+            let job = self.observed.jobs.iter_mut().find(|job| job.name_any() == recovery.job).unwrap();
+            Arc::make_mut(job).status = Some(from_value(json!({"conditions": [condition]})).unwrap());
+        }
+    }
+
     /// Lets a step end well, with what its containers report.
     pub(super) fn succeed(&mut self, step: &str) {
-        let mut fetched = Message::new();
-        fetched.inputs = vec![
-            ReportedInput { name: "raw".into(), digest: Digest::of(b"raw"), size: 3 },
-            ReportedInput { name: "train".into(), digest: Digest::of(b"train"), size: 5 },
-        ];
-        let mut published = Message::new();
-        for output in ["train", "model", "metrics"] {
-            published.outputs.push(ReportedOutput {
-                name: output.into(),
-                digest: Digest::of(output.as_bytes()),
-                size: 7,
-                files: 1,
-            });
-        }
-        published.metrics.push(ReportedMetric { output: "metrics".into(), name: "auc".into(), value: "0.8".into() });
+        self.keep_record(step);
+        let (fetched, published) = messages();
         self.pod(
             step,
             json!({
@@ -241,6 +262,26 @@ impl Scene {
         );
         self.end_job(step, json!({"type": "Complete", "status": "True"}));
     }
+}
+
+/// What the agent's containers say of a step that ended well.
+pub(super) fn messages() -> (Message, Message) {
+    let mut fetched = Message::new();
+    fetched.inputs = vec![
+        ReportedInput { name: "raw".into(), digest: Digest::of(b"raw"), size: 3 },
+        ReportedInput { name: "train".into(), digest: Digest::of(b"train"), size: 5 },
+    ];
+    let mut published = Message::new();
+    for output in ["train", "model", "metrics"] {
+        published.outputs.push(ReportedOutput {
+            name: output.into(),
+            digest: Digest::of(output.as_bytes()),
+            size: 7,
+            files: 1,
+        });
+    }
+    published.metrics.push(ReportedMetric { output: "metrics".into(), name: "auc".into(), value: "0.8".into() });
+    (fetched, published)
 }
 
 pub(super) fn ended(container: &str, code: i32, message: &str) -> Value {

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
 use kube_core::{Resource, ResourceExt};
 use seatrial_crds::{
     Input, MLPipelineRunStatus, MLPipelineSpec, ParameterValue, Step, StepInput, StepMetric, StepOutput, StepState,
@@ -12,7 +13,7 @@ use super::job::{Attempt, ReadyInput};
 use super::{Draft, HOLD_LIMIT, LOOK_AGAIN, step_status};
 use crate::attempt::outcome::{self, Outcome, Seen};
 use crate::attempt::report::Report;
-use crate::attempt::{Cluster, JobState, interruption};
+use crate::attempt::{self, Cluster, JobState, interruption};
 use crate::contract::{InputSource, ReportedMetric, layout};
 use crate::plan::{BlockedReason, Kind, Object, Write};
 use crate::stores::{self, StoreProblem};
@@ -31,6 +32,7 @@ pub(super) fn pending(name: &str) -> StepStatus {
         started_at: None,
         finished_at: None,
         interruptions: vec![],
+        recovery: None,
         inputs: vec![],
         outputs: vec![],
         metrics: vec![],
@@ -46,13 +48,18 @@ impl<'a> Draft<'a> {
                 continue;
             }
             let mut status = recorded.clone();
+            if let Some(recovery) = status.recovery.clone() {
+                self.read_recovery(spec, step, &recovery, &mut status);
+                self.replace(status);
+                continue;
+            }
             let name = status.job.clone().unwrap_or_default();
             match self.job_state(&name) {
                 JobState::Exists(job) => {
                     status.held_since = None;
-                    self.read_job(step, job, &mut status);
+                    self.read_job(spec, step, job, &mut status);
                 }
-                JobState::Lost => next_attempt(&mut status, "JobLost", "its Job is gone", self.now),
+                JobState::Lost => self.lose(spec, step, &mut status, "JobLost"),
                 JobState::LiveRead => {
                     self.live_reads.push(name);
                     self.requeue_after = Some(LOOK_AGAIN);
@@ -69,7 +76,7 @@ impl<'a> Draft<'a> {
         }
     }
 
-    fn job_state(&self, name: &str) -> JobState<'a> {
+    pub(super) fn job_state(&self, name: &str) -> JobState<'a> {
         let observed = self.observed;
         let cluster = Cluster {
             owner_uid: observed.run.metadata.uid.as_deref(),
@@ -81,7 +88,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Why a recorded Job does not come to be: a word and a sentence.
-    fn refused(&self, job: &str) -> Option<(&'static str, String)> {
+    pub(super) fn refused(&self, job: &str) -> Option<(&'static str, String)> {
         let failures = self.observed.blocked.iter().filter(|failure| failure.kind == Kind::Job && failure.name == job);
         let mut told = failures.filter_map(|failure| match failure.reason {
             BlockedReason::Refused => Some(("WriteRefused", super::refusal(failure))),
@@ -96,7 +103,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Says what holds a step up that could start. After an hour it is given up, so that every run ends.
-    fn hold(&self, status: &mut StepStatus, reason: &str, message: String) {
+    pub(super) fn hold(&self, status: &mut StepStatus, reason: &str, message: String) {
         let since = status.held_since.get_or_insert(Time(self.now)).clone();
         let message = format!("step \"{}\" waits: {message}", status.name);
         if self.seconds_since(&since) >= HOLD_LIMIT {
@@ -106,12 +113,9 @@ impl<'a> Draft<'a> {
         status.message = Some(message);
     }
 
-    fn read_job(&mut self, step: &Step, job: &Job, status: &mut StepStatus) {
-        let mine = |pod: &&std::sync::Arc<k8s_openapi::api::core::v1::Pod>| {
-            let mut owners = pod.owner_references().iter();
-            owners.any(|owner| owner.controller == Some(true) && Some(&owner.uid) == job.metadata.uid.as_ref())
-        };
-        let pods: Vec<_> = self.observed.pods.iter().filter(mine).map(AsRef::as_ref).collect();
+    fn read_job(&mut self, spec: &MLPipelineSpec, step: &Step, job: &Job, status: &mut StepStatus) {
+        let pods: Vec<&Pod> =
+            self.observed.pods.iter().map(AsRef::as_ref).filter(|pod| attempt::is_pod_of(pod, job)).collect();
         status.interruptions = interruption::interruptions(&status.interruptions, &pods);
         status.image_digest = outcome::image_digest(&pods).or_else(|| status.image_digest.take());
         let before = status.reason.take().zip(status.message.take());
@@ -128,7 +132,9 @@ impl<'a> Draft<'a> {
                 self.fail(status, "TooManyInterruptions", message);
             }
             Outcome::Running(told) => {
-                self.requeue_after = self.requeue_after.or(outcome::needs_time(&attempt).then_some(LOOK_AGAIN));
+                let own_time = pods.iter().filter_map(|pod| outcome::command_time(step, pod, self.now)).min();
+                let needs_time = outcome::needs_time(&attempt).then_some(LOOK_AGAIN);
+                self.requeue_after = [self.requeue_after, needs_time, own_time].into_iter().flatten().min();
                 // What the image really was is worth a write of its own only together with others.
                 status.image_digest =
                     step_status(&self.status.steps, &step.name).and_then(|old| old.image_digest.clone());
@@ -142,13 +148,21 @@ impl<'a> Draft<'a> {
                 self.live_reads.push(job.name_any());
                 self.requeue_after = Some(LOOK_AGAIN);
             }
-            Outcome::ReportLost => next_attempt(status, "ReportLost", "what its pod reported is gone", self.now),
+            Outcome::ReportLost => self.lose(spec, step, status, "ReportLost"),
             Outcome::Failed(reason, message) => self.fail(status, reason, message),
         }
     }
 
-    fn succeed(&self, step: &Step, status: &mut StepStatus, report: Report) {
+    pub(super) fn succeed(&self, step: &Step, status: &mut StepStatus, report: Report) {
         status.state = StepState::Succeeded;
+        if report.oom_kills > 0 {
+            // The kernel ended a part of the command, which went on and said that all was well.
+            status.reason = Some("ProcessesKilled".to_owned());
+            status.message = Some(format!(
+                "step \"{}\" ended well, but {} of its processes were killed for memory: look whether its result is whole, and raise resources.limits.memory",
+                step.name, report.oom_kills
+            ));
+        }
         status.finished_at = Some(Time(self.now));
         // What came from a step above stands there as its output.
         let by_uri = |input: &StepInput| step.inputs.iter().any(|own| own.name == input.name && own.uri.is_some());
@@ -213,7 +227,7 @@ impl<'a> Draft<'a> {
                     platform: &self.observed.platform,
                 };
                 let job = attempt.job();
-                if let Some(store) = &artifacts {
+                if let Some(store) = artifacts.as_ref().filter(|_| !step.outputs.is_empty()) {
                     self.status.artifact_prefix = Some(store.config.prefix.clone());
                 }
                 status.held_since = status.held_since.filter(|_| status.state == StepState::Running);
@@ -241,15 +255,14 @@ impl<'a> Draft<'a> {
         for input in &step.inputs {
             inputs.extend(self.ready(input, &namespace)?);
         }
-        let artifacts = match step.outputs.as_slice() {
-            [] => None,
-            _ => Some(self.artifacts(&namespace)?),
-        };
+        // A step without outputs needs no store: where there is one, its log is kept there.
+        let artifacts = self.artifacts(&namespace);
+        let artifacts = if step.outputs.is_empty() { artifacts.ok() } else { Some(artifacts?) };
         Ok((inputs, artifacts))
     }
 
     /// The store that takes the artifacts: the namespace's when the run first needed one, and from then on the same.
-    fn artifacts(&self, namespace: &str) -> Result<stores::ResolvedStore, StoreProblem> {
+    pub(super) fn artifacts(&self, namespace: &str) -> Result<stores::ResolvedStore, StoreProblem> {
         let (own, platform) = (&self.observed.stores, &self.observed.platform);
         match &self.status.artifact_prefix {
             // Where the run's first artifact went, whatever takes the namespace's artifacts by now.
@@ -306,8 +319,8 @@ pub(super) fn artifact_uri(status: &MLPipelineRunStatus, digest: &str) -> Option
 }
 
 /// The attempt is void through nobody's fault: the step goes back to the line with the next number. Bounded, since
-/// whatever deletes Jobs may do so for ever.
-fn next_attempt(status: &mut StepStatus, reason: &str, what: &str, now: Timestamp) {
+/// what deletes Jobs may do so for ever.
+pub(super) fn next_attempt(status: &mut StepStatus, reason: &str, what: &str, now: Timestamp) {
     let attempt = status.attempt.unwrap_or(1);
     if usize::try_from(attempt).is_ok_and(|attempt| attempt > limits::INTERRUPTIONS) {
         status.state = StepState::Failed;

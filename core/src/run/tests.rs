@@ -120,6 +120,7 @@ fn a_crash_after_any_write_ends_the_same_with_no_job_twice() {
                 if pass == crash {
                     scene.change_leader();
                 }
+                scene.answer_questions();
                 for step in scene.live() {
                     scene.succeed(&step);
                 }
@@ -201,9 +202,11 @@ fn failures_say_whose_fault_they_were_and_skip_what_comes_after() {
 fn a_timeout_names_its_limit() {
     let mut scene = Scene::new(plain());
     scene.settle();
-    scene.end_job("one", json!({"type": "Failed", "status": "True", "reason": "DeadlineExceeded"}));
+    scene.pod("one", json!({"phase": "Failed", "containerStatuses": [ended("step", 244, "")]}));
+    scene.end_job("one", json!({"type": "Failed", "status": "True", "reason": "PodFailurePolicy"}));
     scene.settle();
     assert_eq!(scene.step("one").reason.as_deref(), Some("Timeout"));
+    assert!(scene.step("one").message.as_ref().unwrap().contains("longer than 24h"));
 }
 
 #[test]
@@ -264,22 +267,170 @@ fn disruptions_cost_no_attempt_but_are_bounded() {
     );
 }
 
-#[test]
-fn a_lost_report_is_followed_by_another_attempt_never_guessed() {
-    let mut scene = Scene::new(training());
+/// A step whose Job is complete, and whose pod is gone.
+fn without_a_report(scene: &mut Scene) {
     scene.settle();
     scene.end_job("prepare", json!({"type": "Complete", "status": "True"}));
     let name = scene.step("prepare").job.clone().unwrap();
     let job = scene.observed.jobs.iter_mut().find(|job| job.name_any() == name).unwrap();
     Arc::make_mut(job).status.as_mut().unwrap().completion_time = Some(Time(at(0)));
-    scene.now = 5;
-    scene.settle();
-    assert_eq!(scene.step("prepare").attempt, Some(1), "the pod's last update may be late");
-    // Should it never come, nobody else would wake the operator.
-    assert_eq!(plan(&scene.observed, at(5)).requeue_after, Some(LOOK_AGAIN));
+}
+
+#[test]
+fn a_lost_report_is_read_from_the_store_and_else_the_step_runs_again() {
+    for has_record in [true, false] {
+        let mut scene = Scene::new(training());
+        without_a_report(&mut scene);
+        scene.now = 5;
+        scene.settle();
+        assert!(scene.step("prepare").recovery.is_none(), "the pod's last update may be late");
+        // Should it never come, nobody else would wake the operator.
+        assert_eq!(plan(&scene.observed, at(5)).requeue_after, Some(LOOK_AGAIN));
+        scene.now = 60;
+        scene.settle();
+        assert_eq!(scene.step("prepare").recovery.as_ref().unwrap().number, 1);
+        assert_eq!(scene.jobs_created.len(), 2);
+        if has_record {
+            scene.keep_record("prepare");
+        }
+        scene.answer_questions();
+        scene.settle();
+        let step = scene.step("prepare");
+        let expected = if has_record { (StepState::Succeeded, Some(1)) } else { (StepState::Running, Some(2)) };
+        assert_eq!((step.state, step.attempt, &step.recovery), (expected.0, expected.1, &None));
+    }
+}
+
+#[test]
+fn a_question_to_the_store_that_fails_is_asked_three_times() {
+    let mut scene = Scene::new(training());
+    without_a_report(&mut scene);
     scene.now = 60;
+    for number in 1..=3 {
+        scene.settle();
+        let recovery = scene.step("prepare").recovery.clone().unwrap();
+        assert_eq!(recovery.number, number);
+        scene.observed.jobs.retain(|job| job.name_any() != recovery.job);
+    }
     scene.settle();
     assert_eq!((scene.step("prepare").attempt, scene.step("prepare").state), (Some(2), StepState::Running));
+}
+
+/// `kubectl delete job --cascade=orphan`: two trainings side by side would be the worst.
+#[test]
+fn no_attempt_follows_while_a_pod_of_the_lost_one_lives() {
+    let mut scene = Scene::new(plain());
+    scene.settle();
+    scene.pod("one", json!({"phase": "Running"}));
+    let name = scene.step("one").job.clone().unwrap();
+    scene.observed.jobs.retain(|job| job.name_any() != name);
+    scene.settle();
+    assert_eq!((scene.step("one").attempt, scene.step("one").reason.as_deref()), (Some(1), Some("PodLeft")));
+    scene.observed.pods.clear();
+    scene.settle();
+    assert_eq!(scene.step("one").attempt, Some(2));
+}
+
+/// A TTL controller may take a Job before the operator has looked at it.
+#[test]
+fn a_job_on_its_way_out_that_is_complete_counts() {
+    let mut scene = Scene::new(training());
+    scene.settle();
+    scene.succeed("prepare");
+    let name = scene.step("prepare").job.clone().unwrap();
+    let job = scene.observed.jobs.iter_mut().find(|job| job.name_any() == name).unwrap();
+    Arc::make_mut(job).metadata.deletion_timestamp = Some(Time(at(1)));
+    scene.settle();
+    assert_eq!((scene.step("prepare").state, scene.step("prepare").attempt), (StepState::Succeeded, Some(1)));
+}
+
+/// A container that somebody injected may never end: the step is over all the same, and its Job goes a little later.
+#[test]
+fn a_step_is_over_when_its_pod_has_said_so() {
+    let mut scene = Scene::new(training());
+    scene.settle();
+    let (fetched, published) = messages();
+    let sidecar = json!({"name": "proxy", "image": "proxy", "imageID": "", "ready": true, "restartCount": 0, "state": {"running": {}}});
+    let status = json!({
+        "phase": "Running",
+        "initContainerStatuses": [ended("seatrial-fetch", 0, &fetched.to_json())],
+        "containerStatuses": [ended("step", 0, ""), sidecar, ended("seatrial-publish", 0, &published.to_json())],
+    });
+    scene.pod("prepare", status);
+    scene.settle();
+    assert_eq!((scene.step("prepare").state, scene.step("train").state), (StepState::Succeeded, StepState::Running));
+    let has_job =
+        |scene: &Scene| scene.observed.jobs.iter().any(|job| Some(job.name_any()) == scene.step("prepare").job);
+    assert!(has_job(&scene), "its Job is usually complete in a moment");
+    assert!(plan(&scene.observed, at(1)).requeue_after.is_some_and(|after| after <= Duration::from_secs(30)));
+    scene.now = 31;
+    scene.settle();
+    assert!(!has_job(&scene));
+}
+
+/// The kubelet evicts a pod for its own use of a disk without a word of a disruption.
+#[test]
+fn a_pod_that_fills_its_disk_is_not_tried_again_and_again() {
+    let mut scene = Scene::new(plain());
+    scene.settle();
+    let message = "Pod ephemeral local storage usage exceeds the total limit of containers 100Mi. ";
+    scene.pod(
+        "one",
+        json!({"phase": "Failed", "reason": "Evicted", "message": message,
+                            "containerStatuses": [ended("step", 241, "")]}),
+    );
+    scene.settle();
+    let step = scene.step("one");
+    assert_eq!((step.state, step.reason.as_deref()), (StepState::Failed, Some("Evicted")));
+    assert!(
+        step.message.as_ref().unwrap().contains("exceeds the total limit of containers 100Mi: write less"),
+        "{step:?}"
+    );
+}
+
+#[test]
+fn a_part_of_a_command_that_was_killed_for_memory_is_told() {
+    let mut scene = Scene::new(plain());
+    scene.settle();
+    let mut published = Message::new();
+    published.oom_kills = 2;
+    scene.pod(
+        "one",
+        json!({"phase": "Succeeded",
+        "containerStatuses": [ended("step", 0, ""), ended("seatrial-publish", 0, &published.to_json())]}),
+    );
+    scene.settle();
+    let step = scene.step("one");
+    assert_eq!((step.state, step.reason.as_deref()), (StepState::Succeeded, Some("ProcessesKilled")));
+}
+
+#[test]
+fn a_retried_step_says_which_try_and_why() {
+    let mut scene =
+        Scene::new(json!({"image": "churn:1", "steps": [{"name": "one", "command": ["one"], "retry": {"limit": 2}}]}));
+    scene.settle();
+    scene.pod("one", json!({"phase": "Failed", "containerStatuses": [ended("step", 3, "no such column")]}));
+    scene.pod("one", json!({"phase": "Running"}));
+    scene.settle();
+    let (reason, message) = scene.stands();
+    assert_eq!(reason, "Running");
+    assert!(message.contains("try 2 of 3") && message.contains("no such column"), "{message}");
+}
+
+/// `exec` keeps the timeout; a frozen one is ended by the operator, which asks to be woken for it.
+#[test]
+fn a_command_that_nobody_ends_is_ended_by_the_operator() {
+    let mut scene =
+        Scene::new(json!({"image": "churn:1", "steps": [{"name": "one", "command": ["one"], "timeout": "1h"}]}));
+    scene.settle();
+    let step = json!({"name": "step", "image": "churn:1", "imageID": "", "ready": true, "restartCount": 0,
+                      "state": {"running": {"startedAt": at(0).to_string()}}});
+    scene.pod("one", json!({"phase": "Running", "containerStatuses": [step]}));
+    scene.settle();
+    assert_eq!(plan(&scene.observed, at(1)).requeue_after, Some(Duration::from_secs(3719)));
+    scene.now = 3720;
+    scene.settle();
+    assert_eq!((scene.step("one").state, scene.step("one").reason.as_deref()), (StepState::Failed, Some("Timeout")));
 }
 
 #[test]

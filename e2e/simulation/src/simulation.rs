@@ -165,7 +165,7 @@ fn platform() -> Platform {
         }),
         readable_prefixes: vec!["http://data/".into()],
         run_as_non_root: true,
-        ttl_seconds_after_finished: JOBS_KEPT,
+        ttl_seconds_after_finished: Some(JOBS_KEPT),
         ..Platform::default()
     }
 }

@@ -38,6 +38,7 @@ fn step(number: usize) -> StepStatus {
         interruptions: (0..limits::INTERRUPTIONS)
             .map(|pod| Interruption { pod_uid: uid(pod), reason: "StoreUnavailable".into() })
             .collect(),
+        recovery: None,
         inputs: (0..inputs)
             .map(|input| StepInput { name: name("i", input, limits::NAME), digest: digest.clone(), size: i64::MAX })
             .collect(),

@@ -1,0 +1,25 @@
+//! `recover`: reads the record of an attempt whose report is lost, and reports it.
+
+use seatrial_core::contract::{ExitCode, Message, RecoverConfig};
+
+use crate::error::AgentError;
+use crate::kept;
+use crate::outage::Outages;
+use crate::store::OpenStore;
+
+/// How long an outage is waited out, in seconds; the operator asks again after that.
+const OUTAGE: u32 = 300;
+
+/// Does it.
+///
+/// # Errors
+/// `InputNotFound` where there is no record, `CorruptArtifact` where something else lies at its key.
+pub(crate) async fn recover(config: &RecoverConfig) -> Result<Message, AgentError> {
+    let store = OpenStore::open(&config.store)?;
+    let outputs: Vec<&str> = config.outputs.iter().map(String::as_str).collect();
+    let record = kept::read_record(&store, &config.attempt, &outputs, &Outages::new(OUTAGE, None)).await?;
+    let record = record.ok_or_else(|| {
+        AgentError::new(ExitCode::InputNotFound, format!("there is no record of the attempt {}", config.attempt))
+    })?;
+    Ok(record.message())
+}
