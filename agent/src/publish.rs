@@ -7,12 +7,11 @@
 //! A word to stop ends nothing that is worth keeping: `exec` ends the command within its grace, and an upload that has
 //! begun goes on for as long as it comes further, since the work of the step hangs on it.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use seatrial_core::contract::{
-    Exit, ExitCode, Message, PodConfig, RECORD_VERSION, Record, ReportedMetric, StepConfig, Try, paths,
+    Exit, ExitCode, Message, PodConfig, RECORD_VERSION, Record, ReportedMetric, ReportedOutput, StepConfig, Try, paths,
 };
 use seatrial_crds::{OutputType, limits};
 
@@ -81,7 +80,7 @@ pub(crate) async fn publish(config: &PodConfig, volume: &Volume, private: &Priva
         exit,
         written_at: Timestamp::now(),
         log,
-        notes: vec![],
+        notes: made.notes,
     };
     let record = keeper.record(record, &outages).await?;
     keeper.end(&ended).await;
@@ -148,25 +147,36 @@ fn ended(step: &StepConfig, keeper: &Keeper, exit: Option<Exit>, log: Option<Str
     }
 }
 
+/// What came of the command.
+#[derive(Default)]
+struct Made {
+    outputs: Vec<ReportedOutput>,
+    metrics: Vec<ReportedMetric>,
+    /// What was left out, and why.
+    notes: Vec<String>,
+}
+
 async fn upload_all(
     step: &StepConfig,
     keeper: &Keeper,
     volume: &Volume,
     outages: &Outages,
-) -> Result<Message, AgentError> {
-    let mut message = Message::new();
+) -> Result<Made, AgentError> {
+    let mut made = Made::default();
     // What is wrong with metrics is found before anything large is sent.
     for output in step.outputs.iter().filter(|output| output.kind == OutputType::Metrics) {
         let file = paths::file_name(output.kind).unwrap_or_default();
         let folder = OutputFolder::open(&volume.beneath()?, &Volume::relative(&output.folder))?;
-        let mut metrics = BTreeMap::new();
-        metrics::add(&folder, file, &mut metrics)?;
+        let metrics = metrics::read(&folder, file, &mut made.notes)?;
         let reported = |(name, value)| ReportedMetric { output: output.name.clone(), name, value };
-        message.metrics.extend(metrics.into_iter().map(reported));
+        made.metrics.extend(metrics.into_iter().map(reported));
     }
     let target = Target::new(&keeper.store, outages);
     for output in &step.outputs {
-        message.outputs.push(target.upload(output, volume).await?);
+        made.outputs.push(target.upload(output, volume).await?);
     }
-    Ok(message)
+    for note in &made.notes {
+        tracing::warn!(note, "a value is left out");
+    }
+    Ok(made)
 }
