@@ -97,10 +97,10 @@ async fn complete(
         .wait_out(&format!("the parts of {}", file.name), async || {
             let Err(error) = objects.complete_multipart(key, id, parts.clone()).await else { return Ok(true) };
             let is_answer = matches!(error, Error::NotFound { .. }) || find::<Refusal>(&error).is_some();
-            match target.is_there(key, file.size).await? {
-                Some(true) => Ok(true),
+            match target.holds(key, &file.digest, file.size).await {
+                Ok(true) => Ok(true),
                 // The store said no, as when it is full, and means it: the parts must go.
-                Some(false) if is_answer => {
+                Ok(false) if is_answer => {
                     no = Some(match error {
                         Error::NotFound { .. } => forgotten(),
                         error => store::uploading(&error),

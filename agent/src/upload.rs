@@ -1,8 +1,9 @@
 //! Uploads one output: its files by their content, then their listing.
 
+use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
-use object_store::{Error, ObjectStoreExt, PutPayload};
+use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use seatrial_core::contract::{
     Digest, Entry, ExitCode, Listing, MAX_LISTING_BYTES, OutputConfig, ReportedOutput, layout,
 };
@@ -16,6 +17,7 @@ use crate::folder::OutputFolder;
 use crate::hash;
 use crate::outage::{Failure, Outages};
 use crate::parts::{self, MEMORY, PART};
+use crate::refusal::chain;
 use crate::store::{self, OpenStore};
 use crate::volume::Volume;
 
@@ -65,10 +67,9 @@ impl<'a> Target<'a> {
                 "has a list of files of {bytes} bytes, more than {MAX_LISTING_BYTES}: write fewer files, or shorter names"
             )));
         }
-        self.put_once(&key, bytes, &format!("the listing of {}", output.name), async || {
-            self.put(&key, PutPayload::from(json.clone())).await
-        })
-        .await?;
+        let json = Bytes::from(json);
+        let what = format!("the listing of {}", output.name);
+        self.outages.wait_out(&what, async || self.put(&key, &digest, json.clone()).await).await?;
         tracing::info!(output = output.name, %digest, size = listing.total_size(), files, "the output is uploaded");
         Ok(ReportedOutput { name: output.name.clone(), digest, size: listing.total_size(), files })
     }
@@ -79,48 +80,65 @@ impl<'a> Target<'a> {
         let file = File { folder, name: &name, digest, size };
         let part = parts::size(&file)?;
         let _memory = self.memory.acquire_many(parts::mebibytes(part)).await;
-        self.put_once(&key, size, &name, async || {
+        let upload = async || {
             if size > PART {
-                return parts::send(self, &file, &key, part).await;
+                return match self.holds(&key, &file.digest, size).await? {
+                    true => Ok(()),
+                    false => parts::send(self, &file, &key, part).await,
+                };
             }
             let mut reader = Reader::open(&file)?;
             let content = reader.next(PART).await?;
             reader.check()?;
-            self.put(&key, PutPayload::from(content)).await
-        })
-        .await?;
+            self.put(&key, &file.digest, content.into()).await
+        };
+        self.outages.wait_out(&name, upload).await?;
         let sha256 = file.digest.hex().to_owned();
         Ok(Entry { path: name, size, sha256 })
     }
 
-    /// Writes an object that is named by its content, unless it is there.
-    async fn put_once(
-        &self,
-        key: &Path,
-        size: u64,
-        what: &str,
-        mut put: impl AsyncFnMut() -> Result<(), Failure>,
-    ) -> Result<(), AgentError> {
-        self.outages
-            .wait_out(what, async || match self.is_there(key, size).await? {
-                Some(true) => Ok(()),
-                // Absent, or unknown: writing says more than asking.
-                _ => put().await,
-            })
-            .await
+    /// Writes an object that is named by its content. One that is there already is left alone if it has that content,
+    /// and replaced if it has another: else every later publish would rely on it, and every fetch refuse it.
+    async fn put(&self, key: &Path, digest: &Digest, content: Bytes) -> Result<(), Failure> {
+        let objects = self.store.objects()?;
+        let size = content.len() as u64;
+        let create = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        match objects.put_opts(key, PutPayload::from(content.clone()), create).await {
+            Ok(_) => return Ok(()),
+            Err(Error::AlreadyExists { .. }) => {}
+            Err(error) => return Err(store::uploading(&error)),
+        }
+        if self.holds(key, digest, size).await? {
+            return Ok(());
+        }
+        objects.put(key, PutPayload::from(content)).await.map(drop).map_err(|error| store::uploading(&error))
     }
 
-    /// Whether an object of this size is in the store; `None` where the store does not say.
-    pub(crate) async fn is_there(&self, key: &Path, size: u64) -> Result<Option<bool>, AgentError> {
-        Ok(match self.store.objects()?.head(key).await {
-            Ok(there) => Some(there.size == size),
-            Err(Error::NotFound { .. }) => Some(false),
-            Err(_) => None,
-        })
-    }
-
-    async fn put(&self, key: &Path, content: PutPayload) -> Result<(), Failure> {
-        self.store.objects()?.put(key, content).await.map(drop).map_err(|error| store::uploading(&error))
+    /// Whether an object is in the store and has this content. It is read: a size says nothing of what a disk has lost,
+    /// or of what somebody else has put there.
+    pub(crate) async fn holds(&self, key: &Path, digest: &Digest, size: u64) -> Result<bool, Failure> {
+        let answer = match self.store.objects()?.get(key).await {
+            Ok(answer) => answer,
+            Err(Error::NotFound { .. }) => return Ok(false),
+            Err(error) => match store::uploading(&error) {
+                // Whose keys may write but not read writes once more.
+                Failure::Refused(_) => return Ok(false),
+                other => return Err(other),
+            },
+        };
+        let mut hasher = Sha256::new();
+        let is_of_its_size = answer.meta.size == size;
+        if is_of_its_size {
+            let mut pieces = answer.into_stream();
+            while let Some(piece) = pieces.try_next().await.map_err(|error| Failure::Outage(chain(&error)))? {
+                hasher.update(&piece);
+            }
+        }
+        let holds = is_of_its_size && Digest::of_hasher(hasher) == *digest;
+        if !holds {
+            tracing::warn!(%key, "the object in the store is not what its name says: it is replaced");
+        }
+        Ok(holds)
     }
 }
 

@@ -150,7 +150,7 @@ async fn s3(
     let mut asked = asked.lock().unwrap();
     let tag = HeaderMap::from_iter([(axum::http::header::ETAG, "\"x\"".parse().unwrap())]);
     match (method.as_str(), query.get("partNumber"), query.contains_key("uploads"), query.contains_key("uploadId")) {
-        ("HEAD", ..) => StatusCode::NOT_FOUND.into_response(),
+        ("HEAD" | "GET", ..) => StatusCode::NOT_FOUND.into_response(),
         ("POST", _, true, _) => {
             asked.begun += 1;
             "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>".into_response()

@@ -7,7 +7,6 @@ use std::fs;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -16,15 +15,8 @@ use seatrial_core::contract::{
 };
 use seatrial_crds::OutputType;
 use seatrial_store::testing::LocalStore;
-use support::{Pod, artifact, by_uri, exit_record, fetch_config, publish_config, store, tree, until};
+use support::{Pod, artifact, by_uri, exit_record, fetch_config, on_disk, publish_config, store, tree, until};
 use tempfile::TempDir;
-
-/// Where the store keeps an object of the namespace `growth`.
-fn on_disk(data: &TempDir, key: &str) -> PathBuf {
-    let (folders, name) = key.rsplit_once('/').unwrap();
-    let folders: PathBuf = folders.split('/').map(|folder| format!("d{folder}")).collect();
-    data.path().join("objects/growth.0").join(folders).join(format!("f{name}"))
-}
 
 /// The attempt of the tests' configs.
 fn key() -> AttemptKey {
@@ -202,7 +194,7 @@ async fn outputs_that_cannot_be_taken_are_refused_with_the_reason() {
         ),
         (OutputType::Model, |pod| fs::create_dir_all(pod.path("/seatrial/outputs/x")).unwrap(), "is empty"),
         (OutputType::Any, |_| (), "cannot be opened"),
-        (OutputType::Metrics, |pod| pod.write_output("x", "metrics.json", br#"{"auc": [0.9]}"#), "nested"),
+        (OutputType::Metrics, |pod| pod.write_output("x", "metrics.json", br#"[0.9]"#), "no JSON object"),
         (
             OutputType::Any,
             |pod| {

@@ -241,6 +241,13 @@ pub(crate) async fn store() -> (TempDir, LocalStore) {
     (data, store)
 }
 
+/// Where the store keeps an object of the namespace `growth`.
+pub(crate) fn on_disk(data: &TempDir, key: &str) -> PathBuf {
+    let (folders, name) = key.rsplit_once('/').unwrap();
+    let folders: PathBuf = folders.split('/').map(|folder| format!("d{folder}")).collect();
+    data.path().join("objects/growth.0").join(folders).join(format!("f{name}"))
+}
+
 /// Waits for something that comes about by itself.
 pub(crate) async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(30);
