@@ -1,5 +1,6 @@
 //! Outages of stores: tried again with growing pauses, for as long as the operator said.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -38,9 +39,12 @@ impl From<AgentError> for Failure {
     }
 }
 
-/// How long outages are waited out, and who is told of them.
+/// How long outages are waited out, and who is told of them: as long as the operator said, and at least as long as was
+/// worked before, since an end would cost as much again.
 pub(crate) struct Outages {
     limit: Duration,
+    /// Since when work is done that an end would throw away.
+    began: Instant,
     /// Where it is shown that any operation waits, and why.
     shown: Option<Volume>,
     waiting: AtomicUsize,
@@ -62,6 +66,7 @@ impl Outages {
     pub(crate) fn new(seconds: u32, shown: Option<Volume>) -> Self {
         Self {
             limit: Duration::from_secs(u64::from(seconds)),
+            began: Instant::now(),
             shown,
             waiting: AtomicUsize::new(0),
             since: Mutex::new(None),
@@ -92,30 +97,39 @@ impl Outages {
             };
             waiting.get_or_insert_with(|| Waiting::new(self)).show(&error);
             let now = Instant::now();
-            let waited = now - *since.get_or_insert(now);
+            let first = *since.get_or_insert(now);
+            let (waited, limit) = (now - first, self.limit.max(first - self.began));
             let refused = if is_refusal { now - *refused_since.get_or_insert(now) } else { Duration::ZERO };
             if !is_refusal {
                 refused_since = None;
             }
             let seconds = waited.as_secs();
-            if is_refusal && (refused >= REFUSED || waited >= self.limit) {
+            if is_refusal && (refused >= REFUSED || waited >= limit) {
                 let seconds = refused.as_secs();
                 let message = format!(
                     "{what}: the store refused it for {seconds} s: {error}; look at the Store, its credentials and the bucket's policy"
                 );
                 return Err(AgentError::new(ExitCode::StoreUnavailable, message));
             }
-            if waited >= self.limit {
+            if waited >= limit {
                 let message = format!(
                     "{what}: the store could not be used for {seconds} s: {error}; look at the store, and at the Store's credentials"
                 );
                 return Err(AgentError::new(ExitCode::StoreUnavailable, message));
             }
             tracing::warn!(what, error, waited_seconds = seconds, "the store cannot be used; it is tried again");
-            tokio::time::sleep(pause.min(self.limit.saturating_sub(waited))).await;
+            tokio::time::sleep(jittered(pause).min(limit.saturating_sub(waited))).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
+}
+
+/// Between half a pause and a whole one: what an outage stopped at one time must not come back at one time.
+fn jittered(pause: Duration) -> Duration {
+    // Each state has keys of its own.
+    let random = RandomState::new().build_hasher().finish();
+    let half = pause / 2;
+    half + half.mul_f64((random >> 11) as f64 / (1_u64 << 53) as f64)
 }
 
 /// One operation that waits. It is shown as long as any does.
@@ -215,14 +229,23 @@ mod tests {
         assert!((4500..4560).contains(&seconds), "{seconds}");
     }
 
-    /// What counts is how long nothing came of it, not when it first failed.
+    /// What counts is how long nothing came of it, not when it first failed; and what was done in the ten minutes before
+    /// is worth ten more.
     #[tokio::test(start_paused = true)]
-    async fn progress_sets_the_clock_back() {
+    async fn progress_sets_the_clock_back_and_earns_as_long_a_wait() {
         let moves = |after: Duration| {
             if after.as_secs() < 600 { Failure::Interrupted("broken".into()) } else { Failure::Outage("away".into()) }
         };
         let (seconds, _) = ends_after(30, moves).await;
-        assert!((625..640).contains(&seconds), "{seconds}");
+        assert!((1180..1240).contains(&seconds), "{seconds}");
+    }
+
+    #[test]
+    fn pauses_differ_within_their_bounds() {
+        let pause = Duration::from_secs(10);
+        let pauses: Vec<Duration> = (0..100).map(|_| jittered(pause)).collect();
+        assert!(pauses.iter().all(|some| (pause / 2..=pause).contains(some)));
+        assert!(pauses.iter().any(|some| some != &pauses[0]));
     }
 
     #[tokio::test]

@@ -87,6 +87,9 @@ pub const MAX_LISTING_BYTES: u64 = 64 << 20;
 /// The longest path of a file in an artifact, in bytes.
 pub const MAX_PATH_BYTES: usize = 1024;
 
+/// The longest name of a file or folder, in bytes: no file system of Linux has longer ones.
+const MAX_NAME_BYTES: usize = 255;
+
 /// One file of an artifact.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -112,7 +115,9 @@ pub enum ListingError {
     #[error("the listing is no valid JSON: {0}")]
     Malformed(String),
     /// A path that could leave its folder, or that no store can name.
-    #[error("the path \"{0}\" is not allowed in an artifact: use relative paths without empty, \".\" or \"..\" parts")]
+    #[error(
+        "the path \"{0}\" is not allowed in an artifact: use relative paths without empty, \".\" or \"..\" parts, and without names of more than {MAX_NAME_BYTES} bytes"
+    )]
     BadPath(String),
     /// A path that is a file and, since another path lies beneath it, a folder.
     #[error("the path \"{0}\" is both a file and a folder, which no disk can hold: rename one of them")]
@@ -212,7 +217,7 @@ fn path_is_safe(path: &str) -> bool {
         && path.len() <= MAX_PATH_BYTES
         && !path.contains(['\\', '\0'])
         && !path.chars().any(char::is_control)
-        && path.split('/').all(|part| !part.is_empty() && part != "." && part != "..")
+        && path.split('/').all(|part| !part.is_empty() && part.len() <= MAX_NAME_BYTES && part != "." && part != "..")
 }
 
 #[cfg(test)]
@@ -262,5 +267,13 @@ mod tests {
         let mut json = Listing::new(vec![entry("a")]).unwrap().canonical_json();
         json.push(b'\n');
         assert_eq!(Listing::parse(&json), Err(ListingError::NotCanonical));
+    }
+
+    /// A store takes longer names than any disk.
+    #[test]
+    fn a_name_that_no_disk_holds_is_refused() {
+        Listing::check_path(&format!("a/{}/b", "x".repeat(255))).unwrap();
+        let error = Listing::check_path(&format!("a/{}/b", "x".repeat(256))).unwrap_err();
+        assert!(error.to_string().contains("more than 255 bytes"), "{error}");
     }
 }

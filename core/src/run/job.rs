@@ -27,9 +27,9 @@ use crate::stores::ResolvedStore;
 const UPLOAD_GRACE: i64 = 6 * 3600;
 /// The same for a step without outputs: time for the command's own end and for its log.
 const SHORT_GRACE: i64 = 90;
-/// How long `fetch` waits an outage out by itself, in seconds: short, so that the pod ends and says so; the Job tries
-/// again.
-const FETCH_OUTAGE: u32 = 30;
+/// How long `fetch` waits an outage out by itself, in seconds, or as long as it has worked, if that is longer: then the
+/// pod ends and says so, and the Job tries again.
+const FETCH_OUTAGE: u32 = 120;
 /// How long `publish` waits an outage out, in seconds: the work of the step hangs on it.
 const PUBLISH_OUTAGE: u32 = 6 * 3600;
 /// How often the readiness of `publish` is looked at, in seconds.
