@@ -19,6 +19,9 @@ use crate::refusal::Judging;
 const CONNECT: Duration = Duration::from_secs(10);
 /// How long an answer, or a further piece of it, may take. Transfers as a whole have no limit.
 const READ: Duration = Duration::from_secs(60);
+/// How long the answer to a large request may take. Its time begins when the request does: the largest part, of 64 MiB,
+/// may be sent at 56 KB a second. A connection that no longer takes anything is noticed after [`READ`].
+const LARGE: Duration = Duration::from_secs(20 * 60);
 /// Redirects that are followed, on the same host.
 const REDIRECTS: usize = 5;
 /// The environment variable with further authorities to trust, as PEM text: those of a site's own stores, and of
@@ -28,6 +31,15 @@ const BUNDLE_VARIABLE: &str = "SEATRIAL_CA_BUNDLE";
 /// A client that trusts this authority alone or, without one, the usual public authorities, those in the file that
 /// SSL_CERT_FILE names, and those in SEATRIAL_CA_BUNDLE.
 pub(crate) fn client(authority: Option<&str>) -> Result<Client, AgentError> {
+    build(authority, READ)
+}
+
+/// The same for requests that are large.
+pub(crate) fn patient(authority: Option<&str>) -> Result<Client, AgentError> {
+    build(authority, LARGE)
+}
+
+fn build(authority: Option<&str>, read: Duration) -> Result<Client, AgentError> {
     let certificates = match authority {
         Some(pem) => bundle(pem.as_bytes(), "the store's certificate authority")?,
         None => public_authorities()?,
@@ -35,7 +47,8 @@ pub(crate) fn client(authority: Option<&str>) -> Result<Client, AgentError> {
     Client::builder()
         .user_agent(concat!("seatrial-agent/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT)
-        .read_timeout(READ)
+        .read_timeout(read)
+        .tcp_user_timeout(READ)
         .tls_certs_only(certificates)
         .redirect(Policy::custom(|attempt| {
             // Elsewhere could be a metadata service, or a program that must not see credentials.
@@ -107,13 +120,18 @@ fn bundle(pem: &[u8], what: &str) -> Result<Vec<Certificate>, AgentError> {
     Certificate::from_pem_bundle(pem).map_err(|error| AgentError::internal(format!("{what} is no PEM: {error}")))
 }
 
-/// Gives every part of `object_store` this client.
+/// Gives every part of `object_store` these clients.
 #[derive(Debug)]
-pub(crate) struct Connector(pub(crate) Client);
+pub(crate) struct Connector {
+    /// For requests that are sent in no time.
+    pub(crate) prompt: Client,
+    /// For those that take theirs.
+    pub(crate) patient: Client,
+}
 
 impl HttpConnector for Connector {
     fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
-        Ok(HttpClient::new(Judging(self.0.clone())))
+        Ok(HttpClient::new(Judging { prompt: self.prompt.clone(), patient: self.patient.clone() }))
     }
 }
 
@@ -172,6 +190,12 @@ pub(crate) fn is_forbidden(address: IpAddr) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use object_store::aws::AmazonS3Builder;
+    use object_store::{ObjectStoreExt, RetryConfig};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio::time::{Instant, timeout_at};
+
     use super::*;
 
     #[test]
@@ -198,5 +222,45 @@ mod tests {
         ] {
             assert_eq!(is_forbidden(text.parse().unwrap()), expected, "{text}");
         }
+    }
+
+    /// A server that answers only after a time that is too long for a small request.
+    async fn slow_server() -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                tokio::spawn(async move {
+                    let mut taken = vec![0; 1 << 16];
+                    let until = Instant::now() + Duration::from_millis(600);
+                    while let Ok(Ok(1..)) = timeout_at(until, stream.read(&mut taken)).await {}
+                    tokio::time::sleep_until(until).await;
+                    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nETag: \"x\"\r\nContent-Length: 0\r\n\r\n").await;
+                });
+            }
+        });
+        endpoint
+    }
+
+    /// The time of an answer runs from when its request is begun: a part on a slow link takes longer than a question.
+    #[tokio::test]
+    async fn a_large_request_has_more_time_than_a_small_one() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let short = build(None, Duration::from_millis(100)).unwrap();
+        let long = build(None, Duration::from_secs(30)).unwrap();
+        let store = AmazonS3Builder::new()
+            .with_bucket_name("lake")
+            .with_region("us-east-1")
+            .with_endpoint(slow_server().await)
+            .with_allow_http(true)
+            .with_skip_signature(true)
+            .with_retry(RetryConfig { max_retries: 0, ..RetryConfig::default() })
+            .with_http_connector(Connector { prompt: short, patient: long })
+            .build()
+            .unwrap();
+        let put = async |bytes: usize| store.put(&"x".into(), vec![0; bytes].into()).await;
+        put(1 << 20).await.unwrap();
+        assert!(put(1 << 10).await.is_err());
     }
 }

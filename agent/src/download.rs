@@ -79,6 +79,7 @@ impl<'a> Download<'a> {
             return Err(Failure::Outage("the server sent another part than was asked for".into()));
         }
         self.tag = answer.tag.clone();
+        self.check_version()?;
         self.check_size(answer.total)?;
         let total = answer.total;
         let broken = self.write(answer).await?;
@@ -96,6 +97,21 @@ impl<'a> Download<'a> {
         self.hasher = Sha256::new();
         self.done = 0;
         Ok(())
+    }
+
+    /// Compares the version that a server sends with the one that was listed. The files of a folder belong together:
+    /// one that was replaced since may not fit to the others.
+    fn check_version(&self) -> Result<(), AgentError> {
+        let plain = |tag: &str| tag.trim_matches('"').to_owned();
+        let (Some(listed), Some(sent)) = (&self.wanted.tag, &self.tag) else { return Ok(()) };
+        if plain(listed) == plain(sent) {
+            return Ok(());
+        }
+        let message = format!(
+            "{} was replaced between the listing of its folder and the reading: the next try lists anew; let nothing write there while it is read, or name a folder that is written once",
+            self.what
+        );
+        Err(AgentError::new(ExitCode::StoreUnavailable, message))
     }
 
     /// Compares the size that a server announces with what was listed, and with the space there is.

@@ -17,6 +17,8 @@ use crate::space::Space;
 use crate::store::OpenStore;
 use crate::volume::{Volume, make_folder};
 
+/// How many files all inputs of a pod may have together, since the list of all is kept in memory.
+const MAX_FILES_OF_ALL: usize = 500_000;
 /// How many files are fetched at once. With what each holds in memory at a time, this bounds the whole.
 const PARALLEL: usize = 8;
 
@@ -38,6 +40,7 @@ pub(crate) async fn fetch(
     for input in &config.inputs {
         let store = store_of(input, &stores)?;
         plan.push((input, store, inputs::find(input, store, &outages).await?));
+        check_number(plan.iter().map(|(_, _, wanted)| wanted.len()).sum())?;
     }
     for (input, ..) in &plan {
         clear(&volume.path(&input.folder))?;
@@ -57,6 +60,17 @@ pub(crate) async fn fetch(
         private.save(config, &message.inputs)?;
     }
     Ok(message)
+}
+
+/// What the memory of this container holds: all lists together, whichever input they are of.
+fn check_number(files: usize) -> Result<(), AgentError> {
+    if files <= MAX_FILES_OF_ALL {
+        return Ok(());
+    }
+    let message = format!(
+        "the inputs of the step have {files} files or more, {MAX_FILES_OF_ALL} are the most for all of them together: keep the data in fewer and larger files, or read it in several steps"
+    );
+    Err(AgentError::new(ExitCode::InputTooLarge, message))
 }
 
 /// The prefix of the store that an input is in.
@@ -111,4 +125,17 @@ async fn fetch_input(
     });
     let entries: Vec<Entry> = stream::iter(fetches).buffer_unordered(PARALLEL).try_collect().await?;
     Listing::new(entries).map_err(refused)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_files_of_all_inputs_together_are_bounded() {
+        check_number(MAX_FILES_OF_ALL).unwrap();
+        let error = check_number(MAX_FILES_OF_ALL + 1).unwrap_err();
+        assert_eq!(error.code, ExitCode::InputTooLarge);
+        assert!(error.message.contains("500001 files"), "{}", error.message);
+    }
 }

@@ -24,6 +24,8 @@ pub(crate) struct Wanted {
     pub(crate) size: Option<u64>,
     /// What its content must be.
     pub(crate) sha256: Option<String>,
+    /// The tag of the version that a list of several files has of it.
+    pub(crate) tag: Option<String>,
 }
 
 impl Wanted {
@@ -54,7 +56,7 @@ pub(crate) async fn find(input: &InputConfig, store: &OpenStore, outages: &Outag
                 (false, Some(web)) => {
                     // A web server need not answer HEAD: it says the size once it sends, if at all.
                     let (url, name) = web.file(uri)?;
-                    Ok(vec![Wanted { name, place: Place::Page(url), size: None, sha256: None }])
+                    Ok(vec![Wanted { name, place: Place::Page(url), size: None, sha256: None, tag: None }])
                 }
                 (false, None) => object(uri, key, store, outages).await,
             }
@@ -87,6 +89,7 @@ async fn artifact(digest: &Digest, store: &OpenStore, outages: &Outages) -> Resu
             place: Place::Object(store.key(&layout::object(&content))?),
             size: Some(entry.size),
             sha256: Some(entry.sha256.clone()),
+            tag: None,
         })
     };
     listing.entries().iter().map(wanted).collect()
@@ -95,9 +98,8 @@ async fn artifact(digest: &Digest, store: &OpenStore, outages: &Outages) -> Resu
 async fn object(uri: &str, key: &str, store: &OpenStore, outages: &Outages) -> Result<Vec<Wanted>, AgentError> {
     let object = store.key(key)?;
     let name = object.filename().unwrap_or("data").to_owned();
-    let head = async || store.objects()?.head(&object).await.map_err(|error| store::failure(uri, &error));
-    let size = Some(outages.wait_out(uri, head).await?.size);
-    Ok(vec![Wanted { name, place: Place::Object(object), size, sha256: None }])
+    let size = Some(outages.wait_out(uri, async || store.size(&object, uri).await).await?);
+    Ok(vec![Wanted { name, place: Place::Object(object), size, sha256: None, tag: None }])
 }
 
 async fn folder(uri: &str, key: &str, store: &OpenStore, outages: &Outages) -> Result<Vec<Wanted>, AgentError> {
@@ -123,7 +125,8 @@ async fn folder(uri: &str, key: &str, store: &OpenStore, outages: &Outages) -> R
     let mut wanted: Vec<Wanted> = vec![];
     for object in found {
         let name = object.location.as_ref().get(base..).unwrap_or_default().to_owned();
-        wanted.push(Wanted { name, place: Place::Object(object.location), size: Some(object.size), sha256: None });
+        let (place, size) = (Place::Object(object.location), Some(object.size));
+        wanted.push(Wanted { name, place, size, sha256: None, tag: object.e_tag });
     }
     let wanted = without_marks(wanted);
     if wanted.is_empty() {
@@ -170,6 +173,7 @@ mod tests {
             place: Place::Object(Path::from(name)),
             size: Some(size),
             sha256: None,
+            tag: None,
         };
         let all = [("", 0), ("a", 0), ("a/b", 0), ("a/b/c", 1), ("d", 0), ("e", 2), ("e/f", 1), ("a-", 0)];
         let left: Vec<String> = without_marks(all.map(wanted).to_vec()).into_iter().map(|wanted| wanted.name).collect();

@@ -6,6 +6,7 @@ use std::fmt;
 use async_trait::async_trait;
 use futures::{Stream, StreamExt};
 use object_store::client::{HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService};
+use reqwest::header::HeaderMap;
 use reqwest::{Client, StatusCode};
 
 /// How much of the text of a refusal is read, in bytes.
@@ -16,6 +17,11 @@ const WORDS: usize = 200;
 const KEY: usize = 16;
 /// From this length on, a word may be a signature or a token, in bytes.
 const TOKEN: usize = 40;
+
+/// S3's word for a bucket that does not exist.
+pub(crate) const MISSING_BUCKET: &str = "NoSuchBucket";
+/// From this size on, a request may take long before it is answered, in bytes: all of it has to arrive first.
+const LARGE: usize = 256 << 10;
 
 /// What S3 and STS answer with a 4xx though it may be different later: clocks are set, tokens are replaced.
 const PASSING: [&str; 12] = [
@@ -41,6 +47,8 @@ pub(crate) struct Refusal {
     code: Option<String>,
     /// The server's sentence.
     words: Option<String>,
+    /// Where the bucket is, if the server says so.
+    region: Option<String>,
 }
 
 impl Refusal {
@@ -52,7 +60,54 @@ impl Refusal {
             Some(harmless(content)).filter(|content| !content.is_empty())
         };
         // Other elements hold the key's id, and what its secret signs.
-        Self { status, code: element("Code"), words: element("Message") }
+        Self { status, code: element("Code"), words: element("Message"), region: element("Region") }
+    }
+
+    /// The answer to whoever asks for a bucket that does not exist.
+    pub(crate) fn missing_bucket() -> Self {
+        let code = Some(MISSING_BUCKET.to_owned());
+        Self { status: StatusCode::NOT_FOUND, code, words: None, region: None }
+    }
+
+    /// With the region that an answer's headers name, where its text names none.
+    fn with_region(mut self, headers: &HeaderMap) -> Self {
+        let region = headers.get("x-amz-bucket-region").and_then(|region| region.to_str().ok());
+        self.region = self.region.or_else(|| region.map(harmless));
+        self
+    }
+
+    /// What to do about it, where the server's words mean more than their status.
+    fn advice(&self) -> Option<String> {
+        let advice = match self.code.as_deref().unwrap_or_default() {
+            "RequestTimeTooSkewed" | "RequestExpired" => {
+                "the clock of the node, or of the store, is wrong: let both take their time from one source"
+            }
+            "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" => {
+                "the keys have expired: put new ones into the Store's Secret"
+            }
+            "InvalidAccessKeyId" => "the store knows no such key: correct AWS_ACCESS_KEY_ID in the Store's Secret",
+            "SignatureDoesNotMatch" => "the keys do not fit: correct AWS_SECRET_ACCESS_KEY in the Store's Secret",
+            MISSING_BUCKET => "the bucket does not exist: correct spec.prefix of the Store, or create the bucket",
+            "PermanentRedirect"
+            | "TemporaryRedirect"
+            | "AuthorizationHeaderMalformed"
+            | "IllegalLocationConstraintException" => return Some(self.other_region()),
+            _ if self.status.is_redirection() && self.region.is_some() => return Some(self.other_region()),
+            _ => return None,
+        };
+        Some(advice.to_owned())
+    }
+
+    fn other_region(&self) -> String {
+        match &self.region {
+            Some(region) => format!("the bucket is in another region: set spec.region of the Store to {region}"),
+            None => "the bucket is in another region, or its endpoint is another: correct spec.region and spec.endpoint of the Store".to_owned(),
+        }
+    }
+
+    /// The server's words, and what to do about them.
+    pub(crate) fn advised(&self) -> String {
+        self.advice().map_or_else(|| self.to_string(), |advice| format!("{self}; {advice}"))
     }
 
     /// Whether it may be different later though nobody does anything about it.
@@ -69,6 +124,9 @@ impl Refusal {
 
     /// What it means for whoever wants to read, as the end of a sentence.
     pub(crate) fn for_reading(&self) -> String {
+        if let Some(advice) = self.advice() {
+            return format!("cannot be read ({self}): {advice}");
+        }
         match self.status {
             StatusCode::NOT_FOUND | StatusCode::GONE => {
                 "does not exist: correct the uri, or wait for who writes it".to_owned()
@@ -119,18 +177,24 @@ pub(crate) async fn text<B: AsRef<[u8]>, E>(pieces: impl Stream<Item = Result<B,
 
 /// Hands refusals to `object_store` as errors of their own type, which come back out of it; its own have none.
 #[derive(Debug)]
-pub(crate) struct Judging(pub(crate) Client);
+pub(crate) struct Judging {
+    /// For requests that are sent in no time.
+    pub(crate) prompt: Client,
+    /// For those that take theirs.
+    pub(crate) patient: Client,
+}
 
 #[async_trait]
 impl HttpService for Judging {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        let answer = HttpService::call(&self.0, request).await?;
+        let client = if request.body().content_length() >= LARGE { &self.patient } else { &self.prompt };
+        let answer = HttpService::call(client, request).await?;
         let status = answer.status();
         if status.is_success() || status == StatusCode::NOT_MODIFIED {
             return Ok(answer);
         }
         let (parts, body) = answer.into_parts();
-        let refusal = Refusal::new(status, &text(body.bytes_stream()).await);
+        let refusal = Refusal::new(status, &text(body.bytes_stream()).await).with_region(&parts.headers);
         match status {
             // The library has meanings of its own for these.
             StatusCode::NOT_FOUND | StatusCode::CONFLICT | StatusCode::PRECONDITION_FAILED => {
@@ -202,6 +266,30 @@ mod tests {
             assert!(s3(S::FORBIDDEN, code).is_passing(), "{code}");
         }
         assert!(!s3(S::FORBIDDEN, "AccessDenied").is_passing());
+    }
+
+    /// What is wrong stands in the answer's code or headers: each has words of its own that say what to do.
+    #[test]
+    fn a_refusal_says_what_to_do_about_it() {
+        for (status, code, expected) in [
+            (StatusCode::FORBIDDEN, "RequestTimeTooSkewed", "clock"),
+            (StatusCode::BAD_REQUEST, "ExpiredToken", "have expired"),
+            (StatusCode::NOT_FOUND, "NoSuchBucket", "the bucket does not exist"),
+            (StatusCode::FORBIDDEN, "InvalidAccessKeyId", "AWS_ACCESS_KEY_ID"),
+            (StatusCode::FORBIDDEN, "SignatureDoesNotMatch", "AWS_SECRET_ACCESS_KEY"),
+            (StatusCode::MOVED_PERMANENTLY, "PermanentRedirect", "spec.region"),
+        ] {
+            let refusal = s3(status, code);
+            assert!(refusal.advised().contains(expected), "{}", refusal.advised());
+            assert!(refusal.for_reading().contains(expected), "{}", refusal.for_reading());
+        }
+        let headers = HeaderMap::from_iter([("x-amz-bucket-region".parse().unwrap(), "eu-west-1".parse().unwrap())]);
+        let bare = Refusal::new(StatusCode::MOVED_PERMANENTLY, b"").with_region(&headers);
+        assert!(bare.advised().contains("set spec.region of the Store to eu-west-1"), "{}", bare.advised());
+        let body = b"<Error><Code>AuthorizationHeaderMalformed</Code><Region>eu-west-1</Region></Error>";
+        let named = Refusal::new(StatusCode::BAD_REQUEST, body);
+        assert!(named.for_reading().contains("eu-west-1"), "{}", named.for_reading());
+        assert_eq!(s3(StatusCode::FORBIDDEN, "AccessDenied").advice(), None);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::path::Path;
-use object_store::{BackoffConfig, GetOptions, GetRange, ObjectStore, RetryConfig};
+use object_store::{BackoffConfig, GetOptions, GetRange, ObjectStore, ObjectStoreExt, RetryConfig};
 use reqwest::StatusCode;
 use seatrial_core::contract::{Authentication, ExitCode, StoreConfig};
 use url::Url;
@@ -17,7 +17,7 @@ use url::Url;
 use crate::client::{self, Connector, ForbiddenAddress, RefusedRedirect};
 use crate::error::AgentError;
 use crate::outage::Failure;
-use crate::refusal::{Refusal, chain, find};
+use crate::refusal::{MISSING_BUCKET, Refusal, chain, find};
 use crate::web::Web;
 
 /// The region where a Store names none; services that are not AWS take any.
@@ -68,7 +68,8 @@ impl OpenStore {
         for url in [Some(url.as_str()).filter(|_| is_web), config.endpoint.as_deref()].into_iter().flatten() {
             refuse_forbidden(url)?;
         }
-        let client = client::client(config.certificate_authority.as_deref())?;
+        let authority = config.certificate_authority.as_deref();
+        let client = client::client(authority)?;
         let access = if is_web {
             Access::Web(Web::new(client, url))
         } else {
@@ -77,7 +78,7 @@ impl OpenStore {
                 .with_region(config.region.as_deref().unwrap_or(REGION))
                 .with_allow_http(true)
                 .with_retry(retry())
-                .with_http_connector(Connector(client));
+                .with_http_connector(Connector { prompt: client, patient: client::patient(authority)? });
             if let Some(endpoint) = &config.endpoint {
                 builder = builder.with_endpoint(endpoint.trim_end_matches('/'));
             }
@@ -111,6 +112,23 @@ impl OpenStore {
         let whole = format!("{}{key}", self.folder);
         Path::parse(&whole)
             .map_err(|error| AgentError::new(ExitCode::InputNotFound, format!("{whole} is no valid key: {error}")))
+    }
+
+    /// The size of an object.
+    pub(crate) async fn size(&self, key: &Path, what: &str) -> Result<u64, Failure> {
+        let objects = self.objects()?;
+        let error = match objects.head(key).await {
+            Ok(object) => return Ok(object.size),
+            Err(error) => error,
+        };
+        // The answer to a HEAD has no text that could say why. One that may be read has one.
+        match objects.get(key).await {
+            Ok(answer) => Ok(answer.meta.size),
+            Err(explained) if find::<Refusal>(&explained).is_some() || is_of_the_bucket(&explained) => {
+                Err(failure(what, &explained))
+            }
+            Err(_) => Err(failure(what, &error)),
+        }
     }
 
     /// Asks for a file, or for what is left of it after so many bytes of the version that the tag names. `None` where
@@ -200,6 +218,7 @@ pub(crate) fn failure(what: &str, error: &object_store::Error) -> Failure {
     let refusal = find::<Refusal>(error);
     match (error, refusal) {
         (_, Some(refusal)) => refused(what, refusal),
+        _ if is_of_the_bucket(error) => refused(what, &Refusal::missing_bucket()),
         (Error::NotFound { .. }, _) => refused(what, &Refusal::new(StatusCode::NOT_FOUND, b"")),
         // Of a list, it is one key among many: the error names it.
         (Error::InvalidPath { .. }, _) => {
@@ -213,7 +232,7 @@ pub(crate) fn failure(what: &str, error: &object_store::Error) -> Failure {
 /// What a server's refusal means for whoever reads `what`.
 pub(crate) fn refused(what: &str, refusal: &Refusal) -> Failure {
     if refusal.is_passing() {
-        return Failure::Outage(refusal.to_string());
+        return Failure::Outage(refusal.advised());
     }
     AgentError::new(ExitCode::InputNotFound, format!("{what} {}", refusal.for_reading())).into()
 }
@@ -230,13 +249,20 @@ pub(crate) fn not_sent(what: &str, error: &(dyn std::error::Error + 'static)) ->
 pub(crate) fn uploading(error: &object_store::Error) -> Failure {
     use object_store::Error;
     match (error, find::<Refusal>(error), never(error)) {
-        (_, Some(refusal), _) if refusal.is_passing() => Failure::Outage(refusal.to_string()),
-        (_, Some(refusal), _) => Failure::Refused(refusal.to_string()),
+        (_, Some(refusal), _) if refusal.is_passing() => Failure::Outage(refusal.advised()),
+        (_, Some(refusal), _) => Failure::Refused(refusal.advised()),
+        _ if is_of_the_bucket(error) => Failure::Refused(Refusal::missing_bucket().advised()),
         (_, _, Some(why)) => Failure::Refused(why),
         // Of an object that is written, it can only be the bucket.
         (Error::NotFound { .. } | Error::NotImplemented { .. }, ..) => Failure::Refused(chain(error)),
         _ => Failure::Outage(chain(error)),
     }
+}
+
+/// Whether it is the bucket that does not exist. The library makes an error of its own of it, in which the server's
+/// words are.
+fn is_of_the_bucket(error: &object_store::Error) -> bool {
+    chain(error).contains(MISSING_BUCKET)
 }
 
 /// Why the agent does not go where it was sent.

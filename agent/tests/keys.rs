@@ -82,7 +82,7 @@ async fn wrong_keys_and_none_are_refused_at_once_and_appear_in_no_message() {
     config.outage_seconds = 3600;
     let end = pod.fetch(&config).await;
     assert_eq!(end.code, ExitCode::InputNotFound, "{end:?}");
-    assert!(end.text().contains("look at the Store's credentials") && !end.text().contains(&id), "{}", end.text());
+    assert!(end.text().contains("correct AWS_SECRET_ACCESS_KEY") && !end.text().contains(&id), "{}", end.text());
 
     let end = Pod::new("growth").fetch(&config).await;
     assert_eq!(end.code, ExitCode::BadConfiguration, "{end:?}");
