@@ -17,6 +17,7 @@ mod folder;
 mod hash;
 mod inputs;
 mod kept;
+mod keys;
 mod metrics;
 mod outage;
 mod parts;

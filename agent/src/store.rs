@@ -16,6 +16,7 @@ use url::Url;
 
 use crate::client::{self, Connector, ForbiddenAddress, RefusedRedirect};
 use crate::error::AgentError;
+use crate::keys::Keys;
 use crate::outage::Failure;
 use crate::refusal::{MISSING_BUCKET, Refusal, chain, find};
 use crate::web::Web;
@@ -170,18 +171,11 @@ fn status(error: &object_store::Error) -> Option<StatusCode> {
 fn authenticate(builder: AmazonS3Builder, how: &Authentication) -> Result<AmazonS3Builder, AgentError> {
     Ok(match how {
         Authentication::Anonymous => builder.with_skip_signature(true),
-        Authentication::Keys { variable_prefix } => {
-            let variable = |suffix: &str| std::env::var(format!("{variable_prefix}_{suffix}")).ok();
-            let (Some(id), Some(secret)) = (variable("ACCESS_KEY_ID"), variable("SECRET_ACCESS_KEY")) else {
-                let message =
-                    "the Secret of the Store has no keys: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in it";
-                return Err(AgentError::new(ExitCode::BadConfiguration, message));
-            };
-            let builder = builder.with_access_key_id(id.trim()).with_secret_access_key(secret.trim());
-            match variable("SESSION_TOKEN") {
-                Some(token) => builder.with_token(token.trim()),
-                None => builder,
-            }
+        Authentication::Keys { folder } => {
+            let keys = Keys::in_folder(folder);
+            // Said before anything is asked of the store.
+            keys.read().map_err(|why| AgentError::new(ExitCode::BadConfiguration, why))?;
+            builder.with_credentials(Arc::new(keys))
         }
         Authentication::WebIdentity { token_file, sts_endpoint, role } => {
             if !sts_endpoint.starts_with("https://") {

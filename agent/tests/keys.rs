@@ -5,10 +5,10 @@ mod support;
 
 use std::fs;
 
-use seatrial_core::contract::{Authentication, ExitCode, StoreConfig, paths};
+use seatrial_core::contract::{Authentication, ExitCode, KEY_ID, SECRET_KEY, SESSION_TOKEN, StoreConfig, paths};
 use seatrial_crds::OutputType;
 use seatrial_store::testing::LocalStore;
-use support::{Pod, anonymous, artifact, by_uri, fetch_config, publish_config, store};
+use support::{Pod, anonymous, artifact, by_uri, fetch_config, publish_config, store, until};
 
 /// Keys of the namespace `growth`, as a person would put them into a Secret.
 async fn keys(store: &LocalStore) -> [(&'static str, String); 3] {
@@ -21,18 +21,28 @@ async fn keys(store: &LocalStore) -> [(&'static str, String); 3] {
         rest.split_once('<').unwrap().0.to_owned()
     };
     [
-        ("ACCESS_KEY_ID", element("AccessKeyId")),
-        ("SECRET_ACCESS_KEY", element("SecretAccessKey")),
-        ("SESSION_TOKEN", element("SessionToken")),
+        (KEY_ID, element("AccessKeyId")),
+        (SECRET_KEY, element("SecretAccessKey")),
+        (SESSION_TOKEN, element("SessionToken")),
     ]
 }
 
-fn with_keys(store: &LocalStore, certificate_authority: Option<String>) -> StoreConfig {
+/// Leaves keys as the kubelet mounts a Secret.
+fn mount(pod: &Pod, keys: &[(&str, String)]) {
+    let folder = pod.keys();
+    fs::create_dir_all(&folder).unwrap();
+    for (name, value) in keys {
+        // As `kubectl create secret --from-file` does it: with a newline at the end.
+        fs::write(folder.join(name), format!("{value}\n")).unwrap();
+    }
+}
+
+fn with_keys(pod: &Pod, store: &LocalStore, certificate_authority: Option<String>) -> StoreConfig {
     StoreConfig {
         prefix: "s3://growth/".into(),
         endpoint: Some(store.endpoint()),
         region: None,
-        authentication: Authentication::Keys { variable_prefix: "SEATRIAL_STORE_X".into() },
+        authentication: Authentication::Keys { folder: pod.keys().display().to_string() },
         certificate_authority,
     }
 }
@@ -44,21 +54,19 @@ async fn stores_with_keys_are_reached_and_authorities_of_a_site_are_trusted() {
     let keys = keys(&store).await;
     let pod = || {
         let pod = Pod::new("growth");
-        let pod = keys.iter().fold(pod, |pod, (name, value)| {
-            // As `kubectl create secret --from-file` does it: with a newline at the end.
-            pod.with_variable(format!("SEATRIAL_STORE_X_{name}"), format!("{value}\n"))
-        });
+        mount(&pod, &keys);
         pod.command_ended(0);
         pod.write_output("x", "content", b"good");
         pod
     };
     let authority = store.certificate_authority.clone();
     let outputs = [("x", OutputType::Any)];
-    let end = pod().publish(&publish_config(with_keys(&store, Some(authority.clone())), &outputs)).await;
+    let first = pod();
+    let end = first.publish(&publish_config(with_keys(&first, &store, Some(authority.clone())), &outputs)).await;
     assert_eq!(end.code, ExitCode::Success, "{end:?}");
     let input = artifact("x", "s3://growth/", &end.message.outputs[0].digest);
 
-    let config = fetch_config(vec![with_keys(&store, None)], vec![input]);
+    let config = fetch_config(vec![with_keys(&first, &store, None)], vec![input]);
     let trusting = pod().with_variable("SEATRIAL_CA_BUNDLE", authority);
     let end = trusting.fetch(&config).await;
     assert_eq!(end.code, ExitCode::Success, "{end:?}");
@@ -69,22 +77,43 @@ async fn stores_with_keys_are_reached_and_authorities_of_a_site_are_trusted() {
     assert_ne!(end.code, ExitCode::Success, "{end:?}");
 }
 
+/// Keys of a session that ended while the step worked: the new ones that somebody puts into the Secret save its outputs,
+/// without another pod.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_that_are_renewed_while_an_upload_is_refused_arrive() {
+    let (_data, store) = store().await;
+    let keys = keys(&store).await;
+    let pod = Pod::new("growth");
+    let mut old = keys.clone();
+    old[1].1 = "no longer".into();
+    mount(&pod, &old);
+    pod.command_ended(0);
+    pod.write_output("x", "content", b"hours of work");
+    let authority = Some(store.certificate_authority.clone());
+    let publishing = pod.start_publish(&publish_config(with_keys(&pod, &store, authority), &[("x", OutputType::Any)]));
+    until("the upload is refused", async || pod.probe().await == 1).await;
+    mount(&pod, &keys);
+    let end = pod.end(publishing).await;
+    assert_eq!(end.code, ExitCode::Success, "{end:?}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn wrong_keys_and_none_are_refused_at_once_and_appear_in_no_message() {
     let (_data, store) = store().await;
     let authority = Some(store.certificate_authority.clone());
     let uri = by_uri("x", "s3://growth/", "s3://growth/raw/a.csv");
     let [(_, id), ..] = keys(&store).await;
-    let pod = Pod::new("growth")
-        .with_variable("SEATRIAL_STORE_X_ACCESS_KEY_ID", &id)
-        .with_variable("SEATRIAL_STORE_X_SECRET_ACCESS_KEY", "wrong");
-    let mut config = fetch_config(vec![with_keys(&store, authority.clone())], vec![uri.clone()]);
+    let pod = Pod::new("growth");
+    mount(&pod, &[(KEY_ID, id.clone()), (SECRET_KEY, "wrong".into())]);
+    let mut config = fetch_config(vec![with_keys(&pod, &store, authority.clone())], vec![uri.clone()]);
     config.outage_seconds = 3600;
     let end = pod.fetch(&config).await;
     assert_eq!(end.code, ExitCode::InputNotFound, "{end:?}");
     assert!(end.text().contains("correct AWS_SECRET_ACCESS_KEY") && !end.text().contains(&id), "{}", end.text());
 
-    let end = Pod::new("growth").fetch(&config).await;
+    let without = Pod::new("growth");
+    config.stores = vec![with_keys(&without, &store, authority.clone())];
+    let end = without.fetch(&config).await;
     assert_eq!(end.code, ExitCode::BadConfiguration, "{end:?}");
     assert!(end.text().contains("has no keys"), "{}", end.text());
 

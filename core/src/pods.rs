@@ -8,14 +8,14 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{
     Capabilities, Container, EmptyDirVolumeSource, EnvFromSource, EnvVar, EnvVarSource, LocalObjectReference,
     ObjectFieldSelector, PodSecurityContext, PodSpec, ProjectedVolumeSource, ResourceRequirements, SeccompProfile,
-    SecretKeySelector, SecurityContext, ServiceAccountTokenProjection, Volume, VolumeMount, VolumeProjection,
+    SecretVolumeSource, SecurityContext, ServiceAccountTokenProjection, Volume, VolumeMount, VolumeProjection,
 };
 use seatrial_crds::names::{MANAGED_BY, MANAGED_BY_LABEL};
 use seatrial_crds::{ObjectMetadata, PodOptions, Resources, WorkloadOptions};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::contract::{CONFIG_VARIABLE, paths};
+use crate::contract::{Authentication, CONFIG_VARIABLE, paths};
 use crate::platform::Platform;
 use crate::stores::ResolvedStore;
 
@@ -240,20 +240,6 @@ pub fn agent_container(
     platform: &Platform,
 ) -> Container {
     env.extend(platform.agent_env.iter().map(|plain| variable(&plain.name, &plain.value)));
-    for store in stores {
-        if let (Some(secret), crate::contract::Authentication::Keys { variable_prefix }) =
-            (&store.secret_name, &store.config.authentication)
-        {
-            let key = |suffix: &str, key: &str, optional| EnvVar {
-                name: format!("{variable_prefix}_{suffix}"),
-                value_from: Some(secret_key(secret, key, optional)),
-                ..EnvVar::default()
-            };
-            env.push(key("ACCESS_KEY_ID", "AWS_ACCESS_KEY_ID", false));
-            env.push(key("SECRET_ACCESS_KEY", "AWS_SECRET_ACCESS_KEY", false));
-            env.push(key("SESSION_TOKEN", "AWS_SESSION_TOKEN", true));
-        }
-    }
     let mut mounts = vec![shared_mount(), private_mount()];
     if stores.iter().any(|store| store.audience.is_some()) {
         mounts.push(VolumeMount {
@@ -263,6 +249,15 @@ pub fn agent_container(
             ..VolumeMount::default()
         });
     }
+    mounts.extend(stores.iter().filter_map(|store| {
+        let (_, folder) = keys(store)?;
+        Some(VolumeMount {
+            name: keys_volume(folder),
+            mount_path: folder.to_owned(),
+            read_only: Some(true),
+            ..VolumeMount::default()
+        })
+    }));
     Container {
         name: name.into(),
         image: Some(image.to_owned()),
@@ -322,6 +317,16 @@ pub fn pod_spec(
     if let Some(audience) = stores.iter().find_map(|store| store.audience.as_ref()) {
         volumes.push(token_volume(audience));
     }
+    volumes.extend(stores.iter().filter_map(|store| {
+        let (secret, folder) = keys(store)?;
+        // Where there is no such Secret, the agent says so, in words of its own, rather than the kubelet again and again.
+        let secret = SecretVolumeSource {
+            secret_name: Some(secret.to_owned()),
+            optional: Some(true),
+            ..SecretVolumeSource::default()
+        };
+        Some(Volume { name: keys_volume(folder), secret: Some(secret), ..Volume::default() })
+    }));
     volumes.extend(user_volumes(options));
     let mut pull_secrets: Vec<String> = pod.image_pull_secrets.iter().map(|reference| reference.name.clone()).collect();
     pull_secrets.extend(platform.agent_image_pull_secrets.iter().cloned());
@@ -377,15 +382,18 @@ fn token_volume(audience: &str) -> Volume {
     }
 }
 
-fn secret_key(name: &str, key: &str, optional: bool) -> EnvVarSource {
-    EnvVarSource {
-        secret_key_ref: Some(SecretKeySelector {
-            name: name.to_owned(),
-            key: key.to_owned(),
-            optional: optional.then_some(true),
-        }),
-        ..EnvVarSource::default()
+/// The Secret with a store's keys, and the folder where the agent reads them: as files, which the kubelet renews when
+/// the Secret is, in contrast to variables.
+fn keys(store: &ResolvedStore) -> Option<(&str, &str)> {
+    match (&store.secret_name, &store.config.authentication) {
+        (Some(secret), Authentication::Keys { folder }) => Some((secret, folder)),
+        _ => None,
     }
+}
+
+/// The volume of a store's keys: the folder's name is a hash, which any name may end in.
+fn keys_volume(folder: &str) -> String {
+    format!("seatrial-keys-{}", folder.rsplit('/').next().unwrap_or_default())
 }
 
 fn some_unless_empty<T>(list: Vec<T>) -> Option<Vec<T>> {
@@ -416,5 +424,24 @@ mod tests {
         let merged = merge(&with_env(&[("A", "step")]), &with_env(&[("A", "pipeline"), ("B", "pipeline")]));
         let pairs: Vec<_> = merged.env.iter().map(|v| (v.name.as_str(), v.value.as_deref().unwrap())).collect();
         assert_eq!(pairs, [("B", "pipeline"), ("A", "step")]);
+    }
+
+    /// As variables, keys that are renewed would never arrive.
+    #[test]
+    fn the_keys_of_a_store_are_files() {
+        let credentials = Some(seatrial_crds::Credentials { secret_name: "lake-keys".into() });
+        let spec = seatrial_crds::StoreSpec { prefix: "s3://lake/".into(), endpoint: None, region: None, credentials };
+        let store = Box::new(seatrial_crds::Store::new("lake", spec));
+        let platform = Platform::default();
+        let store = crate::stores::for_uri("s3://lake/raw/", "ns", &[store], &platform).unwrap();
+        let container = agent_container(FETCH, "fetch", vec![], std::slice::from_ref(&store), "agent", &platform);
+        let options = WorkloadOptions::default();
+        let pod = pod_spec(&options, vec![container.clone()], vec![], std::slice::from_ref(&store), &platform);
+        let volume = pod.volumes.unwrap().into_iter().find(|volume| volume.secret.is_some()).unwrap();
+        assert_eq!(volume.secret.unwrap().secret_name.as_deref(), Some("lake-keys"));
+        let mounts = container.volume_mounts.unwrap();
+        let mount = mounts.iter().find(|mount| mount.name == volume.name).unwrap();
+        assert_eq!(store.config.authentication, Authentication::Keys { folder: mount.mount_path.clone() });
+        assert_eq!(container.env, Some(vec![]));
     }
 }

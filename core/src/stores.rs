@@ -141,7 +141,7 @@ fn named(store: &Store) -> ResolvedStore {
     let name = store.metadata.name.as_deref().unwrap_or_default();
     let secret_name = store.spec.credentials.as_ref().map(|credentials| credentials.secret_name.clone());
     let authentication = match &secret_name {
-        Some(_) => Authentication::Keys { variable_prefix: variable_prefix(name) },
+        Some(_) => Authentication::Keys { folder: format!("{}/{}", paths::KEYS, crate::digest::short(&[name])) },
         None => Authentication::Anonymous,
     };
     ResolvedStore {
@@ -155,12 +155,6 @@ fn named(store: &Store) -> ResolvedStore {
         secret_name,
         audience: None,
     }
-}
-
-/// The beginning of the variables that carry a store's keys. A name may hold what a variable may not: its hash makes
-/// the prefix unique whatever is replaced.
-fn variable_prefix(name: &str) -> String {
-    format!("SEATRIAL_STORE_{}", crate::digest::short(&[name]).to_ascii_uppercase())
 }
 
 fn anonymous(prefix: &str) -> ResolvedStore {

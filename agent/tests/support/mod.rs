@@ -142,6 +142,11 @@ impl Pod {
         self.folder.path().join("private")
     }
 
+    /// Where the keys of a store are mounted.
+    pub(crate) fn keys(&self) -> PathBuf {
+        self.folder.path().join("keys")
+    }
+
     /// Lets `fetch` have left what `publish` needs.
     pub(crate) fn start_publish(&self, config: &PodConfig) -> Child {
         fs::write(self.private().join("config.json"), serde_json::to_vec(config).unwrap()).unwrap();

@@ -134,17 +134,24 @@ pub struct StoreConfig {
     pub certificate_authority: Option<String>,
 }
 
+/// The key of a Store's Secret with the key's id.
+pub const KEY_ID: &str = "AWS_ACCESS_KEY_ID";
+/// The key of a Store's Secret with the secret key.
+pub const SECRET_KEY: &str = "AWS_SECRET_ACCESS_KEY";
+/// The key of a Store's Secret with the token of a session, where the keys are of one.
+pub const SESSION_TOKEN: &str = "AWS_SESSION_TOKEN";
+
 /// How to get into a store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "type", deny_unknown_fields)]
 pub enum Authentication {
     /// Without credentials.
     Anonymous,
-    /// Keys from environment variables `<prefix>_ACCESS_KEY_ID`, `<prefix>_SECRET_ACCESS_KEY` and, where set,
-    /// `<prefix>_SESSION_TOKEN`. They come from a Secret that only the agent's containers see.
+    /// Keys from the files of a mounted Secret, named [`KEY_ID`], [`SECRET_KEY`] and, where there is one,
+    /// [`SESSION_TOKEN`]. They are read for each request, so that renewed keys count from when they arrive.
     Keys {
-        /// The common beginning of the variables' names.
-        variable_prefix: String,
+        /// The folder of the files, in the agent's containers only.
+        folder: String,
     },
     /// The pod's projected token, exchanged for short-lived keys at the store's own STS.
     WebIdentity {

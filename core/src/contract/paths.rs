@@ -38,7 +38,9 @@ pub const STORE_AWAY: &str = "/seatrial/state/store-away";
 /// The folder of what gets the agent into stores, in its containers only: tokens and keys, a folder for each.
 pub const CREDENTIALS: &str = "/var/run/secrets/seatrial";
 /// The projected service-account token, in the agent's containers only.
-pub const TOKEN: &str = "/var/run/secrets/seatrial/token";
+pub const TOKEN: &str = "/var/run/secrets/seatrial/identity/token";
+/// The folder of the folders of stores' keys, in the agent's containers only.
+pub const KEYS: &str = "/var/run/secrets/seatrial/keys";
 /// The environment variable of `publish` with the pod's UID.
 pub const POD_UID_VARIABLE: &str = "SEATRIAL_POD_UID";
 /// The environment variable that the Job controller sets in every container of an Indexed Job.
