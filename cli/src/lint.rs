@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use jsonschema::Validator;
 use seatrial_core::validation::{self, Problem};
-use seatrial_crds::manifests;
+use seatrial_crds::{ModelSpec, manifests};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -128,6 +128,7 @@ fn problems(document: &Document, schemas: &BTreeMap<String, Schema>) -> Vec<(usi
         let beyond = match kind {
             "MLPipeline" => beyond_the_schema(object, validation::pipeline),
             "ModelDeployment" => beyond_the_schema(object, validation::deployment),
+            "Model" => beyond_the_schema(object, gates),
             _ => vec![],
         };
         for problem in beyond {
@@ -143,6 +144,12 @@ fn beyond_the_schema<S: DeserializeOwned>(object: &Value, rules: fn(&S) -> Vec<P
         Ok(spec) => rules(&spec),
         Err(error) => vec![Problem { path: "spec".into(), message: error.to_string() }],
     }
+}
+
+/// Gates that no version can pass.
+fn gates(model: &ModelSpec) -> Vec<Problem> {
+    let problem = seatrial_core::gates::problem(model);
+    problem.map(|message| Problem { path: "spec.gates".into(), message }).into_iter().collect()
 }
 
 #[cfg(test)]
@@ -220,6 +227,20 @@ mod tests {
         assert!(
             found(&default).contains("7: MLPipeline churn: spec.parameters[0].default: yes is true to the cluster")
         );
+    }
+
+    #[test]
+    fn servers_and_gates_are_looked_at_as_well() {
+        let head = "apiVersion: seatrial.dev/v1alpha1\nmetadata: {name: churn}\n";
+        let server = "kind: ModelDeployment\nspec:\n  model: churn\n  server: {image: i, port: 80, pod: {volumeMounts: [{name: v, mountPath: /data}]}}\n";
+        let model = "kind: Model\nspec:\n  owner: {team: t, contact: c}\n  objective: o\n  uses: [Batch]\n  gates:\n    - {name: g, type: Metric, metric: {name: auc, min: \"0.9\", max: \"0.1\"}}\n";
+        for (text, expected) in [
+            (server, "6: ModelDeployment churn: spec.server.pod.volumeMounts[/data]: "),
+            (model, "8: Model churn: spec.gates: "),
+        ] {
+            let found = found(&format!("{head}{text}"));
+            assert!(found.contains(expected), "{expected}: {found}");
+        }
     }
 
     #[test]

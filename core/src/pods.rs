@@ -445,3 +445,6 @@ mod tests {
         assert_eq!(container.env, Some(vec![]));
     }
 }
+
+#[cfg(test)]
+mod options_tests;
