@@ -37,6 +37,8 @@ pub mod types {
     pub const RECONCILING: &str = "Reconciling";
     /// Something is stuck until a person acts (kstatus).
     pub const STALLED: &str = "Stalled";
+    /// Somebody else keeps changing a field of ours.
+    pub const FIELD_CONFLICT: &str = "FieldConflict";
     /// A run ended well (True), badly (False), or is under way (Unknown).
     pub const SUCCEEDED: &str = "Succeeded";
     /// A version passed every gate.

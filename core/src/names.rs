@@ -45,10 +45,9 @@ pub fn recovery(run: &str, run_uid: &str, step: &str, attempt: u32, number: u32)
     format!("{run}-{step}-{hash}")
 }
 
-/// The Deployment that serves one version for a ModelDeployment. The hash makes it unique for both, whatever was cut.
-pub fn server(deployment: &str, version_number: i64, version_uid: &str) -> String {
-    let hash: String = digest::short(&[deployment, version_uid]).chars().take(8).collect();
-    format!("{}-v{version_number}-{hash}", cut(deployment, 36))
+/// The Deployment that serves one version's files for a ModelDeployment. The hash makes it unique for both, whatever was cut.
+pub fn server(deployment: &str, artifact: &str) -> String {
+    format!("{}-{}", cut(deployment, 46), digest::short(&[deployment, artifact]))
 }
 
 /// The environment variable of a parameter, input or output: `learning-rate` becomes `PARAM_LEARNING_RATE`.
@@ -111,12 +110,12 @@ mod tests {
 
     #[test]
     fn server_names_leave_room_for_their_pods() {
-        assert!(server(&"d".repeat(50), 999_999_999, "uid").len() <= 58);
+        assert!(server(&"d".repeat(50), "digest").len() <= 58);
     }
 
     #[test]
     fn servers_of_two_deployments_that_begin_alike_differ() {
         let long = "recommendation-engine-for-mobile-customers";
-        assert_ne!(server(&format!("{long}-eu"), 1, "uid"), server(&format!("{long}-us"), 1, "uid"));
+        assert_ne!(server(&format!("{long}-eu"), "a"), server(&format!("{long}-us"), "a"));
     }
 }

@@ -112,10 +112,30 @@ pub struct DeploymentObserved {
     pub service: Option<Arc<Service>>,
     /// The pods with its name in the same label.
     pub pods: Vec<Arc<Pod>>,
+    /// What was read of the pods' readiness probes, by the pod's UID.
+    pub probes: BTreeMap<String, ProbeReport>,
     /// The namespace's stores.
     pub stores: Vec<Arc<Store>>,
     /// The writes that failed, and until when each waits.
     pub blocked: Vec<Blocked>,
     /// What the platform team configured.
     pub platform: Arc<Platform>,
+}
+
+/// What the kubelet said about a pod's readiness probe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProbeReport {
+    /// When the API server was asked.
+    pub read_at: Timestamp,
+    /// What the kubelet said last; `None` where it said nothing.
+    pub last: Option<ProbeEvent>,
+}
+
+/// An event about a readiness probe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProbeEvent {
+    /// `Unhealthy` for a failed probe, `ProbeWarning` for one that counts as good though it is odd.
+    pub reason: String,
+    /// The kubelet's words.
+    pub message: String,
 }

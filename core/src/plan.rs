@@ -22,9 +22,8 @@ pub struct Plan<S> {
     pub stages: Vec<Stage>,
     /// What people are told.
     pub events: Vec<Event>,
-    /// The Jobs that are read from the API server, with their pods, before they are given up: caches may lag behind
-    /// for minutes where a watch died in silence. The answers go into the caches.
-    pub live_reads: Vec<String>,
+    /// What is read from the API server, since no cache has it or the caches may lag behind.
+    pub live_reads: Vec<LiveRead>,
     /// When to plan again even if nothing changes.
     pub requeue_after: Option<Duration>,
     /// The writes that [`Plan::defer_blocked`] took out: they are still wanted.
@@ -77,6 +76,21 @@ impl<S> Plan<S> {
         self.stages.retain(|stage| !stage.writes.is_empty());
         self
     }
+}
+
+/// What a plan may read from the API server. The next plan observes the answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LiveRead {
+    /// A Job with its pods, before it is given up: a cache lags behind for minutes where its watch died in silence. The
+    /// answer goes into the caches.
+    Job(String),
+    /// What the kubelet said about a pod's readiness probe. Events are not watched: there are too many of them.
+    PodEvents {
+        /// The pod's name.
+        pod: String,
+        /// The pod's UID.
+        uid: String,
+    },
 }
 
 /// Writes that do not depend on each other: all of them are tried.

@@ -1,11 +1,11 @@
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::CustomResource;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
 use crate::limits;
 use crate::metadata::ObjectMetadata;
-use crate::schema::rule;
+use crate::schema::{atomic_list, rule};
 use crate::workload::{WorkloadOptions, command_list};
 
 /// A model as a service.
@@ -134,15 +134,82 @@ pub struct ModelDeploymentStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = limits::URI))]
     pub url: Option<String>,
-    /// replicas is how many servers of the served version there are.
+    /// versions are the versions that have servers, the one that serves first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = versions)]
+    pub versions: Vec<DeployedVersion>,
+    /// startingSince is since when servers are being started that have not become ready. Neither a new pod nor a newer
+    /// version begins it again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub starting_since: Option<Time>,
+    /// corrections are the fields of the Deployment and the Service that somebody else changed lately, and that were
+    /// put right. After three times a field is left alone, and the condition FieldConflict names it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = corrections)]
+    pub corrections: Vec<Correction>,
+    /// replicas is how many servers the served version is to have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replicas: Option<u32>,
     /// selector selects the served version's pods, for autoscalers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = limits::URI))]
     pub selector: Option<String>,
-    /// conditions: Available, Ready, Reconciling, Stalled.
+    /// conditions: Available, Ready, Reconciling, Stalled, FieldConflict.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(transform = crate::manifests::condition_list)]
     pub conditions: Vec<Condition>,
+}
+
+/// A version that has servers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DeployedVersion {
+    /// name is the version's name.
+    #[schemars(length(max = limits::RUN_NAME))]
+    pub name: String,
+    /// role is Stable for the version that serves, and Candidate for the one that is being brought up.
+    pub role: DeployedRole,
+    /// weight is its part of the requests, in percent.
+    #[schemars(range(min = 0, max = 100))]
+    pub weight: u32,
+    /// replicas is how many servers it is to have.
+    pub replicas: u32,
+    /// readyReplicas is how many of them have stayed ready for server.minReadySeconds.
+    pub ready_replicas: u32,
+}
+
+/// What a version's servers are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum DeployedRole {
+    /// They serve.
+    Stable,
+    /// They are being brought up, to serve once they are ready.
+    Candidate,
+}
+
+/// A field that somebody else changed, and that was put right.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Correction {
+    /// kind is the object's kind: Deployment or Service.
+    #[schemars(length(max = limits::REASON))]
+    pub kind: String,
+    /// name is the object's name.
+    #[schemars(length(max = limits::SUBDOMAIN))]
+    pub name: String,
+    /// field is the path of the field.
+    #[schemars(length(max = limits::FIELD_PATH))]
+    pub field: String,
+    /// count is how often it was put right.
+    pub count: u32,
+    /// lastTime is when it was put right last.
+    pub last_time: Time,
+}
+
+fn versions(schema: &mut Schema) {
+    atomic_list(schema, limits::DEPLOYED_VERSIONS);
+}
+
+fn corrections(schema: &mut Schema) {
+    atomic_list(schema, limits::CORRECTIONS);
 }

@@ -26,7 +26,10 @@ pub use affinity::{
     NodeSelectorTerm, PodAffinity, PodAffinityTerm, PreferredNodes, PreferredPods, TopologySpreadConstraint,
     UnsatisfiableAction,
 };
-pub use deployment::{Follow, ModelDeployment, ModelDeploymentSpec, ModelDeploymentStatus, Server};
+pub use deployment::{
+    Correction, DeployedRole, DeployedVersion, Follow, ModelDeployment, ModelDeploymentSpec, ModelDeploymentStatus,
+    Server,
+};
 pub use metadata::ObjectMetadata;
 pub use model::{Budget, Gate, GateType, MetricGate, Model, ModelSpec, ModelStatus, Owner, Use};
 pub use pipeline::{

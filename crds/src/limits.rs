@@ -91,6 +91,10 @@ pub const DURATION: usize = 24;
 pub const PUBLISHERS: usize = 16;
 /// Versions of a ModelDeployment that have servers at the same time.
 pub const DEPLOYED_VERSIONS: usize = 8;
+/// Fields whose corrections a ModelDeployment's status counts.
+pub const CORRECTIONS: usize = 8;
+/// Bytes of the path of a field.
+pub const FIELD_PATH: usize = 256;
 /// Bytes of the names of a run's versions on one line.
 pub const PUBLISHED: usize = 640;
 /// Bytes of a version's headline.

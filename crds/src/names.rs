@@ -41,11 +41,16 @@ pub const REVISION_LABEL: &str = "seatrial.dev/revision";
 pub const MODEL_LABEL: &str = "seatrial.dev/model";
 /// The ModelDeployment of a server's pods.
 pub const DEPLOYMENT_LABEL: &str = "seatrial.dev/deployment";
-/// The ModelVersion of a server's pods.
+/// The ModelVersion that a Deployment's servers serve. Not on their pods: a version with the same files takes the servers
+/// over as they are.
 pub const VERSION_LABEL: &str = "seatrial.dev/version";
+/// The files of a server's pods: the beginning of their digest.
+pub const ARTIFACT_LABEL: &str = "seatrial.dev/artifact";
 
 /// The digest of the people's inputs that a pod template was rendered from.
 pub const INPUTS_DIGEST_ANNOTATION: &str = "seatrial.dev/inputs-digest";
+/// What the operator last wrote of a Deployment or Service, as JSON: what differs from it now was changed by somebody else.
+pub const APPLIED_ANNOTATION: &str = "seatrial.dev/applied";
 /// The UID of the pipeline that a revision belongs to. Not an owner reference, since a revision outlives its
 /// pipeline while a version names it.
 pub const PIPELINE_UID_ANNOTATION: &str = "seatrial.dev/pipeline-uid";

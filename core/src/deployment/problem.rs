@@ -2,24 +2,58 @@
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod};
+use kube_core::ResourceExt;
 
 use crate::contract::Message;
-use crate::pod_state::{cannot_start, statuses, tail, unschedulable};
+use crate::pod_state::{cannot_start, phase, statuses, tail, unschedulable};
 use crate::pods::FETCH;
 
-/// A word and a sentence. Both stay the same while the kubelet tries again and again.
-pub(super) type Problem = (&'static str, String);
+/// The label that tells the pods of one template from those of another.
+const TEMPLATE_LABEL: &str = "pod-template-hash";
+/// After how many evictions of the same template a person must see to it.
+const EVICTIONS: usize = 3;
 
-/// What a person must see to; `None` where there is nothing but to wait.
-pub(super) fn of<'a>(child: Option<&Deployment>, pods: impl Iterator<Item = &'a Pod>) -> Option<Problem> {
-    let alive = pods.filter(|pod| pod.metadata.deletion_timestamp.is_none());
-    let told = alive.filter_map(|pod| statuses(pod).find_map(container).or_else(|| waits_for_node(pod)));
-    // What a person must see to before what may end by itself; of equals always the same.
-    let told = told.max_by_key(|(reason, message)| (*reason != "Unschedulable", *reason, message.clone()));
-    told.or_else(|| child.and_then(stuck))
+/// What stands in the way. Word and sentence stay the same while the kubelet tries again and again: each change of them
+/// is a write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Problem {
+    /// One word.
+    pub(super) reason: &'static str,
+    /// A sentence.
+    pub(super) message: String,
+    /// Whether it may end without a person.
+    pub(super) patience: Patience,
 }
 
-fn container(status: &ContainerStatus) -> Option<Problem> {
+/// How long something may end by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Patience {
+    /// Whenever something outside of the deployment is done.
+    Endless,
+    /// Until servers should have become ready.
+    UntilTimeout,
+    /// It does not.
+    None,
+}
+
+impl From<(&'static str, String)> for Problem {
+    fn from((reason, message): (&'static str, String)) -> Self {
+        Self { reason, message, patience: Patience::None }
+    }
+}
+
+/// What is the matter with the pods; `None` where there is nothing but to wait.
+pub(super) fn of(child: Option<&Deployment>, pods: &[&Pod]) -> Option<Problem> {
+    let alive = pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none() && phase(pod) != "Failed");
+    let told =
+        alive.filter_map(|pod| statuses(pod).find_map(container).map(Problem::from).or_else(|| waits_for_node(pod)));
+    let told = told.chain(evicted(pods));
+    // What a person must see to before what may end by itself; of equals always the same.
+    let told = told.max_by_key(|problem| (problem.patience, problem.reason, problem.message.clone()));
+    told.or_else(|| child.and_then(refused))
+}
+
+fn container(status: &ContainerStatus) -> Option<(&'static str, String)> {
     if let Some(trouble) = cannot_start(status) {
         return Some(trouble);
     }
@@ -45,22 +79,39 @@ fn fetch_failure(end: &ContainerStateTerminated) -> String {
 }
 
 fn waits_for_node(pod: &Pod) -> Option<Problem> {
-    Some(("Unschedulable", format!("no node takes a server: {}", unschedulable(pod)?)))
+    let message = format!("no node takes a server: {}", unschedulable(pod)?);
+    Some(Problem { reason: "Unschedulable", message, patience: Patience::UntilTimeout })
 }
 
-/// What the Deployment itself says: a quota in the way, or no progress for too long.
-fn stuck(child: &Deployment) -> Option<Problem> {
+/// The kubelet's words for the pods of the newest template that it evicted. It keeps such pods; the Deployment makes others.
+fn evicted(pods: &[&Pod]) -> Option<Problem> {
+    let newest = pods.iter().max_by_key(|pod| pod.metadata.creation_timestamp.as_ref().map(|time| time.0))?;
+    let template = newest.labels().get(TEMPLATE_LABEL);
+    let failed = |pod: &&&Pod| {
+        let status = pod.status.as_ref();
+        let reason = status.and_then(|status| status.reason.as_deref());
+        phase(pod) == "Failed" && reason == Some("Evicted") && pod.labels().get(TEMPLATE_LABEL) == template
+    };
+    let evicted: Vec<&&Pod> = pods.iter().filter(failed).collect();
+    let words = |pod: &&&Pod| {
+        let said = pod.status.as_ref()?.message.as_deref()?.trim();
+        // What follows the first sentence are amounts, which differ from pod to pod.
+        let first = said.split_once(". ").map_or(said, |(first, _)| first);
+        Some(first.trim_end_matches('.').chars().take(300).collect::<String>())
+    };
+    let said = evicted.iter().filter_map(words).max()?;
+    let patience = if evicted.len() < EVICTIONS { Patience::UntilTimeout } else { Patience::None };
+    let message = format!(
+        "the kubelet evicts the servers: {said}; raise server.resources (or what a LimitRange of the namespace sets), or let the server write less"
+    );
+    Some(Problem { reason: "ServerEvicted", message, patience })
+}
+
+/// What the Deployment itself says: a quota in the way.
+fn refused(child: &Deployment) -> Option<Problem> {
     let conditions = child.status.as_ref()?.conditions.as_ref()?;
-    conditions.iter().find_map(|condition| {
-        let message = condition.message.clone().unwrap_or_default();
-        match (condition.type_.as_str(), condition.status.as_str()) {
-            ("ReplicaFailure", "True") => Some(("PodsRefused", format!("the servers' pods are refused: {message}"))),
-            ("Progressing", "False") => Some((
-                "NotReadyInTime",
-                "the servers run but do not become ready: look at their logs, and at server.readinessPath and server.port"
-                    .to_owned(),
-            )),
-            _ => None,
-        }
-    })
+    let refused = |type_: &str, status: &str| type_ == "ReplicaFailure" && status == "True";
+    let condition = conditions.iter().find(|condition| refused(&condition.type_, &condition.status))?;
+    let said = condition.message.as_deref().unwrap_or_default();
+    Some(("PodsRefused", format!("the servers' pods are refused: {said}")).into())
 }

@@ -1,6 +1,7 @@
 //! The Deployment and the Service of a served version.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment};
 use k8s_openapi::api::core::v1::{
@@ -11,8 +12,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube_core::{Resource, ResourceExt};
 use seatrial_crds::names::{
-    COMPONENT_LABEL, DEPLOYMENT_LABEL, INPUTS_DIGEST_ANNOTATION, MANAGED_BY, MANAGED_BY_LABEL, MODEL_LABEL,
-    VERSION_LABEL, components,
+    ARTIFACT_LABEL, COMPONENT_LABEL, DEPLOYMENT_LABEL, INPUTS_DIGEST_ANNOTATION, MANAGED_BY, MANAGED_BY_LABEL,
+    MODEL_LABEL, VERSION_LABEL, components,
 };
 use seatrial_crds::{ModelDeployment, ModelVersion, Server};
 use serde_json::json;
@@ -21,7 +22,7 @@ use crate::contract::{self, InputConfig, InputSource, PodConfig, paths};
 use crate::platform::Platform;
 use crate::pods::{self, FETCH, SERVER};
 use crate::stores::ResolvedStore;
-use crate::{digest, names};
+use crate::{digest, names, validation};
 
 /// The port of the Service.
 const SERVICE_PORT: i32 = 80;
@@ -32,10 +33,13 @@ const PORT_NAME: &str = "http";
 const DRAIN: i64 = 15;
 /// How long a server may take to stop after that, in seconds.
 const STOP: i64 = 30;
-/// How long a candidate may make no progress, in seconds, before it counts as stuck.
-const PROGRESS_DEADLINE: i32 = 600;
-/// How long a new server must stay ready, in seconds, before it counts: one that answers and then fails never serves.
-const MIN_READY: i32 = 10;
+/// How long a server may take until it is ready, unless `server.startTimeout` says otherwise.
+const START_TIMEOUT: Duration = Duration::from_secs(600);
+/// How long a new server must stay ready, in seconds, before it counts, unless `server.minReadySeconds` says otherwise:
+/// one that answers and then fails never serves.
+const MIN_READY: u32 = 10;
+/// How often the kubelet asks whether a server is ready, and how long it waits for the answer, in seconds.
+pub(super) const PROBE_SECONDS: i32 = 3;
 /// How long `fetch` waits an outage out, in seconds, before the kubelet starts it again.
 const FETCH_OUTAGE: u32 = 120;
 
@@ -53,11 +57,17 @@ impl ServerOf<'_> {
     /// another agent image restarts no server.
     pub(super) fn inputs_digest(&self) -> String {
         // Labels and annotations of the objects around the pods change no pod.
-        let server =
-            Server { deployment: None, service: None, start_timeout: None, ..self.deployment.spec.server.clone() };
+        let server = Server {
+            deployment: None,
+            service: None,
+            start_timeout: None,
+            min_ready_seconds: None,
+            ..self.deployment.spec.server.clone()
+        };
         let inputs = json!({
             "server": server,
-            "artifact": self.version.spec.artifact,
+            // Two versions with the same files have the same servers.
+            "artifact": self.artifact,
             "store": self.store.config,
             "secret": self.store.secret_name,
             "audience": self.store.audience,
@@ -67,16 +77,15 @@ impl ServerOf<'_> {
 
     /// The Deployment.
     pub(super) fn deployment(&self, replicas: i32) -> Deployment {
-        let labels = labels(self.deployment, &self.version.name_any());
+        let artifact = label_of(&self.artifact);
         let options = &self.deployment.spec.server.options;
-        let own = self.deployment.spec.server.deployment.clone().unwrap_or_default();
-        let mut annotations = own.annotations;
+        let mut annotations = deployment_annotations(self.deployment);
         annotations.insert(INPUTS_DIGEST_ANNOTATION.to_owned(), self.inputs_digest());
         Deployment {
             metadata: ObjectMeta {
-                name: Some(name(self.deployment, self.version)),
+                name: Some(names::server(&self.deployment.name_any(), self.artifact.hex())),
                 namespace: self.deployment.namespace(),
-                labels: Some(own.labels.into_iter().chain(labels.clone()).collect()),
+                labels: Some(deployment_labels(self.deployment, &self.version.name_any(), &artifact)),
                 annotations: Some(annotations),
                 owner_references: owner(self.deployment).map(|owner| vec![owner]),
                 ..ObjectMeta::default()
@@ -84,7 +93,7 @@ impl ServerOf<'_> {
             spec: Some(DeploymentSpec {
                 replicas: Some(replicas),
                 selector: LabelSelector {
-                    match_labels: Some(selector(self.deployment, &self.version.name_any())),
+                    match_labels: Some(selector(self.deployment, &artifact)),
                     ..LabelSelector::default()
                 },
                 strategy: Some(DeploymentStrategy {
@@ -95,12 +104,12 @@ impl ServerOf<'_> {
                         max_unavailable: Some(IntOrString::Int(0)),
                     }),
                 }),
-                min_ready_seconds: Some(MIN_READY),
-                progress_deadline_seconds: Some(PROGRESS_DEADLINE),
+                min_ready_seconds: Some(min_ready_seconds(self.deployment)),
+                progress_deadline_seconds: Some(progress_deadline_seconds(self.deployment)),
                 revision_history_limit: Some(2),
                 template: PodTemplateSpec {
                     metadata: Some(ObjectMeta {
-                        labels: Some(pods::labels(options, &labels)),
+                        labels: Some(pods::labels(options, &labels(self.deployment, &artifact))),
                         annotations: pods::annotations(options),
                         ..ObjectMeta::default()
                     }),
@@ -169,8 +178,8 @@ impl ServerOf<'_> {
                 ..ContainerPort::default()
             }]),
             readiness_probe: Some(Probe {
-                period_seconds: Some(3),
-                timeout_seconds: Some(3),
+                period_seconds: Some(PROBE_SECONDS),
+                timeout_seconds: Some(PROBE_SECONDS),
                 failure_threshold: Some(3),
                 ..probe
             }),
@@ -182,20 +191,42 @@ impl ServerOf<'_> {
     }
 }
 
-/// The name of a version's Deployment.
-pub(super) fn name(deployment: &ModelDeployment, version: &ModelVersion) -> String {
-    let uid = version.metadata.uid.as_deref().unwrap_or_default();
-    names::server(&deployment.name_any(), version.spec.number, uid)
+/// How long a server may take until it is ready.
+pub(super) fn start_timeout(deployment: &ModelDeployment) -> Duration {
+    deployment.spec.server.start_timeout.as_deref().and_then(validation::duration).unwrap_or(START_TIMEOUT)
+}
+
+/// How long a new server must stay ready before it counts, in seconds.
+pub(super) fn min_ready_seconds(deployment: &ModelDeployment) -> i32 {
+    i32::try_from(deployment.spec.server.min_ready_seconds.unwrap_or(MIN_READY)).unwrap_or(i32::MAX)
+}
+
+/// After how long Kubernetes itself says that a Deployment makes no progress, in seconds. It must be longer than a server
+/// has to stay ready.
+pub(super) fn progress_deadline_seconds(deployment: &ModelDeployment) -> i32 {
+    let timeout = i32::try_from(start_timeout(deployment).as_secs()).unwrap_or(i32::MAX);
+    timeout.max(min_ready_seconds(deployment).saturating_add(1))
+}
+
+/// The label of a version's files; `None` where it does not name any.
+pub(super) fn artifact(version: &ModelVersion) -> Option<String> {
+    version.spec.artifact.digest.parse().ok().map(|digest| label_of(&digest))
+}
+
+/// A label has 63 characters, a digest 64.
+fn label_of(artifact: &contract::Digest) -> String {
+    artifact.hex().chars().take(40).collect()
 }
 
 /// The Service that leads to one version.
-pub(super) fn service(deployment: &ModelDeployment, version: &str) -> Service {
+pub(super) fn service(deployment: &ModelDeployment, version: &str, artifact: &str) -> Service {
     let own = deployment.spec.server.service.clone().unwrap_or_default();
     let labels = BTreeMap::from([
         (COMPONENT_LABEL.to_owned(), components::SERVER.to_owned()),
         (MANAGED_BY_LABEL.to_owned(), MANAGED_BY.to_owned()),
         (DEPLOYMENT_LABEL.to_owned(), deployment.name_any()),
         (MODEL_LABEL.to_owned(), deployment.spec.model.clone()),
+        (VERSION_LABEL.to_owned(), version.to_owned()),
     ]);
     Service {
         metadata: ObjectMeta {
@@ -207,7 +238,7 @@ pub(super) fn service(deployment: &ModelDeployment, version: &str) -> Service {
             ..ObjectMeta::default()
         },
         spec: Some(ServiceSpec {
-            selector: Some(selector(deployment, version)),
+            selector: Some(selector(deployment, artifact)),
             ports: Some(vec![ServicePort {
                 name: Some(PORT_NAME.into()),
                 port: SERVICE_PORT,
@@ -221,29 +252,33 @@ pub(super) fn service(deployment: &ModelDeployment, version: &str) -> Service {
     }
 }
 
-/// Whether a Service is as it would be built, as far as we set it; the API server adds more.
-pub(super) fn service_matches(service: &Service, deployment: &ModelDeployment, version: &str) -> bool {
-    let spec = service.spec.as_ref();
-    let port = spec.and_then(|spec| spec.ports.as_deref()).and_then(|ports| match ports {
-        [port] => Some(port),
-        _ => None,
-    });
-    spec.and_then(|spec| spec.selector.as_ref()) == Some(&selector(deployment, version))
-        && port.is_some_and(|port| {
-            port.port == SERVICE_PORT && port.target_port == Some(IntOrString::String(PORT_NAME.into()))
-        })
-}
-
-/// What selects the pods of one version.
-pub(super) fn selector(deployment: &ModelDeployment, version: &str) -> BTreeMap<String, String> {
+/// What selects the pods with one version's files.
+pub(super) fn selector(deployment: &ModelDeployment, artifact: &str) -> BTreeMap<String, String> {
     BTreeMap::from([
         (DEPLOYMENT_LABEL.to_owned(), deployment.name_any()),
-        (VERSION_LABEL.to_owned(), version.to_owned()),
+        (ARTIFACT_LABEL.to_owned(), artifact.to_owned()),
     ])
 }
 
-fn labels(deployment: &ModelDeployment, version: &str) -> BTreeMap<String, String> {
-    let mut labels = selector(deployment, version);
+/// The labels of a version's Deployment.
+pub(super) fn deployment_labels(
+    deployment: &ModelDeployment,
+    version: &str,
+    artifact: &str,
+) -> BTreeMap<String, String> {
+    let mut all = deployment.spec.server.deployment.clone().unwrap_or_default().labels;
+    all.extend(labels(deployment, artifact));
+    all.insert(VERSION_LABEL.to_owned(), version.to_owned());
+    all
+}
+
+/// The annotations that people want on the Deployments.
+pub(super) fn deployment_annotations(deployment: &ModelDeployment) -> BTreeMap<String, String> {
+    deployment.spec.server.deployment.clone().unwrap_or_default().annotations
+}
+
+fn labels(deployment: &ModelDeployment, artifact: &str) -> BTreeMap<String, String> {
+    let mut labels = selector(deployment, artifact);
     labels.insert(COMPONENT_LABEL.to_owned(), components::SERVER.to_owned());
     labels.insert(MANAGED_BY_LABEL.to_owned(), MANAGED_BY.to_owned());
     labels.insert(MODEL_LABEL.to_owned(), deployment.spec.model.clone());

@@ -8,7 +8,7 @@ use serde_json::{Value, from_value, json};
 use super::scene::*;
 use super::*;
 use crate::observed::Expectation;
-use crate::plan::Kind;
+use crate::plan::{Kind, LiveRead};
 use crate::revision;
 
 fn sibling(name: &str, label: &str, owners: Value, status: Value) -> Arc<MLPipelineRun> {
@@ -244,7 +244,7 @@ fn nothing_is_given_up_before_the_api_server_was_asked() {
     scene.observed.jobs.retain(|job| job.name_any() != name);
     scene.observed.expectations.insert(name.clone(), Expectation::Created(at(0)));
     let lost = plan(&scene.observed, at(120));
-    assert_eq!((lost.live_reads.as_slice(), lost.writes().count()), ([name.clone()].as_slice(), 0));
+    assert_eq!((lost.live_reads.as_slice(), lost.writes().count()), ([LiveRead::Job(name.clone())].as_slice(), 0));
     scene.observed.live_reads.insert(name, at(121));
     assert_eq!(plan(&scene.observed, at(122)).writes().count(), 1, "now it is lost: the next attempt");
     // ... nor a report that should be there.
@@ -253,7 +253,7 @@ fn nothing_is_given_up_before_the_api_server_was_asked() {
     scene.end_job("prepare", json!({"type": "Complete", "status": "True"}));
     let name = scene.step("prepare").job.clone().unwrap();
     let late = plan(&scene.observed, at(60));
-    assert_eq!((late.live_reads.as_slice(), late.writes().count()), ([name].as_slice(), 0));
+    assert_eq!((late.live_reads.as_slice(), late.writes().count()), ([LiveRead::Job(name)].as_slice(), 0));
     // The answer brought the pod along.
     scene.observed.jobs.iter_mut().for_each(|job| Arc::make_mut(job).status = None);
     scene.succeed("prepare");

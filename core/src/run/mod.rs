@@ -30,7 +30,7 @@ use crate::attempt::outcome::{RETRYING, is_not_started};
 use crate::attempt::report::has_ended_well;
 use crate::conditions::{self, Status, types};
 use crate::observed::RunObserved;
-use crate::plan::{Blocked, BlockedReason, Event, EventType, Plan, Stage, Write};
+use crate::plan::{Blocked, BlockedReason, Event, EventType, LiveRead, Plan, Stage, Write};
 use crate::{names, revision, text, validation};
 use concurrency::Turn;
 use phase::{Conclusion, Next, Phase};
@@ -397,7 +397,7 @@ impl<'a> Draft<'a> {
             status: changed.then_some(self.status),
             stages,
             events: self.events,
-            live_reads: self.live_reads,
+            live_reads: self.live_reads.into_iter().map(LiveRead::Job).collect(),
             requeue_after: self.requeue_after,
             ..Plan::default()
         }

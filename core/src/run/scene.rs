@@ -12,7 +12,7 @@ use serde_json::{Value, from_value, json};
 use super::*;
 use crate::contract::{Digest, Message, ReportedInput, ReportedMetric, ReportedOutput};
 use crate::observed::Expectation;
-use crate::plan::{Kind, Object};
+use crate::plan::{Kind, LiveRead, Object};
 use crate::platform::{DefaultStore, Platform};
 use crate::pods::RECOVER;
 use crate::revision;
@@ -112,7 +112,8 @@ impl Scene {
             return false;
         }
         // The caches of a scene never lag behind: the answer is what they have.
-        for job in plan.live_reads.clone() {
+        for read in plan.live_reads.clone() {
+            let LiveRead::Job(job) = read else { panic!("{read:?}") };
             self.observed.live_reads.insert(job, at(self.now));
         }
         for action in plan.writes() {

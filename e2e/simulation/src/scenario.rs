@@ -140,7 +140,7 @@ fn until(store: &Store, runs: &[(&str, bool)], served: Option<&str>) -> Option<S
     }
     let version = served?;
     let service = store.get(&Key::new("Service", NAMESPACE, "churn"));
-    let found = service.and_then(|service| service["spec"]["selector"]["seatrial.dev/version"].as_str());
+    let found = service.and_then(|service| service["metadata"]["labels"]["seatrial.dev/version"].as_str());
     if found != Some(version) {
         return Some(format!("{version} is not served, but {}", found.unwrap_or("nothing")));
     }

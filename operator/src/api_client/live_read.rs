@@ -1,15 +1,23 @@
-//! Asks the API server about a Job and its pods before an attempt is given up. The caches could lag behind: a watch whose
-//! connection died in silence is noticed only after some five minutes.
+//! Asks the API server what no cache can tell: about a Job and its pods before an attempt is given up, since a watch whose
+//! connection died in silence is noticed only after some five minutes; and about the events of a pod, which nobody watches.
 
+use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::Error;
 use kube::api::ListParams;
+use seatrial_core::observed::ProbeEvent;
+use seatrial_core::pods::SERVER;
 
 use crate::api_client::execute::Writes;
 use crate::api_client::{LIMIT, within};
 use crate::cache::caches::Caches;
 use crate::cache::kinds::WatchedKind;
+
+/// How many events of a pod are read.
+const EVENTS: u32 = 100;
+/// How much of a message is kept, in characters.
+const MESSAGE: usize = 300;
 
 impl Writes {
     /// Lets the caches have what the API server says by now of a Job and its pods, unless they have something newer.
@@ -26,6 +34,34 @@ impl Writes {
         }
         Ok(())
     }
+
+    /// What the kubelet said last about the readiness probe of a pod's server.
+    pub(crate) async fn last_probe_event(&self, namespace: &str, pod_uid: &str) -> Result<Option<ProbeEvent>, Error> {
+        let of_pod = ListParams::default().fields(&format!("involvedObject.uid={pod_uid}")).limit(EVENTS);
+        let events = within(LIMIT, self.api::<Event>(namespace).list(&of_pod)).await?.items;
+        let probes = events.into_iter().filter(is_about_readiness);
+        Ok(probes.max_by_key(last_seen).map(|event| ProbeEvent {
+            reason: event.reason.unwrap_or_default(),
+            message: event.message.unwrap_or_default().chars().take(MESSAGE).collect(),
+        }))
+    }
+}
+
+fn is_about_readiness(event: &Event) -> bool {
+    let reason = event.reason.as_deref().unwrap_or_default();
+    let container = event.involved_object.field_path.as_deref().unwrap_or_default();
+    let message = event.message.as_deref().unwrap_or_default();
+    ["Unhealthy", "ProbeWarning"].contains(&reason)
+        && container == format!("spec.containers{{{SERVER}}}")
+        && message.starts_with("Readiness probe")
+}
+
+/// When the kubelet said it last.
+fn last_seen(event: &Event) -> Option<Timestamp> {
+    let series = event.series.as_ref().and_then(|series| series.last_observed_time.as_ref()).map(|time| time.0);
+    let last = event.last_timestamp.as_ref().map(|time| time.0);
+    let first = event.event_time.as_ref().map(|time| time.0);
+    [series, last, first].into_iter().flatten().max()
 }
 
 #[cfg(test)]
@@ -63,5 +99,28 @@ mod tests {
         let version = |name: &str| caches.pods.get("ns", name).unwrap().metadata.resource_version.clone();
         assert!(caches.jobs.get("ns", "train").is_some());
         assert_eq!((version("old").as_deref(), version("new").as_deref()), (Some("11"), Some("10")));
+    }
+
+    #[tokio::test]
+    async fn the_kubelets_last_word_on_readiness_is_found_among_a_pods_events() {
+        let event = |reason: &str, message: &str, container: &str, at: &str| {
+            json!({"metadata": {"name": at}, "reason": reason, "message": message, "lastTimestamp": format!("2026-01-01T00:00:{at}Z"),
+                "involvedObject": {"uid": "1", "fieldPath": format!("spec.containers{{{container}}}")}})
+        };
+        let client = fake::client(move |_, path, _| {
+            assert_eq!(path, "/api/v1/namespaces/ns/events");
+            let items = [
+                event("Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 404", "server", "20"),
+                event("Unhealthy", "Readiness probe failed: connection refused", "server", "10"),
+                event("Unhealthy", "Liveness probe failed: x", "server", "30"),
+                event("Unhealthy", "Readiness probe failed: x", "sidecar", "40"),
+                event("Pulled", "Container image pulled", "server", "50"),
+            ];
+            fake::answer(200, &json!({"apiVersion": "v1", "kind": "EventList", "metadata": {}, "items": items}))
+        });
+        let writes =
+            Writes::new(client, "i", ApiClient::new(Arc::new(Metrics::new().0)), crate::clock::Clock::system());
+        let last = writes.last_probe_event("ns", "1").await.unwrap().unwrap();
+        assert!(last.reason == "Unhealthy" && last.message.ends_with("statuscode: 404"), "{last:?}");
     }
 }

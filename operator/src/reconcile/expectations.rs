@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use seatrial_core::observed::Expectation;
+use seatrial_core::observed::{Expectation, ProbeReport};
 use seatrial_core::plan::{Blocked, Kind};
 use tokio::time::Instant;
 
@@ -41,6 +41,7 @@ struct Entry {
     blocked: Vec<BlockedWrite>,
     created: Vec<Created>,
     live_reads: BTreeMap<String, Timestamp>,
+    probes: BTreeMap<String, ProbeReport>,
     failures: u32,
 }
 
@@ -113,6 +114,21 @@ impl Expectations {
     /// When the API server was last asked about each of a run's Jobs.
     pub(crate) fn live_reads(&self, key: &ObjectKey) -> BTreeMap<String, Timestamp> {
         self.entries().get(key).map(|entry| entry.live_reads.clone()).unwrap_or_default()
+    }
+
+    /// The API server was asked about a pod's readiness probe.
+    pub(crate) fn note_probe(&self, key: &ObjectKey, pod_uid: &str, report: ProbeReport) {
+        self.change(key, |entry| {
+            entry.probes.insert(pod_uid.to_owned(), report);
+        });
+    }
+
+    /// What was read of the readiness probes of a deployment's pods. Those of other pods are forgotten.
+    pub(crate) fn probes(&self, key: &ObjectKey, exists: impl Fn(&str) -> bool) -> BTreeMap<String, ProbeReport> {
+        let mut entries = self.entries();
+        let Some(entry) = entries.get_mut(key) else { return BTreeMap::new() };
+        entry.probes.retain(|uid, _| exists(uid));
+        entry.probes.clone()
     }
 
     /// Whether the caches lag behind what this key created; `shown` says whether they have an object.

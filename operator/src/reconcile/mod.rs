@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::{Error, Resource, ResourceExt};
-use seatrial_core::plan::{BlockedReason, Kind, Object, OnFailure, Plan, Stage, Write};
+use seatrial_core::observed::ProbeReport;
+use seatrial_core::plan::{BlockedReason, Kind, LiveRead, Object, OnFailure, Plan, Stage, Write};
 use seatrial_core::{deployment, model, pipeline, run, version};
 use seatrial_crds::{MLPipeline, MLPipelineRun, Model, ModelDeployment, ModelVersion};
 use tokio::time::Instant;
@@ -198,15 +199,13 @@ impl Reconciler {
             );
             return Pass::Done(None);
         }
-        for job in &plan.live_reads {
-            // What is found is for the next plan: without it nothing else was decided about the Job.
-            let asked = self.clock.now();
-            if let Err(error) = self.writes.live_read(&self.caches, &key.namespace, job).await {
-                tracing::warn!(kind = key.kind.name(), namespace = key.namespace, name = key.name, job, %error,
-                    "the API server could not be asked about a Job");
+        for read in &plan.live_reads {
+            // What is found is for the next plan: without it nothing else was decided about the object.
+            if let Err(error) = self.live_read(key, read).await {
+                tracing::warn!(kind = key.kind.name(), namespace = key.namespace, name = key.name, ?read, %error,
+                    "the API server could not be asked");
                 return Pass::Failed(self.expectations.note_trouble(key));
             }
-            self.expectations.note_live_read(key, job, asked);
         }
         let settled = self.expectations.settle(key, executed.failures, &executed.untried, self.clock.now());
         // The status still says that a write was refused which has just gone through. No event may come for this key: plan
@@ -217,6 +216,26 @@ impl Reconciler {
             Some(delay) => Pass::Failed(sooner.map_or(delay, |sooner| sooner.min(delay))),
             None => Pass::Done(sooner),
         }
+    }
+
+    /// Asks the API server about an object, and keeps the answer for the next plan.
+    async fn live_read(&self, key: &ObjectKey, read: &LiveRead) -> Result<(), Error> {
+        let asked = self.clock.now();
+        match read {
+            LiveRead::Job(job) => {
+                self.writes.live_read(&self.caches, &key.namespace, job).await?;
+                self.expectations.note_live_read(key, job, asked);
+            }
+            LiveRead::PodEvents { pod, uid } => {
+                let last = self.writes.last_probe_event(&key.namespace, uid).await.unwrap_or_else(|error| {
+                    // They make a condition clearer. Nothing may wait for them.
+                    tracing::warn!(namespace = key.namespace, pod, %error, "a pod's events could not be read");
+                    None
+                });
+                self.expectations.note_probe(key, uid, ProbeReport { read_at: asked, last });
+            }
+        }
+        Ok(())
     }
 
     /// Executes the stages of a plan, as far as nothing stops them.

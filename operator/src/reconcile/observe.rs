@@ -111,13 +111,17 @@ impl Reconciler {
         let caches = &self.caches;
         let own = group(DEPLOYMENT_LABEL, &key.name);
         let model = &deployment.spec.model;
+        let pods = caches.pods.group(&key.namespace, &own);
+        let exists = |uid: &str| pods.iter().any(|pod| pod.metadata.uid.as_deref() == Some(uid));
+        let probes = self.expectations.probes(key, exists);
         DeploymentObserved {
             deployment: deployment.clone(),
             model: caches.models.get(&key.namespace, model),
             versions: caches.versions.group(&key.namespace, &group(MODEL_LABEL, model)),
             children: caches.deployments.group(&key.namespace, &own),
             service: caches.services.get(&key.namespace, &key.name),
-            pods: caches.pods.group(&key.namespace, &own),
+            pods,
+            probes,
             stores: caches.stores.group(&key.namespace, ALL),
             blocked: self.expectations.blocked(key),
             platform: caches.platform(),

@@ -1,0 +1,187 @@
+//! Says in the status how a deployment stands: which versions have servers, since when some are starting, and the
+//! conditions.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+use seatrial_crds::{DeployedRole, DeployedVersion, Time};
+
+use super::problem::{self, Patience, Problem};
+use super::{Rollout, available, desired, is_ready, server};
+use crate::conditions::{self, Status, types};
+use crate::names;
+use crate::plan::{Event, EventType};
+
+impl Rollout<'_> {
+    /// Says which versions have servers.
+    pub(super) fn set_versions(&mut self) {
+        let served = self.status.served_version.clone().map(|name| (name, DeployedRole::Stable, 100));
+        // The first candidate gets the requests before it is ready: there is nobody else.
+        let weight = if served.is_none() { 100 } else { 0 };
+        let candidate = self.status.candidate_version.clone().map(|name| (name, DeployedRole::Candidate, weight));
+        let deployed = |(name, role, weight): (String, DeployedRole, u32)| {
+            let child = self.child(&name)?;
+            let count = |count: i32| u32::try_from(count).unwrap_or(0);
+            let (replicas, ready_replicas) = (count(desired(child)), count(available(child)));
+            Some(DeployedVersion { name, role, weight, replicas, ready_replicas })
+        };
+        let versions: Vec<DeployedVersion> = [served, candidate].into_iter().flatten().filter_map(deployed).collect();
+        let routed = self.routed_version();
+        let routed = versions.iter().find(|version| Some(&version.name) == routed.as_ref());
+        self.status.replicas = self.routed_version().map(|_| routed.map_or(0, |version| version.replicas));
+        self.status.versions = versions;
+    }
+
+    /// Says how things stand.
+    pub(super) fn set_conditions(&mut self, waits: Option<(&'static str, String)>) {
+        self.status.observed_generation = self.deployment().metadata.generation;
+        let serving = self.status.served_version.clone();
+        let child = serving.as_ref().and_then(|version| self.child(version)).cloned();
+        let found = self.status.candidate_version.clone().or_else(|| serving.clone());
+        let found = found.and_then(|version| self.problem_of(&version));
+        let problem = self.problem.take().or(found);
+        let timed_out = self.set_clock(waits.is_none());
+        let problem = if timed_out { problem.or_else(|| Some(self.not_ready_in_time())) } else { problem };
+        let available = child.as_ref().map_or(0, |child| available(child));
+        match &serving {
+            Some(version) if available > 0 => {
+                self.set_condition(types::AVAILABLE, Status::True, "Serving", format!("{version} serves"));
+            }
+            Some(_) if self.replicas() == 0 => {
+                self.set_condition(types::AVAILABLE, Status::False, "ScaledToZero", "spec.replicas is 0".to_owned());
+            }
+            Some(version) => {
+                self.set_condition(
+                    types::AVAILABLE,
+                    Status::False,
+                    "NoServerReady",
+                    format!("no server of {version} is ready"),
+                );
+            }
+            None => {
+                self.set_condition(types::AVAILABLE, Status::False, "NotServing", "no version serves yet".to_owned())
+            }
+        }
+        let stands = serving.as_ref().map_or("no version serves yet".to_owned(), |version| format!("{version} serves"));
+        let changes = !self.writes.is_empty();
+        let settled = child.as_ref().is_some_and(|child| is_ready(child)) && !changes;
+        match (problem, waits, &self.status.candidate_version) {
+            // What ends by itself, or by the cluster's own doing.
+            (Some(Problem { patience, reason, message }), ..)
+                if patience == Patience::Endless || (patience == Patience::UntilTimeout && !timed_out) =>
+            {
+                self.set_reconciling(reason, format!("{stands}; {message}"));
+            }
+            (Some(Problem { reason, message, .. }), _, Some(candidate)) => {
+                self.set_stalled(reason, format!("{stands}; {candidate} does not: {message}"));
+            }
+            (Some(Problem { reason, message, .. }), ..) => self.set_stalled(reason, message),
+            (None, Some((reason @ ("VersionNotFound" | "InvalidSpec"), message)), _) => {
+                self.set_stalled(reason, format!("{stands}; {message}"));
+            }
+            (None, Some((reason, message)), _) => self.set_reconciling(reason, message),
+            (None, None, candidate) if self.replicas() == 0 => {
+                let message = scaled_to_zero(serving.as_deref(), candidate.as_deref());
+                conditions::remove(&mut self.status.conditions, types::RECONCILING);
+                conditions::remove(&mut self.status.conditions, types::STALLED);
+                self.set_condition(types::READY, Status::False, "ScaledToZero", message);
+            }
+            (None, None, Some(candidate)) => {
+                self.set_reconciling("CandidateStarting", format!("{stands}; {candidate} is being brought up"));
+            }
+            (None, None, None) if settled => {
+                conditions::remove(&mut self.status.conditions, types::RECONCILING);
+                conditions::remove(&mut self.status.conditions, types::STALLED);
+                self.set_condition(
+                    types::READY,
+                    Status::True,
+                    "Serving",
+                    format!("{stands} with {available} {}", if available == 1 { "server" } else { "servers" }),
+                );
+            }
+            (None, None, None) => {
+                self.set_reconciling("ServersStarting", format!("{stands}; its servers are being changed"))
+            }
+        }
+    }
+
+    fn problem_of(&mut self, version: &str) -> Option<Problem> {
+        let is_served = self.status.served_version.as_deref() == Some(version);
+        let child = self.child(version).cloned();
+        // Servers that come and go while enough of them are ready are no trouble of the deployment.
+        if child.as_ref().is_some_and(|child| is_ready(child)) && is_served {
+            return None;
+        }
+        let pods = self.pods_of(version);
+        let pods: Vec<&Pod> = pods.iter().map(AsRef::as_ref).collect();
+        problem::of(child.as_deref(), &pods).or_else(|| self.probe_problem(&pods))
+    }
+
+    /// Keeps the clock of servers that start: neither a new pod nor a newer version begins it again, people do. Returns
+    /// whether they should have become ready by now.
+    fn set_clock(&mut self, has_target: bool) -> bool {
+        let awaited = self.status.candidate_version.clone().or_else(|| self.status.served_version.clone());
+        let child = awaited.and_then(|version| self.child(&version).cloned());
+        let starting = self.replicas() > 0
+            && has_target
+            && child.map_or(self.starts, |child| !is_ready(&child) || self.status.candidate_version.is_some());
+        if !starting {
+            self.status.starting_since = None;
+            return false;
+        }
+        let now = conditions::whole_seconds(self.now);
+        let since = self.status.starting_since.clone().filter(|_| !self.starts_anew).map_or(now, |since| since.0);
+        self.status.starting_since = Some(Time(since));
+        let timeout = server::start_timeout(self.deployment());
+        let remaining = timeout.saturating_sub(Duration::try_from(now.duration_since(since)).unwrap_or_default());
+        if !remaining.is_zero() {
+            self.look_again_after(remaining);
+        }
+        remaining.is_zero()
+    }
+
+    fn not_ready_in_time(&self) -> Problem {
+        let timeout = i64::try_from(server::start_timeout(self.deployment()).as_secs()).unwrap_or(i64::MAX);
+        let message = format!(
+            "the servers have not become ready within {} (server.startTimeout): look at their logs; raise it where the model takes longer to load",
+            names::duration(timeout)
+        );
+        ("NotReadyInTime", message).into()
+    }
+
+    fn set_reconciling(&mut self, reason: &str, message: String) {
+        conditions::remove(&mut self.status.conditions, types::STALLED);
+        self.set_condition(types::RECONCILING, Status::True, reason, message.clone());
+        self.set_condition(types::READY, Status::False, reason, message);
+    }
+
+    fn set_stalled(&mut self, reason: &str, message: String) {
+        let new = !conditions::is(&self.status.conditions, types::STALLED, Status::True);
+        if new {
+            let event =
+                Event { kind: EventType::Warning, reason: "Stalled", action: "Serve", message: message.clone() };
+            self.events.push(event);
+        }
+        conditions::remove(&mut self.status.conditions, types::RECONCILING);
+        self.set_condition(types::STALLED, Status::True, reason, message.clone());
+        self.set_condition(types::READY, Status::False, reason, message);
+    }
+
+    pub(super) fn set_condition(&mut self, kind: &str, status: Status, reason: &str, message: String) {
+        let generation = self.deployment().metadata.generation;
+        conditions::set(&mut self.status.conditions, kind, status, reason, message, generation, self.now);
+    }
+}
+
+/// What becomes of the versions once there are servers again. A version without servers was never tried.
+fn scaled_to_zero(served: Option<&str>, candidate: Option<&str>) -> String {
+    let then = match (served, candidate) {
+        (Some(served), Some(candidate)) => {
+            format!("once there are servers again, {served} serves, and {candidate} takes over when its own are ready")
+        }
+        (Some(served), None) => format!("once there are servers again, {served} serves"),
+        (None, Some(candidate)) => format!("once there are servers, {candidate} is brought up"),
+        (None, None) => "no version serves yet".to_owned(),
+    };
+    format!("no server runs, since spec.replicas is 0: {then}")
+}
