@@ -27,6 +27,9 @@ lint: $(SEATRIAL_CACHE)/tools/cargo-deny-$(CARGO_DENY)/bin/cargo-deny ## Check f
 unit: ## Run the tests that need no cluster
 	cargo test --workspace --locked --quiet --exclude seatrial-e2e
 
+simulate: ## Play simulations with faults: SEEDS=n seeded mixes, or SEED=n alone, with its trace
+	cargo run --quiet --locked --profile simulation -p seatrial-simulation
+
 examples: ## Check the examples' Python: format, lints, types, tests
 	examples/test
 
@@ -57,4 +60,4 @@ images: ## Build all images that changed
 $(SEATRIAL_CACHE)/tools/cargo-deny-$(CARGO_DENY)/bin/cargo-deny:
 	cargo install cargo-deny --version $(CARGO_DENY) --locked --quiet --root $(SEATRIAL_CACHE)/tools/cargo-deny-$(CARGO_DENY)
 
-.PHONY: help demo test bench lint unit examples e2e generate cluster-up cluster-down kubeconfig images
+.PHONY: help demo test bench lint unit simulate examples e2e generate cluster-up cluster-down kubeconfig images

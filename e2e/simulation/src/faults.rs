@@ -9,6 +9,8 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::api::{Effect, Handling, Interceptor, Refusal, Reply, Request, Verb};
+use crate::models::pods::Fate;
+use crate::mutants::Mutant;
 use crate::trace::Trace;
 
 /// What the names of operators begin with.
@@ -36,6 +38,10 @@ pub struct Plan {
     pub storm: Option<Duration>,
     /// Whether the operator's clock jumps by an hour, both ways, in the storm.
     pub clock_jumps: bool,
+    /// A fault of the operator itself, which must be noticed.
+    pub mutant: Option<Mutant>,
+    /// Whether the trace is printed as it goes on.
+    pub is_printed: bool,
 }
 
 struct State {
@@ -112,6 +118,32 @@ impl Faults {
         mix(start ^ mix(number))
     }
 
+    /// How long each stage of a pod takes.
+    pub fn pace(&self) -> Duration {
+        let slower = if self.plan.storm.is_some() { self.hash("pace", 0) % 12 } else { 0 };
+        Duration::from_millis(900 + 1000 * slower)
+    }
+
+    /// By how much the deeds of people are stretched.
+    pub fn stretch(&self) -> u64 {
+        if self.plan.storm.is_some() { 1 + self.hash("stretch", 0) % 4 } else { 1 }
+    }
+
+    /// How a pod ends, where chance has it that it comes to grief.
+    pub fn grief(&self, step: &str, before: usize) -> Option<Fate> {
+        self.plan.storm?;
+        match self.hash(step, 7000 + u64::try_from(before).unwrap_or(0)) % 12 {
+            0 => Some(Fate::Fails(1)),
+            1 => Some(Fate::Evicted),
+            _ => None,
+        }
+    }
+
+    /// What somebody deletes by hand in this second, if anything: a Job or a pod, of so many.
+    pub fn mischief(&self, of: u64) -> Option<u64> {
+        (self.is_storming() && of > 0 && self.draw(50) == 0).then(|| self.draw(of))
+    }
+
     /// A number from 0 to `below`, exclusively.
     fn draw(&self, below: u64) -> u64 {
         let mut state = self.state();
@@ -163,22 +195,23 @@ impl Faults {
             well.reply = Reply::Refused(Refusal::quota(request.resource, &request.key.name));
             return well;
         }
-        match self.draw(1000) {
-            0..15 if request.is_write() => {
+        // A Lease is written every other second: it alone would have most of the faults.
+        match self.draw(if is_lease { 8000 } else { 1000 }) {
+            0..40 if request.is_write() => {
                 note("LOST reply");
                 well.reply = Reply::Broken;
             }
-            15..30 => {
+            40..80 => {
                 note("LOST request");
                 well.effect = Effect::Nothing;
                 well.reply = Reply::Broken;
             }
-            30..45 if request.is_write() && !matches!(request.verb, Verb::Create(_)) => {
+            80..120 if request.is_write() && !matches!(request.verb, Verb::Create(_)) => {
                 note("CONFLICT");
                 well.effect = Effect::Nothing;
                 well.reply = Reply::Refused(Refusal::new(409, "Conflict", "the object has been modified"));
             }
-            45..65 => {
+            120..180 => {
                 let refusal = match self.draw(4) {
                     0 => Refusal::new(429, "TooManyRequests", "the server has received too many requests"),
                     1 => {
@@ -194,18 +227,23 @@ impl Faults {
                 }
                 well.reply = Reply::Refused(refusal);
             }
-            65..70 if !is_stream => {
+            180..195 if !is_stream => {
                 note("NO answer");
                 if self.draw(2) == 0 {
                     well.effect = Effect::Nothing;
                 }
                 well.reply = Reply::Never;
             }
-            70..80 if request.is_write() && !is_lease => {
-                let moment = if self.draw(2) == 0 { Moment::Before } else { Moment::After };
+            195..225 if request.is_write() && !is_lease => {
+                let moment = match self.draw(3) {
+                    0 => Moment::Before,
+                    1 => Moment::After,
+                    // Before its successor lists everything: nobody can lead sooner than 15 s later.
+                    _ => Moment::Late(Duration::from_secs(1 + self.draw(13))),
+                };
                 return self.crash_at(actor, request, moment, well);
             }
-            80..100 => well.there = Duration::from_millis(100 + self.draw(3000)),
+            225..300 => well.there = Duration::from_millis(100 + self.draw(3000)),
             _ => {}
         }
         well
@@ -213,6 +251,13 @@ impl Faults {
 }
 
 impl Interceptor for Faults {
+    fn rewrite(&self, actor: &str, request: &mut Request) {
+        if let (Some(mutant), true) = (self.plan.mutant, actor.starts_with(OPERATOR)) {
+            let number = self.writes();
+            mutant.rewrite(request, number);
+        }
+    }
+
     fn handling(&self, actor: &str, request: &Request) -> Handling {
         if !actor.starts_with(OPERATOR) {
             return Handling::well(Duration::ZERO, Duration::ZERO);

@@ -95,16 +95,17 @@ impl Invariants {
                 let run =
                     |pod: &Value| format!("{}/{}", label(pod, "seatrial.dev/run"), label(pod, "seatrial.dev/step"));
                 let own = run_of_pod(store, pod);
-                if change.kind == ChangeType::Added {
+                let runs = |pod: &Value| pod["status"]["phase"] == "Running";
+                if runs(pod) && change.old.as_ref().is_none_or(|old| !runs(old)) {
                     let mut others = store.of_kind("Pod").filter(|(key, other)| {
                         key.name != change.key.name
                             && key.namespace == change.key.namespace
-                            && !has_ended(other)
+                            && runs(other)
                             && run(other) == run(pod)
                             && run_of_pod(store, other) == own
                     });
                     if let Some((other, _)) = others.next() {
-                        let what = format!("it lives beside {other} of the same step");
+                        let what = format!("it runs beside {other} of the same step");
                         self.violated(change, &what);
                     }
                 }
@@ -204,8 +205,13 @@ impl Invariants {
             }
         }
         for (key, pod) in store.of_kind("Pod") {
-            if label(pod, "seatrial.dev/component") == "step" && !has_ended(pod) {
+            if label(pod, "seatrial.dev/component") != "step" {
+                continue;
+            }
+            if !has_ended(pod) {
                 self.violations.push(format!("{key} lives at the end"));
+            } else if controller(pod).is_none() {
+                self.violations.push(format!("{key} belongs to nobody at the end"));
             }
         }
         for (key, run) in store.of_kind("MLPipelineRun") {

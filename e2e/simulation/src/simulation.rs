@@ -8,25 +8,27 @@ use seatrial_core::platform::{DefaultStore, Platform};
 use seatrial_operator::{Clock, Observability, Options, run};
 use tokio::time::Instant;
 
-use crate::api::Api;
+use crate::api::{Api, Deletion, Key, Store, by_kind};
 use crate::faults::{Faults, OPERATOR, Plan};
 use crate::invariants::Invariants;
 use crate::models::deployments::Deployments;
 use crate::models::garbage::Garbage;
 use crate::models::jobs::Jobs;
-use crate::models::pods::Pods;
+use crate::models::pods::{Fates, Pods};
 use crate::models::{self, Model};
 use crate::scenario::{NAMESPACE, Scenario};
 use crate::trace::Trace;
 
 /// The time of day at which each simulation begins.
 const BEGINNING: i64 = 1_800_000_000;
-/// How long each stage of a pod takes.
-const PACE: Duration = Duration::from_millis(900);
-/// How long a simulation may take after the storm.
-const PATIENCE: Duration = Duration::from_secs(3 * 3600);
+/// How long a simulation may take where at most one operator dies.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// How long it may take after a storm: what is held up is given up after an hour.
+const PATIENCE_AFTER_STORM: Duration = Duration::from_secs(2 * 3600);
+/// The longest time that an operator waits before it tries again: so long nothing may happen though something is to come.
+const BACKOFF: Duration = Duration::from_secs(330);
 /// How long after its end the Jobs of a run are kept.
-const JOBS_KEPT: u32 = 120;
+const JOBS_KEPT: u32 = 30;
 
 /// How a simulation ended.
 #[derive(Debug)]
@@ -39,6 +41,13 @@ pub struct Outcome {
     pub writes: u64,
     /// How long it took, as the simulated clock has it.
     pub took: Duration,
+}
+
+impl Outcome {
+    /// One that could not even begin.
+    pub fn failed(why: String) -> Self {
+        Self { violations: vec![why], trace: String::new(), writes: 0, took: Duration::ZERO }
+    }
 }
 
 /// What is looked at.
@@ -61,7 +70,7 @@ pub fn simulate(scenario: &Scenario, plan: &Plan, depth: Depth) -> std::io::Resu
 
 async fn play(scenario: &Scenario, plan: Plan, depth: Depth) -> Outcome {
     let began = Instant::now();
-    let trace = Trace::begin();
+    let trace = Trace::begin(plan.is_printed);
     let storm = plan.storm.unwrap_or_default();
     let (is_calm, is_late) = (plan.storm.is_none(), matches!(plan.crash, Some((_, crate::faults::Moment::Late(_)))));
     let faults = Faults::new(plan, trace.clone());
@@ -82,21 +91,31 @@ async fn play(scenario: &Scenario, plan: Plan, depth: Depth) -> Outcome {
     });
     let controllers: Vec<Box<dyn Model>> = vec![
         Box::new(Jobs::default()),
-        Box::new(Pods::new(PACE, Box::new(scenario.fates))),
+        Box::new(Pods::new(faults.pace(), fates(scenario, &faults))),
         Box::new(Deployments),
         Box::new(Garbage::default()),
     ];
     let controllers = tokio::spawn(models::run(api.clone(), controllers));
     let operators = tokio::spawn(operate(api.clone(), faults.clone(), trace.clone()));
 
+    let patience = if is_calm { PATIENCE } else { storm + PATIENCE_AFTER_STORM };
+    let mut moved = (0, began);
     let mut actions = scenario.actions.iter().peekable();
     let missing = loop {
-        while let Some((_, action)) = actions.next_if(|(second, _)| began.elapsed().as_secs() >= *second) {
+        while let Some((_, action)) =
+            actions.next_if(|(second, _)| began.elapsed().as_secs() >= *second * faults.stretch())
+        {
             action.carry_out(&api);
         }
-        let missing = api.look(|store| (scenario.missing)(store));
-        let is_over = actions.peek().is_none() && began.elapsed() >= storm && missing.is_none();
-        if is_over || began.elapsed() > storm + PATIENCE {
+        meddle(&api, &faults);
+        let missing = api.look(|store| if is_calm { (scenario.missing)(store) } else { under_way(store) });
+        let version = api.look(Store::version_without_leases);
+        if moved.0 != version {
+            moved = (version, Instant::now());
+        }
+        let is_still = is_calm || moved.1.elapsed() >= BACKOFF;
+        let is_over = actions.peek().is_none() && began.elapsed() >= storm && is_still && missing.is_none();
+        if is_over || began.elapsed() > patience {
             break missing;
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -119,13 +138,46 @@ async fn play(scenario: &Scenario, plan: Plan, depth: Depth) -> Outcome {
     controllers.abort();
     let invariants = invariants.lock().unwrap_or_else(PoisonError::into_inner);
     let mut violations = invariants.violations().to_vec();
-    if is_calm && let Some(missing) = missing {
+    if let Some(missing) = missing {
         violations.push(format!("at the end {missing}"));
     }
     if is_calm && !is_late && scenario.once {
         violations.extend(invariants.repeated().iter().map(|step| format!("done more than once: {step}")));
     }
     Outcome { violations, trace: trace.text(), writes: faults.writes(), took }
+}
+
+/// After a storm it is enough that every run ends: how, nobody can say.
+fn under_way(store: &Store) -> Option<String> {
+    let mut runs = store.of_kind("MLPipelineRun").filter(|(_, run)| run["status"]["finishedAt"].is_null());
+    runs.next().map(|(key, _)| format!("{key} has not ended"))
+}
+
+/// How the pods end: as the scenario says, where nothing worse befalls them.
+fn fates(scenario: &Scenario, faults: &Arc<Faults>) -> Fates {
+    let (planned, faults) = (scenario.fates, faults.clone());
+    Box::new(move |step, before| faults.grief(step, before).unwrap_or_else(|| planned(step, before)))
+}
+
+/// Somebody deletes Jobs and pods by hand.
+fn meddle(api: &Api, faults: &Faults) {
+    let all: Vec<Key> = api.look(|store| {
+        ["Job", "Pod"]
+            .into_iter()
+            .flat_map(|kind| store.of_kind(kind))
+            .filter(|(_, object)| object["metadata"]["labels"]["seatrial.dev/component"] == "step")
+            .map(|(key, _)| key.clone())
+            .collect()
+    });
+    let chosen = faults
+        .mischief(u64::try_from(all.len()).unwrap_or(0))
+        .and_then(|number| all.get(usize::try_from(number).ok()?));
+    if let Some(key) = chosen
+        && let Some(resource) = by_kind(key.kind)
+    {
+        let how = Deletion { propagation: "Background".into(), ..Deletion::default() };
+        let _ = api.change("meddler", |store| store.delete(resource, key, &how));
+    }
 }
 
 /// Operators, one after the other, as a Deployment with one replica starts them.

@@ -13,18 +13,22 @@ use crate::api::{Change, ChangeType};
 #[derive(Clone, Debug)]
 pub struct Trace {
     began: Instant,
+    is_printed: bool,
     lines: Arc<Mutex<Vec<String>>>,
 }
 
 impl Trace {
-    /// An empty trace that begins now.
-    pub fn begin() -> Self {
-        Self { began: Instant::now(), lines: Arc::default() }
+    /// An empty trace that begins now, and is perhaps printed as it goes on: so that a simulation that hangs says where.
+    pub fn begin(is_printed: bool) -> Self {
+        Self { began: Instant::now(), is_printed, lines: Arc::default() }
     }
 
     /// Adds a line.
     pub fn note(&self, actor: &str, text: &str) {
         let line = format!("{:>10.3} {actor:<22} {text}", self.began.elapsed().as_secs_f64());
+        if self.is_printed {
+            println!("{line}");
+        }
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
     }
 

@@ -1,30 +1,90 @@
 //! The operator in simulations.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
 
-use seatrial_simulation::faults::Plan;
-use seatrial_simulation::scenario::{self, Scenario};
-use seatrial_simulation::simulation::{Depth, Outcome, simulate};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-fn played(scenario: &Scenario, plan: &Plan, depth: Depth) -> Outcome {
-    let outcome = simulate(scenario, plan, depth).unwrap();
-    assert!(outcome.violations.is_empty(), "{}, {plan:?}: {:#?}\n{}", scenario.name, outcome.violations, outcome.trace);
-    outcome
-}
+use seatrial_simulation::campaign::{self, Trial};
+use seatrial_simulation::faults::{Moment, Plan};
+use seatrial_simulation::mutants::Mutant;
+use seatrial_simulation::scenario;
+use seatrial_simulation::simulation::{Depth, simulate};
 
 #[test]
 fn every_scenario_comes_to_its_end_and_then_an_hour_passes_without_a_write() {
     for scenario in scenario::all() {
-        let outcome = played(&scenario, &Plan::default(), Depth::QuietHour);
-        println!("{}: {} writes, {:?}", scenario.name, outcome.writes, outcome.took);
+        let outcome = simulate(&scenario, &Plan::default(), Depth::QuietHour).unwrap();
+        assert!(outcome.violations.is_empty(), "{scenario:?}: {:#?}\n{}", outcome.violations, outcome.trace);
     }
+}
+
+/// All simulations, on all cores; returns those that failed.
+fn failures(trials: &[Trial]) -> Vec<String> {
+    let (next, failed) = (AtomicUsize::new(0), Mutex::new(vec![]));
+    let threads = std::thread::available_parallelism().map_or(1, Into::into);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some(trial) = trials.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let violations = trial.play(false).violations;
+                    if !violations.is_empty() {
+                        failed.lock().unwrap().push(format!("{trial}: {}", violations.join("; ")));
+                    }
+                }
+            });
+        }
+    });
+    failed.into_inner().unwrap()
+}
+
+#[test]
+fn a_crash_before_or_after_any_write_changes_nothing_about_the_end() {
+    // `make simulate` plays all scenarios.
+    let is_played =
+        |trial: &Trial| matches!(trial, Trial::Crash("release" | "retries", _, Moment::Before | Moment::After));
+    let trials: Vec<Trial> = campaign::crashes().into_iter().filter(is_played).collect();
+    let failures = failures(&trials);
+    assert!(trials.len() > 60 && failures.is_empty(), "of {}: {failures:#?}", trials.len());
+}
+
+#[test]
+fn whatever_goes_wrong_together_runs_end_and_nothing_is_done_that_must_not_be() {
+    let trials: Vec<Trial> = (1..=12).map(Trial::Mix).collect();
+    assert_eq!(failures(&trials), Vec::<String>::new());
 }
 
 #[test]
 fn the_same_seed_leaves_the_same_trace() {
-    let scenarios = scenario::all();
-    let plan = Plan { seed: 7, ..Plan::default() };
-    let trace = || simulate(&scenarios[1], &plan, Depth::End).unwrap().trace;
-    let (first, second) = (trace(), trace());
-    let differs = first.lines().zip(second.lines()).find(|(first, second)| first != second);
-    assert!(first == second, "{differs:#?}");
+    for trial in [Trial::Calm("change"), Trial::Mix(4), Trial::Mix(5)] {
+        let (first, second) = (trial.play(false).trace, trial.play(false).trace);
+        let differs = first.lines().zip(second.lines()).find(|(first, second)| first != second);
+        assert!(first == second, "{trial}: {differs:#?}");
+    }
+}
+
+#[test]
+fn a_trial_is_found_by_its_name() {
+    for trial in [Trial::Calm("change"), Trial::Crash("release", 3, Moment::Late(Duration::from_secs(25)))] {
+        assert_eq!(Trial::parse(&trial.to_string()), Some(trial));
+    }
+}
+
+/// A simulation that notices each fault of the operator itself.
+const NOTICED_BY: [(Mutant, &str); Mutant::ALL.len()] = [
+    (Mutant::NoFence, "release:13:late25"),
+    (Mutant::NoRecord, "retries"),
+    (Mutant::NamesByChance, "retries"),
+    (Mutant::NoOwner, "retries"),
+    (Mutant::OrphanedChildren, "release:9:late25"),
+    (Mutant::ServiceLeftBehind, "change"),
+];
+
+#[test]
+fn every_fault_of_the_operator_itself_is_noticed() {
+    for (mutant, trial) in NOTICED_BY {
+        let trial = Trial::parse(trial).unwrap();
+        assert!(!trial.play_with(false, Some(mutant)).violations.is_empty(), "{mutant:?} is not noticed by {trial}");
+        assert!(trial.play(false).violations.is_empty(), "{trial} fails without {mutant:?}, too");
+    }
 }

@@ -64,6 +64,8 @@ impl Handling {
 
 /// Stands between clients and the API: decides what goes wrong.
 pub trait Interceptor: Send + Sync {
+    /// Changes a request of this client on its way.
+    fn rewrite(&self, _actor: &str, _request: &mut Request) {}
     /// What becomes of a request of this client.
     fn handling(&self, actor: &str, request: &Request) -> Handling;
     /// It has been handled: the effect is there, the answer is not on its way yet.
@@ -197,10 +199,11 @@ impl Api {
     ) -> Result<Response<Body>, tower::BoxError> {
         let (parts, body) = request.into_parts();
         let body = to_bytes(Body::new(body), usize::MAX).await?;
-        let request = match Request::parse(&parts, &body) {
+        let mut request = match Request::parse(&parts, &body) {
             Ok(request) => request,
             Err(refusal) => return respond(refusal.code, &refusal.body()),
         };
+        self.interceptor().rewrite(&actor, &mut request);
         let handling = self.interceptor().handling(&actor, &request);
         pause(handling.there).await;
         let creates = match request.verb {
@@ -269,8 +272,10 @@ impl Api {
                 })))
             }
             Verb::Watch(..) => Ok(Arc::default()),
-            Verb::Create(object) if request.dry_run => Ok(Arc::new(object.clone())),
-            _ if request.dry_run => Err(Refusal::bad_request("the simulation knows dry runs of creations alone")),
+            Verb::Create(object) | Verb::Replace(object) if request.dry_run => Ok(Arc::new(object.clone())),
+            _ if request.dry_run => {
+                Err(Refusal::bad_request("the simulation knows no dry runs of patches and deletions"))
+            }
             Verb::Create(object) => {
                 let named = object["metadata"]["namespace"].as_str().unwrap_or(&key.namespace);
                 if resource.namespaced && named != key.namespace {
