@@ -62,7 +62,12 @@ fn every_option_reaches_the_pod() {
             "volumeMounts" => assert_eq!(container["volumeMounts"][0], value[0]),
             "volumes" => assert!(pod["volumes"].as_array().unwrap().contains(&value[0]), "{pod:#}"),
             "sharedMemory" => {
-                let memory = pod["volumes"].as_array().unwrap().iter().find(|volume| volume["name"] != "text").unwrap();
+                let memory = pod["volumes"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .find(|volume| volume["name"] == "seatrial-shared-memory")
+                    .unwrap();
                 assert_eq!(memory["emptyDir"], json!({"medium": "Memory", "sizeLimit": value}));
                 assert_eq!(container["volumeMounts"][1]["mountPath"], "/dev/shm");
             }
