@@ -54,7 +54,12 @@ impl Invariants {
         let job = &change.new;
         let Some(owner) = controller(job).filter(|owner| owner["kind"] == "MLPipelineRun") else { return };
         let (step, attempt) = (label(job, "seatrial.dev/step"), label(job, "seatrial.dev/attempt"));
-        let identity = format!("{} {step} {attempt} {}", owner["uid"], label(job, "seatrial.dev/component"));
+        // The store may be asked more than once what an attempt made: each question has a name of its own.
+        let role = match label(job, "seatrial.dev/component") {
+            "recover" => format!("recover {}", change.key.name),
+            role => role.to_owned(),
+        };
+        let identity = format!("{} {step} {attempt} {role}", owner["uid"]);
         if !self.jobs.insert(identity.clone()) {
             self.violated(change, &format!("a second Job for {identity}"));
         }

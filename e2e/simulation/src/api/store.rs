@@ -92,6 +92,8 @@ pub struct Store {
     pub actor: String,
     /// The API server's time.
     pub now: Timestamp,
+    /// What the object store has: the records of attempts, by their keys.
+    pub records: BTreeMap<String, Value>,
 }
 
 impl Store {
@@ -106,6 +108,7 @@ impl Store {
             identities: 0,
             actor: String::new(),
             now,
+            records: BTreeMap::new(),
         }
     }
 
