@@ -216,7 +216,7 @@ fn what_a_namespace_that_is_being_deleted_refuses_is_no_failure() {
 kind: Pod
 metadata: {name: stays, finalizers: [example.org/test]}
 spec:
-  pod: {nodeSelector: {example.org/no-such: node}}
+  nodeSelector: {example.org/no-such: node}
   securityContext: {runAsNonRoot: true, runAsUser: 1, seccompProfile: {type: RuntimeDefault}}
   containers:
     - {name: a, image: none, securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}}",
