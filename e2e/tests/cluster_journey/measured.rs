@@ -82,18 +82,18 @@ pub(crate) fn listed(cluster: &Cluster) {
         ),
         (
             "mlpipeline.seatrial.dev/mortgage",
-            vec!["READY", "CHANGE", "LAST RUN", "RESULT"],
+            vec!["READY", "REVISION", "LAST RUN", "RESULT"],
             vec!["True", "1", "mortgage-c1", "Succeeded"],
         ),
         (
             "mlpipelinerun.seatrial.dev/mortgage-c1",
-            vec!["PIPELINE", "SUCCEEDED", "REASON"],
+            vec!["PIPELINE", "SUCCEEDED", "REASON", "DURATION", "VERSIONS"],
             vec!["mortgage", "True", "mortgage-denial-v1"],
         ),
         (
             "modelversion.seatrial.dev/mortgage-denial-v1",
-            vec!["MODEL", "PURPOSE", "VERDICT"],
-            vec!["mortgage-denial", "Release", "Passed"],
+            vec!["MODEL", "PURPOSE", "VERDICT", "METRIC"],
+            vec!["mortgage-denial", "Release", "Passed", "auc="],
         ),
         (
             "modeldeployment.seatrial.dev/mortgage-denial",
