@@ -120,7 +120,7 @@ fn predict(cluster: &Cluster) -> String {
 
 fn a_candidate_that_does_not_start_disturbs_nothing(cluster: &Cluster) {
     let broken = example("40-deployment.yaml")
-        .replace("  model: mortgage-denial\n", "  model: mortgage-denial\n  version: mortgage-denial-v1\n")
+        .replace("  model: mortgage-denial\n", "  model: mortgage-denial\n  version: mortgage-denial-v2\n")
         .replace("[mlserver, start, /seatrial/model]", "[sh, -c, 'echo no such model >&2; exit 3']");
     cluster.apply(&broken);
     let stalled = cluster.wait("mortgage", "modeldeployment", "mortgage-denial", 240, |deployment| {
@@ -128,7 +128,7 @@ fn a_candidate_that_does_not_start_disturbs_nothing(cluster: &Cluster) {
     });
     let message = condition(&stalled, "Stalled")["message"].as_str().unwrap().to_owned();
     println!("a candidate that does not start: {message}");
-    assert!(message.contains("mortgage-denial-v3 serves; mortgage-denial-v1 does not"), "{message}");
+    assert!(message.contains("mortgage-denial-v3 serves; mortgage-denial-v2 does not"), "{message}");
     assert!(message.contains("exit code 3: no such model"), "{message}");
     assert_eq!(condition(&stalled, "Available")["status"], "True");
     assert!(predict(cluster).contains("200 OK"));
