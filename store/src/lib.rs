@@ -22,5 +22,6 @@ mod signatures;
 pub mod sts;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod token_error;
 pub mod tokens;
 pub mod volume;

@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
 use crate::keys::is_namespace;
-use crate::tokens::{ANSWER, TokenError};
+use crate::token_error::{ANSWER, TokenError};
 
 /// Where the API server publishes its keys.
 const PATH: &str = "/openid/v1/jwks";

@@ -1,7 +1,5 @@
 //! Whose token it is.
 
-use std::time::Duration;
-
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, TokenReviewStatus};
 use kube::api::PostParams;
 use kube::{Api, Client};
@@ -9,23 +7,8 @@ use tokio::time::timeout;
 
 use crate::keys::{Namespace, is_namespace};
 use crate::signatures::{Signatures, service_account};
-
-/// How long the API server may take to answer.
-pub(crate) const ANSWER: Duration = Duration::from_secs(10);
-
-/// Why a token is worth nothing.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TokenError {
-    /// It is no valid token for this store.
-    #[error("{0}")]
-    Refused(String),
-    /// Whoever could say so cannot be asked.
-    #[error("the API server cannot be asked about the token: {0}")]
-    Unavailable(String),
-    /// Too many others are asked about already.
-    #[error("too many tokens are to be checked at once")]
-    Busy,
-}
+use crate::token_error::ANSWER;
+pub use crate::token_error::TokenError;
 
 /// Says whose tokens are.
 #[async_trait::async_trait]
