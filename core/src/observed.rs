@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
@@ -54,6 +55,9 @@ pub struct RunObserved {
     pub versions: Vec<Arc<ModelVersion>>,
     /// What this leader did about Jobs, by name.
     pub expectations: BTreeMap<String, Expectation>,
+    /// For how long this leader has led. Until a minute (`LATE_WRITE` of `attempt`), a Job that an earlier leader asked for may
+    /// still come to be.
+    pub leading_for: Duration,
     /// The siblings that this leader let begin, by name, though the caches may not show it yet.
     pub begun: BTreeSet<String>,
     /// When the API server was last asked about a Job and its pods, by this leader, by name.
@@ -65,7 +69,8 @@ pub struct RunObserved {
 }
 
 /// What a leader did about a Job, and what the caches must show because of it. A Job that is recorded in a run's
-/// status, is not in the cache and has no expectation was recorded by an earlier leader: it is lost.
+/// status, is not in the cache and has no expectation was recorded by an earlier leader: once its creation can no longer
+/// be on its way, it is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expectation {
     /// Its attempt was about to be recorded: whether it was created is unknown, creating it (again) is right.

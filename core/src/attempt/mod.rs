@@ -1,7 +1,8 @@
 //! One Job, and what becomes of it.
 //!
 //! An attempt is in a status before its Job is created, and the Job's name is a function of what it is for. The operator
-//! that takes over finds the attempt, and either its Job or none: then the attempt is lost.
+//! that takes over finds the attempt, and either its Job or none: then the attempt is lost, once the Job's creation can
+//! no longer be on its way.
 
 pub(crate) mod interruption;
 pub(crate) mod outcome;
@@ -25,15 +26,19 @@ use crate::validation;
 /// How long a Job that the API server confirmed may be missing from the cache before it counts as lost, in seconds.
 const CACHE_LAG: i64 = 60;
 
+/// How long after an operator's end a write of it may still land: the API server gives every request up after this time
+/// (`--request-timeout`).
+pub(crate) const LATE_WRITE: Duration = Duration::from_secs(60);
+
 /// What is known of a recorded attempt's Job.
 pub(crate) enum JobState<'a> {
     /// It is in the cache.
     Exists(&'a Job),
     /// It is to be created (again).
     Create,
-    /// It was created; the cache lags behind.
+    /// It was created and the cache lags behind, or its creation by an earlier leader may still be on its way.
     Wait,
-    /// It was created, and should be in the cache by now: the API server must say whether it exists.
+    /// If it was created, it should be in the cache by now: the API server must say whether it exists.
     LiveRead,
     /// An object of another owner bears the name.
     Foreign,
@@ -50,6 +55,8 @@ pub(crate) struct Cluster<'a> {
     pub(crate) jobs: &'a [Arc<Job>],
     /// What this leader recorded and created.
     pub(crate) expectations: &'a BTreeMap<String, Expectation>,
+    /// For how long this leader has led.
+    pub(crate) leading_for: Duration,
     /// When the API server was asked about a Job last.
     pub(crate) live_reads: &'a BTreeMap<String, Timestamp>,
 }
@@ -73,6 +80,8 @@ impl<'a> Cluster<'a> {
             Some(Expectation::Created(at)) if self.live_reads.get(name).is_none_or(|asked| asked < at) => {
                 JobState::LiveRead
             }
+            None if self.leading_for < LATE_WRITE => JobState::Wait,
+            None if !self.live_reads.contains_key(name) => JobState::LiveRead,
             _ => JobState::Lost,
         }
     }
@@ -109,4 +118,55 @@ pub(crate) fn job_has_ended(job: &Job) -> bool {
     conditions.is_some_and(|conditions| {
         conditions.iter().any(|c| matches!(c.type_.as_str(), "Complete" | "Failed") && c.status == "True")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second).unwrap()
+    }
+
+    /// What is said of an attempt whose Job is not in the cache.
+    fn state(expected: Option<Expectation>, leading_for: u64, asked: bool, now: i64) -> &'static str {
+        let expectations = expected.map(|expected| ("train".to_owned(), expected)).into_iter().collect();
+        let live_reads = asked.then(|| ("train".to_owned(), at(70))).into_iter().collect();
+        let leading_for = Duration::from_secs(leading_for);
+        let cluster = Cluster {
+            owner_uid: Some("run"),
+            jobs: &[],
+            expectations: &expectations,
+            leading_for,
+            live_reads: &live_reads,
+        };
+        match cluster.job_state("train", at(now)) {
+            JobState::Exists(_) => "exists",
+            JobState::Create => "create",
+            JobState::Wait => "wait",
+            JobState::LiveRead => "read",
+            JobState::Foreign => "foreign",
+            JobState::Lost => "lost",
+        }
+    }
+
+    #[test]
+    fn a_job_is_lost_only_when_its_creation_can_no_longer_be_on_its_way() {
+        let table = [
+            // An earlier leader recorded the attempt: its request may land until the API server gives it up.
+            (None, 0, false, 0, "wait"),
+            (None, 59, false, 59, "wait"),
+            (None, 60, false, 60, "read"),
+            (None, 71, true, 71, "lost"),
+            // This leader knows what it did.
+            (Some(Expectation::Recorded), 0, false, 0, "create"),
+            (Some(Expectation::Created(at(5))), 6, false, 6, "wait"),
+            (Some(Expectation::Created(at(5))), 66, false, 66, "read"),
+            (Some(Expectation::Created(at(5))), 71, true, 71, "lost"),
+            (Some(Expectation::Observed), 0, false, 0, "lost"),
+        ];
+        for (expected, leading_for, asked, now, is) in table {
+            assert_eq!(state(expected, leading_for, asked, now), is, "{expected:?} {leading_for} {asked}");
+        }
+    }
 }

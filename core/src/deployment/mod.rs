@@ -245,13 +245,15 @@ fn available(child: &Deployment) -> i32 {
     child.status.as_ref().and_then(|status| status.available_replicas).unwrap_or(0)
 }
 
-/// True where as many servers as asked for are ready, all of the newest template. Of no servers nothing is known: such
-/// a Deployment is never ready.
+/// True where as many servers as asked for are ready, all of the newest template, and none of an older one is left, as
+/// `kubectl rollout status` asks: an old server would otherwise count as available in place of a new one that crashes. Of
+/// no servers nothing is known: such a Deployment is never ready.
 fn is_ready(child: &Deployment) -> bool {
     let Some(status) = &child.status else { return false };
     desired(child) > 0
         && status.observed_generation >= child.metadata.generation
         && status.updated_replicas.unwrap_or(0) >= desired(child)
+        && status.replicas.unwrap_or(0) <= status.updated_replicas.unwrap_or(0)
         && status.available_replicas.unwrap_or(0) >= desired(child)
 }
 

@@ -97,6 +97,7 @@ impl Scene {
             counters: BTreeMap::new(),
             versions: vec![],
             expectations: BTreeMap::new(),
+            leading_for: Duration::from_secs(3600),
             begun: BTreeSet::new(),
             live_reads: BTreeMap::new(),
             blocked: vec![],

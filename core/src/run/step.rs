@@ -82,6 +82,7 @@ impl<'a> Draft<'a> {
             owner_uid: observed.run.metadata.uid.as_deref(),
             jobs: &observed.jobs,
             expectations: &observed.expectations,
+            leading_for: observed.leading_for,
             live_reads: &observed.live_reads,
         };
         cluster.job_state(name, self.now)

@@ -55,7 +55,7 @@ impl Leadership {
         let reconciler = Arc::new(Reconciler {
             caches: feed.caches,
             queue: feed.queue,
-            expectations: Expectations::default(),
+            expectations: Expectations::new(),
             writes,
             metrics: feed.metrics,
             clock,
@@ -67,7 +67,8 @@ impl Leadership {
 
     /// Works. Returns only where that cannot go on, and says why.
     pub(crate) async fn work(&mut self, workers: usize) -> String {
-        // A new leader acts only on lists that it made after it took the lease: all writes of the former one are in them.
+        // A new leader acts only on lists that it made after it took the lease. What the former one had sent by then may
+        // still land later: plans know for how long this leader has led.
         let caches = self.reconciler.caches.clone();
         let listed = async {
             while !caches.unlisted().is_empty() {

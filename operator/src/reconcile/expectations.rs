@@ -55,12 +55,23 @@ pub(crate) struct Settled {
 }
 
 /// The expectations of a leadership, by key.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Expectations {
+    began: Instant,
     entries: Mutex<HashMap<ObjectKey, Entry>>,
 }
 
 impl Expectations {
+    /// Those of a leadership that begins now.
+    pub(crate) fn new() -> Self {
+        Self { began: Instant::now(), entries: Mutex::default() }
+    }
+
+    /// For how long this leadership has lasted. A clock that is set does not change it.
+    pub(crate) fn leading_for(&self) -> Duration {
+        self.began.elapsed()
+    }
+
     fn entries(&self) -> MutexGuard<'_, HashMap<ObjectKey, Entry>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -242,7 +253,7 @@ mod tests {
 
     #[test]
     fn failures_back_off_and_success_forgets_them() {
-        let expectations = Expectations::default();
+        let expectations = Expectations::new();
         let fail = || expectations.settle(&key(), vec![failure("job")], &[], at(0)).retry_after.unwrap().as_secs();
         let delays: Vec<_> = (0..12).map(|_| fail()).collect();
         assert_eq!(delays, [1, 2, 4, 8, 16, 32, 60, 60, 60, 60, 60, 60]);
@@ -253,7 +264,7 @@ mod tests {
 
     #[test]
     fn all_failures_of_a_pass_are_known_and_only_what_went_through_is_forgotten() {
-        let expectations = Expectations::default();
+        let expectations = Expectations::new();
         expectations.settle(&key(), vec![failure("a"), failure("b"), failure("c")], &[], at(0));
         // This time b goes through, a fails again, and c was not tried after that.
         let settled = expectations.settle(&key(), vec![failure("a")], &[(Kind::Job, "c".into())], at(0));
@@ -265,7 +276,7 @@ mod tests {
 
     #[test]
     fn a_recorded_job_is_known_before_it_is_created_and_after_it_was_seen() {
-        let expectations = Expectations::default();
+        let expectations = Expectations::new();
         expectations.note_recorded(&key(), "job");
         assert_eq!(expectations.of_jobs(&key(), std::iter::empty())["job"], Expectation::Recorded);
         expectations.note_created(&key(), Kind::Job, "job", Timestamp::UNIX_EPOCH);
@@ -279,7 +290,7 @@ mod tests {
 
     #[test]
     fn a_key_waits_until_the_caches_show_what_it_created() {
-        let expectations = Expectations::default();
+        let expectations = Expectations::new();
         expectations.note_created(&key(), Kind::Version, "churn-v1", Timestamp::UNIX_EPOCH);
         assert!(expectations.must_wait(&key(), |_, _| false));
         assert!(!expectations.must_wait(&key(), |kind, name| (kind, name) == (Kind::Version, "churn-v1")));

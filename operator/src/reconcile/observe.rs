@@ -87,6 +87,7 @@ impl Reconciler {
                 .flat_map(|model| caches.versions.group(namespace, &group(MODEL_LABEL, model)))
                 .collect(),
             expectations,
+            leading_for: self.expectations.leading_for(),
             begun,
             live_reads: self.expectations.live_reads(key),
             blocked: self.expectations.blocked(key),

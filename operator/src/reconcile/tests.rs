@@ -38,7 +38,7 @@ fn reconciler(client: Client) -> Arc<Reconciler> {
     Arc::new(Reconciler {
         caches,
         queue,
-        expectations: Expectations::default(),
+        expectations: Expectations::new(),
         writes,
         metrics,
         clock: Clock::system(),

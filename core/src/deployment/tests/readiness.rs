@@ -42,6 +42,25 @@ fn the_first_version_is_not_served_before_there_is_a_server() {
 }
 
 #[test]
+fn an_old_server_does_not_count_in_place_of_a_new_one() {
+    let mut cluster = Cluster::new(json!({}), &[passed(1)]);
+    cluster.run_until_ready();
+    cluster.edit(|deployment| deployment.spec.server.options.image = Some("server:crashes".to_owned()));
+    cluster.settle();
+    // As Kubernetes has it while the new server crashes: one of each, the old one available.
+    cluster.make_ready("churn-v1");
+    Arc::make_mut(&mut cluster.0.children[0]).status.as_mut().unwrap().replicas = Some(2);
+    cluster.settle();
+    assert_eq!(
+        (cluster.reason(types::READY), cluster.reason(types::AVAILABLE)),
+        (Some("ServersStarting"), Some("Serving"))
+    );
+    cluster.make_ready("churn-v1");
+    cluster.settle();
+    assert_eq!(cluster.reason(types::READY), Some("Serving"));
+}
+
+#[test]
 fn a_candidate_that_is_ready_for_a_moment_does_not_take_over() {
     let mut cluster = Cluster::new(json!({}), &[passed(1)]);
     cluster.run_until_ready();
