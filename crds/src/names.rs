@@ -56,7 +56,7 @@ pub const APPLIED_ANNOTATION: &str = "seatrial.dev/applied";
 pub const PIPELINE_UID_ANNOTATION: &str = "seatrial.dev/pipeline-uid";
 /// On a revision that nobody was seen to need: since when, RFC 3339.
 pub const UNUSED_SINCE_ANNOTATION: &str = "seatrial.dev/unused-since";
-/// On a model's counter: the run that took its newest number, as `<run uid>`.
-pub const HOLDER_ANNOTATION: &str = "seatrial.dev/holder";
+/// On a model's counter: the runs that took the newest numbers, as a JSON object from number to run UID.
+pub const HOLDERS_ANNOTATION: &str = "seatrial.dev/holders";
 /// On a run that a trigger started: when, RFC 3339. A copy of the run that is created much later is known by it.
 pub const TRIGGERED_AT_ANNOTATION: &str = "seatrial.dev/triggered-at";

@@ -443,6 +443,8 @@ mod fates;
 #[cfg(test)]
 mod held;
 #[cfg(test)]
+mod publish_tests;
+#[cfg(test)]
 mod scene;
 #[cfg(test)]
 mod tests;

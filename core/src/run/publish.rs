@@ -5,6 +5,7 @@
 //! counter churn-versions: 8   taken by comparing and swapping; it says which run holds the number
 //! ModelVersion churn-v8
 //! ```
+//! A run keeps the number that it holds, however late the cache shows its version, so that it makes one version.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +14,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
 use kube_core::ResourceExt;
 use seatrial_crds::names::{
-    COMPONENT_LABEL, HOLDER_ANNOTATION, MANAGED_BY, MANAGED_BY_LABEL, MODEL_LABEL, PIPELINE_LABEL, RUN_LABEL,
+    COMPONENT_LABEL, HOLDERS_ANNOTATION, MANAGED_BY, MANAGED_BY_LABEL, MODEL_LABEL, PIPELINE_LABEL, RUN_LABEL,
     components,
 };
 use seatrial_crds::{
@@ -52,7 +53,7 @@ pub(super) fn publish(
         let uid = observed.run.metadata.uid.clone().unwrap_or_default();
         let counter = observed.counters.get(model);
         let taken = counter.map_or(0, |counter| counter.revision);
-        let holder = counter.and_then(|counter| counter.annotations().get(HOLDER_ANNOTATION).cloned());
+        let holders = counter.map(AsRef::as_ref).map(holders).unwrap_or_default();
         let highest = highest_number(observed, model);
         let intended = status.versions.iter().find(|version| &version.model == model);
         let intended = intended.and_then(|version| names::version_number(model, &version.name));
@@ -60,12 +61,17 @@ pub(super) fn publish(
             let name = names::version(model, number);
             observed.versions.iter().find(|version| version.metadata.name.as_deref() == Some(name.as_str()))
         };
-        // The number is still ours to take, or taken by us, and no foreign version has its name.
-        let ours = |number: &i64| {
-            let held = taken == *number && holder.as_deref() == Some(uid.as_str());
-            let foreign = existing(*number).is_some_and(|version| version.spec.run_uid() != Some(uid.as_str()));
-            let made = existing(*number).is_some_and(|version| version.spec.run_uid() == Some(uid.as_str()));
-            made || (!foreign && !refused(observed, *number, model) && (held || taken < *number))
+        let wanted = |number| version(observed, spec, status, parameters, publication, number);
+        // The version of this number is ours, or the number is still ours to take, or taken by us.
+        let ours = |number: &i64| match existing(*number) {
+            Some(found) if found.spec.run_uid() == Some(uid.as_str()) => {
+                wanted(*number).is_none_or(|wanted| is_the_same(&found.spec, &wanted.spec))
+            }
+            Some(_) => false,
+            None => {
+                let held = holders.get(number) == Some(&uid);
+                !refused(observed, *number, model) && (held || taken < *number)
+            }
         };
         let number = intended.filter(ours).unwrap_or_else(|| taken.max(highest).saturating_add(1));
         let name = names::version(model, number);
@@ -75,10 +81,14 @@ pub(super) fn publish(
         }
         publishing.done = false;
         if taken < number {
-            let taken = count(observed, counter.map(AsRef::as_ref), model, number, &uid);
+            // A number whose version was seen needs no holder any more.
+            let mut holders = holders;
+            holders.retain(|number, _| existing(*number).is_none());
+            holders.insert(number, uid.clone());
+            let taken = count(observed, counter.map(AsRef::as_ref), model, number, &holders);
             publishing.stages.push(Stage::stop(vec![taken]));
         }
-        match version(observed, spec, status, parameters, publication, number) {
+        match wanted(number) {
             Some(version) => {
                 publishing.stages.push(Stage::proceed(vec![Write::Create(Object::Version(Box::new(version)))]));
             }
@@ -102,15 +112,40 @@ fn highest_number(observed: &RunObserved, model: &str) -> i64 {
     of_model.map(|version| version.spec.number).max().unwrap_or(0)
 }
 
+/// How many holders a counter names at most. Older numbers are skipped where their version never came to be.
+const HOLDERS: usize = 64;
+
+/// The runs that hold numbers.
+fn holders(counter: &ControllerRevision) -> BTreeMap<i64, String> {
+    let text = counter.annotations().get(HOLDERS_ANNOTATION);
+    text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+}
+
+/// Whether a version that exists says what the run would write: it is adopted then. A later release may write more.
+fn is_the_same(found: &ModelVersionSpec, wanted: &ModelVersionSpec) -> bool {
+    let lineage = |spec: &ModelVersionSpec| {
+        let lineage = spec.lineage.clone()?;
+        Some((lineage.pipeline, lineage.run, lineage.run_uid, lineage.revision, lineage.parameters, lineage.inputs))
+    };
+    found.purpose == wanted.purpose
+        && found.artifact == wanted.artifact
+        && found.evidence == wanted.evidence
+        && found.metrics == wanted.metrics
+        && lineage(found) == lineage(wanted)
+}
+
 /// Takes the number.
 fn count(
     observed: &RunObserved,
     counter: Option<&ControllerRevision>,
     model: &str,
     number: i64,
-    holder: &str,
+    holders: &BTreeMap<i64, String>,
 ) -> Write {
-    let holder = (HOLDER_ANNOTATION.to_owned(), holder.to_owned());
+    let newest: BTreeMap<&i64, &String> = holders.iter().rev().take(HOLDERS).collect();
+    // Keys of numbers and values of text are always JSON.
+    let text = serde_json::to_string(&newest).unwrap_or_default();
+    let holder = (HOLDERS_ANNOTATION.to_owned(), text);
     match counter {
         Some(counter) => {
             let mut counter = counter.clone();

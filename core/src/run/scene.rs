@@ -106,6 +106,13 @@ impl Scene {
         Self { observed, now: 0, jobs_created: vec![], status_writes: 0, records: BTreeSet::new() }
     }
 
+    /// Undoes the run's end, as if the operator had died before it was written.
+    pub(super) fn reopen(&mut self) {
+        let status = Arc::make_mut(&mut self.observed.run).status.as_mut().unwrap();
+        status.finished_at = None;
+        status.conditions.clear();
+    }
+
     /// One pass, carried out up to `writes` actions after the status.
     pub(super) fn pass(&mut self, writes: usize) -> bool {
         let plan = plan(&self.observed, at(self.now));

@@ -488,26 +488,6 @@ fn a_foreign_object_under_a_childs_name_is_named() {
     assert_eq!(scene.stands().0, "NameTaken");
 }
 
-#[test]
-fn a_versions_number_is_never_used_twice() {
-    let mut scene = Scene::new(training());
-    let revision: k8s_openapi::api::apps::v1::ControllerRevision = from_value(json!({
-        "metadata": {"name": "churn-versions", "namespace": "growth", "resourceVersion": "7",
-                     "annotations": {"seatrial.dev/holder": "another run"}},
-        "revision": 4, "data": {"model": "churn"},
-    }))
-    .unwrap();
-    // The versions themselves were deleted since.
-    scene.observed.counters.insert("churn".into(), Arc::new(revision));
-    scene.settle();
-    scene.succeed("prepare");
-    scene.settle();
-    scene.succeed("train");
-    scene.settle();
-    assert_eq!(scene.status().versions[0].name, "churn-v5");
-    assert_eq!(scene.observed.counters["churn"].metadata.resource_version.as_deref(), Some("7"));
-}
-
 /// At the API's bounds, with the longest values that steps can report, a status stays within what etcd takes.
 #[test]
 fn the_largest_status_stays_under_a_mebibyte() {

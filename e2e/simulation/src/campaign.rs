@@ -10,7 +10,7 @@ use crate::scenario::{self, Scenario};
 use crate::simulation::{Depth, Outcome, simulate};
 
 /// How late the write of a dead leader may land: after its successor has listed everything.
-const LATE: [u64; 2] = [10, 25];
+const LATE: [u64; 3] = [10, 25, 58];
 /// How long everything goes wrong in a mix.
 const STORM: Duration = Duration::from_secs(300);
 

@@ -238,8 +238,8 @@ impl Faults {
                 let moment = match self.draw(3) {
                     0 => Moment::Before,
                     1 => Moment::After,
-                    // Before its successor lists everything: nobody can lead sooner than 15 s later.
-                    _ => Moment::Late(Duration::from_secs(1 + self.draw(13))),
+                    // Until the API server gives the request up.
+                    _ => Moment::Late(Duration::from_secs(1 + self.draw(58))),
                 };
                 return self.crash_at(actor, request, moment, well);
             }

@@ -114,8 +114,7 @@ impl Invariants {
                         self.violated(change, &what);
                     }
                 }
-                let ended_before = change.old.as_ref().is_some_and(|old| has_ended(old));
-                if pod["status"]["phase"] == "Succeeded" && !ended_before {
+                if is_done(pod) && !change.old.as_ref().is_some_and(|old| is_done(old)) {
                     *self.succeeded.entry(format!("{own} {}", run(pod))).or_default() += 1;
                 }
             }
@@ -245,6 +244,17 @@ fn controller(object: &Value) -> Option<&Value> {
 
 fn run_step<'a>(run: &'a Value, name: &str) -> Option<&'a Value> {
     run["status"]["steps"].as_array()?.iter().find(|step| step["name"] == name)
+}
+
+/// Whether a pod of a step has ended well, whatever else somebody injected goes on in it.
+fn is_done(pod: &Value) -> bool {
+    let containers = pod["status"]["containerStatuses"].as_array();
+    let ended = |name: &str| {
+        containers.into_iter().flatten().any(|container| {
+            container["name"] == name && container["state"]["terminated"]["exitCode"].as_i64() == Some(0)
+        })
+    };
+    ended("step") && ended("seatrial-publish")
 }
 
 /// The UID of the run whose Job a pod belongs to, as JSON.

@@ -125,6 +125,11 @@ fn hopeless(step: &str, _: usize) -> Fate {
     if step == "train" { Fate::Fails(3) } else { Fate::Succeeds }
 }
 
+/// Somebody injects a container that never ends into the pods of `train`.
+fn injected(step: &str, _: usize) -> Fate {
+    if step == "train" { Fate::Lingers } else { Fate::Succeeds }
+}
+
 /// What is missing until these runs have ended so, and this version is served.
 fn until(store: &Store, runs: &[(&str, bool)], served: Option<&str>) -> Option<String> {
     for (name, well) in runs {
@@ -182,8 +187,15 @@ pub fn all() -> Vec<Scenario> {
             once: false,
         },
         Scenario {
+            name: "injected",
+            actions: vec![(0, pipeline("churn:1"))],
+            fates: injected,
+            missing: |store| until(store, &[("churn-c1", true)], None),
+            once: true,
+        },
+        Scenario {
             name: "by-hand",
-            actions: vec![(0, pipeline("churn:1")), (2, run("one")), (2, run("two")), (3, pipeline("churn:2"))],
+            actions: vec![(0, pipeline("churn:1")), (2, run("one")), (2, run("two")), (40, pipeline("churn:2"))],
             fates: well,
             missing: |store| {
                 until(store, &[("churn-c1", true), ("one", true), ("two", true), ("churn-c2", true)], None)

@@ -76,7 +76,7 @@ const NOTICED_BY: [(Mutant, &str); Mutant::ALL.len()] = [
     (Mutant::NoRecord, "retries"),
     (Mutant::NamesByChance, "retries"),
     (Mutant::NoOwner, "retries"),
-    (Mutant::OrphanedChildren, "release:9:late25"),
+    (Mutant::OrphanedChildren, "injected"),
     (Mutant::ServiceLeftBehind, "change"),
 ];
 

@@ -22,6 +22,8 @@ pub enum Fate {
     Fails(i64),
     /// It is evicted in the midst of its work.
     Evicted,
+    /// All that belongs to the step ends well; a container that somebody injected goes on.
+    Lingers,
 }
 
 /// Says how the pods end: by name of the step, and how many pods that step had before.
@@ -88,7 +90,8 @@ impl Model for Pods {
             if known.due <= now {
                 let stage = known.stage;
                 let fate = known.fate;
-                known.stage += 1;
+                // One that lingers is ended by a deletion alone.
+                known.stage = if stage < 9 { (stage + 1).min(8) } else { stage + 1 };
                 known.due = now + pace;
                 api.change("kubelet", |store| advance(store, key, pod, stage, fate));
             }
@@ -147,7 +150,7 @@ fn advance(store: &mut Store, key: &Key, pod: &Value, stage: u8, fate: Fate) {
         }
         2 => {
             let code = match fate {
-                Fate::Succeeds => 0,
+                Fate::Succeeds | Fate::Lingers => 0,
                 Fate::Fails(code) => code,
                 Fate::Evicted => {
                     new["status"]["reason"] = "Evicted".into();
@@ -165,13 +168,20 @@ fn advance(store: &mut Store, key: &Key, pod: &Value, stage: u8, fate: Fate) {
         }
         3 if !is_server => {
             let failed = codes(&new).iter().any(|code| *code != 0);
+            let code = codes(&new).first().copied().unwrap_or(0);
             let ends = mains.iter().map(|name| match *name {
                 "seatrial-publish" if failed => terminated(now, name, 0, ""),
                 "seatrial-publish" => terminated(now, name, 0, &message(pod, name)),
-                name => terminated(now, name, codes(&new).first().copied().unwrap_or(0), ""),
+                name => terminated(now, name, code, ""),
             });
-            new["status"]["containerStatuses"] = ends.collect::<Vec<_>>().into();
-            new["status"]["phase"] = if failed { "Failed" } else { "Succeeded" }.into();
+            let injected = (fate == Fate::Lingers).then(|| running(now, "injected"));
+            new["status"]["phase"] = match (failed, &injected) {
+                (_, Some(_)) => "Running",
+                (true, None) => "Failed",
+                (false, None) => "Succeeded",
+            }
+            .into();
+            new["status"]["containerStatuses"] = ends.chain(injected).collect::<Vec<_>>().into();
             if !failed {
                 keep_record(store, pod);
             }
