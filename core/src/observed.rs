@@ -119,6 +119,8 @@ pub struct DeploymentObserved {
     pub pods: Vec<Arc<Pod>>,
     /// What was read of the pods' readiness probes, by the pod's UID.
     pub probes: BTreeMap<String, ProbeReport>,
+    /// When the API server was last asked about a child, by this leader, by name.
+    pub live_reads: BTreeMap<String, Timestamp>,
     /// The namespace's stores.
     pub stores: Vec<Arc<Store>>,
     /// The writes that failed, and until when each waits.

@@ -84,6 +84,8 @@ pub enum LiveRead {
     /// A Job with its pods, before it is given up: a cache lags behind for minutes where its watch died in silence. The
     /// answer goes into the caches.
     Job(String),
+    /// A Deployment, before its servers are taken away though they may have become ready. The answer goes into the caches.
+    Deployment(String),
     /// What the kubelet said about a pod's readiness probe. Events are not watched: there are too many of them.
     PodEvents {
         /// The pod's name.

@@ -30,6 +30,11 @@ use crate::validation;
 use correct::Difference;
 use problem::Problem;
 
+/// For how long what the API server said of a child counts, in seconds.
+const LIVE_READ_HOLDS: i64 = 60;
+/// After how long to ask again where it did not answer.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
+
 /// Decides.
 pub fn plan(observed: &DeploymentObserved, now: Timestamp) -> Plan<ModelDeploymentStatus> {
     if observed.deployment.metadata.deletion_timestamp.is_some() {
@@ -44,6 +49,9 @@ pub fn plan(observed: &DeploymentObserved, now: Timestamp) -> Plan<ModelDeployme
         Ok(found) => (found.filter(|version| served.as_ref() != Some(&version.name_any())), None),
         Err(none) => (None, Some((none.reason, none.message))),
     };
+    if served.is_none() && candidate.is_some_and(|candidate| rollout.must_look_before(candidate)) {
+        return rollout.plan();
+    }
     rollout.begin_corrections();
     let renamed = rollout.rename(served.clone(), candidate);
     let candidate = candidate.filter(|version| renamed != Some(version.name_any()));
@@ -116,6 +124,24 @@ impl<'a> Rollout<'a> {
             let child = children.find(|child| child.labels().get(ARTIFACT_LABEL) == Some(artifact))?;
             (available(child) > 0).then(|| child.labels().get(VERSION_LABEL).cloned())?
         })
+    }
+
+    /// Whether the API server must be asked first: clients are led to the servers of another version than this candidate,
+    /// which may have become ready while the caches lagged behind. Then they serve, and are not taken away.
+    fn must_look_before(&mut self, candidate: &ModelVersion) -> bool {
+        let routed =
+            self.own_service().and_then(|service| service.spec.as_ref()?.selector.as_ref()?.get(ARTIFACT_LABEL));
+        let (Some(routed), wanted) = (routed, self.artifact_of(&candidate.name_any())) else { return false };
+        let child = self.children().find(|child| child.labels().get(ARTIFACT_LABEL) == Some(routed));
+        let Some(name) = child.map(|child| child.name_any()) else { return false };
+        let asked = self.observed.live_reads.get(&name);
+        let is_known = asked.is_some_and(|asked| self.now.as_second() - asked.as_second() < LIVE_READ_HOLDS);
+        if wanted.as_ref() == Some(routed) || is_known {
+            return false;
+        }
+        self.live_reads.push(LiveRead::Deployment(name));
+        self.look_again_after(LOOK_AGAIN);
+        true
     }
 
     /// A version with the files of the one that serves takes its servers over, as they are.

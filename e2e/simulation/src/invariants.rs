@@ -13,8 +13,10 @@ use crate::models::{has_condition, has_ended};
 #[derive(Debug, Default)]
 pub struct Invariants {
     violations: Vec<String>,
-    /// Run UID, step, attempt and component of all Jobs.
-    jobs: BTreeSet<String>,
+    /// Run UID, step, attempt and component of all Jobs, and who removed them.
+    jobs: BTreeMap<String, Option<String>>,
+    /// The UIDs of the runs that pods were made for, by the pods' UIDs: their Jobs may be gone.
+    runs_of_pods: BTreeMap<String, Value>,
     /// Run UID and step of pods that ended well, and how many did.
     succeeded: BTreeMap<String, usize>,
     /// Run UID and model of all versions.
@@ -38,6 +40,11 @@ impl Invariants {
     pub fn observe(&mut self, store: &Store, change: &Change) {
         match (change.key.kind, change.kind) {
             ("Job", ChangeType::Added) => self.job(store, change),
+            ("Job", ChangeType::Deleted) => {
+                if let Some(remover) = identity(&change.new).and_then(|job| self.jobs.get_mut(&job)) {
+                    *remover = Some(change.actor.clone());
+                }
+            }
             ("Pod", _) => self.pod(store, change),
             ("MLPipelineRun", ChangeType::Modified) => self.run(change),
             ("ModelVersion", ChangeType::Added) => self.version(change),
@@ -54,14 +61,16 @@ impl Invariants {
         let job = &change.new;
         let Some(owner) = controller(job).filter(|owner| owner["kind"] == "MLPipelineRun") else { return };
         let (step, attempt) = (label(job, "seatrial.dev/step"), label(job, "seatrial.dev/attempt"));
-        // The store may be asked more than once what an attempt made: each question has a name of its own.
-        let role = match label(job, "seatrial.dev/component") {
-            "recover" => format!("recover {}", change.key.name),
-            role => role.to_owned(),
-        };
-        let identity = format!("{} {step} {attempt} {role}", owner["uid"]);
-        if !self.jobs.insert(identity.clone()) {
-            self.violated(change, &format!("a second Job for {identity}"));
+        if let Some(identity) = identity(job) {
+            // After its removal, a Job comes back only by the late write of an operator that died before, or where a person
+            // removed it before its creator saw it.
+            let before = self.jobs.insert(identity.clone(), None);
+            let may_come_back = |remover: &String| {
+                !remover.starts_with(OPERATOR) || number_of(remover) > number_of(&change.actor)
+            };
+            if before.is_some_and(|remover| !remover.as_ref().is_some_and(may_come_back)) {
+                self.violated(change, &format!("a second Job for {identity}"));
+            }
         }
         let name = owner["name"].as_str().unwrap_or_default();
         let Some(run) = store.get(&Key::new("MLPipelineRun", &change.key.namespace, name)) else { return };
@@ -99,7 +108,9 @@ impl Invariants {
             "step" => {
                 let run =
                     |pod: &Value| format!("{}/{}", label(pod, "seatrial.dev/run"), label(pod, "seatrial.dev/step"));
-                let own = run_of_pod(store, pod);
+                let own = run_of_pod(&self.runs_of_pods, store, pod);
+                let uid = pod["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
+                self.runs_of_pods.entry(uid).or_insert_with(|| own.clone());
                 let runs = |pod: &Value| pod["status"]["phase"] == "Running";
                 if runs(pod) && change.old.as_ref().is_none_or(|old| !runs(old)) {
                     let mut others = store.of_kind("Pod").filter(|(key, other)| {
@@ -107,7 +118,7 @@ impl Invariants {
                             && key.namespace == change.key.namespace
                             && runs(other)
                             && run(other) == run(pod)
-                            && run_of_pod(store, other) == own
+                            && run_of_pod(&self.runs_of_pods, store, other) == own
                     });
                     if let Some((other, _)) = others.next() {
                         let what = format!("it runs beside {other} of the same step");
@@ -246,6 +257,23 @@ fn run_step<'a>(run: &'a Value, name: &str) -> Option<&'a Value> {
     run["status"]["steps"].as_array()?.iter().find(|step| step["name"] == name)
 }
 
+/// What a Job is for: run UID, step, attempt and component.
+fn identity(job: &Value) -> Option<String> {
+    let owner = controller(job).filter(|owner| owner["kind"] == "MLPipelineRun")?;
+    let (step, attempt) = (label(job, "seatrial.dev/step"), label(job, "seatrial.dev/attempt"));
+    // The store may be asked more than once what an attempt made: each question has a name of its own.
+    let role = match label(job, "seatrial.dev/component") {
+        "recover" => format!("recover {}", job["metadata"]["name"].as_str().unwrap_or_default()),
+        role => role.to_owned(),
+    };
+    Some(format!("{} {step} {attempt} {role}", owner["uid"]))
+}
+
+/// The number of an operator, which counts those before it.
+fn number_of(operator: &str) -> Option<u64> {
+    operator.rsplit('-').next()?.parse().ok()
+}
+
 /// Whether a pod of a step has ended well, whatever else somebody injected goes on in it.
 fn is_done(pod: &Value) -> bool {
     let containers = pod["status"]["containerStatuses"].as_array();
@@ -257,8 +285,11 @@ fn is_done(pod: &Value) -> bool {
     ended("step") && ended("seatrial-publish")
 }
 
-/// The UID of the run whose Job a pod belongs to, as JSON.
-fn run_of_pod(store: &Store, pod: &Value) -> Value {
+/// The UID of the run whose Job a pod belongs to, as JSON; `known` has it by the pods' UIDs.
+fn run_of_pod(known: &BTreeMap<String, Value>, store: &Store, pod: &Value) -> Value {
+    if let Some(run) = pod["metadata"]["uid"].as_str().and_then(|uid| known.get(uid)) {
+        return run.clone();
+    }
     let job = controller(pod).and_then(|owner| owner["name"].as_str()).unwrap_or_default();
     let namespace = pod["metadata"]["namespace"].as_str().unwrap_or_default();
     let job: Option<&Arc<Value>> = store.get(&Key::new("Job", namespace, job));

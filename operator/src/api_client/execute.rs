@@ -182,8 +182,8 @@ impl Writes {
         };
         let api = self.api::<K>(namespace);
         match self.count::<K, _>("delete", api.delete(name, &params)).await {
-            // Gone, or another object of the name: either way the one that was meant is no more.
-            Err(Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(()),
+            // A conflict says that another object bears the name, or that somebody wrote in between: the next plan looks.
+            Err(Error::Api(status)) if status.code == 404 => Ok(()),
             other => other.map(|_| ()),
         }
     }
@@ -298,6 +298,15 @@ mod tests {
         assert_eq!(failure.reason, FailureReason::Blocked(BlockedReason::Refused));
         assert!(failure.message.starts_with("an admission webhook of this cluster does not answer"), "{failure:?}");
         assert!(failure.message.contains("kyverno"), "{failure:?}");
+    }
+
+    #[tokio::test]
+    async fn a_deletion_that_conflicts_is_tried_again() {
+        let client = fake::client(|_, _, _| fake::status(409, "Conflict", "the object has been modified"));
+        let writes = Writes::new(client, "i", ApiClient::new(Arc::new(Metrics::new().0)), Clock::system());
+        let delete = Write::Delete { kind: Kind::Job, name: "a".into(), uid: "1".into() };
+        let Err(failure) = writes.execute("ns", &delete).await else { panic!("it counts as done") };
+        assert_eq!(failure.reason, FailureReason::Conflict, "{failure:?}");
     }
 
     #[tokio::test]

@@ -1,7 +1,9 @@
-//! Asks the API server what no cache can tell: about a Job and its pods before an attempt is given up, since a watch whose
-//! connection died in silence is noticed only after some five minutes; and about the events of a pod, which nobody watches.
+//! Asks the API server what no cache can tell: about a Job and its pods before an attempt is given up, and a Deployment
+//! before servers are taken away that may have become ready, since a watch whose connection died in silence is noticed only
+//! after some five minutes; and about the events of a pod, which nobody watches.
 
 use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::Error;
@@ -31,6 +33,20 @@ impl Writes {
         for mut pod in within(LIMIT, pods.list(&of_job)).await?.items {
             pod.prune();
             caches.pods.insert_live(pod);
+        }
+        Ok(())
+    }
+
+    /// Lets the cache have what the API server says by now of a Deployment, unless it has something newer.
+    pub(crate) async fn live_read_deployment(
+        &self,
+        caches: &Caches,
+        namespace: &str,
+        name: &str,
+    ) -> Result<(), Error> {
+        if let Some(mut found) = within(LIMIT, self.api::<Deployment>(namespace).get_opt(name)).await? {
+            found.prune();
+            caches.deployments.insert_live(found);
         }
         Ok(())
     }

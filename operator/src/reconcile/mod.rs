@@ -226,6 +226,10 @@ impl Reconciler {
                 self.writes.live_read(&self.caches, &key.namespace, job).await?;
                 self.expectations.note_live_read(key, job, asked);
             }
+            LiveRead::Deployment(name) => {
+                self.writes.live_read_deployment(&self.caches, &key.namespace, name).await?;
+                self.expectations.note_live_read(key, name, asked);
+            }
             LiveRead::PodEvents { pod, uid } => {
                 let last = self.writes.last_probe_event(&key.namespace, uid).await.unwrap_or_else(|error| {
                     // They make a condition clearer. Nothing may wait for them.

@@ -123,6 +123,7 @@ impl Reconciler {
             service: caches.services.get(&key.namespace, &key.name),
             pods,
             probes,
+            live_reads: self.expectations.live_reads(key),
             stores: caches.stores.group(&key.namespace, ALL),
             blocked: self.expectations.blocked(key),
             platform: caches.platform(),

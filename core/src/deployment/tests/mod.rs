@@ -72,6 +72,7 @@ impl Cluster {
                 service: None,
                 pods: vec![],
                 probes: BTreeMap::new(),
+                live_reads: BTreeMap::new(),
                 stores: vec![],
                 blocked: vec![],
                 platform: Arc::new(platform),
@@ -92,6 +93,12 @@ impl Cluster {
             let plan = plan(&self.0, self.1);
             if plan.is_quiet() {
                 return written;
+            }
+            // The caches never lag behind here: the answer is what they have.
+            for read in &plan.live_reads {
+                if let LiveRead::Deployment(name) = read {
+                    self.0.live_reads.insert(name.clone(), self.1);
+                }
             }
             if let Some(status) = plan.status {
                 Arc::make_mut(&mut self.0.deployment).status = Some(status);

@@ -42,6 +42,29 @@ fn the_first_version_is_not_served_before_there_is_a_server() {
 }
 
 #[test]
+fn servers_that_became_ready_unseen_are_not_taken_away() {
+    let mut cluster = Cluster::new(json!({}), &[passed(1)]);
+    cluster.settle();
+    cluster.0.versions.push(passed(2));
+    // The cache still shows that v1 starts, and clients are led to it.
+    let asked = plan(&cluster.0, cluster.1);
+    let child = cluster.0.children[0].name_any();
+    assert_eq!(asked.live_reads, [LiveRead::Deployment(child.clone())]);
+    assert!(asked.status.is_none() && asked.writes().next().is_none(), "nothing is written before the answer");
+    // The answer: it has been ready for a while.
+    cluster.0.live_reads.insert(child, cluster.1);
+    cluster.make_ready("churn-v1");
+    cluster.settle();
+    assert_eq!((cluster.served(), cluster.children()), (Some("churn-v1"), vec!["churn-v1", "churn-v2"]));
+    // Where it is not ready, the newer one takes its place.
+    let mut cluster = Cluster::new(json!({}), &[passed(1)]);
+    cluster.settle();
+    cluster.0.versions.push(passed(2));
+    cluster.settle();
+    assert_eq!((cluster.served(), cluster.children()), (None, vec!["churn-v2"]));
+}
+
+#[test]
 fn an_old_server_does_not_count_in_place_of_a_new_one() {
     let mut cluster = Cluster::new(json!({}), &[passed(1)]);
     cluster.run_until_ready();
