@@ -146,6 +146,12 @@ pub fn has_secret_environment(options: &WorkloadOptions) -> bool {
     options.env_from.iter().any(|source| source.secret_ref.is_some())
 }
 
+/// Whether the user's container is given a Secret, as variables or as files.
+pub fn has_secrets(options: &WorkloadOptions) -> bool {
+    let mounted = options.pod.volumes.iter().any(|volume| volume.secret.is_some());
+    mounted || has_secret_environment(options) || !secret_variables(options).is_empty()
+}
+
 /// The mounts of the user's container beside those of Seatrial.
 pub fn user_mounts(options: &WorkloadOptions) -> Vec<VolumeMount> {
     let mut mounts: Vec<VolumeMount> = options.pod.volume_mounts.iter().map(kubernetes).collect();

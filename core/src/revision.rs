@@ -13,7 +13,9 @@ use serde_json::{Value, json};
 
 use crate::names;
 
-/// The version of the projection below. A new one must treat data of an older one as equal where results are.
+/// The version of the projection below. It grows with every field that changes what is executed, so that an operator that
+/// does not know the field leaves such a run alone rather than run it without. A new one must treat data of an older one as
+/// equal where results are.
 const PROJECTION: u32 = 1;
 
 /// A revision whose data cannot be read.
@@ -22,6 +24,8 @@ const PROJECTION: u32 = 1;
 pub struct RevisionError {
     name: String,
     problem: String,
+    /// Whether another release wrote it, which may be able to read it.
+    pub is_of_another_release: bool,
 }
 
 /// What of a pipeline affects results: all but how runs queue, how many are kept, how long steps may wait, and what its
@@ -85,10 +89,12 @@ pub fn spec(revision: &ControllerRevision) -> Result<MLPipelineSpec, RevisionErr
     let error = |problem: String| RevisionError {
         name: revision.metadata.name.clone().unwrap_or_default(),
         problem: problem.chars().take(200).collect(),
+        is_of_another_release: false,
     };
     let data = revision.data.as_ref().ok_or_else(|| error("it has no data".into()))?;
     if data.0.get("projection").and_then(Value::as_u64) != Some(u64::from(PROJECTION)) {
-        return Err(error("it was written by another version of the operator".into()));
+        let problem = "another release of Seatrial wrote it: run that release, or one that is newer".to_owned();
+        return Err(RevisionError { is_of_another_release: true, ..error(problem) });
     }
     let spec = data.0.get("spec").cloned().unwrap_or_default();
     serde_json::from_value(spec).map_err(|problem| error(problem.to_string()))

@@ -185,7 +185,8 @@ impl ServerOf<'_> {
             }),
             lifecycle: Some(Lifecycle { pre_stop: Some(drain), ..Lifecycle::default() }),
             volume_mounts: Some([vec![pods::model_mount()], pods::user_mounts(&server.options)].concat()),
-            termination_message_policy: Some("FallbackToLogsOnError".into()),
+            // Its last words help whoever reads the conditions, who may not be allowed to read a Secret that it was given.
+            termination_message_policy: (!pods::has_secrets(&server.options)).then(|| "FallbackToLogsOnError".into()),
             ..Container::default()
         }
     }

@@ -342,3 +342,85 @@ fn a_failed_step_is_told_while_others_still_run() {
     assert!(scene.stands().1.contains("boom"), "{:?}", scene.stands());
     assert_eq!(scene.step("two").state, StepState::Running);
 }
+
+/// A run whose first step is at work.
+fn at_work() -> Scene {
+    let mut scene = Scene::new(training());
+    scene.settle();
+    assert_eq!(scene.step("prepare").state, StepState::Running);
+    scene
+}
+
+#[test]
+fn a_run_under_way_whose_revision_is_gone_waits_and_ends_in_the_end() {
+    let mut scene = at_work();
+    let revisions = std::mem::take(&mut scene.observed.revisions);
+    scene.settle();
+    assert_eq!(scene.stands().0, "RevisionNotFound");
+    // It was the cache that lagged behind.
+    let mut back = scene.observed.clone();
+    back.revisions = revisions;
+    assert_eq!(stands_in(&plan(&back, at(60))), Some("Running".to_owned()));
+    // It is gone: nobody can read what the Jobs come to.
+    assert_eq!(stands_in(&plan(&scene.observed, at(3500))), None, "nothing new is to be said");
+    let ended = plan(&scene.observed, at(3601));
+    assert_eq!(stands_in(&ended), Some("RevisionNotFound".to_owned()));
+    assert!(ended.status.as_ref().unwrap().finished_at.is_some());
+    assert!(ended.writes().any(|write| matches!(write, Write::Delete { kind: Kind::Job, .. })));
+    // A newer change does not wait for an hour.
+    scene.observed.siblings.push(newer_change());
+    assert_eq!(stands_in(&plan(&scene.observed, at(60))), None, "the caches lag behind by a minute, too");
+    assert_eq!(stands_in(&plan(&scene.observed, at(301))), Some("Superseded".to_owned()));
+}
+
+/// The reason that a plan gives its run.
+fn stands_in(plan: &Plan<MLPipelineRunStatus>) -> Option<String> {
+    let status = plan.status.as_ref()?;
+    conditions::find(&status.conditions, types::SUCCEEDED).map(|condition| condition.reason.clone())
+}
+
+#[test]
+fn what_another_release_wrote_is_waited_for() {
+    let newer = |scene: &mut Scene| {
+        let revision = Arc::make_mut(&mut scene.observed.revisions[0]);
+        revision.data.as_mut().unwrap().0["projection"] = json!(2);
+    };
+    let mut begins = Scene::new(training());
+    newer(&mut begins);
+    begins.settle();
+    assert_eq!(begins.stands().0, "RevisionUnreadable");
+    let mut scene = at_work();
+    newer(&mut scene);
+    scene.settle();
+    assert_eq!(scene.stands().0, "RevisionUnreadable");
+    let later = plan(&scene.observed, at(100_000));
+    assert!(later.status.is_none() && later.writes().next().is_none(), "its Jobs go on: {later:?}");
+    // A parameter that a newer rule refuses was accepted once.
+    let mut scene = at_work();
+    Arc::make_mut(&mut scene.observed.run).spec.parameters =
+        vec![ParameterValue { name: "unknown".into(), value: "1".into() }];
+    scene.settle();
+    assert_eq!((scene.stands().0, scene.status().finished_at.is_some()), ("InvalidParameters", false));
+}
+
+#[test]
+fn a_step_is_given_up_only_after_an_hour_in_which_no_other_moved() {
+    let mut spec = plain();
+    spec["steps"] = json!([{"name": "one", "command": ["true"]}, {"name": "two", "command": ["true"]}]);
+    let mut scene = Scene::new(spec);
+    scene.settle();
+    refuse(&mut scene, BlockedReason::Refused);
+    scene.pass(0);
+    assert_eq!(scene.step("one").reason.as_deref(), Some("WriteRefused"));
+    scene.now = 4000;
+    scene.pass(0);
+    assert_eq!(scene.step("one").state, StepState::Running, "the other step is at work: it may fill a quota");
+    scene.succeed("two");
+    scene.pass(0);
+    scene.now = 4000 + 3599;
+    scene.pass(0);
+    assert_eq!(scene.step("one").state, StepState::Running);
+    scene.now = 4000 + 3601;
+    scene.pass(0);
+    assert_eq!(scene.step("one").state, StepState::Failed);
+}

@@ -46,6 +46,9 @@ const LOOK_AGAIN: Duration = Duration::from_secs(15);
 /// seconds, before it is given up. A newer change does not wait for that.
 const HOLD_LIMIT: i64 = 3600;
 
+/// How long the revision of a run under way may be missing, in seconds, before it counts as gone: the caches lag behind.
+const REVISION_GRACE: i64 = 300;
+
 /// How much later than its trigger a run may be created, in seconds. A run without status that is created later than that
 /// is a copy of one that ran before.
 const RESTORE_GRACE: i64 = 600;
@@ -61,20 +64,21 @@ pub fn plan(observed: &RunObserved, now: Timestamp) -> Plan<MLPipelineRunStatus>
     if !has_ended(run.status.as_ref()) {
         match draft.begin() {
             Ok((spec, parameters)) => draft.advance(&spec, &parameters),
-            Err(Held::Waits(reason, message)) => draft.under_way(reason, message),
-            Err(Held::Ends(conclusion)) => draft.end(conclusion),
+            Err(CannotRun::Waits(reason, message)) if draft.status.started_at.is_some() => draft.wait(reason, message),
+            Err(CannotRun::Waits(reason, message)) => draft.under_way(reason, message),
+            Err(CannotRun::Ends(conclusion)) => draft.end(conclusion),
         }
     }
     draft.plan()
 }
 
-/// Why a run does not begin.
-enum Held {
+/// Why a run does not begin, or not go on.
+enum CannotRun {
     Waits(&'static str, String),
     Ends(Conclusion),
 }
 
-impl Held {
+impl CannotRun {
     fn ends(reason: &'static str, message: String) -> Self {
         Self::Ends(Conclusion::failed(reason, message))
     }
@@ -111,7 +115,7 @@ impl<'a> Draft<'a> {
     }
 
     /// The pinned spec and the parameters of a run that may go on. A run that begins pins what it executes.
-    fn begin(&mut self) -> Result<(MLPipelineSpec, Vec<ParameterValue>), Held> {
+    fn begin(&mut self) -> Result<(MLPipelineSpec, Vec<ParameterValue>), CannotRun> {
         let begins = self.status.started_at.is_none();
         if begins {
             self.may_begin()?;
@@ -123,14 +127,19 @@ impl<'a> Draft<'a> {
         let name = names::revision(&self.observed.run.spec.pipeline, number);
         let found = self.observed.revisions.iter().find(|revision| revision.name_any() == name);
         let found = found.ok_or_else(|| {
-            Held::Waits(
+            CannotRun::Waits(
                 "RevisionNotFound",
-                format!("the ControllerRevision \"{name}\" of this run does not exist (yet)"),
+                format!("the ControllerRevision \"{name}\" of this run does not exist (yet); without it nobody knows what the run executes"),
             )
         })?;
-        let spec = revision::spec(found).map_err(|error| Held::ends("RevisionUnreadable", error.to_string()))?;
+        // Of a run under way nothing is lost while it waits: what this release cannot read another one wrote or accepted.
+        let cannot = |reason, waits: bool, message| {
+            if waits { CannotRun::Waits(reason, message) } else { CannotRun::ends(reason, message) }
+        };
+        let spec = revision::spec(found)
+            .map_err(|error| cannot("RevisionUnreadable", !begins || error.is_of_another_release, error.to_string()))?;
         let parameters = validation::parameters(&spec, &self.observed.run.spec.parameters)
-            .map_err(|problems| Held::ends("InvalidParameters", validation::summary(&problems)))?;
+            .map_err(|problems| cannot("InvalidParameters", !begins, validation::summary(&problems)))?;
         if begins {
             self.status.revision = Some(number);
             self.status.agent_image = Some(self.observed.platform.agent_image.clone());
@@ -144,25 +153,25 @@ impl<'a> Draft<'a> {
 
     /// Whether a run that has not begun may do so. This comes before its revision is looked for: a run whose revision is
     /// gone gives way to newer ones like any other.
-    fn may_begin(&self) -> Result<(), Held> {
+    fn may_begin(&self) -> Result<(), CannotRun> {
         if let Some(triggered_at) = restored(&self.observed.run) {
             let message = format!(
                 "it was started at {triggered_at} and made again from a copy without its status: what it did is not done again; to run the pipeline, create another MLPipelineRun"
             );
-            return Err(Held::ends("Restored", message));
+            return Err(CannotRun::ends("Restored", message));
         }
         if self.observed.pipeline.as_ref().is_some_and(|pipeline| pipeline.spec.suspend == Some(true)) {
             return Err(suspended());
         }
         match concurrency::turn(self.observed) {
             Turn::Now => Ok(()),
-            Turn::Waits(message) => Err(Held::Waits("Queued", message)),
-            Turn::Superseded(newer) => Err(Held::ends("Superseded", superseded(&newer))),
+            Turn::Waits(message) => Err(CannotRun::Waits("Queued", message)),
+            Turn::Superseded(newer) => Err(CannotRun::ends("Superseded", superseded(&newer))),
         }
     }
 
     /// The number of the revision that a run executes: of the change that started it, or, of a run made by hand, the newest.
-    fn revision_to_pin(&self) -> Result<i64, Held> {
+    fn revision_to_pin(&self) -> Result<i64, CannotRun> {
         let pipeline = &self.observed.run.spec.pipeline;
         if let Some(number) = triggered_revision(&self.observed.run) {
             return Ok(number);
@@ -170,13 +179,13 @@ impl<'a> Draft<'a> {
         let Some(found) = &self.observed.pipeline else {
             let message =
                 format!("there is no MLPipeline \"{pipeline}\" in this namespace: create it, or name another");
-            return Err(Held::Waits("PipelineNotFound", message));
+            return Err(CannotRun::Waits("PipelineNotFound", message));
         };
         let waits = || {
             let message = format!(
                 "the newest spec of the MLPipeline \"{pipeline}\" is not accepted (yet): look at its conditions"
             );
-            Held::Waits("RevisionNotFound", message)
+            CannotRun::Waits("RevisionNotFound", message)
         };
         if !validation::pipeline(&found.spec).is_empty() {
             return Err(waits());
@@ -186,6 +195,28 @@ impl<'a> Draft<'a> {
         let is_outdated =
             revision::spec(newest).is_ok_and(|spec| revision::projection(&spec) != revision::projection(&found.spec));
         if is_outdated { Err(waits()) } else { Ok(newest.revision) }
+    }
+
+    /// Waits for what a run under way executes. Where its revision is gone, a newer change takes over, or the run ends: its
+    /// Jobs cannot be read without it.
+    fn wait(&mut self, reason: &'static str, message: String) {
+        self.requeue_after = Some(LOOK_AGAIN);
+        let now = Time(self.now);
+        let unfinished = |step: &&mut StepStatus| matches!(step.state, StepState::Pending | StepState::Running);
+        let since = match self.status.steps.iter_mut().find(unfinished) {
+            Some(step) => Some(step.held_since.get_or_insert(now).clone()),
+            None => self.status.steps.iter().filter_map(|step| step.finished_at.clone()).max(),
+        };
+        let waited = since.map_or(0, |since| self.seconds_since(&since));
+        if reason == "RevisionNotFound" && waited >= REVISION_GRACE {
+            if let Some(newer) = concurrency::newer_change(self.observed) {
+                return self.end(Conclusion::failed("Superseded", superseded(&newer)));
+            }
+            if waited >= HOLD_LIMIT {
+                return self.end(Conclusion::failed(reason, message));
+            }
+        }
+        self.under_way(reason, message);
     }
 
     /// Takes a run that has begun through its phases, as far as it gets.
@@ -280,9 +311,6 @@ impl<'a> Draft<'a> {
     /// Whether nothing is at work, and something waits for what a person must see to.
     fn is_held_up(&self) -> bool {
         let steps = &self.status.steps;
-        let not_started = |step: &StepStatus| step.reason.as_deref().is_some_and(is_not_started);
-        let is_held =
-            |step: &StepStatus| step.held_since.is_some() || (step.state == StepState::Running && not_started(step));
         steps.iter().any(is_held) && steps.iter().all(|step| step.state != StepState::Running || is_held(step))
     }
 
@@ -405,6 +433,12 @@ impl<'a> Draft<'a> {
     }
 }
 
+/// Whether a step waits for what a person must see to, or its command has not started.
+fn is_held(step: &StepStatus) -> bool {
+    let not_started = || step.reason.as_deref().is_some_and(is_not_started);
+    step.held_since.is_some() || (step.state == StepState::Running && not_started())
+}
+
 /// When a run without status was started, if that is longer ago than its creation: then it was restored from a backup, or
 /// applied again from a file. Only runs that a trigger started bear the mark.
 fn restored(run: &MLPipelineRun) -> Option<Timestamp> {
@@ -414,8 +448,8 @@ fn restored(run: &MLPipelineRun) -> Option<Timestamp> {
     (run.status.is_none() && is_late).then_some(triggered_at)
 }
 
-fn suspended() -> Held {
-    Held::Waits("Suspended", "the pipeline is suspended".to_owned())
+fn suspended() -> CannotRun {
+    CannotRun::Waits("Suspended", "the pipeline is suspended".to_owned())
 }
 
 fn superseded(newer: &str) -> String {

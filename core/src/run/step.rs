@@ -103,15 +103,28 @@ impl<'a> Draft<'a> {
         told.next_back().or_else(foreign)
     }
 
-    /// Says what holds a step up that could start. After an hour it is given up, so that every run ends.
+    /// Says what holds a step up that could start. After an hour in which no other step moved it is given up, so that every
+    /// run ends: what is in the way may be a quota that the others fill.
     pub(super) fn hold(&self, status: &mut StepStatus, reason: &str, message: String) {
         let since = status.held_since.get_or_insert(Time(self.now)).clone();
         let message = format!("step \"{}\" waits: {message}", status.name);
+        let since = since.max(self.moved_at(&status.name));
         if self.seconds_since(&since) >= HOLD_LIMIT {
             return self.fail(status, reason, message);
         }
         status.reason = Some(reason.to_owned());
         status.message = Some(message);
+    }
+
+    /// When a step other than this one was last at work.
+    fn moved_at(&self, name: &str) -> Time {
+        let others = || self.status.steps.iter().filter(|step| step.name != name);
+        let mut at_work = others().filter(|step| step.state == StepState::Running && !super::is_held(step));
+        if at_work.next().is_some() {
+            return Time(self.now);
+        }
+        let ended = others().filter_map(|step| step.finished_at.clone()).max();
+        ended.unwrap_or(Time(Timestamp::UNIX_EPOCH))
     }
 
     fn read_job(&mut self, spec: &MLPipelineSpec, step: &Step, job: &Job, status: &mut StepStatus) {

@@ -65,9 +65,8 @@ impl Invariants {
             // After its removal, a Job comes back only by the late write of an operator that died before, or where a person
             // removed it before its creator saw it.
             let before = self.jobs.insert(identity.clone(), None);
-            let may_come_back = |remover: &String| {
-                !remover.starts_with(OPERATOR) || number_of(remover) > number_of(&change.actor)
-            };
+            let may_come_back =
+                |remover: &String| !remover.starts_with(OPERATOR) || number_of(remover) > number_of(&change.actor);
             if before.is_some_and(|remover| !remover.as_ref().is_some_and(may_come_back)) {
                 self.violated(change, &format!("a second Job for {identity}"));
             }

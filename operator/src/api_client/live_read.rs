@@ -38,12 +38,7 @@ impl Writes {
     }
 
     /// Lets the cache have what the API server says by now of a Deployment, unless it has something newer.
-    pub(crate) async fn live_read_deployment(
-        &self,
-        caches: &Caches,
-        namespace: &str,
-        name: &str,
-    ) -> Result<(), Error> {
+    pub(crate) async fn live_read_deployment(&self, caches: &Caches, namespace: &str, name: &str) -> Result<(), Error> {
         if let Some(mut found) = within(LIMIT, self.api::<Deployment>(namespace).get_opt(name)).await? {
             found.prune();
             caches.deployments.insert_live(found);

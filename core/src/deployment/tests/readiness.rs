@@ -259,3 +259,24 @@ fn a_readiness_path_that_leads_elsewhere_does_not_count_as_ready() {
     cluster.settle();
     assert_eq!(cluster.served(), Some("churn-v2"));
 }
+
+#[test]
+fn the_last_words_of_a_server_that_is_given_a_secret_stay_in_its_log() {
+    let policy = |server: Value| {
+        let mut cluster = Cluster::new(json!({"server": server}), &[passed(1)]);
+        cluster.settle();
+        let template = cluster.0.children[0].spec.as_ref().unwrap().template.spec.clone().unwrap();
+        template.containers[0].termination_message_policy.clone()
+    };
+    assert_eq!(policy(json!({"image": "s", "port": 80})).as_deref(), Some("FallbackToLogsOnError"));
+    let given = [
+        json!({"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]}),
+        json!({"envFrom": [{"secretRef": {"name": "s"}}]}),
+        json!({"pod": {"volumes": [{"name": "s", "secret": {"secretName": "s"}}], "volumeMounts": [{"name": "s", "mountPath": "/s"}]}}),
+    ];
+    for given in given {
+        let mut server = json!({"image": "s", "port": 80});
+        server.as_object_mut().unwrap().extend(given.as_object().unwrap().clone());
+        assert_eq!(policy(server), None, "{given}");
+    }
+}
