@@ -62,10 +62,21 @@ pub struct RunObserved {
     pub begun: BTreeSet<String>,
     /// When the API server was last asked about a Job and its pods, by this leader, by name.
     pub live_reads: BTreeMap<String, Timestamp>,
+    /// What was read of pods that could not be created, by the Job's UID.
+    pub refusals: BTreeMap<String, RefusalReport>,
     /// The writes that failed, and until when each waits.
     pub blocked: Vec<Blocked>,
     /// What the platform team configured.
     pub platform: Arc<Platform>,
+}
+
+/// What the Job controller said about the pods of a Job that it could not create.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusalReport {
+    /// When the API server was asked.
+    pub read_at: Timestamp,
+    /// The API server's words, as the Job controller passed them on; `None` where it said nothing.
+    pub message: Option<String>,
 }
 
 /// What a leader did about a Job, and what the caches must show because of it. A Job that is recorded in a run's

@@ -86,6 +86,13 @@ pub enum LiveRead {
     Job(String),
     /// A Deployment, before its servers are taken away though they may have become ready. The answer goes into the caches.
     Deployment(String),
+    /// What the Job controller said about pods that it could not create.
+    JobEvents {
+        /// The Job's name.
+        job: String,
+        /// The Job's UID.
+        uid: String,
+    },
     /// What the kubelet said about a pod's readiness probe. Events are not watched: there are too many of them.
     PodEvents {
         /// The pod's name.

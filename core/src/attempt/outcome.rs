@@ -72,6 +72,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) before: Option<&'a (String, String)>,
     /// When the API server was last asked about Job and pods.
     pub(crate) confirmed: Option<Timestamp>,
+    /// Why the API server refused its pods, in the words that the Job controller passed on.
+    pub(crate) refused: Option<&'a str>,
 }
 
 /// Reads it.
@@ -236,9 +238,14 @@ fn start_limit(step: &Step, reason: &str) -> Option<i64> {
 
 /// A Job without a pod: something refuses it, or a queue holds it back, which may take as long as it likes.
 fn no_pod(seen: &Seen<'_>, age: i64) -> Option<(&'static str, String)> {
-    let Seen { step, job, .. } = *seen;
+    let Seen { step, job, refused, .. } = *seen;
     if age < POD_GRACE || is_suspended(job) {
         return None;
+    }
+    if let Some(said) = refused {
+        let message =
+            format!("the API server refuses the pod of step \"{}\": {}", step.name, said.trim().trim_end_matches('.'));
+        return Some(("PodsRefused", message));
     }
     let message = format!(
         "step \"{}\" has no pod {POD_GRACE} s after its Job was created: a quota, a LimitRange, Pod Security or an admission policy may refuse it; kubectl describe job {} says which",

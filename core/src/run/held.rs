@@ -7,7 +7,7 @@ use serde_json::{Value, from_value, json};
 
 use super::scene::*;
 use super::*;
-use crate::observed::Expectation;
+use crate::observed::{Expectation, RefusalReport};
 use crate::plan::{Kind, LiveRead};
 use crate::revision;
 
@@ -200,6 +200,27 @@ fn a_step_without_a_pod_says_what_may_refuse_it() {
         (scene.step("one").state, scene.step("one").reason.as_deref()),
         (StepState::Failed, Some("PodsRefused"))
     );
+}
+
+#[test]
+fn a_refused_pod_is_told_in_the_api_servers_words() {
+    let mut scene = Scene::new(json!({"image": "churn:1", "steps": [{"name": "one", "command": ["one"]}]}));
+    scene.settle();
+    Arc::make_mut(&mut scene.observed.jobs[0]).metadata.creation_timestamp = Some(Time(at(0)));
+    let uid = scene.observed.jobs[0].metadata.uid.clone().unwrap();
+    scene.now = 30;
+    let asked = plan(&scene.observed, at(30)).live_reads;
+    assert_eq!(asked, [LiveRead::JobEvents { job: scene.observed.jobs[0].name_any(), uid: uid.clone() }]);
+    let message = Some("exceeded quota: team, requested: pods=1, used: pods=1, limited: pods=1".to_owned());
+    scene.observed.refusals.insert(uid, RefusalReport { read_at: at(30), message });
+    scene.settle();
+    let told = scene.step("one").message.clone().unwrap();
+    assert!(
+        told.ends_with("step \"one\": exceeded quota: team, requested: pods=1, used: pods=1, limited: pods=1"),
+        "{told}"
+    );
+    assert!(plan(&scene.observed, at(320)).live_reads.is_empty(), "it is asked for every five minutes");
+    assert_eq!(plan(&scene.observed, at(331)).live_reads.len(), 1);
 }
 
 #[test]

@@ -93,7 +93,7 @@ struct Draft<'a> {
     publishing: Vec<Stage>,
     deletions: Vec<Write>,
     events: Vec<Event>,
-    live_reads: Vec<String>,
+    live_reads: Vec<LiveRead>,
     requeue_after: Option<Duration>,
 }
 
@@ -425,7 +425,7 @@ impl<'a> Draft<'a> {
             status: changed.then_some(self.status),
             stages,
             events: self.events,
-            live_reads: self.live_reads.into_iter().map(LiveRead::Job).collect(),
+            live_reads: self.live_reads,
             requeue_after: self.requeue_after,
             ..Plan::default()
         }

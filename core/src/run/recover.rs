@@ -18,7 +18,7 @@ use super::{Draft, LOOK_AGAIN};
 use crate::attempt::report::Report;
 use crate::attempt::{self, JobState};
 use crate::contract::{ExitCode, Message};
-use crate::plan::{Object, Write};
+use crate::plan::{LiveRead, Object, Write};
 use crate::pod_state::terminated;
 use crate::pods::RECOVER;
 
@@ -73,7 +73,7 @@ impl Draft<'_> {
                 return self.ask(spec, step, status, recovery.number, &recovery.reason);
             }
             JobState::LiveRead => {
-                self.live_reads.push(recovery.job.clone());
+                self.live_reads.push(LiveRead::Job(recovery.job.clone()));
                 Answer::Awaited
             }
             JobState::Wait => Answer::Awaited,

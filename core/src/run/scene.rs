@@ -11,7 +11,7 @@ use serde_json::{Value, from_value, json};
 
 use super::*;
 use crate::contract::{Digest, Message, ReportedInput, ReportedMetric, ReportedOutput};
-use crate::observed::Expectation;
+use crate::observed::{Expectation, RefusalReport};
 use crate::plan::{Kind, LiveRead, Object};
 use crate::platform::{DefaultStore, Platform};
 use crate::pods::RECOVER;
@@ -100,6 +100,7 @@ impl Scene {
             leading_for: Duration::from_secs(3600),
             begun: BTreeSet::new(),
             live_reads: BTreeMap::new(),
+            refusals: BTreeMap::new(),
             blocked: vec![],
             platform: Arc::new(platform),
         };
@@ -121,8 +122,14 @@ impl Scene {
         }
         // The caches of a scene never lag behind: the answer is what they have.
         for read in plan.live_reads.clone() {
-            let LiveRead::Job(job) = read else { panic!("{read:?}") };
-            self.observed.live_reads.insert(job, at(self.now));
+            match read {
+                LiveRead::Job(job) => drop(self.observed.live_reads.insert(job, at(self.now))),
+                LiveRead::JobEvents { uid, .. } => {
+                    let nothing = RefusalReport { read_at: at(self.now), message: None };
+                    self.observed.refusals.insert(uid, nothing);
+                }
+                read => panic!("{read:?}"),
+            }
         }
         for action in plan.writes() {
             if let Write::Create(Object::Job(job)) = action {

@@ -15,8 +15,11 @@ use crate::attempt::outcome::{self, Outcome, Seen};
 use crate::attempt::report::Report;
 use crate::attempt::{self, Cluster, JobState, interruption};
 use crate::contract::{InputSource, ReportedMetric, layout};
-use crate::plan::{BlockedReason, Kind, Object, Write};
+use crate::plan::{BlockedReason, Kind, LiveRead, Object, Write};
 use crate::stores::{self, StoreProblem};
+
+/// For how long what the Job controller said about pods that it could not create counts, in seconds.
+const REFUSAL_HOLDS: i64 = 300;
 
 /// A step that has not begun.
 pub(super) fn pending(name: &str) -> StepStatus {
@@ -61,7 +64,7 @@ impl<'a> Draft<'a> {
                 }
                 JobState::Lost => self.lose(spec, step, &mut status, "JobLost"),
                 JobState::LiveRead => {
-                    self.live_reads.push(name);
+                    self.live_reads.push(LiveRead::Job(name));
                     self.requeue_after = Some(LOOK_AGAIN);
                 }
                 JobState::Wait => self.requeue_after = Some(LOOK_AGAIN),
@@ -134,7 +137,10 @@ impl<'a> Draft<'a> {
         status.image_digest = outcome::image_digest(&pods).or_else(|| status.image_digest.take());
         let before = status.reason.take().zip(status.message.take());
         let confirmed = self.observed.live_reads.get(&job.name_any()).copied();
-        let attempt = Seen { step, job, pods: &pods, before: before.as_ref(), confirmed };
+        let uid = job.metadata.uid.clone().unwrap_or_default();
+        let refusal = self.observed.refusals.get(&uid);
+        let refused = refusal.and_then(|refusal| refusal.message.as_deref());
+        let attempt = Seen { step, job, pods: &pods, before: before.as_ref(), confirmed, refused };
         match outcome::read(&attempt, self.now) {
             Outcome::Running(_) if interruption::too_many(status) => {
                 let last = status.interruptions.last().map_or_else(String::new, |last| last.reason.clone());
@@ -153,13 +159,18 @@ impl<'a> Draft<'a> {
                 status.image_digest =
                     step_status(&self.status.steps, &step.name).and_then(|old| old.image_digest.clone());
                 if let Some((reason, message)) = told {
+                    let is_known =
+                        refusal.is_some_and(|refusal| self.seconds_since(&Time(refusal.read_at)) < REFUSAL_HOLDS);
+                    if reason == "PodsRefused" && !is_known {
+                        self.live_reads.push(LiveRead::JobEvents { job: job.name_any(), uid });
+                    }
                     status.reason = Some(reason.to_owned());
                     status.message = Some(message);
                 }
             }
             Outcome::Done(report) => self.succeed(step, status, *report),
             Outcome::LiveRead => {
-                self.live_reads.push(job.name_any());
+                self.live_reads.push(LiveRead::Job(job.name_any()));
                 self.requeue_after = Some(LOOK_AGAIN);
             }
             Outcome::ReportLost => self.lose(spec, step, status, "ReportLost"),

@@ -46,6 +46,15 @@ impl Writes {
         Ok(())
     }
 
+    /// Why the API server last refused a pod of a Job, in the words that the Job controller passed on.
+    pub(crate) async fn last_refusal(&self, namespace: &str, job_uid: &str) -> Result<Option<String>, Error> {
+        let of_job = ListParams::default().fields(&format!("involvedObject.uid={job_uid}")).limit(EVENTS);
+        let events = within(LIMIT, self.api::<Event>(namespace).list(&of_job)).await?.items;
+        let refused = events.into_iter().filter(|event| event.reason.as_deref() == Some("FailedCreate"));
+        let message = refused.max_by_key(last_seen).and_then(|event| event.message);
+        Ok(message.map(|message| without_pods_name(&message).chars().take(MESSAGE).collect()))
+    }
+
     /// What the kubelet said last about the readiness probe of a pod's server.
     pub(crate) async fn last_probe_event(&self, namespace: &str, pod_uid: &str) -> Result<Option<ProbeEvent>, Error> {
         let of_pod = ListParams::default().fields(&format!("involvedObject.uid={pod_uid}")).limit(EVENTS);
@@ -56,6 +65,13 @@ impl Writes {
             message: event.message.unwrap_or_default().chars().take(MESSAGE).collect(),
         }))
     }
+}
+
+/// The reason in a message such as `Error creating: pods "train-x7k2p" is forbidden: exceeded quota: ...`. Each try has
+/// another pod's name, and each change of a text that is shown is a write.
+fn without_pods_name(message: &str) -> &str {
+    let message = message.strip_prefix("Error creating: ").unwrap_or(message);
+    message.split_once(" is forbidden: ").map_or(message, |(_, reason)| reason)
 }
 
 fn is_about_readiness(event: &Event) -> bool {
@@ -90,6 +106,13 @@ mod tests {
     fn object(kind: &str, name: &str, version: &str) -> Value {
         let api = if kind == "Job" { "batch/v1" } else { "v1" };
         json!({"apiVersion": api, "kind": kind, "metadata": {"name": name, "namespace": "ns", "resourceVersion": version}})
+    }
+
+    #[test]
+    fn a_refusal_is_told_without_the_pods_name() {
+        let said = "Error creating: pods \"train-x7k2p\" is forbidden: exceeded quota: team";
+        assert_eq!(without_pods_name(said), "exceeded quota: team");
+        assert_eq!(without_pods_name("Error creating: no webhook answers"), "no webhook answers");
     }
 
     #[tokio::test]

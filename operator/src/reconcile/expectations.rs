@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use seatrial_core::observed::{Expectation, ProbeReport};
+use seatrial_core::observed::{Expectation, ProbeReport, RefusalReport};
 use seatrial_core::plan::{Blocked, Kind};
 use tokio::time::Instant;
 
@@ -42,6 +42,7 @@ struct Entry {
     created: Vec<Created>,
     live_reads: BTreeMap<String, Timestamp>,
     probes: BTreeMap<String, ProbeReport>,
+    refusals: BTreeMap<String, RefusalReport>,
     failures: u32,
 }
 
@@ -125,6 +126,21 @@ impl Expectations {
     /// When the API server was last asked about each of a run's Jobs.
     pub(crate) fn live_reads(&self, key: &ObjectKey) -> BTreeMap<String, Timestamp> {
         self.entries().get(key).map(|entry| entry.live_reads.clone()).unwrap_or_default()
+    }
+
+    /// The API server was asked about the pods of a Job that could not be created.
+    pub(crate) fn note_refusal(&self, key: &ObjectKey, job_uid: &str, report: RefusalReport) {
+        self.change(key, |entry| {
+            entry.refusals.insert(job_uid.to_owned(), report);
+        });
+    }
+
+    /// What was read of the pods of a run's Jobs that could not be created. Those of other Jobs are forgotten.
+    pub(crate) fn refusals(&self, key: &ObjectKey, exists: impl Fn(&str) -> bool) -> BTreeMap<String, RefusalReport> {
+        let mut entries = self.entries();
+        let Some(entry) = entries.get_mut(key) else { return BTreeMap::new() };
+        entry.refusals.retain(|uid, _| exists(uid));
+        entry.refusals.clone()
     }
 
     /// The API server was asked about a pod's readiness probe.

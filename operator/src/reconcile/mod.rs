@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::{Error, Resource, ResourceExt};
-use seatrial_core::observed::ProbeReport;
+use seatrial_core::observed::{ProbeReport, RefusalReport};
 use seatrial_core::plan::{BlockedReason, Kind, LiveRead, Object, OnFailure, Plan, Stage, Write};
 use seatrial_core::{deployment, model, pipeline, run, version};
 use seatrial_crds::{MLPipeline, MLPipelineRun, Model, ModelDeployment, ModelVersion};
@@ -229,6 +229,14 @@ impl Reconciler {
             LiveRead::Deployment(name) => {
                 self.writes.live_read_deployment(&self.caches, &key.namespace, name).await?;
                 self.expectations.note_live_read(key, name, asked);
+            }
+            LiveRead::JobEvents { job, uid } => {
+                let message = self.writes.last_refusal(&key.namespace, uid).await.unwrap_or_else(|error| {
+                    // It makes a message clearer. Nothing may wait for it.
+                    tracing::warn!(namespace = key.namespace, job, %error, "a Job's events could not be read");
+                    None
+                });
+                self.expectations.note_refusal(key, uid, RefusalReport { read_at: asked, message });
             }
             LiveRead::PodEvents { pod, uid } => {
                 let last = self.writes.last_probe_event(&key.namespace, uid).await.unwrap_or_else(|error| {

@@ -73,6 +73,8 @@ impl Reconciler {
             let name = seatrial_core::names::counter(model);
             caches.revisions.get(namespace, &name).map(|counter| (model.clone(), counter))
         };
+        let exists = |uid: &str| jobs.iter().any(|job| job.metadata.uid.as_deref() == Some(uid));
+        let refusals = self.expectations.refusals(key, exists);
         RunObserved {
             run: run.clone(),
             pipeline: caches.pipelines.get(namespace, &run.spec.pipeline),
@@ -90,6 +92,7 @@ impl Reconciler {
             leading_for: self.expectations.leading_for(),
             begun,
             live_reads: self.expectations.live_reads(key),
+            refusals,
             blocked: self.expectations.blocked(key),
             platform: caches.platform(),
         }
