@@ -471,14 +471,4 @@ fn step_status<'a>(steps: &'a [StepStatus], name: &str) -> Option<&'a StepStatus
 }
 
 #[cfg(test)]
-mod begin_tests;
-#[cfg(test)]
-mod fates;
-#[cfg(test)]
-mod held;
-#[cfg(test)]
-mod publish_tests;
-#[cfg(test)]
-mod scene;
-#[cfg(test)]
 mod tests;

@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use seatrial_crds::StepState;
 use serde_json::json;
 
+use super::fixture::*;
 use super::has_ended;
-use super::scene::*;
 use crate::conditions::{self, Status, types};
 
 /// Something that happens to a run.
@@ -51,99 +51,99 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-fn happen(scene: &mut Scene, event: &Event) {
-    let live = scene.live();
+fn happen(fixture: &mut Fixture, event: &Event) {
+    let live = fixture.live();
     let step = |number: &usize| live.get(number % live.len().max(1)).cloned();
     match event {
         Event::Crash(writes) => {
-            scene.pass(*writes);
-            scene.change_leader();
+            fixture.pass(*writes);
+            fixture.change_leader();
         }
-        Event::Settle => scene.settle(),
-        Event::Wait(seconds) => scene.now += seconds,
+        Event::Settle => fixture.settle(),
+        Event::Wait(seconds) => fixture.now += seconds,
         Event::PodFails(number, code) => {
             let Some(step) = step(number) else { return };
-            scene.pod(&step, json!({"phase": "Failed", "containerStatuses": [ended("step", *code, "")]}));
+            fixture.pod(&step, json!({"phase": "Failed", "containerStatuses": [ended("step", *code, "")]}));
         }
         Event::Drain(number) => {
             let Some(step) = step(number) else { return };
             let drained = json!([{"type": "DisruptionTarget", "status": "True"}]);
-            scene.pod(&step, json!({"phase": "Failed", "conditions": drained}));
+            fixture.pod(&step, json!({"phase": "Failed", "conditions": drained}));
         }
         Event::JobFails(number) => {
             let Some(step) = step(number) else { return };
-            scene.end_job(&step, json!({"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}));
+            fixture.end_job(&step, json!({"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}));
         }
         Event::JobDeleted(number) => {
             let Some(step) = step(number) else { return };
-            let job = scene.job(&step);
-            scene.observed.jobs.retain(|other| other.metadata.uid != job.metadata.uid);
+            let job = fixture.job(&step);
+            fixture.observed.jobs.retain(|other| other.metadata.uid != job.metadata.uid);
         }
         Event::ReportLost(number) => {
             let Some(step) = step(number) else { return };
-            scene.keep_record(&step);
-            scene.end_job(&step, json!({"type": "Complete", "status": "True"}));
+            fixture.keep_record(&step);
+            fixture.end_job(&step, json!({"type": "Complete", "status": "True"}));
         }
-        Event::Answer => scene.answer_questions(),
+        Event::Answer => fixture.answer_questions(),
         Event::Succeed(number) => {
             let Some(step) = step(number) else { return };
-            scene.succeed(&step);
+            fixture.succeed(&step);
         }
     }
 }
 
-fn check(scene: &Scene) -> Result<(), TestCaseError> {
-    let names: BTreeSet<&String> = scene.jobs_created.iter().collect();
-    prop_assert_eq!(names.len(), scene.jobs_created.len(), "a Job was created twice: {:?}", &scene.jobs_created);
-    prop_assert!(scene.observed.versions.len() <= 1);
-    let Some(status) = scene.observed.run.status.as_ref() else { return Ok(()) };
+fn check(fixture: &Fixture) -> Result<(), TestCaseError> {
+    let names: BTreeSet<&String> = fixture.jobs_created.iter().collect();
+    prop_assert_eq!(names.len(), fixture.jobs_created.len(), "a Job was created twice: {:?}", &fixture.jobs_created);
+    prop_assert!(fixture.observed.versions.len() <= 1);
+    let Some(status) = fixture.observed.run.status.as_ref() else { return Ok(()) };
     for step in &status.steps {
         let recorded = step.job.as_ref();
         prop_assert!(
-            scene.jobs_created.iter().filter(|name| name.contains(&step.name)).count() <= 1 || recorded.is_some(),
+            fixture.jobs_created.iter().filter(|name| name.contains(&step.name)).count() <= 1 || recorded.is_some(),
             "a step has Jobs and none on record"
         );
     }
     // A step that needs another's output never begins before it is there.
     let state = |name: &str| status.steps.iter().find(|step| step.name == name).map(|step| step.state);
-    let train_began = scene.jobs_created.iter().any(|name| name.contains("train"));
+    let train_began = fixture.jobs_created.iter().any(|name| name.contains("train"));
     prop_assert!(!train_began || state("prepare") == Some(StepState::Succeeded), "{:?}", status);
     Ok(())
 }
 
 /// Jobs that nobody has ended, whoever created them.
-fn unended(scene: &Scene) -> usize {
-    scene.observed.jobs.iter().filter(|job: &&std::sync::Arc<Job>| job.status.is_none()).count()
+fn unended(fixture: &Fixture) -> usize {
+    fixture.observed.jobs.iter().filter(|job: &&std::sync::Arc<Job>| job.status.is_none()).count()
 }
 
 proptest! {
     #[test]
     fn no_job_is_made_twice_and_every_run_ends(events in prop::collection::vec(event(), 0..40)) {
-        let mut scene = Scene::new(training());
+        let mut fixture = Fixture::new(training());
         let mut last = None;
         for event in &events {
-            let ended_before = has_ended(scene.observed.run.status.as_ref()).then(|| scene.observed.run.status.clone());
-            happen(&mut scene, event);
-            check(&scene)?;
+            let ended_before = has_ended(fixture.observed.run.status.as_ref()).then(|| fixture.observed.run.status.clone());
+            happen(&mut fixture, event);
+            check(&fixture)?;
             if let Some(before) = ended_before {
-                prop_assert_eq!(&before, &scene.observed.run.status, "a run that has ended was changed");
+                prop_assert_eq!(&before, &fixture.observed.run.status, "a run that has ended was changed");
             }
             last = Some(event);
         }
         // From here on all goes well.
         for _ in 0..30 {
-            scene.now += 60;
-            scene.settle();
-            scene.answer_questions();
-            for step in scene.live() {
-                scene.succeed(&step);
+            fixture.now += 60;
+            fixture.settle();
+            fixture.answer_questions();
+            for step in fixture.live() {
+                fixture.succeed(&step);
             }
-            check(&scene)?;
+            check(&fixture)?;
         }
-        let status = scene.status();
+        let status = fixture.status();
         prop_assert!(has_ended(Some(status)), "it goes on for ever after {:?}: {:#?}", last, status);
         let succeeded = conditions::is(&status.conditions, types::SUCCEEDED, Status::True);
-        prop_assert_eq!(scene.observed.versions.len(), usize::from(succeeded));
-        prop_assert_eq!(unended(&scene), 0, "a Job outlives its run");
+        prop_assert_eq!(fixture.observed.versions.len(), usize::from(succeeded));
+        prop_assert_eq!(unended(&fixture), 0, "a Job outlives its run");
     }
 }

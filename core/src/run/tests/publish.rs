@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use serde_json::{from_value, json};
 
-use super::scene::{Scene, at, training};
+use super::fixture::{Fixture, at, training};
 use super::*;
 use crate::plan::Object;
 
 #[test]
 fn a_versions_number_is_never_used_twice() {
-    let mut scene = Scene::new(training());
+    let mut fixture = Fixture::new(training());
     let revision: k8s_openapi::api::apps::v1::ControllerRevision = from_value(json!({
         "metadata": {"name": "churn-versions", "namespace": "growth", "resourceVersion": "7",
                      "annotations": {"seatrial.dev/holders": "{\"4\":\"another run\"}"}},
@@ -18,45 +18,45 @@ fn a_versions_number_is_never_used_twice() {
     }))
     .unwrap();
     // The versions themselves were deleted since.
-    scene.observed.counters.insert("churn".into(), Arc::new(revision));
-    scene.settle();
-    scene.succeed("prepare");
-    scene.settle();
-    scene.succeed("train");
-    scene.settle();
-    assert_eq!(scene.status().versions[0].name, "churn-v5");
-    assert_eq!(scene.observed.counters["churn"].metadata.resource_version.as_deref(), Some("7"));
+    fixture.observed.counters.insert("churn".into(), Arc::new(revision));
+    fixture.settle();
+    fixture.succeed("prepare");
+    fixture.settle();
+    fixture.succeed("train");
+    fixture.settle();
+    assert_eq!(fixture.status().versions[0].name, "churn-v5");
+    assert_eq!(fixture.observed.counters["churn"].metadata.resource_version.as_deref(), Some("7"));
 }
 
 /// The counter after another run took the number that follows.
-fn overtaken(scene: &mut Scene) {
-    let counter = Arc::make_mut(scene.observed.counters.get_mut("churn").unwrap());
+fn overtaken(fixture: &mut Fixture) {
+    let counter = Arc::make_mut(fixture.observed.counters.get_mut("churn").unwrap());
     counter.revision = 2;
     let holders = counter.metadata.annotations.as_mut().unwrap().get_mut("seatrial.dev/holders").unwrap();
     *holders = holders.replace('}', r#","2":"another run"}"#);
 }
 
 /// A run whose steps are done, up to the version's creation, which its cache does not show.
-fn published_unseen() -> Scene {
-    let mut scene = Scene::new(training());
-    scene.settle();
-    scene.succeed("prepare");
-    scene.settle();
-    scene.succeed("train");
-    scene.settle();
-    scene
+fn published_unseen() -> Fixture {
+    let mut fixture = Fixture::new(training());
+    fixture.settle();
+    fixture.succeed("prepare");
+    fixture.settle();
+    fixture.succeed("train");
+    fixture.settle();
+    fixture
 }
 
 #[test]
 fn a_run_keeps_the_number_that_it_holds_though_others_took_later_ones() {
-    let mut scene = published_unseen();
-    assert_eq!(scene.status().versions[0].name, "churn-v1");
+    let mut fixture = published_unseen();
+    assert_eq!(fixture.status().versions[0].name, "churn-v1");
     // As if it stood before the version's creation, or the cache did not show it: another run took the next number.
-    scene.observed.versions.clear();
-    scene.reopen();
-    overtaken(&mut scene);
-    let planned = plan(&scene.observed, at(20));
-    let status = planned.status.as_ref().unwrap_or(scene.status());
+    fixture.observed.versions.clear();
+    fixture.reopen();
+    overtaken(&mut fixture);
+    let planned = plan(&fixture.observed, at(20));
+    let status = planned.status.as_ref().unwrap_or(fixture.status());
     assert_eq!(status.versions[0].name, "churn-v1");
     let created: Vec<String> = planned
         .writes()
@@ -70,14 +70,14 @@ fn a_run_keeps_the_number_that_it_holds_though_others_took_later_ones() {
 
 #[test]
 fn a_version_under_the_intended_name_is_adopted_only_if_it_says_the_same() {
-    let mut scene = published_unseen();
-    scene.reopen();
-    let settled = |scene: &Scene| {
-        let planned = plan(&scene.observed, at(20));
-        planned.status.as_ref().unwrap_or(scene.status()).versions[0].name.clone()
+    let mut fixture = published_unseen();
+    fixture.reopen();
+    let settled = |fixture: &Fixture| {
+        let planned = plan(&fixture.observed, at(20));
+        planned.status.as_ref().unwrap_or(fixture.status()).versions[0].name.clone()
     };
-    assert_eq!(settled(&scene), "churn-v1");
-    let version = Arc::make_mut(&mut scene.observed.versions[0]);
+    assert_eq!(settled(&fixture), "churn-v1");
+    let version = Arc::make_mut(&mut fixture.observed.versions[0]);
     version.spec.artifact.digest = format!("sha256:{}", "0".repeat(64));
-    assert_eq!(settled(&scene), "churn-v2", "somebody placed it there");
+    assert_eq!(settled(&fixture), "churn-v2", "somebody placed it there");
 }

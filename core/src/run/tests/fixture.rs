@@ -51,7 +51,7 @@ pub(super) fn training() -> Value {
 }
 
 /// A run and the cluster around it.
-pub(super) struct Scene {
+pub(super) struct Fixture {
     pub(super) observed: RunObserved,
     pub(super) now: i64,
     /// The names of all Jobs that were ever created, in order.
@@ -61,7 +61,7 @@ pub(super) struct Scene {
     pub(super) records: BTreeSet<(String, u32)>,
 }
 
-impl Scene {
+impl Fixture {
     pub(super) fn new(spec: Value) -> Self {
         let mut pipeline = MLPipeline::new("churn", from_value(spec).unwrap());
         pipeline.metadata.namespace = Some("growth".into());
@@ -120,7 +120,7 @@ impl Scene {
         if plan.is_quiet() {
             return false;
         }
-        // The caches of a scene never lag behind: the answer is what they have.
+        // The caches of a fixture never lag behind: the answer is what they have.
         for read in plan.live_reads.clone() {
             match read {
                 LiveRead::Job(job) => drop(self.observed.live_reads.insert(job, at(self.now))),

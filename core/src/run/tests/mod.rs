@@ -1,0 +1,429 @@
+//! What a run does, step by step.
+
+mod begin;
+mod faults;
+mod fixture;
+mod publish;
+mod recover;
+mod waiting;
+
+use std::sync::Arc;
+
+use seatrial_crds::limits;
+use serde_json::{Value, from_value, json};
+
+use super::*;
+use crate::contract::{Digest, ExitCode, Message};
+use crate::observed::Expectation;
+use crate::plan::{Blocked, Kind};
+use fixture::*;
+
+#[test]
+fn steps_that_need_nothing_of_each_other_run_at_once_and_the_run_ends_well() {
+    let mut fixture = Fixture::new(plain());
+    fixture.settle();
+    assert_eq!(fixture.jobs_created.len(), 2);
+    fixture.succeed("one");
+    fixture.settle();
+    assert_eq!(fixture.stands().0, "Running");
+    fixture.succeed("two");
+    fixture.settle();
+    assert_eq!(fixture.stands(), ("Succeeded", "all steps are done"));
+    assert!(plan(&fixture.observed, at(999)).is_quiet());
+}
+
+#[test]
+fn a_training_makes_a_version_with_its_lineage() {
+    let mut fixture = Fixture::new(training());
+    fixture.settle();
+    assert_eq!(fixture.step("train").state, StepState::Pending);
+    fixture.succeed("prepare");
+    fixture.settle();
+    fixture.succeed("train");
+    fixture.settle();
+    assert_eq!(fixture.stands(), ("Succeeded", "all steps are done; made churn-v1"));
+    insta::assert_yaml_snapshot!("version", fixture.observed.versions[0].as_ref());
+    insta::assert_yaml_snapshot!("counter", fixture.observed.counters["churn"].as_ref());
+    insta::assert_yaml_snapshot!("run_status", fixture.status());
+    // A step's begin and end, shared where they coincide (3); the end of the last step takes the version's number
+    // along; the end of the run.
+    assert_eq!(fixture.status_writes, 4);
+}
+
+#[test]
+fn jobs_are_built_as_they_were() {
+    let mut fixture = Fixture::new(training());
+    fixture.settle();
+    insta::assert_yaml_snapshot!("job_prepare", fixture.job("prepare").as_ref());
+    fixture.succeed("prepare");
+    fixture.settle();
+    insta::assert_yaml_snapshot!("job_train", fixture.job("train").as_ref());
+    let mut fixture = Fixture::new(plain());
+    fixture.settle();
+    insta::assert_yaml_snapshot!("job_plain", fixture.job("one").as_ref());
+}
+
+#[test]
+fn options_of_pipeline_and_step_reach_the_pod_and_the_step_wins() {
+    let mut spec = plain();
+    let ours = json!({
+        "resources": {"requests": {"cpu": "1"}}, "pod": {"nodeSelector": {"disk": "ssd", "zone": "a"},
+        "tolerations": [{"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}],
+        "serviceAccountName": "trainer", "imagePullSecrets": [{"name": "registry"}],
+        "labels": {"cost": "42"}, "annotations": {"sidecar.istio.io/inject": "false"},
+        "volumes": [{"name": "cache", "persistentVolumeClaim": {"claimName": "cache"}},
+                    {"name": "config", "configMap": {"name": "config", "items": [{"key": "a", "path": "a.yaml"}]}}],
+        "volumeMounts": [{"name": "cache", "mountPath": "/cache"}],
+        "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
+            {"matchExpressions": [{"key": "gpu", "operator": "In", "values": ["a100", "h100"]}]}]}}},
+        "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}],
+        "sharedMemory": "2Gi", "priorityClassName": "training", "runtimeClassName": "nvidia", "schedulerName": "volcano",
+        "securityContext": {"runAsUser": 1000, "fsGroup": 2000, "supplementalGroups": [3000]}},
+        "job": {"labels": {"kueue.x-k8s.io/queue-name": "ml", "owner": "growth"}, "annotations": {"note": "x"}},
+        "env": [{"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "tokens", "key": "lake"}}},
+                {"name": "HOST_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.hostIP"}}}],
+        "envFrom": [{"prefix": "DB_", "secretRef": {"name": "db"}}],
+    });
+    spec.as_object_mut().unwrap().extend(ours.as_object().unwrap().clone());
+    let own = json!({
+        "image": "other:2", "resources": {"limits": {"memory": "1Gi", "nvidia.com/gpu": "1"}}, "pod": {"nodeSelector": {"zone": "b"},
+        "tolerations": [{"key": "spot", "value": "yes", "tolerationSeconds": 60, "effect": "NoExecute"}],
+        "serviceAccountName": "other", "imagePullSecrets": [{"name": "mine"}],
+        "labels": {"cost": "43"}, "volumeMounts": [{"name": "config", "mountPath": "/config", "readOnly": true}]},
+        "job": {"labels": {"owner": "us"}},
+    });
+    spec["steps"][1].as_object_mut().unwrap().extend(own.as_object().unwrap().clone());
+    let mut fixture = Fixture::new(spec);
+    fixture.settle();
+    for step in ["one", "two"] {
+        let job = fixture.job(step);
+        let template = job.spec.as_ref().unwrap().template.clone();
+        insta::assert_yaml_snapshot!(format!("pod_options_{step}"), template);
+        let labels = job.metadata.labels.clone().unwrap();
+        let owner = if step == "one" { "growth" } else { "us" };
+        assert_eq!((labels["kueue.x-k8s.io/queue-name"].as_str(), labels["owner"].as_str()), ("ml", owner));
+        assert_eq!(job.metadata.annotations.as_ref().unwrap()["note"], "x");
+    }
+}
+
+#[test]
+fn an_attempt_is_on_record_before_its_job_exists() {
+    let mut fixture = Fixture::new(plain());
+    while fixture.observed.run.status.as_ref().is_none_or(|status| status.steps.iter().all(|step| step.job.is_none())) {
+        fixture.pass(0);
+    }
+    assert!(fixture.jobs_created.is_empty());
+    fixture.settle();
+    assert_eq!(fixture.jobs_created.len(), 2, "what is on record is created, once");
+}
+
+#[test]
+fn a_crash_after_any_write_ends_the_same_with_no_job_twice() {
+    for writes in 0..3 {
+        for crash in 0..6 {
+            let mut fixture = Fixture::new(training());
+            for pass in 0..40 {
+                fixture.now += 1;
+                let writes = if pass == crash { writes } else { usize::MAX };
+                fixture.pass(writes);
+                if pass == crash {
+                    fixture.change_leader();
+                }
+                fixture.answer_questions();
+                for step in fixture.live() {
+                    fixture.succeed(&step);
+                }
+            }
+            assert_eq!(
+                fixture.stands(),
+                ("Succeeded", "all steps are done; made churn-v1"),
+                "{writes} after pass {crash}"
+            );
+            let mut names = fixture.jobs_created.clone();
+            names.sort();
+            names.dedup();
+            assert_eq!((names.len(), fixture.observed.versions.len()), (fixture.jobs_created.len(), 1));
+        }
+    }
+}
+
+#[test]
+fn failures_say_whose_fault_they_were_and_skip_what_comes_after() {
+    let failed = |container: &str, code, message: &str| {
+        let key = if container == "seatrial-fetch" { "initContainerStatuses" } else { "containerStatuses" };
+        json!({"phase": "Failed", key: [ended(container, code, message)]})
+    };
+    let said = Message::failed(ExitCode::CorruptArtifact, "file x is not what its digest says").to_json();
+    let large = Message::failed(ExitCode::InputTooLarge, "the inputs have 9 GiB, the disk 1 GiB").to_json();
+    for (pod, reason, expected) in [
+        (failed("step", 1, "Traceback: boom"), "CommandFailed", "exit code 1: Traceback: boom"),
+        (failed("step", 137, ""), "OutOfMemory", "killed for memory"),
+        (failed("step", 242, "no such program"), "CommandNotFound", "no such program"),
+        (failed("seatrial-fetch", 65, &said), "CorruptArtifact", "not what its digest says"),
+        (failed("seatrial-fetch", 67, &large), "InputTooLarge", "the disk 1 GiB"),
+        (failed("seatrial-publish", 73, "not json"), "BadOutput", "an output is missing"),
+    ] {
+        let mut fixture = Fixture::new(training());
+        fixture.settle();
+        fixture.pod("prepare", pod);
+        fixture.end_job(
+            "prepare",
+            json!({"type": "Failed", "status": "True", "reason": "PodFailurePolicy", "message": "x"}),
+        );
+        fixture.settle();
+        let step = fixture.step("prepare");
+        assert_eq!((step.state, step.reason.as_deref()), (StepState::Failed, Some(reason)));
+        assert!(step.message.as_ref().unwrap().contains(expected), "{:?}", step.message);
+        assert_eq!((fixture.step("train").state, fixture.stands().0), (StepState::Skipped, "StepFailed"));
+        assert!(fixture.observed.versions.is_empty());
+    }
+}
+
+#[test]
+fn a_timeout_names_its_limit() {
+    let mut fixture = Fixture::new(plain());
+    fixture.settle();
+    fixture.pod("one", json!({"phase": "Failed", "containerStatuses": [ended("step", 244, "")]}));
+    fixture.end_job("one", json!({"type": "Failed", "status": "True", "reason": "PodFailurePolicy"}));
+    fixture.settle();
+    assert_eq!(fixture.step("one").reason.as_deref(), Some("Timeout"));
+    assert!(fixture.step("one").message.as_ref().unwrap().contains("longer than 24h"));
+}
+
+#[test]
+fn an_image_that_does_not_exist_is_shown_at_once_and_given_up_later() {
+    let mut fixture = Fixture::new(plain());
+    fixture.settle();
+    fixture.pod("one", json!({"phase": "Pending", "containerStatuses": [waiting("step", "ImagePullBackOff")]}));
+    fixture.now = 5;
+    fixture.settle();
+    let (reason, message) = fixture.stands();
+    assert_eq!(reason, "Waiting");
+    assert!(message.contains("churn:nope"), "{message}");
+    let writes = fixture.status_writes;
+    // The kubelet says the same in other words: no write.
+    Arc::make_mut(&mut fixture.observed.pods[0]).status.as_mut().unwrap().container_statuses =
+        from_value(json!([waiting("step", "ErrImagePull")])).unwrap();
+    fixture.settle();
+    assert_eq!(fixture.status_writes, writes);
+    fixture.now = 400;
+    fixture.settle();
+    assert_eq!(fixture.step("one").reason.as_deref(), Some("ImageUnavailable"));
+}
+
+#[test]
+fn a_command_that_never_started_does_not_leave_its_pod_waiting() {
+    let mut fixture = Fixture::new(plain());
+    fixture.settle();
+    let mut step = ended("step", 128, "exec format error");
+    step["state"]["terminated"]["finishedAt"] = json!(at(5).to_string());
+    let publish = json!({"name": "publish", "image": "agent", "imageID": "", "ready": true, "restartCount": 0,
+        "state": {"running": {}}});
+    fixture.pod("one", json!({"phase": "Running", "containerStatuses": [step, publish]}));
+    fixture.now = 6;
+    fixture.settle();
+    assert_eq!(fixture.step("one").state, StepState::Running, "publish may still end by itself");
+    assert_eq!(plan(&fixture.observed, at(7)).requeue_after, Some(LOOK_AGAIN));
+    fixture.now = 66;
+    fixture.settle();
+    assert_eq!(fixture.step("one").reason.as_deref(), Some("CommandFailed"));
+    assert!(fixture.step("one").message.clone().is_some_and(|message| message.contains("exec format error")));
+    assert!(fixture.observed.jobs.iter().all(|job| job.name_any() != fixture.jobs_created[0]), "the Job is deleted");
+}
+
+#[test]
+fn disruptions_cost_no_attempt_but_are_bounded() {
+    let mut fixture = Fixture::new(plain());
+    fixture.settle();
+    for _ in 0..limits::INTERRUPTIONS - 1 {
+        fixture.pod("one", json!({"phase": "Failed", "conditions": [{"type": "DisruptionTarget", "status": "True"}]}));
+        fixture.settle();
+        assert_eq!(fixture.step("one").state, StepState::Running);
+    }
+    fixture.pod("one", json!({"phase": "Failed", "containerStatuses": [ended("step", 241, "")]}));
+    fixture.settle();
+    assert_eq!(
+        (fixture.step("one").attempt, fixture.step("one").reason.as_deref()),
+        (Some(1), Some("TooManyInterruptions"))
+    );
+}
+
+/// A container that somebody injected may never end: the step is over all the same, and its Job goes a little later.
+#[test]
+fn a_step_is_over_when_its_pod_has_said_so() {
+    let mut fixture = Fixture::new(training());
+    fixture.settle();
+    let (fetched, published) = messages();
+    let sidecar = json!({"name": "proxy", "image": "proxy", "imageID": "", "ready": true, "restartCount": 0, "state": {"running": {}}});
+    let status = json!({
+        "phase": "Running",
+        "initContainerStatuses": [ended("seatrial-fetch", 0, &fetched.to_json())],
+        "containerStatuses": [ended("step", 0, ""), sidecar, ended("seatrial-publish", 0, &published.to_json())],
+    });
+    fixture.pod("prepare", status);
+    fixture.settle();
+    assert_eq!(
+        (fixture.step("prepare").state, fixture.step("train").state),
+        (StepState::Succeeded, StepState::Running)
+    );
+    let has_job =
+        |fixture: &Fixture| fixture.observed.jobs.iter().any(|job| Some(job.name_any()) == fixture.step("prepare").job);
+    assert!(has_job(&fixture), "its Job is usually complete in a moment");
+    assert!(plan(&fixture.observed, at(1)).requeue_after.is_some_and(|after| after <= Duration::from_secs(30)));
+    fixture.now = 31;
+    fixture.settle();
+    assert!(!has_job(&fixture));
+}
+
+/// The kubelet evicts a pod for its own use of a disk without a word of a disruption.
+#[test]
+fn a_pod_that_fills_its_disk_is_not_tried_again_and_again() {
+    let mut fixture = Fixture::new(plain());
+    fixture.settle();
+    let message = "Pod ephemeral local storage usage exceeds the total limit of containers 100Mi. ";
+    fixture.pod(
+        "one",
+        json!({"phase": "Failed", "reason": "Evicted", "message": message,
+                            "containerStatuses": [ended("step", 241, "")]}),
+    );
+    fixture.settle();
+    let step = fixture.step("one");
+    assert_eq!((step.state, step.reason.as_deref()), (StepState::Failed, Some("Evicted")));
+    assert!(
+        step.message.as_ref().unwrap().contains("exceeds the total limit of containers 100Mi: write less"),
+        "{step:?}"
+    );
+}
+
+#[test]
+fn a_part_of_a_command_that_was_killed_for_memory_is_told() {
+    let mut fixture = Fixture::new(plain());
+    fixture.settle();
+    let mut published = Message::new();
+    published.oom_kills = 2;
+    fixture.pod(
+        "one",
+        json!({"phase": "Succeeded",
+        "containerStatuses": [ended("step", 0, ""), ended("seatrial-publish", 0, &published.to_json())]}),
+    );
+    fixture.settle();
+    let step = fixture.step("one");
+    assert_eq!((step.state, step.reason.as_deref()), (StepState::Succeeded, Some("ProcessesKilled")));
+}
+
+#[test]
+fn a_retried_step_says_which_try_and_why() {
+    let mut fixture = Fixture::new(
+        json!({"image": "churn:1", "steps": [{"name": "one", "command": ["one"], "retry": {"limit": 2}}]}),
+    );
+    fixture.settle();
+    fixture.pod("one", json!({"phase": "Failed", "containerStatuses": [ended("step", 3, "no such column")]}));
+    fixture.pod("one", json!({"phase": "Running"}));
+    fixture.settle();
+    let (reason, message) = fixture.stands();
+    assert_eq!(reason, "Running");
+    assert!(message.contains("try 2 of 3") && message.contains("no such column"), "{message}");
+}
+
+/// `exec` keeps the timeout; a frozen one is ended by the operator, which asks to be woken for it.
+#[test]
+fn a_command_that_nobody_ends_is_ended_by_the_operator() {
+    let mut fixture =
+        Fixture::new(json!({"image": "churn:1", "steps": [{"name": "one", "command": ["one"], "timeout": "1h"}]}));
+    fixture.settle();
+    let step = json!({"name": "step", "image": "churn:1", "imageID": "", "ready": true, "restartCount": 0,
+                      "state": {"running": {"startedAt": at(0).to_string()}}});
+    fixture.pod("one", json!({"phase": "Running", "containerStatuses": [step]}));
+    fixture.settle();
+    assert_eq!(plan(&fixture.observed, at(1)).requeue_after, Some(Duration::from_secs(3719)));
+    fixture.now = 3720;
+    fixture.settle();
+    assert_eq!(
+        (fixture.step("one").state, fixture.step("one").reason.as_deref()),
+        (StepState::Failed, Some("Timeout"))
+    );
+}
+
+#[test]
+fn a_wrong_parameter_ends_the_run_before_anything_starts() {
+    let mut fixture = Fixture::new(training());
+    Arc::make_mut(&mut fixture.observed.run).spec.parameters =
+        from_value(json!([{"name": "learning-rate", "value": "fast"}])).unwrap();
+    fixture.settle();
+    let (reason, message) = fixture.stands();
+    assert_eq!(reason, "InvalidParameters");
+    assert!(message.contains("learning-rate"), "{message}");
+    assert!(fixture.jobs_created.is_empty());
+}
+
+#[test]
+fn a_uri_without_a_store_and_a_store_that_is_not_ready_are_waited_for_and_said() {
+    let mut elsewhere = training();
+    elsewhere["steps"][0]["inputs"][0]["uri"] = json!("s3://lake/raw/");
+    let mut fixture = Fixture::new(elsewhere);
+    fixture.settle();
+    assert_eq!(fixture.step("prepare").reason.as_deref(), Some("StoreNotFound"));
+    assert!(fixture.stands().1.contains("create a Store"), "{:?}", fixture.stands());
+    let mut fixture = Fixture::new(training());
+    let authority = |fixture: &mut Fixture, pem: Option<&str>| {
+        let platform = Arc::make_mut(&mut fixture.observed.platform);
+        platform.default_store.as_mut().unwrap().certificate_authority = pem.map(Into::into);
+    };
+    authority(&mut fixture, None);
+    fixture.settle();
+    assert_eq!(fixture.step("prepare").reason.as_deref(), Some("StoreNotReady"));
+    authority(&mut fixture, Some("pem"));
+    fixture.settle();
+    assert_eq!(fixture.step("prepare").state, StepState::Running);
+    // From now on the prefix is on record: a store that goes away for a moment loses nothing.
+    authority(&mut fixture, None);
+    fixture.succeed("prepare");
+    fixture.settle();
+    let digest = fixture.step("prepare").outputs[0].digest.clone();
+    let uri = step::artifact_uri(fixture.status(), &digest).unwrap();
+    assert!(uri.starts_with("s3://growth/seatrial/artifacts/"), "{uri}");
+}
+
+#[test]
+fn a_foreign_object_under_a_childs_name_is_named() {
+    let mut fixture = Fixture::new(plain());
+    let failure = Blocked {
+        kind: Kind::Job,
+        name: "x".into(),
+        reason: BlockedReason::Clash,
+        message: "exists".into(),
+        until: at(0),
+    };
+    fixture.observed.blocked.push(failure);
+    fixture.pass(0);
+    assert_eq!(fixture.stands().0, "NameTaken");
+}
+
+/// At the API's bounds, with the longest values that steps can report, a status stays within what etcd takes.
+#[test]
+fn the_largest_status_stays_under_a_mebibyte() {
+    let name = |prefix: &str, n: usize| format!("{prefix}{n:0>width$}", width = limits::NAME - prefix.len());
+    let digest = Digest::of(b"x").to_string();
+    let steps: Vec<Value> = (0..limits::STEPS)
+        .map(|step| {
+            let inputs: Vec<Value> = (0..limits::INPUTS)
+                .map(|n| json!({"name": name("i", n), "digest": digest, "size": i64::MAX}))
+                .collect();
+            let outputs: Vec<Value> = (0..limits::OUTPUTS)
+                .map(|n| json!({"name": name("o", n), "type": "Dataset", "digest": digest, "size": i64::MAX}))
+                .collect();
+            let metrics: Vec<Value> = (0..limits::METRICS)
+                .map(|n| json!({"output": name("o", 0), "name": format!("{n:0>63}"), "value": "0.123456789012345"}))
+                .collect();
+            json!({
+                "name": name("s", step), "state": "Succeeded", "attempt": 9, "job": "j".repeat(50),
+                "imageDigest": "i".repeat(200), "startedAt": at(0).to_string(), "finishedAt": at(0).to_string(),
+                "inputs": inputs, "outputs": outputs, "metrics": metrics,
+            })
+        })
+        .collect();
+    let prefix = format!("s3://{}/", "p".repeat(limits::PREFIX - 6));
+    let status: MLPipelineRunStatus = from_value(json!({"artifactPrefix": prefix, "steps": steps})).unwrap();
+    let size = serde_json::to_vec(&status).unwrap().len();
+    assert!(size < 1 << 20, "{size} bytes");
+}

@@ -1,0 +1,450 @@
+//! What holds a run up, and what ends that.
+
+use std::sync::Arc;
+
+use seatrial_crds::names::REVISION_LABEL;
+use serde_json::{Value, from_value, json};
+
+use super::fixture::*;
+use super::*;
+use crate::observed::{Expectation, RefusalReport};
+use crate::plan::{Kind, LiveRead};
+use crate::revision;
+
+fn sibling(name: &str, label: &str, owners: Value, status: Value) -> Arc<MLPipelineRun> {
+    Arc::new(
+        from_value(json!({
+            "apiVersion": "seatrial.dev/v1alpha1", "kind": "MLPipelineRun",
+            "metadata": {"name": name, "namespace": "growth", "uid": name, "labels": {REVISION_LABEL: label},
+                         "ownerReferences": owners},
+            "spec": {"pipeline": "churn"}, "status": status,
+        }))
+        .unwrap(),
+    )
+}
+
+fn newer_change() -> Arc<MLPipelineRun> {
+    sibling("churn-c2", "2", owner_of_runs(), json!({}))
+}
+
+fn without_a_store() -> Fixture {
+    let mut spec = training();
+    spec["steps"][0]["inputs"][0]["uri"] = json!("s3://lkae/raw/");
+    let mut fixture = Fixture::new(spec);
+    fixture.settle();
+    fixture
+}
+
+fn refuse(fixture: &mut Fixture, reason: BlockedReason) {
+    let name = fixture.step("one").job.clone().unwrap();
+    fixture.observed.jobs.retain(|job| job.name_any() != name);
+    fixture.jobs_created.retain(|job| *job != name);
+    fixture.observed.expectations.insert(name.clone(), Expectation::Recorded);
+    let message = "quantities must match".to_owned();
+    fixture.observed.blocked = vec![Blocked { kind: Kind::Job, name, reason, message, until: at(0) }];
+}
+
+#[test]
+fn a_corrected_pipeline_does_not_wait_for_a_run_that_waits_for_a_person() {
+    let mut fixture = without_a_store();
+    assert_eq!(fixture.stands().0, "Waiting");
+    fixture.observed.siblings.push(newer_change());
+    fixture.settle();
+    assert_eq!(fixture.stands(), ("Superseded", "a newer change is run by \"churn-c2\""));
+    assert!(fixture.status().steps.iter().all(|step| step.state == StepState::Skipped));
+}
+
+/// Nothing is lost by it: no command has started.
+#[test]
+fn a_correction_takes_over_from_a_run_whose_pods_do_not_start() {
+    let unschedulable = json!({"phase": "Pending", "conditions": [
+        {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}]});
+    let no_image = json!({"phase": "Pending", "containerStatuses": [waiting("step", "ImagePullBackOff")]});
+    for status in [unschedulable, no_image] {
+        let mut fixture = Fixture::new(json!({"image": "churn:1", "steps": [{"name": "one", "command": ["one"]}]}));
+        fixture.settle();
+        fixture.pod("one", status);
+        fixture.settle();
+        assert_eq!(fixture.stands().0, "Waiting");
+        fixture.observed.siblings.push(newer_change());
+        fixture.settle();
+        assert_eq!(fixture.stands().0, "Superseded");
+        assert!(fixture.observed.jobs.is_empty(), "its Job is deleted");
+    }
+}
+
+#[test]
+fn a_run_that_is_at_work_is_not_superseded() {
+    let mut fixture = Fixture::new(plain());
+    fixture.settle();
+    fixture.observed.siblings.push(newer_change());
+    fixture.settle();
+    assert_eq!(fixture.stands().0, "Running");
+    // One step is refused, the other works: its work is not thrown away.
+    refuse(&mut fixture, BlockedReason::Refused);
+    fixture.pass(usize::MAX);
+    assert_eq!((fixture.step("one").reason.as_deref(), fixture.stands().0), (Some("WriteRefused"), "WriteRefused"));
+    assert_eq!(fixture.step("two").state, StepState::Running);
+}
+
+#[test]
+fn a_refused_job_is_said_gives_way_to_a_correction_and_is_given_up_in_the_end() {
+    for (reason, expected) in [(BlockedReason::Refused, "WriteRefused"), (BlockedReason::Clash, "NameTaken")] {
+        let mut fixture = Fixture::new(json!({"image": "churn:1", "steps": [{"name": "one", "command": ["one"]}]}));
+        fixture.settle();
+        refuse(&mut fixture, reason);
+        fixture.pass(0);
+        assert_eq!(fixture.stands().0, expected);
+        assert_eq!(fixture.step("one").reason.as_deref(), Some(expected));
+        let mut corrected = fixture.observed.clone();
+        corrected.siblings.push(newer_change());
+        let plan = plan(&corrected, at(1));
+        assert!(has_ended(plan.status.as_ref()), "{:?}", plan.status);
+        assert!(plan.writes().next().is_none());
+        fixture.now = HOLD_LIMIT + 1;
+        fixture.pass(0);
+        fixture.observed.blocked.clear();
+        fixture.settle();
+        assert_eq!((fixture.step("one").state, fixture.stands().0), (StepState::Failed, "StepFailed"));
+        assert_eq!(fixture.step("one").reason.as_deref(), Some(expected));
+    }
+}
+
+/// The API server refuses a status for one text that is too long: then nothing would be told at all.
+#[test]
+fn a_long_refusal_fits_into_the_status() {
+    let mut fixture = Fixture::new(plain());
+    fixture.settle();
+    refuse(&mut fixture, BlockedReason::Refused);
+    fixture.observed.blocked[0].message = "a policy that is never done explaining; ".repeat(100);
+    fixture.pass(0);
+    let message = fixture.step("one").message.clone().unwrap();
+    assert!((limits::STEP_MESSAGE - 3..=limits::STEP_MESSAGE).contains(&message.len()), "{}", message.len());
+}
+
+#[test]
+fn a_missing_store_is_given_up_after_an_hour_and_forgotten_when_it_comes() {
+    let mut fixture = without_a_store();
+    let since = fixture.step("prepare").held_since.clone();
+    assert!(since.is_some());
+    let mut late = without_a_store();
+    late.now = HOLD_LIMIT;
+    late.settle();
+    assert_eq!((late.step("prepare").reason.as_deref(), late.stands().0), (Some("StoreNotFound"), "StepFailed"));
+    fixture.observed.stores.push(Arc::new(
+        from_value(json!({
+            "apiVersion": "seatrial.dev/v1alpha1", "kind": "Store", "metadata": {"name": "lake"},
+            "spec": {"prefix": "s3://lkae/"},
+        }))
+        .unwrap(),
+    ));
+    fixture.now = 600;
+    fixture.settle();
+    let step = fixture.step("prepare");
+    assert_eq!((step.state, &step.held_since, &step.reason), (StepState::Running, &None, &None));
+}
+
+#[test]
+fn a_foreign_job_is_not_read_and_not_touched() {
+    let mut fixture = Fixture::new(plain());
+    fixture.settle();
+    let name = fixture.step("one").job.clone().unwrap();
+    let job = fixture.observed.jobs.iter_mut().find(|job| job.name_any() == name).unwrap();
+    let job = Arc::make_mut(job);
+    job.metadata.owner_references.as_mut().unwrap()[0].uid = "another".into();
+    job.status = Some(from_value(json!({"conditions": [{"type": "Complete", "status": "True"}]})).unwrap());
+    fixture.pass(usize::MAX);
+    assert_eq!(
+        (fixture.step("one").state, fixture.step("one").reason.as_deref()),
+        (StepState::Running, Some("NameTaken"))
+    );
+    assert!(fixture.observed.jobs.iter().any(|job| job.name_any() == name));
+}
+
+#[test]
+fn the_end_of_a_run_that_was_cut_off_is_made_up_for() {
+    let mut fixture = Fixture::new(plain());
+    fixture.settle();
+    fixture.pod("one", json!({"phase": "Pending", "containerStatuses": [waiting("step", "ImagePullBackOff")]}));
+    fixture.end_job("two", json!({"type": "Failed", "status": "True"}));
+    fixture.now = 400;
+    // The status is written, and then the operator is killed.
+    fixture.pass(0);
+    fixture.change_leader();
+    assert!(has_ended(fixture.observed.run.status.as_ref()));
+    assert_eq!(fixture.live().len() + fixture.observed.jobs.iter().filter(|job| job.status.is_none()).count(), 1);
+    fixture.settle();
+    assert!(fixture.observed.jobs.iter().all(|job| job.status.is_some()), "the Job goes after all");
+    assert!(plan(&fixture.observed, at(500)).is_quiet());
+}
+
+#[test]
+fn a_step_without_a_pod_says_what_may_refuse_it() {
+    let mut fixture = Fixture::new(plain());
+    fixture.settle();
+    for job in &mut fixture.observed.jobs {
+        Arc::make_mut(job).metadata.creation_timestamp = Some(Time(at(0)));
+    }
+    fixture.now = 5;
+    fixture.settle();
+    assert_eq!(fixture.stands().0, "Running");
+    assert_eq!(plan(&fixture.observed, at(5)).requeue_after, Some(LOOK_AGAIN), "nobody else would wake the operator");
+    fixture.now = 30;
+    fixture.settle();
+    assert_eq!(fixture.step("one").reason.as_deref(), Some("PodsRefused"));
+    assert!(fixture.stands().1.contains("kubectl describe job"), "{:?}", fixture.stands());
+    // It has its own bound, and a command's timeout has no part in it.
+    fixture.now = 24 * 3600 - 1;
+    fixture.settle();
+    assert_eq!(fixture.step("one").state, StepState::Running);
+    fixture.now = 24 * 3600;
+    fixture.settle();
+    assert_eq!(
+        (fixture.step("one").state, fixture.step("one").reason.as_deref()),
+        (StepState::Failed, Some("PodsRefused"))
+    );
+}
+
+#[test]
+fn a_refused_pod_is_told_in_the_api_servers_words() {
+    let mut fixture = Fixture::new(json!({"image": "churn:1", "steps": [{"name": "one", "command": ["one"]}]}));
+    fixture.settle();
+    Arc::make_mut(&mut fixture.observed.jobs[0]).metadata.creation_timestamp = Some(Time(at(0)));
+    let uid = fixture.observed.jobs[0].metadata.uid.clone().unwrap();
+    fixture.now = 30;
+    let asked = plan(&fixture.observed, at(30)).live_reads;
+    assert_eq!(asked, [LiveRead::JobEvents { job: fixture.observed.jobs[0].name_any(), uid: uid.clone() }]);
+    let message = Some("exceeded quota: team, requested: pods=1, used: pods=1, limited: pods=1".to_owned());
+    fixture.observed.refusals.insert(uid, RefusalReport { read_at: at(30), message });
+    fixture.settle();
+    let told = fixture.step("one").message.clone().unwrap();
+    assert!(
+        told.ends_with("step \"one\": exceeded quota: team, requested: pods=1, used: pods=1, limited: pods=1"),
+        "{told}"
+    );
+    assert!(plan(&fixture.observed, at(320)).live_reads.is_empty(), "it is asked for every five minutes");
+    assert_eq!(plan(&fixture.observed, at(331)).live_reads.len(), 1);
+}
+
+#[test]
+fn a_job_that_a_queue_holds_back_is_not_refused() {
+    let mut fixture = Fixture::new(plain());
+    fixture.settle();
+    for job in &mut fixture.observed.jobs {
+        let job = Arc::make_mut(job);
+        job.metadata.creation_timestamp = Some(Time(at(0)));
+        job.status = Some(from_value(json!({"conditions": [{"type": "Suspended", "status": "True"}]})).unwrap());
+    }
+    fixture.now = 500;
+    fixture.settle();
+    assert_eq!(fixture.stands().0, "Running");
+}
+
+#[test]
+fn a_short_step_does_not_pass_for_an_outage() {
+    let mut fixture = Fixture::new(training());
+    fixture.settle();
+    let mut step = ended("step", 0, "");
+    step["state"]["terminated"]["finishedAt"] = json!(at(5).to_string());
+    let publish = json!({"name": "seatrial-publish", "image": "agent", "imageID": "", "ready": false, "restartCount": 0,
+        "state": {"running": {}}});
+    fixture.pod("prepare", json!({"phase": "Running", "containerStatuses": [step, publish]}));
+    fixture.now = 6;
+    let writes = fixture.status_writes;
+    fixture.settle();
+    assert_eq!(fixture.status_writes, writes, "a container is not ready before its first probe");
+    assert_eq!(plan(&fixture.observed, at(6)).requeue_after, Some(LOOK_AGAIN));
+    fixture.now = 60;
+    fixture.settle();
+    assert_eq!(fixture.step("prepare").reason.as_deref(), Some("StoreUnavailable"));
+}
+
+#[test]
+fn nothing_is_given_up_before_the_api_server_was_asked() {
+    // Neither a Job that the cache should show by now ...
+    let mut fixture = Fixture::new(plain());
+    fixture.settle();
+    let name = fixture.step("one").job.clone().unwrap();
+    fixture.observed.jobs.retain(|job| job.name_any() != name);
+    fixture.observed.expectations.insert(name.clone(), Expectation::Created(at(0)));
+    let lost = plan(&fixture.observed, at(120));
+    assert_eq!((lost.live_reads.as_slice(), lost.writes().count()), ([LiveRead::Job(name.clone())].as_slice(), 0));
+    fixture.observed.live_reads.insert(name, at(121));
+    assert_eq!(plan(&fixture.observed, at(122)).writes().count(), 1, "now it is lost: the next attempt");
+    // ... nor a report that should be there.
+    let mut fixture = Fixture::new(training());
+    fixture.settle();
+    fixture.end_job("prepare", json!({"type": "Complete", "status": "True"}));
+    let name = fixture.step("prepare").job.clone().unwrap();
+    let late = plan(&fixture.observed, at(60));
+    assert_eq!((late.live_reads.as_slice(), late.writes().count()), ([LiveRead::Job(name)].as_slice(), 0));
+    // The answer brought the pod along.
+    fixture.observed.jobs.iter_mut().for_each(|job| Arc::make_mut(job).status = None);
+    fixture.succeed("prepare");
+    fixture.now = 61;
+    fixture.settle();
+    assert_eq!((fixture.step("prepare").state, fixture.step("prepare").attempt), (StepState::Succeeded, Some(1)));
+}
+
+#[test]
+fn a_damaged_report_is_read_from_the_store_instead_of_running_the_step_again() {
+    let mut fixture = Fixture::new(training());
+    fixture.settle();
+    let cut = r#"{"version": 1, "inputs": [{"na"#;
+    fixture.pod(
+        "prepare",
+        json!({
+            "phase": "Succeeded", "initContainerStatuses": [ended("seatrial-fetch", 0, cut)],
+            "containerStatuses": [ended("step", 0, ""), ended("seatrial-publish", 0, "{}")],
+        }),
+    );
+    fixture.end_job("prepare", json!({"type": "Complete", "status": "True"}));
+    fixture.keep_record("prepare");
+    fixture.settle();
+    assert_eq!(fixture.step("prepare").reason.as_deref(), Some("Recovering"));
+    fixture.answer_questions();
+    fixture.settle();
+    assert_eq!((fixture.step("prepare").state, fixture.step("prepare").attempt), (StepState::Succeeded, Some(1)));
+}
+
+#[test]
+fn a_step_with_nothing_to_report_is_done_when_its_job_is() {
+    let mut fixture = Fixture::new(plain());
+    fixture.settle();
+    fixture.end_job("one", json!({"type": "Complete", "status": "True"}));
+    fixture.settle();
+    assert_eq!((fixture.step("one").state, fixture.step("one").attempt), (StepState::Succeeded, Some(1)));
+}
+
+#[test]
+fn a_run_by_hand_executes_what_the_pipeline_says_by_now() {
+    let mut fixture = Fixture::new(plain());
+    let run = Arc::make_mut(&mut fixture.observed.run);
+    run.metadata.labels = None;
+    run.metadata.owner_references = None;
+    run.metadata.name = Some("by-hand".into());
+    // Applied together with a change of the pipeline, whose revision is not there yet.
+    let mut pipeline = fixture.observed.pipeline.as_ref().unwrap().as_ref().clone();
+    pipeline.spec.options.image = Some("churn:2".into());
+    fixture.observed.pipeline = Some(Arc::new(pipeline.clone()));
+    fixture.settle();
+    assert_eq!(fixture.stands().0, "RevisionNotFound");
+    fixture.observed.revisions.push(Arc::new(revision::build(&pipeline, 2)));
+    fixture.settle();
+    assert_eq!((fixture.status().revision, fixture.stands().0), (Some(2), "Running"));
+}
+
+#[test]
+fn a_copied_run_is_no_change() {
+    let copy = sibling("churn-copy", "12", json!([]), json!({}));
+    let renamed = sibling("churn-copy", "12", owner_of_runs(), json!({}));
+    let own = sibling("churn-c12", "12", owner_of_runs(), json!({}));
+    assert_eq!([&copy, &renamed, &own].map(|run| triggered_revision(run)), [None, None, Some(12)]);
+    let mut fixture = Fixture::new(plain());
+    fixture.observed.siblings.push(copy);
+    fixture.settle();
+    assert_ne!(fixture.stands().0, "Superseded");
+}
+
+#[test]
+fn a_newer_change_waits_for_an_older_one_to_step_aside() {
+    // Whoever plans the older one may not have seen the newer one yet, and be about to let it begin.
+    let mut fixture = Fixture::new(plain());
+    let older = sibling("churn-c0", "0", owner_of_runs(), json!({}));
+    fixture.observed.siblings.push(older);
+    fixture.settle();
+    assert_eq!(fixture.stands(), ("Queued", "it waits for the run \"churn-c0\" to end"));
+}
+
+#[test]
+fn a_failed_step_is_told_while_others_still_run() {
+    let mut fixture = Fixture::new(plain());
+    fixture.settle();
+    fixture.pod("one", json!({"phase": "Failed", "containerStatuses": [ended("step", 1, "boom")]}));
+    fixture.end_job("one", json!({"type": "Failed", "status": "True"}));
+    fixture.settle();
+    assert!(fixture.stands().1.contains("boom"), "{:?}", fixture.stands());
+    assert_eq!(fixture.step("two").state, StepState::Running);
+}
+
+/// A run whose first step is at work.
+fn at_work() -> Fixture {
+    let mut fixture = Fixture::new(training());
+    fixture.settle();
+    assert_eq!(fixture.step("prepare").state, StepState::Running);
+    fixture
+}
+
+#[test]
+fn a_run_under_way_whose_revision_is_gone_waits_and_ends_in_the_end() {
+    let mut fixture = at_work();
+    let revisions = std::mem::take(&mut fixture.observed.revisions);
+    fixture.settle();
+    assert_eq!(fixture.stands().0, "RevisionNotFound");
+    // It was the cache that lagged behind.
+    let mut back = fixture.observed.clone();
+    back.revisions = revisions;
+    assert_eq!(stands_in(&plan(&back, at(60))), Some("Running".to_owned()));
+    // It is gone: nobody can read what the Jobs come to.
+    assert_eq!(stands_in(&plan(&fixture.observed, at(3500))), None, "nothing new is to be said");
+    let ended = plan(&fixture.observed, at(3601));
+    assert_eq!(stands_in(&ended), Some("RevisionNotFound".to_owned()));
+    assert!(ended.status.as_ref().unwrap().finished_at.is_some());
+    assert!(ended.writes().any(|write| matches!(write, Write::Delete { kind: Kind::Job, .. })));
+    // A newer change does not wait for an hour.
+    fixture.observed.siblings.push(newer_change());
+    assert_eq!(stands_in(&plan(&fixture.observed, at(60))), None, "the caches lag behind by a minute, too");
+    assert_eq!(stands_in(&plan(&fixture.observed, at(301))), Some("Superseded".to_owned()));
+}
+
+/// The reason that a plan gives its run.
+fn stands_in(plan: &Plan<MLPipelineRunStatus>) -> Option<String> {
+    let status = plan.status.as_ref()?;
+    conditions::find(&status.conditions, types::SUCCEEDED).map(|condition| condition.reason.clone())
+}
+
+#[test]
+fn what_another_release_wrote_is_waited_for() {
+    let newer = |fixture: &mut Fixture| {
+        let revision = Arc::make_mut(&mut fixture.observed.revisions[0]);
+        revision.data.as_mut().unwrap().0["projection"] = json!(2);
+    };
+    let mut begins = Fixture::new(training());
+    newer(&mut begins);
+    begins.settle();
+    assert_eq!(begins.stands().0, "RevisionUnreadable");
+    let mut fixture = at_work();
+    newer(&mut fixture);
+    fixture.settle();
+    assert_eq!(fixture.stands().0, "RevisionUnreadable");
+    let later = plan(&fixture.observed, at(100_000));
+    assert!(later.status.is_none() && later.writes().next().is_none(), "its Jobs go on: {later:?}");
+    // A parameter that a newer rule refuses was accepted once.
+    let mut fixture = at_work();
+    Arc::make_mut(&mut fixture.observed.run).spec.parameters =
+        vec![ParameterValue { name: "unknown".into(), value: "1".into() }];
+    fixture.settle();
+    assert_eq!((fixture.stands().0, fixture.status().finished_at.is_some()), ("InvalidParameters", false));
+}
+
+#[test]
+fn a_step_is_given_up_only_after_an_hour_in_which_no_other_moved() {
+    let mut spec = plain();
+    spec["steps"] = json!([{"name": "one", "command": ["true"]}, {"name": "two", "command": ["true"]}]);
+    let mut fixture = Fixture::new(spec);
+    fixture.settle();
+    refuse(&mut fixture, BlockedReason::Refused);
+    fixture.pass(0);
+    assert_eq!(fixture.step("one").reason.as_deref(), Some("WriteRefused"));
+    fixture.now = 4000;
+    fixture.pass(0);
+    assert_eq!(fixture.step("one").state, StepState::Running, "the other step is at work: it may fill a quota");
+    fixture.succeed("two");
+    fixture.pass(0);
+    fixture.now = 4000 + 3599;
+    fixture.pass(0);
+    assert_eq!(fixture.step("one").state, StepState::Running);
+    fixture.now = 4000 + 3601;
+    fixture.pass(0);
+    assert_eq!(fixture.step("one").state, StepState::Failed);
+}
