@@ -10,7 +10,7 @@
 
 mod sweep;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -31,6 +31,9 @@ use crate::{names, revision, validation};
 /// How many ended runs of a kind are kept where the pipeline does not say.
 const DEFAULT_HISTORY: u32 = 5;
 
+/// What is said of a run that nothing holds up.
+const RUNNING: &str = "Running";
+
 /// What a pipeline's spec means for its change number.
 enum Change {
     /// The newest revision has this spec.
@@ -48,7 +51,7 @@ pub fn plan(observed: &PipelineObserved, now: Timestamp) -> Plan<MLPipelineStatu
         return Plan::default();
     }
     let mut status = pipeline.status.clone().unwrap_or_default();
-    let mut stages = vec![];
+    let (mut stages, mut begins) = (vec![], None);
     let problems = validation::pipeline(&pipeline.spec);
     let suspended = pipeline.spec.suspend == Some(true);
     let mut unreadable = None;
@@ -64,14 +67,22 @@ pub fn plan(observed: &PipelineObserved, now: Timestamp) -> Plan<MLPipelineStatu
             Ok(Change::New { number }) => {
                 status.revision = Some(number);
                 if validation::required_parameters(&pipeline.spec).is_empty() {
-                    stages.push(Stage::stop(vec![Write::Create(Object::Run(Box::new(run(pipeline, number, now))))]));
+                    let run = run(pipeline, number, now);
+                    begins = Some(run.name_any());
+                    stages.push(Stage::stop(vec![Write::Create(Object::Run(Box::new(run)))]));
                 }
                 let revision = revision::build(pipeline, number);
                 stages.push(Stage::stop(vec![Write::Create(Object::ControllerRevision(Box::new(revision)))]));
             }
         }
     }
-    status.last_run = last_run(observed).or_else(|| status.last_run.take().map(deleted));
+    status.last_run = match begins {
+        // A run that is refused is no run.
+        Some(_) if observed.blocked.iter().any(|failure| failure.kind == Kind::Run) => last_run(observed),
+        // Told together with the change, so that a run that nothing holds up costs two writes here.
+        Some(name) => Some(LastRun { name, reason: RUNNING.to_owned(), finished_at: None }),
+        None => last_run(observed).or_else(|| status.last_run.take().map(deleted)),
+    };
     let unreadable = unreadable.map(|error| ("RevisionUnreadable", error));
     let accepted = Accepted { problems: &problems, suspended, refused: unreadable.or_else(|| refused(observed)) };
     set_conditions(&mut status, pipeline, &accepted, now);
@@ -136,21 +147,28 @@ fn run(pipeline: &MLPipeline, number: i64, now: Timestamp) -> MLPipelineRun {
     }
 }
 
-/// How the newest run stands.
+/// How the newest run stands. One that was made by hand, and that nothing holds up, is told of when it has ended: that
+/// it is at work stands in its own status, and is worth no write here.
 fn last_run(observed: &PipelineObserved) -> Option<LastRun> {
-    let newest =
-        observed.runs.iter().max_by_key(|run| (run.creation_timestamp(), triggered_revision(run), run.name_any()))?;
-    let status = newest.status.as_ref();
-    let succeeded = status.and_then(|status| conditions::find(&status.conditions, types::SUCCEEDED));
+    let before = observed.pipeline.status.as_ref().and_then(|status| Some(&status.last_run.as_ref()?.name));
+    let told = observed.runs.iter().filter(|run| {
+        triggered_revision(run).is_some() || progress(run) != RUNNING || run.metadata.name.as_ref() == before
+    });
+    let newest = told.max_by_key(|run| (run.creation_timestamp(), triggered_revision(run), run.name_any()))?;
     Some(LastRun {
         name: newest.name_any(),
-        // How far it is, is one word, so that a run that nothing holds up costs two writes here.
-        reason: match succeeded {
-            Some(condition) if condition.reason != "Publishing" => condition.reason.clone(),
-            _ => "Running".to_owned(),
-        },
-        finished_at: status.and_then(|status| status.finished_at.clone()),
+        reason: progress(newest).to_owned(),
+        finished_at: newest.status.as_ref().and_then(|status| status.finished_at.clone()),
     })
+}
+
+/// How far a run is, in one word. What a run does while nothing holds it up is the same word.
+fn progress(run: &MLPipelineRun) -> &str {
+    let status = run.status.as_ref();
+    match status.and_then(|status| conditions::find(&status.conditions, types::SUCCEEDED)) {
+        Some(condition) if condition.reason != "Publishing" => &condition.reason,
+        _ => RUNNING,
+    }
 }
 
 /// The last run when it is gone: one that had not ended never will.
@@ -238,11 +256,9 @@ fn history(observed: &PipelineObserved) -> Vec<Write> {
     old.extend(beyond(&|status| has(status, Status::False) && !is_superseded(status), limits.failed));
     old.extend(beyond(&|status| has(status, Status::False) && is_superseded(status), limits.failed));
     // A version vouches for itself by its run until it has been looked at.
-    let is_awaited = |run: &MLPipelineRun| {
-        let mut made = observed.versions.iter().filter(|version| version.spec.run() == run.metadata.name.as_deref());
-        made.any(|version| version.status.is_none())
-    };
-    old.retain(|run| !is_awaited(run));
+    let unread = observed.versions.iter().filter(|version| version.status.is_none());
+    let awaited: BTreeSet<&str> = unread.filter_map(|version| version.spec.run()).collect();
+    old.retain(|run| run.metadata.name.as_deref().is_none_or(|name| !awaited.contains(name)));
     old.into_iter()
         .map(|run| Write::Delete {
             kind: Kind::Run,

@@ -3,6 +3,7 @@
 //! In two phases: a revision is first marked, and goes an hour later if it is still unused. Caches of different kinds
 //! are filled by watches of their own: a version that was made a moment ago may not be in sight yet.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -20,9 +21,10 @@ const GRACE: Duration = Duration::from_secs(3600);
 /// What to mark and what to delete, and when to look again.
 pub(super) fn sweep(observed: &PipelineObserved, now: Timestamp) -> (Vec<Write>, Option<Duration>) {
     let newest = revision::newest(&observed.revisions).map(|newest| newest.revision);
+    let used = Used::of(observed);
     let (mut writes, mut requeue_after) = (vec![], None);
     for revision in &observed.revisions {
-        if Some(revision.revision) == newest || is_used(revision, observed) {
+        if Some(revision.revision) == newest || used.contains(revision) {
             if marked_at(revision).is_some() {
                 writes.push(Write::Replace(Object::ControllerRevision(Box::new(unmarked(revision)))));
             }
@@ -45,15 +47,28 @@ pub(super) fn sweep(observed: &PipelineObserved, now: Timestamp) -> (Vec<Write>,
     (writes, requeue_after)
 }
 
-fn is_used(revision: &ControllerRevision, observed: &PipelineObserved) -> bool {
-    let name = revision.metadata.name.as_deref();
-    let number = Some(revision.revision);
-    let executes = |run: &seatrial_crds::MLPipelineRun| {
-        // The run of a change has its name, also before it has looked at it.
-        run.metadata.name.as_deref() == name || run.status.as_ref().and_then(|status| status.revision) == number
-    };
-    observed.runs.iter().any(|run| executes(run))
-        || observed.versions.iter().any(|version| version.spec.revision() == number)
+/// The revisions that something needs. Gathered once, so that the work grows with what is kept and not with its square.
+struct Used<'a> {
+    /// The numbers that runs execute, and that versions were made by.
+    numbers: HashSet<i64>,
+    /// The names of the runs: the run of a change has its revision's name, also before it has looked at it.
+    runs: HashSet<&'a str>,
+}
+
+impl<'a> Used<'a> {
+    fn of(observed: &'a PipelineObserved) -> Self {
+        let executed = observed.runs.iter().filter_map(|run| run.status.as_ref()?.revision);
+        let made_by = observed.versions.iter().filter_map(|version| version.spec.revision());
+        Self {
+            numbers: executed.chain(made_by).collect(),
+            runs: observed.runs.iter().filter_map(|run| run.metadata.name.as_deref()).collect(),
+        }
+    }
+
+    fn contains(&self, revision: &ControllerRevision) -> bool {
+        self.numbers.contains(&revision.revision)
+            || revision.metadata.name.as_deref().is_some_and(|name| self.runs.contains(name))
+    }
 }
 
 fn marked_at(revision: &ControllerRevision) -> Option<Timestamp> {
