@@ -29,16 +29,16 @@ pub fn version_number(model: &str, name: &str) -> Option<i64> {
 
 /// The Job of a step's attempt. The hash makes it unique for the run, step and attempt, whatever was cut.
 pub fn job(run: &str, run_uid: &str, step: &str, attempt: u32) -> String {
-    let hash = digest::short(&[run_uid, step, &attempt.to_string()]);
-    let room = JOB_NAME - hash.len() - 2;
-    let step = cut(step, room / 2);
-    let run = cut(run, room - step.len());
-    format!("{run}-{step}-{hash}")
+    of_attempt(run, step, &digest::short(&[run_uid, step, &attempt.to_string()]))
 }
 
 /// The Job that asks the store for the record of a lost attempt.
 pub fn recovery(run: &str, run_uid: &str, step: &str, attempt: u32, number: u32) -> String {
-    let hash = digest::short(&[run_uid, step, &attempt.to_string(), "recover", &number.to_string()]);
+    of_attempt(run, step, &digest::short(&[run_uid, step, &attempt.to_string(), "recover", &number.to_string()]))
+}
+
+/// `<run>-<step>-<hash>`, with run and step cut to what a Job's name may have.
+fn of_attempt(run: &str, step: &str, hash: &str) -> String {
     let room = JOB_NAME - hash.len() - 2;
     let step = cut(step, room / 2);
     let run = cut(run, room - step.len());

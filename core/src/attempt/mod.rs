@@ -5,6 +5,7 @@
 //! no longer be on its way.
 
 pub(crate) mod interruption;
+pub(crate) mod job;
 pub(crate) mod outcome;
 pub(crate) mod report;
 

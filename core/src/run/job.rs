@@ -1,18 +1,15 @@
 //! The Job of a step's attempt: built once, created once, never patched.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::api::batch::v1::{
     Job, JobSpec, PodFailurePolicy, PodFailurePolicyOnExitCodesRequirement, PodFailurePolicyOnPodConditionsPattern,
     PodFailurePolicyRule,
 };
-use k8s_openapi::api::core::v1::{Container, ExecAction, PodSpec, PodTemplateSpec, Probe};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
-use seatrial_crds::names::{
-    ATTEMPT_LABEL, COMPONENT_LABEL, MANAGED_BY, MANAGED_BY_LABEL, PIPELINE_LABEL, RUN_LABEL, STEP_LABEL, components,
-};
+use k8s_openapi::api::core::v1::{Container, ExecAction, PodSpec, Probe};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use seatrial_crds::names::components;
 use seatrial_crds::{MLPipelineSpec, OutputType, ParameterValue, Step, WorkloadOptions};
 
+use crate::attempt::job::AttemptJob;
 use crate::attempt::timeout;
 use crate::contract::{
     self, ExecArguments, ExitCode, InputConfig, InputSource, OutputConfig, PodConfig, StepConfig, paths,
@@ -85,45 +82,25 @@ impl Attempt<'_> {
 
     /// The Job.
     pub fn job(&self) -> Job {
-        let labels = BTreeMap::from([
-            (COMPONENT_LABEL.to_owned(), components::STEP.to_owned()),
-            (MANAGED_BY_LABEL.to_owned(), MANAGED_BY.to_owned()),
-            (PIPELINE_LABEL.to_owned(), self.pipeline_name.to_owned()),
-            (RUN_LABEL.to_owned(), self.owner.name.clone()),
-            (STEP_LABEL.to_owned(), self.step.name.clone()),
-            (ATTEMPT_LABEL.to_owned(), self.attempt.to_string()),
-        ]);
         let options = pods::merge(&self.step.options, &self.pipeline.options);
-        let own = pods::merge_metadata(self.step.job.as_ref(), self.pipeline.job.as_ref());
         let retries = self.step.retry.and_then(|retry| retry.limit).unwrap_or(0);
-        Job {
-            metadata: ObjectMeta {
-                name: Some(self.job_name()),
-                namespace: Some(self.namespace.to_owned()),
-                labels: Some(own.labels.into_iter().chain(labels.clone()).collect()),
-                annotations: (!own.annotations.is_empty()).then_some(own.annotations),
-                owner_references: Some(vec![self.owner.clone()]),
-                ..ObjectMeta::default()
-            },
-            spec: Some(JobSpec {
-                backoff_limit: Some(i32::try_from(retries).unwrap_or(0)),
-                pod_failure_policy: Some(failure_policy()),
-                ttl_seconds_after_finished: self
-                    .platform
-                    .ttl_seconds_after_finished
-                    .and_then(|seconds| i32::try_from(seconds).ok()),
-                template: PodTemplateSpec {
-                    metadata: Some(ObjectMeta {
-                        labels: Some(pods::labels(&options, &labels)),
-                        annotations: pods::annotations(&options),
-                        ..ObjectMeta::default()
-                    }),
-                    spec: Some(self.pod_spec(&options)),
-                },
-                ..JobSpec::default()
-            }),
-            status: None,
-        }
+        let spec = JobSpec {
+            backoff_limit: Some(i32::try_from(retries).unwrap_or(0)),
+            pod_failure_policy: Some(failure_policy()),
+            ..JobSpec::default()
+        };
+        let frame = AttemptJob {
+            name: self.job_name(),
+            component: components::STEP,
+            owner: &self.owner,
+            namespace: self.namespace,
+            pipeline: self.pipeline,
+            pipeline_name: self.pipeline_name,
+            step: self.step,
+            attempt: self.attempt,
+            platform: self.platform,
+        };
+        frame.build(&options, self.pod_spec(&options), spec)
     }
 
     fn pod_spec(&self, options: &WorkloadOptions) -> PodSpec {
@@ -159,7 +136,6 @@ impl Attempt<'_> {
         }
         let containers = vec![self.step_container(options), publish];
         PodSpec {
-            restart_policy: Some("Never".into()),
             termination_grace_period_seconds: Some(if self.step.outputs.is_empty() {
                 SHORT_GRACE
             } else {

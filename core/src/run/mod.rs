@@ -404,9 +404,11 @@ impl<'a> Draft<'a> {
                 StepState::Succeeded | StepState::Failed | StepState::Skipped => {}
             }
         }
-        let expected = status == Status::True || reason == "Superseded";
-        let kind = if expected { EventType::Normal } else { EventType::Warning };
-        self.events.push(Event { kind, reason, action: "Run", message: message.clone() });
+        // That all went well stands in the status: an event more would be a write more for each run.
+        if status != Status::True {
+            let kind = if reason == "Superseded" { EventType::Normal } else { EventType::Warning };
+            self.events.push(Event { kind, reason, action: "Run", message: message.clone() });
+        }
         let generation = self.observed.run.metadata.generation;
         self.status.observed_generation = generation;
         conditions::set(&mut self.status.conditions, types::SUCCEEDED, status, reason, message, generation, self.now);

@@ -1,15 +1,11 @@
 //! The Job that asks the store for the record of a lost attempt: built once, created once, never patched.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::api::batch::v1::{Job, JobSpec};
-use k8s_openapi::api::core::v1::{PodSpec, PodTemplateSpec};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
-use seatrial_crds::names::{
-    ATTEMPT_LABEL, COMPONENT_LABEL, MANAGED_BY, MANAGED_BY_LABEL, PIPELINE_LABEL, RUN_LABEL, STEP_LABEL, components,
-};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use seatrial_crds::names::components;
 use seatrial_crds::{MLPipelineSpec, PodOptions, Step, WorkloadOptions};
 
+use crate::attempt::job::AttemptJob;
 use crate::contract::{self, AttemptKey, RecoverConfig};
 use crate::names;
 use crate::platform::Platform;
@@ -52,14 +48,6 @@ impl RecoverJob<'_> {
 
     /// The Job.
     pub(super) fn job(&self) -> Job {
-        let labels = BTreeMap::from([
-            (COMPONENT_LABEL.to_owned(), components::RECOVER.to_owned()),
-            (MANAGED_BY_LABEL.to_owned(), MANAGED_BY.to_owned()),
-            (PIPELINE_LABEL.to_owned(), self.pipeline_name.to_owned()),
-            (RUN_LABEL.to_owned(), self.owner.name.clone()),
-            (STEP_LABEL.to_owned(), self.step.name.clone()),
-            (ATTEMPT_LABEL.to_owned(), self.attempt.to_string()),
-        ]);
         let config = RecoverConfig {
             version: contract::VERSION,
             store: self.store.config.clone(),
@@ -78,37 +66,20 @@ impl RecoverJob<'_> {
         let merged = pods::merge(&self.step.options, &self.pipeline.options);
         let pod = PodOptions { volumes: vec![], volume_mounts: vec![], shared_memory: None, ..merged.pod };
         let options = WorkloadOptions { pod, ..WorkloadOptions::default() };
-        let own = pods::merge_metadata(self.step.job.as_ref(), self.pipeline.job.as_ref());
-        Job {
-            metadata: ObjectMeta {
-                name: Some(self.name()),
-                namespace: Some(self.namespace.to_owned()),
-                labels: Some(own.labels.into_iter().chain(labels.clone()).collect()),
-                annotations: (!own.annotations.is_empty()).then_some(own.annotations),
-                owner_references: Some(vec![self.owner.clone()]),
-                ..ObjectMeta::default()
-            },
-            spec: Some(JobSpec {
-                backoff_limit: Some(0),
-                active_deadline_seconds: Some(RECOVER_DEADLINE),
-                ttl_seconds_after_finished: self
-                    .platform
-                    .ttl_seconds_after_finished
-                    .and_then(|seconds| i32::try_from(seconds).ok()),
-                template: PodTemplateSpec {
-                    metadata: Some(ObjectMeta {
-                        labels: Some(pods::labels(&options, &labels)),
-                        annotations: pods::annotations(&options),
-                        ..ObjectMeta::default()
-                    }),
-                    spec: Some(PodSpec {
-                        restart_policy: Some("Never".into()),
-                        ..pods::pod_spec(&options, vec![], vec![container], stores, self.platform)
-                    }),
-                },
-                ..JobSpec::default()
-            }),
-            status: None,
-        }
+        let pod = pods::pod_spec(&options, vec![], vec![container], stores, self.platform);
+        let spec =
+            JobSpec { backoff_limit: Some(0), active_deadline_seconds: Some(RECOVER_DEADLINE), ..JobSpec::default() };
+        let frame = AttemptJob {
+            name: self.name(),
+            component: components::RECOVER,
+            owner: &self.owner,
+            namespace: self.namespace,
+            pipeline: self.pipeline,
+            pipeline_name: self.pipeline_name,
+            step: self.step,
+            attempt: self.attempt,
+            platform: self.platform,
+        };
+        frame.build(&options, pod, spec)
     }
 }

@@ -1,0 +1,76 @@
+//! What the Jobs of all roles of an attempt have in common.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::batch::v1::{Job, JobSpec};
+use k8s_openapi::api::core::v1::{PodSpec, PodTemplateSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use seatrial_crds::names::{
+    ATTEMPT_LABEL, COMPONENT_LABEL, MANAGED_BY, MANAGED_BY_LABEL, PIPELINE_LABEL, RUN_LABEL, STEP_LABEL,
+};
+use seatrial_crds::{MLPipelineSpec, Step, WorkloadOptions};
+
+use crate::platform::Platform;
+use crate::pods;
+
+/// A Job of an attempt at a step.
+#[derive(Clone, Debug)]
+pub(crate) struct AttemptJob<'a> {
+    /// The Job's name.
+    pub(crate) name: String,
+    /// The value of [`COMPONENT_LABEL`]: which role it has.
+    pub(crate) component: &'static str,
+    /// The run, as the Job's owner.
+    pub(crate) owner: &'a OwnerReference,
+    /// The run's namespace.
+    pub(crate) namespace: &'a str,
+    /// The pinned spec.
+    pub(crate) pipeline: &'a MLPipelineSpec,
+    /// The pipeline's name.
+    pub(crate) pipeline_name: &'a str,
+    /// The step.
+    pub(crate) step: &'a Step,
+    /// The attempt, from 1.
+    pub(crate) attempt: u32,
+    /// What the platform team configured.
+    pub(crate) platform: &'a Platform,
+}
+
+impl AttemptJob<'_> {
+    /// The Job of this pod. `options` are what people ask of its pods; `spec` is what its role adds.
+    pub(crate) fn build(self, options: &WorkloadOptions, pod: PodSpec, spec: JobSpec) -> Job {
+        let labels = BTreeMap::from([
+            (COMPONENT_LABEL.to_owned(), self.component.to_owned()),
+            (MANAGED_BY_LABEL.to_owned(), MANAGED_BY.to_owned()),
+            (PIPELINE_LABEL.to_owned(), self.pipeline_name.to_owned()),
+            (RUN_LABEL.to_owned(), self.owner.name.clone()),
+            (STEP_LABEL.to_owned(), self.step.name.clone()),
+            (ATTEMPT_LABEL.to_owned(), self.attempt.to_string()),
+        ]);
+        let own = pods::merge_metadata(self.step.job.as_ref(), self.pipeline.job.as_ref());
+        let ttl = self.platform.ttl_seconds_after_finished.and_then(|seconds| i32::try_from(seconds).ok());
+        Job {
+            metadata: ObjectMeta {
+                name: Some(self.name),
+                namespace: Some(self.namespace.to_owned()),
+                labels: Some(own.labels.into_iter().chain(labels.clone()).collect()),
+                annotations: (!own.annotations.is_empty()).then_some(own.annotations),
+                owner_references: Some(vec![self.owner.clone()]),
+                ..ObjectMeta::default()
+            },
+            spec: Some(JobSpec {
+                ttl_seconds_after_finished: ttl,
+                template: PodTemplateSpec {
+                    metadata: Some(ObjectMeta {
+                        labels: Some(pods::labels(options, &labels)),
+                        annotations: pods::annotations(options),
+                        ..ObjectMeta::default()
+                    }),
+                    spec: Some(PodSpec { restart_policy: Some("Never".into()), ..pod }),
+                },
+                ..spec
+            }),
+            status: None,
+        }
+    }
+}
