@@ -42,6 +42,11 @@ bench: ## Measure runs a minute, beside what the cluster can do without Seatrial
 	cargo build --locked --quiet --profile image -p seatrial-operator -p seatrial-e2e --bin seatrial-operator --bin bench
 	target/image/bench --sizes $(or $(SIZES),200,500,1000) --rounds $(or $(ROUNDS),5)
 
+# LARGE: MiB of the large file. MEDIUM: how many files of 128 MiB. SMALL: how many of 4 KiB. ROUNDS: how often each is measured.
+bench-store: ## Measure how fast the agent and the store are, beside s5cmd
+	S5CMD=$$(e2e/cluster/tools s5cmd)/s5cmd LARGE=$(LARGE) MEDIUM=$(MEDIUM) SMALL=$(SMALL) ROUNDS=$(ROUNDS) \
+		cargo bench --locked --quiet --profile image -p seatrial-agent --bench store
+
 generate: ## Write the CRDs and the reference that the types describe
 	cargo run --quiet --package seatrial-crds --bin generate-manifests crds/manifests charts/seatrial/files/crds docs/reference/api.md
 
@@ -60,4 +65,4 @@ images: ## Build all images that changed
 $(SEATRIAL_CACHE)/tools/cargo-deny-$(CARGO_DENY)/bin/cargo-deny:
 	cargo install cargo-deny --version $(CARGO_DENY) --locked --quiet --root $(SEATRIAL_CACHE)/tools/cargo-deny-$(CARGO_DENY)
 
-.PHONY: help demo test bench lint unit simulate examples e2e generate cluster-up cluster-down kubeconfig images
+.PHONY: help demo test bench bench-store lint unit simulate examples e2e generate cluster-up cluster-down kubeconfig images

@@ -142,6 +142,11 @@ impl Pod {
         self.folder.path().join("private")
     }
 
+    /// Where its token is.
+    pub(crate) fn token(&self) -> PathBuf {
+        self.folder.path().join("token")
+    }
+
     /// Where the keys of a store are mounted.
     pub(crate) fn keys(&self) -> PathBuf {
         self.folder.path().join("keys")
