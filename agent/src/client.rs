@@ -49,6 +49,8 @@ fn build(authority: Option<&str>, read: Duration) -> Result<Client, AgentError> 
         .connect_timeout(CONNECT)
         .read_timeout(read)
         .tcp_user_timeout(READ)
+        // Many connections are faster than one that all requests share.
+        .http1_only()
         .tls_certs_only(certificates)
         .redirect(Policy::custom(|attempt| {
             // Elsewhere could be a metadata service, or a program that must not see credentials.

@@ -4,30 +4,55 @@ use std::path::Path;
 
 use futures::TryStreamExt;
 use seatrial_core::contract::{Digest, Entry, ExitCode};
-use sha2::{Digest as _, Sha256};
-use tokio::fs::File;
-use tokio::io::AsyncWriteExt;
 
 use crate::error::AgentError;
+use crate::flow::Flow;
 use crate::inputs::Wanted;
 use crate::outage::{Failure, Outages};
+use crate::ranges::{LARGE, Ranges};
 use crate::space::Space;
-use crate::store::{Answer, OpenStore};
-use crate::volume::set_mode;
+use crate::store::{Answer, OpenStore, Place};
+use crate::written::Written;
+
+/// What all files of a pod share.
+pub(crate) struct Way<'a> {
+    pub(crate) flow: &'a Flow,
+    pub(crate) space: &'a Space,
+    pub(crate) outages: &'a Outages,
+}
+
+/// Which version of a file a server sent.
+pub(crate) enum Version {
+    /// The one that was asked for, with its tag.
+    Same(Option<String>),
+    Other,
+}
 
 /// Brings it to `path`.
 pub(crate) async fn fetch_file(
     path: &Path,
     store: &OpenStore,
     wanted: Wanted,
-    space: &Space,
-    outages: &Outages,
+    way: &Way<'_>,
 ) -> Result<Entry, AgentError> {
+    let _place = way.flow.file().await;
     let what = wanted.shown(&store.prefix);
-    let mut download = Download::new(path, &wanted, &what, space);
-    outages.wait_out(&what, async || download.go_on(store).await).await?;
-    let (digest, size) = (Digest::of_hasher(download.hasher), download.done);
-    set_mode(path, 0o644).map_err(|error| AgentError::writing(path, &error))?;
+    let (digest, size) = match (&wanted.place, wanted.size) {
+        (Place::Object(key), Some(size)) if size > LARGE => {
+            let mut ranges = Ranges::new(path, &wanted, &what, size);
+            way.outages.wait_out(&what, async || ranges.go_on(store, key, way.flow).await).await?;
+            ranges.end()?
+        }
+        _ => {
+            let mut download = Download::new(path, &wanted, &what, way.space);
+            let go_on = async || {
+                let _share = way.flow.receive(wanted.size).await;
+                download.go_on(store).await
+            };
+            way.outages.wait_out(&what, go_on).await?;
+            download.end().await?
+        }
+    };
     let sha256 = digest.hex().to_owned();
     if wanted.sha256.as_ref().is_some_and(|expected| *expected != sha256) {
         return Err(damaged(&what));
@@ -40,16 +65,39 @@ fn damaged(what: &str) -> AgentError {
     AgentError::new(ExitCode::CorruptArtifact, message)
 }
 
+/// The files of a folder belong together: one that was replaced since may not fit to the others.
+pub(crate) fn replaced(what: &str) -> AgentError {
+    let message = format!(
+        "{what} was replaced between the listing of its folder and the reading: the next try lists anew; let nothing write there while it is read, or name a folder that is written once"
+    );
+    AgentError::new(ExitCode::StoreUnavailable, message)
+}
+
+/// Compares the version and the size that a server sends with those that were listed.
+pub(crate) fn fit(wanted: &Wanted, tag: Option<&str>, total: Option<u64>, what: &str) -> Result<(), Failure> {
+    if let (Some(listed), Some(sent)) = (&wanted.tag, tag)
+        && listed.trim_matches('"') != sent.trim_matches('"')
+    {
+        return Err(replaced(what).into());
+    }
+    match (total, wanted.size) {
+        (Some(total), Some(expected)) if total != expected && wanted.sha256.is_some() => Err(damaged(what).into()),
+        (Some(total), Some(expected)) if total != expected => {
+            // It was replaced between list and read: the next pod lists what is there then.
+            Err(Failure::Outage(format!("it has {total} bytes, {expected} were listed")))
+        }
+        _ => Ok(()),
+    }
+}
+
 struct Download<'a> {
     path: &'a Path,
     wanted: &'a Wanted,
     what: &'a str,
     space: &'a Space,
-    file: Option<File>,
-    hasher: Sha256,
-    /// The bytes that are written and hashed.
-    done: u64,
-    /// The version that they are of.
+    /// What is written; nothing only while a piece of it is, or where that failed.
+    written: Option<Written>,
+    /// The version that it is of.
     tag: Option<String>,
     /// The most that was ever done. Who begins anew again and again comes no further.
     furthest: u64,
@@ -61,72 +109,42 @@ impl<'a> Download<'a> {
     fn new(path: &'a Path, wanted: &'a Wanted, what: &'a str, space: &'a Space) -> Self {
         // Space for sizes that are known was taken before anything was fetched.
         let taken = wanted.size.unwrap_or_default();
-        let hasher = Sha256::new();
-        Self { path, wanted, what, space, file: None, hasher, done: 0, tag: None, furthest: 0, taken }
+        Self { path, wanted, what, space, written: None, tag: None, furthest: 0, taken }
+    }
+
+    fn done(&self) -> u64 {
+        self.written.as_ref().map_or(0, |written| written.done)
     }
 
     /// Goes on until the file is whole, or it breaks off again.
     async fn go_on(&mut self, store: &OpenStore) -> Result<(), Failure> {
-        let from = self.tag.as_deref().filter(|_| self.done > 0).map(|tag| (self.done, tag));
+        let done = self.done();
+        let from = self.tag.as_deref().filter(|_| done > 0).map(|tag| (done, tag));
         let Some(answer) = store.read(&self.wanted.place, self.what, from).await? else {
             self.tag = None;
             return Err(Failure::Outage("it changed while it was read".into()));
         };
         if answer.offset == 0 {
-            self.begin().await?;
-        } else if answer.offset != self.done {
+            self.written = Some(Written::new(self.path));
+        } else if answer.offset != done {
             self.tag = None;
             return Err(Failure::Outage("the server sent another part than was asked for".into()));
         }
         self.tag = answer.tag.clone();
-        self.check_version()?;
-        self.check_size(answer.total)?;
+        fit(self.wanted, answer.tag.as_deref(), answer.total, self.what)?;
         let total = answer.total;
+        if let (Some(total), None) = (total, self.wanted.size) {
+            self.take(total)?;
+        }
         let broken = self.write(answer).await?;
-        if total == Some(self.done) || (total.is_none() && broken.is_none()) {
+        let done = self.done();
+        if total == Some(done) || (total.is_none() && broken.is_none()) {
             return Ok(());
         }
         let why = broken.unwrap_or_else(|| "the answer ended too early".into());
-        let is_further = self.done > self.furthest;
-        self.furthest = self.furthest.max(self.done);
+        let is_further = done > self.furthest;
+        self.furthest = self.furthest.max(done);
         Err(if is_further { Failure::Interrupted(why) } else { Failure::Outage(why) })
-    }
-
-    async fn begin(&mut self) -> Result<(), Failure> {
-        self.file = Some(File::create(self.path).await.map_err(|error| AgentError::writing(self.path, &error))?);
-        self.hasher = Sha256::new();
-        self.done = 0;
-        Ok(())
-    }
-
-    /// Compares the version that a server sends with the one that was listed. The files of a folder belong together:
-    /// one that was replaced since may not fit to the others.
-    fn check_version(&self) -> Result<(), AgentError> {
-        let plain = |tag: &str| tag.trim_matches('"').to_owned();
-        let (Some(listed), Some(sent)) = (&self.wanted.tag, &self.tag) else { return Ok(()) };
-        if plain(listed) == plain(sent) {
-            return Ok(());
-        }
-        let message = format!(
-            "{} was replaced between the listing of its folder and the reading: the next try lists anew; let nothing write there while it is read, or name a folder that is written once",
-            self.what
-        );
-        Err(AgentError::new(ExitCode::StoreUnavailable, message))
-    }
-
-    /// Compares the size that a server announces with what was listed, and with the space there is.
-    fn check_size(&mut self, total: Option<u64>) -> Result<(), Failure> {
-        match (total, self.wanted.size) {
-            (Some(total), Some(expected)) if total != expected && self.wanted.sha256.is_some() => {
-                Err(damaged(self.what).into())
-            }
-            (Some(total), Some(expected)) if total != expected => {
-                // It was replaced between list and read: the next pod lists what is there then.
-                Err(Failure::Outage(format!("it has {total} bytes, {expected} were listed")))
-            }
-            (Some(total), None) => Ok(self.take(total)?),
-            _ => Ok(()),
-        }
     }
 
     fn take(&mut self, size: u64) -> Result<(), AgentError> {
@@ -137,27 +155,24 @@ impl<'a> Download<'a> {
 
     /// Writes what comes. Says why, where it broke off.
     async fn write(&mut self, mut answer: Answer) -> Result<Option<String>, Failure> {
-        let mut broken = None;
         loop {
             let piece = match answer.pieces.try_next().await {
                 Ok(Some(piece)) => piece,
-                Ok(None) => break,
-                Err(error) => {
-                    broken = Some(error);
-                    break;
-                }
+                Ok(None) => return Ok(None),
+                Err(error) => return Ok(Some(error)),
             };
-            let done = self.done.saturating_add(piece.len() as u64);
             // Who announces no size, or sends more than that, is stopped before the disk is full.
-            self.take(done)?;
-            let file = self.file.as_mut().ok_or_else(|| AgentError::internal("a file is written before it is made"))?;
-            file.write_all(&piece).await.map_err(|error| AgentError::writing(self.path, &error))?;
-            self.hasher.update(&piece);
-            self.done = done;
+            self.take(self.done().saturating_add(piece.len() as u64))?;
+            let written = self.written.take().ok_or_else(unmade)?;
+            self.written = Some(written.push(&piece).await?);
         }
-        if let Some(file) = &mut self.file {
-            file.flush().await.map_err(|error| AgentError::writing(self.path, &error))?;
-        }
-        Ok(broken)
     }
+
+    async fn end(self) -> Result<(Digest, u64), AgentError> {
+        self.written.ok_or_else(unmade)?.end().await
+    }
+}
+
+fn unmade() -> AgentError {
+    AgentError::internal("a file is written before it is made")
 }

@@ -1,15 +1,18 @@
 //! `fetch`: brings every input to its folder, and puts `exec` beside them.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use futures::future::try_join_all;
 use futures::{StreamExt, TryStreamExt, stream};
 use seatrial_core::contract::{
     Digest, Entry, ExitCode, InputConfig, Listing, Message, PodConfig, ReportedInput, StoreConfig,
 };
 
-use crate::download;
+use crate::download::{self, Way};
 use crate::error::AgentError;
+use crate::flow::{FILES, Flow};
 use crate::inputs::{self, Wanted};
 use crate::outage::Outages;
 use crate::private::Private;
@@ -19,8 +22,6 @@ use crate::volume::{Volume, make_folder};
 
 /// How many files all inputs of a pod may have together, since the list of all is kept in memory.
 const MAX_FILES_OF_ALL: usize = 500_000;
-/// How many files are fetched at once. With what each holds in memory at a time, this bounds the whole.
-const PARALLEL: usize = 8;
 
 /// Does it.
 pub(crate) async fn fetch(
@@ -49,13 +50,15 @@ pub(crate) async fn fetch(
     // What cannot fit is refused before hours are spent on it.
     let sizes = plan.iter().flat_map(|(_, _, wanted)| wanted).filter_map(|wanted| wanted.size);
     space.take(sizes.fold(0, u64::saturating_add))?;
-    let mut message = Message::new();
-    for (input, store, wanted) in plan {
-        let listing = fetch_input(&volume.path(&input.folder), store, wanted, &space, &outages).await?;
+    let (flow, mut message) = (Flow::new(), Message::new());
+    let way = &Way { flow: &flow, space: &space, outages: &outages };
+    let fetches = plan.into_iter().map(|(input, store, wanted)| async move {
+        let listing = fetch_input(&volume.path(&input.folder), store, wanted, way).await?;
         let (digest, size) = (listing.digest(), listing.total_size());
         tracing::info!(input = input.name, %digest, size, files = listing.entries().len(), "the input is here");
-        message.inputs.push(ReportedInput { name: input.name.clone(), digest, size });
-    }
+        Ok(ReportedInput { name: input.name.clone(), digest, size })
+    });
+    message.inputs = try_join_all(fetches).await?;
     if config.step.is_some() {
         private.save(config, &message.inputs)?;
     }
@@ -101,8 +104,7 @@ async fn fetch_input(
     folder: &Path,
     store: &OpenStore,
     wanted: Vec<Wanted>,
-    space: &Space,
-    outages: &Outages,
+    way: &Way<'_>,
 ) -> Result<Listing, AgentError> {
     let names = wanted.iter().map(|wanted| Entry {
         path: wanted.name.clone(),
@@ -113,17 +115,15 @@ async fn fetch_input(
     let refused =
         |error| AgentError::new(ExitCode::CorruptArtifact, format!("a file of {} is refused: {error}", store.prefix));
     Listing::new(names.collect()).map_err(refused)?;
-    for wanted in &wanted {
-        let path = folder.join(&wanted.name);
-        let mut above: Vec<&Path> = path.ancestors().skip(1).take_while(|above| above.starts_with(folder)).collect();
-        above.reverse();
-        above.into_iter().filter(|above| *above != folder).try_for_each(|above| make_folder(above, 0o755))?;
-    }
+    let paths = wanted.iter().map(|wanted| Path::new(&wanted.name));
+    // Those above come first.
+    let folders: BTreeSet<&Path> = paths.flat_map(|path| path.ancestors().skip(1)).collect();
+    folders.into_iter().try_for_each(|beneath| make_folder(&folder.join(beneath), 0o755))?;
     let fetches = wanted.into_iter().map(|wanted| {
         let path = folder.join(&wanted.name);
-        async move { download::fetch_file(&path, store, wanted, space, outages).await }
+        async move { download::fetch_file(&path, store, wanted, way).await }
     });
-    let entries: Vec<Entry> = stream::iter(fetches).buffer_unordered(PARALLEL).try_collect().await?;
+    let entries: Vec<Entry> = stream::iter(fetches).buffer_unordered(FILES).try_collect().await?;
     Listing::new(entries).map_err(refused)
 }
 

@@ -1,25 +1,52 @@
-//! Hashing while bytes pass by.
+//! Hashing, and whatever else keeps a thread busy, beside the transfer.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
 
 use seatrial_core::contract::Digest;
 use sha2::{Digest as _, Sha256};
-use tokio::io::AsyncReadExt;
 
 use crate::error::AgentError;
-use crate::folder::OutputFolder;
 
 /// How much of a file is read at once.
 const CHUNK: usize = 1 << 20;
 
-/// The SHA-256 of a file of the user's, and its size.
-pub(crate) async fn of_output(folder: &OutputFolder, name: &str) -> Result<(Digest, u64), AgentError> {
-    let mut file = tokio::fs::File::from_std(folder.file(name)?);
+/// Does what blocks on a thread of its own.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, AgentError> + Send + 'static,
+) -> Result<T, AgentError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| AgentError::internal(format!("a thread did not end well: {error}")))?
+}
+
+/// The SHA-256 of what is left of a file, and how many bytes that is.
+pub(crate) fn of_file(mut file: &File) -> io::Result<(Digest, u64)> {
     let (mut hasher, mut size) = (Sha256::new(), 0_u64);
     let mut buffer = vec![0; CHUNK];
     loop {
-        let read = file.read(&mut buffer).await.map_err(|error| folder.unreadable(name, &error))?;
+        let read = match file.read(&mut buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            other => other?,
+        };
         let Some(bytes) = buffer.get(..read).filter(|bytes| !bytes.is_empty()) else { break };
         hasher.update(bytes);
         size = size.saturating_add(bytes.len() as u64);
     }
     Ok((Digest::of_hasher(hasher), size))
+}
+
+/// Hashes a range of a file, which has it.
+pub(crate) fn range(file: &File, range: Range<u64>, hasher: &mut Sha256) -> io::Result<()> {
+    let mut buffer = vec![0; CHUNK];
+    let mut at = range.start;
+    while at < range.end {
+        let length = usize::try_from(range.end - at).unwrap_or(CHUNK).min(CHUNK);
+        let Some(piece) = buffer.get_mut(..length) else { break };
+        file.read_exact_at(piece, at)?;
+        hasher.update(&*piece);
+        at = at.saturating_add(length as u64);
+    }
+    Ok(())
 }

@@ -13,6 +13,7 @@ mod client;
 mod download;
 mod error;
 mod fetch;
+mod flow;
 mod folder;
 mod hash;
 mod inputs;
@@ -24,14 +25,18 @@ mod parts;
 mod private;
 mod probe;
 mod publish;
+mod ranges;
+mod reader;
 mod recover;
 mod refusal;
 mod space;
 mod store;
+mod target;
 mod upload;
 mod volume;
 mod wait;
 mod web;
+mod written;
 
 use std::path::PathBuf;
 use std::process::exit;
@@ -44,6 +49,11 @@ use tracing_subscriber::EnvFilter;
 use error::AgentError;
 use private::Private;
 use volume::Volume;
+
+/// How many threads move data, at most.
+const WORKERS: usize = 8;
+/// How many threads read, write and hash files, at most.
+const BLOCKING: usize = 16;
 
 #[derive(Debug, Parser)]
 #[command(version, about)]
@@ -108,7 +118,11 @@ fn main() {
 }
 
 fn run(task: Task, volume: &Volume, private: &Private, exec: &std::path::Path) -> Result<Message, AgentError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    // TLS and hashes are work for all cores; what blocks gets threads for as long as it does.
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores.clamp(2, WORKERS))
+        .max_blocking_threads(BLOCKING)
         .enable_all()
         .build()
         .map_err(|error| AgentError::internal(format!("the asynchronous runtime does not start: {error}")))?;

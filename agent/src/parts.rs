@@ -1,20 +1,24 @@
-//! Uploads a large file in parts. What an outage interrupts goes on with the part that it met.
+//! Uploads a large file in parts, several at once. What an outage interrupts goes on with the parts that it met.
 
+use futures::{TryStreamExt, stream};
 use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
 use object_store::{Error, PutPayload};
 use seatrial_core::contract::ExitCode;
 
 use crate::error::AgentError;
+use crate::flow::{MEMORY, PARTS as AT_ONCE};
 use crate::outage::Failure;
+use crate::reader::{File, Reader};
 use crate::refusal::{Refusal, find};
 use crate::store;
-use crate::upload::{File, Reader, Target};
+use crate::target::Target;
 
 /// The size of a part, in bytes, as long as the file's size allows. Files up to it go in one piece.
 pub(crate) const PART: u64 = 8 * MIB;
-/// What the parts in memory may have together, in MiB: so many small ones at once, or one of the largest.
-pub(crate) const MEMORY: usize = 64;
+/// The largest part, in bytes.
+const LARGEST: u64 = 64 * MIB;
+const _: () = assert!(LARGEST <= MEMORY, "every part must fit in memory");
 const MIB: u64 = 1 << 20;
 /// The parts of an upload that S3 allows.
 const PARTS: u64 = 10_000;
@@ -23,10 +27,10 @@ const PARTS: u64 = 10_000;
 ///
 /// # Errors
 /// Where the file is so large that not even parts of the largest size are few enough.
-pub(crate) fn size(file: &File<'_>) -> Result<u64, AgentError> {
+pub(crate) fn size(file: &File) -> Result<u64, AgentError> {
     of(file.size).ok_or_else(|| {
-        let path = file.folder.path().join(file.name);
-        let most = MEMORY as u64 * MIB * PARTS;
+        let path = file.folder.path().join(&file.name);
+        let most = LARGEST * PARTS;
         let message = format!(
             "{} has {} bytes, a store takes {most} at most in one file: write several smaller ones",
             path.display(),
@@ -38,54 +42,55 @@ pub(crate) fn size(file: &File<'_>) -> Result<u64, AgentError> {
 
 fn of(size: u64) -> Option<u64> {
     let part = size.div_ceil(PARTS).div_ceil(MIB).saturating_mul(MIB).max(PART);
-    (part <= MEMORY as u64 * MIB).then_some(part)
-}
-
-/// The memory that a part of this size takes.
-pub(crate) fn mebibytes(part: u64) -> u32 {
-    u32::try_from(part.div_ceil(MIB)).unwrap_or(u32::MAX)
+    (part <= LARGEST).then_some(part)
 }
 
 /// Sends a file in parts of this size.
-pub(crate) async fn send(target: &Target<'_>, file: &File<'_>, key: &Path, part: u64) -> Result<(), Failure> {
+pub(crate) async fn send(target: &Target<'_>, file: &File, key: &Path, part: u64) -> Result<(), Failure> {
     let objects = target.store.objects()?;
     let id = objects.create_multipart(key).await.map_err(|error| store::uploading(&error))?;
+    target.begin(key, &id);
     let sent = send_parts(target, file, key, part, &id).await;
     if sent.is_err() {
         // It would take the space that the next try needs. Where this fails, too, the store sweeps it some day.
         let _ = objects.abort_multipart(key, &id).await;
     }
+    target.end(&id);
     sent
 }
 
-async fn send_parts(target: &Target<'_>, file: &File<'_>, key: &Path, part: u64, id: &String) -> Result<(), Failure> {
+async fn send_parts(target: &Target<'_>, file: &File, key: &Path, part: u64, id: &String) -> Result<(), Failure> {
     let objects = target.store.objects()?;
-    let mut reader = Reader::open(file)?;
-    let mut parts: Vec<PartId> = vec![];
-    loop {
-        let content = PutPayload::from(reader.next(part).await?);
-        if content.content_length() == 0 {
-            break;
+    let reader = Reader::open(file).await?;
+    let read = stream::try_unfold((reader, 0_usize), async |(reader, number)| {
+        // A part has its place in memory before it is read, and until the store has it.
+        let share = target.flow.hold(part).await;
+        let (reader, content) = reader.next(part).await?;
+        if content.is_empty() {
+            return reader.check().map(|()| None).map_err(Failure::from);
         }
-        let what = format!("part {} of {}", parts.len() + 1, file.name);
-        let put = target
-            .outages
-            .wait_out(&what, async || match objects.put_part(key, id, parts.len(), content.clone()).await {
-                Ok(part) => Ok(Some(part)),
-                Err(Error::NotFound { .. }) => Ok(None),
-                Err(error) => Err(store::uploading(&error)),
-            })
-            .await?;
-        parts.push(put.ok_or_else(forgotten)?);
-    }
-    reader.check()?;
-    complete(target, file, key, id, parts).await
+        Ok(Some(((number, PutPayload::from(content), share), (reader, number.saturating_add(1)))))
+    });
+    let sent = read.map_ok(async |(number, content, share)| {
+        let what = format!("part {} of {}", number.saturating_add(1), file.name);
+        let put = async || match objects.put_part(key, id, number, content.clone()).await {
+            Ok(part) => Ok(Some(part)),
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(store::uploading(&error)),
+        };
+        let part = target.outages.wait_out(&what, put).await?.ok_or_else(forgotten)?;
+        drop(share);
+        Ok((number, part))
+    });
+    let mut parts: Vec<(usize, PartId)> = sent.try_buffer_unordered(AT_ONCE).try_collect().await?;
+    parts.sort_unstable_by_key(|(number, _)| *number);
+    complete(target, file, key, id, parts.into_iter().map(|(_, part)| part).collect()).await
 }
 
 /// Puts the parts together. Where an answer is lost, the object may be there all the same, or on its way.
 async fn complete(
     target: &Target<'_>,
-    file: &File<'_>,
+    file: &File,
     key: &Path,
     id: &String,
     parts: Vec<PartId>,
@@ -135,7 +140,7 @@ mod tests {
         ] {
             let part = of(size).unwrap();
             assert_eq!(part, expected, "{size}");
-            assert!(size.div_ceil(part) <= PARTS && mebibytes(part) as usize <= MEMORY, "{size}");
+            assert!(size.div_ceil(part) <= PARTS && part <= LARGEST, "{size}");
         }
         assert_eq!(of(640_000 * MIB + 1), None);
         assert_eq!(of(u64::MAX), None);

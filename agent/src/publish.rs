@@ -22,7 +22,8 @@ use crate::metrics;
 use crate::outage::Outages;
 use crate::private::Private;
 use crate::store::OpenStore;
-use crate::upload::Target;
+use crate::target::Target;
+use crate::upload;
 use crate::volume::Volume;
 use crate::wait::{self, Stop};
 
@@ -52,11 +53,15 @@ pub(crate) async fn publish(config: &PodConfig, volume: &Volume, private: &Priva
     let Some(keeper) = keeper else { return Ok(Message { oom_kills: exit.oom_kills, ..Message::new() }) };
     let outages = Outages::new(step.outage_seconds, Some(volume.clone()));
     let inputs = private.fetched()?;
+    let target = Target::new(&keeper.store, &outages);
     let (made, log) = tokio::join!(
         async {
             tokio::select! {
-                made = upload_all(step, &keeper, volume, &outages) => made,
-                () = given_up(&stop, &outages) => Err(AgentError::stopped()),
+                made = upload_all(step, &target, volume) => made,
+                () = given_up(&stop, &outages) => {
+                    target.abort().await;
+                    Err(AgentError::stopped())
+                }
             }
         },
         keeper.log(volume)
@@ -156,12 +161,7 @@ struct Made {
     notes: Vec<String>,
 }
 
-async fn upload_all(
-    step: &StepConfig,
-    keeper: &Keeper,
-    volume: &Volume,
-    outages: &Outages,
-) -> Result<Made, AgentError> {
+async fn upload_all(step: &StepConfig, target: &Target<'_>, volume: &Volume) -> Result<Made, AgentError> {
     let mut made = Made::default();
     // What is wrong with metrics is found before anything large is sent.
     for output in step.outputs.iter().filter(|output| output.kind == OutputType::Metrics) {
@@ -171,10 +171,7 @@ async fn upload_all(
         let reported = |(name, value)| ReportedMetric { output: output.name.clone(), name, value };
         made.metrics.extend(metrics.into_iter().map(reported));
     }
-    let target = Target::new(&keeper.store, outages);
-    for output in &step.outputs {
-        made.outputs.push(target.upload(output, volume).await?);
-    }
+    made.outputs = upload::outputs(target, &step.outputs, volume).await?;
     for note in &made.notes {
         tracing::warn!(note, "a value is left out");
     }

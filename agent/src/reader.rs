@@ -1,0 +1,73 @@
+//! Files of an output that are uploaded in parts.
+
+use std::fs;
+use std::io::Read;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use seatrial_core::contract::{Digest, ExitCode};
+use sha2::{Digest as _, Sha256};
+
+use crate::error::AgentError;
+use crate::folder::OutputFolder;
+use crate::hash::blocking;
+
+/// One file of an output.
+#[derive(Clone, Debug)]
+pub(crate) struct File {
+    pub(crate) folder: Arc<OutputFolder>,
+    pub(crate) name: String,
+    pub(crate) digest: Digest,
+    pub(crate) size: u64,
+}
+
+/// Reads a file of the user's in pieces. What is sent is hashed again: a file that changes meanwhile would otherwise be
+/// kept under a name that it does not deserve.
+pub(crate) struct Reader {
+    file: File,
+    reader: fs::File,
+    hasher: Sha256,
+}
+
+impl Reader {
+    pub(crate) async fn open(file: &File) -> Result<Self, AgentError> {
+        let file = file.clone();
+        blocking(move || {
+            let reader = file.folder.file(&file.name)?;
+            Ok(Self { file, reader, hasher: Sha256::new() })
+        })
+        .await
+    }
+
+    /// The next piece; empty at the end.
+    pub(crate) async fn next(mut self, limit: u64) -> Result<(Self, Bytes), AgentError> {
+        blocking(move || {
+            let mut piece = Vec::with_capacity(usize::try_from(limit.min(self.file.size)).unwrap_or_default());
+            let read = (&mut self.reader).take(limit).read_to_end(&mut piece);
+            read.map_err(|error| self.file.folder.unreadable(&self.file.name, &error))?;
+            self.hasher.update(&piece);
+            Ok((self, Bytes::from(piece)))
+        })
+        .await
+    }
+
+    /// Compares what was read with what was read before.
+    pub(crate) fn check(self) -> Result<(), AgentError> {
+        if Digest::of_hasher(self.hasher) == self.file.digest { Ok(()) } else { Err(self.file.changed()) }
+    }
+}
+
+impl File {
+    /// The error of one that somebody still writes to.
+    pub(crate) fn changed(&self) -> AgentError {
+        changed(&self.folder, &self.name)
+    }
+}
+
+/// The error of a file that somebody still writes to.
+pub(crate) fn changed(folder: &OutputFolder, name: &str) -> AgentError {
+    let path = folder.path().join(name);
+    let message =
+        format!("{} changed while it was uploaded: no process may write after the command ended", path.display());
+    AgentError::new(ExitCode::BadOutput, message)
+}
