@@ -3,15 +3,17 @@
 use std::path::Path;
 
 use futures::TryStreamExt;
-use seatrial_core::contract::{Digest, Entry, ExitCode};
+use seatrial_core::contract::{Digest, Entry};
 
+use crate::answer::Answer;
 use crate::error::AgentError;
 use crate::flow::Flow;
 use crate::inputs::Wanted;
 use crate::outage::{Failure, Outages};
 use crate::ranges::{LARGE, Ranges};
 use crate::space::Space;
-use crate::store::{Answer, OpenStore, Place};
+use crate::store::{OpenStore, Place};
+use crate::version::{damaged, fit};
 use crate::written::Written;
 
 /// What all files of a pod share.
@@ -19,13 +21,6 @@ pub(crate) struct Way<'a> {
     pub(crate) flow: &'a Flow,
     pub(crate) space: &'a Space,
     pub(crate) outages: &'a Outages,
-}
-
-/// Which version of a file a server sent.
-pub(crate) enum Version {
-    /// The one that was asked for, with its tag.
-    Same(Option<String>),
-    Other,
 }
 
 /// Brings it to `path`.
@@ -58,36 +53,6 @@ pub(crate) async fn fetch_file(
         return Err(damaged(&what));
     }
     Ok(Entry { path: wanted.name, size, sha256 })
-}
-
-fn damaged(what: &str) -> AgentError {
-    let message = format!("{what} is not what its digest says: it was changed or damaged in the store");
-    AgentError::new(ExitCode::CorruptArtifact, message)
-}
-
-/// The files of a folder belong together: one that was replaced since may not fit to the others.
-pub(crate) fn replaced(what: &str) -> AgentError {
-    let message = format!(
-        "{what} was replaced between the listing of its folder and the reading: the next try lists anew; let nothing write there while it is read, or name a folder that is written once"
-    );
-    AgentError::new(ExitCode::StoreUnavailable, message)
-}
-
-/// Compares the version and the size that a server sends with those that were listed.
-pub(crate) fn fit(wanted: &Wanted, tag: Option<&str>, total: Option<u64>, what: &str) -> Result<(), Failure> {
-    if let (Some(listed), Some(sent)) = (&wanted.tag, tag)
-        && listed.trim_matches('"') != sent.trim_matches('"')
-    {
-        return Err(replaced(what).into());
-    }
-    match (total, wanted.size) {
-        (Some(total), Some(expected)) if total != expected && wanted.sha256.is_some() => Err(damaged(what).into()),
-        (Some(total), Some(expected)) if total != expected => {
-            // It was replaced between list and read: the next pod lists what is there then.
-            Err(Failure::Outage(format!("it has {total} bytes, {expected} were listed")))
-        }
-        _ => Ok(()),
-    }
 }
 
 struct Download<'a> {

@@ -9,9 +9,10 @@ use seatrial_core::contract::{
 };
 
 use crate::error::AgentError;
+use crate::failure;
 use crate::outage::{Failure, Outages};
 use crate::refusal;
-use crate::store::{self, OpenStore, Place};
+use crate::store::{OpenStore, Place};
 
 /// One file to fetch.
 #[derive(Clone, Debug)]
@@ -69,7 +70,7 @@ async fn artifact(digest: &Digest, store: &OpenStore, outages: &Outages) -> Resu
     let key = store.key(&layout::artifact(digest))?;
     let bytes = outages
         .wait_out(&what, async || {
-            let answer = store.objects()?.get(&key).await.map_err(|error| store::failure(&what, &error))?;
+            let answer = store.objects()?.get(&key).await.map_err(|error| failure::reading(&what, &error))?;
             if answer.meta.size > MAX_LISTING_BYTES {
                 let message = format!("{what} has {} bytes: no artifact of ours is as large", answer.meta.size);
                 return Err(AgentError::new(ExitCode::InputTooLarge, message).into());
@@ -109,7 +110,7 @@ async fn folder(uri: &str, key: &str, store: &OpenStore, outages: &Outages) -> R
         .wait_out(uri, async || {
             let mut found: Vec<ObjectMeta> = vec![];
             let mut list = store.objects()?.list(prefix);
-            while let Some(object) = list.try_next().await.map_err(|error| store::failure(uri, &error))? {
+            while let Some(object) = list.try_next().await.map_err(|error| failure::reading(uri, &error))? {
                 if found.len() >= MAX_FILES {
                     let message = format!(
                         "{uri} has more than {MAX_FILES} files: name a narrower uri, or keep the data in fewer and larger files"

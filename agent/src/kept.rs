@@ -10,8 +10,9 @@ use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutP
 use seatrial_core::contract::{AttemptKey, ExitCode, MAX_RECORD_BYTES, Record, StepConfig, Try, layout, log, paths};
 
 use crate::error::AgentError;
+use crate::failure;
 use crate::outage::Outages;
-use crate::store::{self, OpenStore};
+use crate::store::OpenStore;
 use crate::volume::Volume;
 
 /// How long the upload of a log, and of how a pod ended, may take: nothing waits for them for longer.
@@ -42,7 +43,7 @@ impl Keeper {
                 match self.store.objects()?.put_opts(&path, PutPayload::from(json.clone()), options).await {
                     Ok(_) => Ok(true),
                     Err(Error::AlreadyExists { .. }) => Ok(false),
-                    Err(error) => Err(store::uploading(&error)),
+                    Err(error) => Err(failure::uploading(&error)),
                 }
             })
             .await?;
@@ -108,13 +109,13 @@ pub(crate) async fn read_record(
             let answer = match store.objects()?.get(&path).await {
                 Ok(answer) => answer,
                 Err(Error::NotFound { .. }) => return Ok(None),
-                Err(error) => return Err(store::failure("the record", &error)),
+                Err(error) => return Err(failure::reading("the record", &error)),
             };
             // Whoever may write to the store could have put anything there.
             if answer.meta.size > MAX_RECORD_BYTES {
                 return Err(not_ours(format!("it has {} bytes", answer.meta.size)).into());
             }
-            answer.bytes().await.map(Some).map_err(|error| store::failure("the record", &error))
+            answer.bytes().await.map(Some).map_err(|error| failure::reading("the record", &error))
         })
         .await?;
     let Some(bytes) = bytes else { return Ok(None) };

@@ -8,10 +8,12 @@
 //! What to do is told `fetch` and `recover` by an environment variable, `publish` by what `fetch` leaves it; what became of it by the exit code and a termination message; both
 //! are fixed in `seatrial_core::contract`.
 
+mod answer;
 mod beneath;
 mod client;
 mod download;
 mod error;
+mod failure;
 mod fetch;
 mod flow;
 mod folder;
@@ -33,6 +35,7 @@ mod space;
 mod store;
 mod target;
 mod upload;
+mod version;
 mod volume;
 mod wait;
 mod web;

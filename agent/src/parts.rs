@@ -7,11 +7,11 @@ use object_store::{Error, PutPayload};
 use seatrial_core::contract::ExitCode;
 
 use crate::error::AgentError;
+use crate::failure;
 use crate::flow::{MEMORY, PARTS as AT_ONCE};
 use crate::outage::Failure;
 use crate::reader::{File, Reader};
 use crate::refusal::{Refusal, find};
-use crate::store;
 use crate::target::Target;
 
 /// The size of a part, in bytes, as long as the file's size allows. Files up to it go in one piece.
@@ -48,7 +48,7 @@ fn of(size: u64) -> Option<u64> {
 /// Sends a file in parts of this size.
 pub(crate) async fn send(target: &Target<'_>, file: &File, key: &Path, part: u64) -> Result<(), Failure> {
     let objects = target.store.objects()?;
-    let id = objects.create_multipart(key).await.map_err(|error| store::uploading(&error))?;
+    let id = objects.create_multipart(key).await.map_err(|error| failure::uploading(&error))?;
     target.begin(key, &id);
     let sent = send_parts(target, file, key, part, &id).await;
     if sent.is_err() {
@@ -76,7 +76,7 @@ async fn send_parts(target: &Target<'_>, file: &File, key: &Path, part: u64, id:
         let put = async || match objects.put_part(key, id, number, content.clone()).await {
             Ok(part) => Ok(Some(part)),
             Err(Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(store::uploading(&error)),
+            Err(error) => Err(failure::uploading(&error)),
         };
         let part = target.outages.wait_out(&what, put).await?.ok_or_else(forgotten)?;
         drop(share);
@@ -108,11 +108,11 @@ async fn complete(
                 Ok(false) if is_answer => {
                     no = Some(match error {
                         Error::NotFound { .. } => forgotten(),
-                        error => store::uploading(&error),
+                        error => failure::uploading(&error),
                     });
                     Ok(false)
                 }
-                _ => Err(store::uploading(&error)),
+                _ => Err(failure::uploading(&error)),
             }
         })
         .await?;

@@ -17,13 +17,13 @@ use seatrial_core::contract::Digest;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 
-use crate::download::{Version, fit};
 use crate::error::AgentError;
 use crate::flow::{Flow, PARTS};
 use crate::hash::{self, blocking};
 use crate::inputs::Wanted;
 use crate::outage::Failure;
 use crate::store::OpenStore;
+use crate::version::{Version, fit, replaced};
 use crate::volume::set_mode;
 
 /// The size of a part, in bytes.
@@ -151,7 +151,7 @@ impl<'a> Ranges<'a> {
         self.hasher = Sha256::new();
         self.hashed = 0;
         match &self.wanted.tag {
-            Some(_) => crate::download::replaced(self.what).into(),
+            Some(_) => replaced(self.what).into(),
             None => Failure::Outage("it changed while it was read".into()),
         }
     }

@@ -5,8 +5,6 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::path::Path;
@@ -15,11 +13,13 @@ use reqwest::StatusCode;
 use seatrial_core::contract::{Authentication, ExitCode, StoreConfig};
 use url::Url;
 
-use crate::client::{self, Connector, ForbiddenAddress, RefusedRedirect};
+use crate::answer::Answer;
+use crate::client::{self, Connector};
 use crate::error::AgentError;
+use crate::failure::{is_of_the_bucket, reading};
 use crate::keys::Keys;
 use crate::outage::Failure;
-use crate::refusal::{MISSING_BUCKET, Refusal, chain, find};
+use crate::refusal::{Refusal, chain, find};
 use crate::web::Web;
 
 /// The region where a Store names none; services that are not AWS take any.
@@ -45,17 +45,6 @@ enum Access {
 pub(crate) enum Place {
     Object(Path),
     Page(Url),
-}
-
-/// A file, or what was asked of it, as it comes in.
-pub(crate) struct Answer {
-    /// Where in the file the pieces begin.
-    pub(crate) offset: u64,
-    /// The size of the whole file, where the server says.
-    pub(crate) total: Option<u64>,
-    /// The tag of this version.
-    pub(crate) tag: Option<String>,
-    pub(crate) pieces: BoxStream<'static, Result<Bytes, String>>,
 }
 
 impl OpenStore {
@@ -130,9 +119,9 @@ impl OpenStore {
         match objects.get(key).await {
             Ok(answer) => Ok(answer.meta.size),
             Err(explained) if find::<Refusal>(&explained).is_some() || is_of_the_bucket(&explained) => {
-                Err(failure(what, &explained))
+                Err(reading(what, &explained))
             }
-            Err(_) => Err(failure(what, &error)),
+            Err(_) => Err(reading(what, &error)),
         }
     }
 
@@ -180,7 +169,7 @@ impl OpenStore {
             Err(error) if is_part && status(&error) == Some(StatusCode::RANGE_NOT_SATISFIABLE) => {
                 return Ok(None);
             }
-            Err(error) => return Err(failure(what, &error)),
+            Err(error) => return Err(reading(what, &error)),
         };
         let (offset, total, tag) = (answer.range.start, Some(answer.meta.size), answer.meta.e_tag.clone());
         let pieces = answer.into_stream().map_err(|error| chain(&error)).boxed();
@@ -228,78 +217,4 @@ fn refuse_forbidden(url: &str) -> Result<(), AgentError> {
         return Err(AgentError::new(ExitCode::InputNotFound, message));
     }
     Ok(())
-}
-
-/// What an error of a store means for whoever reads `what`.
-pub(crate) fn failure(what: &str, error: &object_store::Error) -> Failure {
-    use object_store::Error;
-    let refusal = find::<Refusal>(error);
-    match (error, refusal) {
-        (_, Some(refusal)) => refused(what, refusal),
-        _ if is_of_the_bucket(error) => refused(what, &Refusal::missing_bucket()),
-        (Error::NotFound { .. }, _) => refused(what, &Refusal::new(StatusCode::NOT_FOUND, b"")),
-        // Of a list, it is one key among many: the error names it.
-        (Error::InvalidPath { .. }, _) => {
-            let why = format!("{what}: {}: rename the object, or name a narrower uri", chain(error));
-            AgentError::new(ExitCode::InputNotFound, why).into()
-        }
-        (other, _) => not_sent(what, other),
-    }
-}
-
-/// What a server's refusal means for whoever reads `what`.
-pub(crate) fn refused(what: &str, refusal: &Refusal) -> Failure {
-    if refusal.is_passing() {
-        return Failure::Outage(refusal.advised());
-    }
-    AgentError::new(ExitCode::InputNotFound, format!("{what} {}", refusal.for_reading())).into()
-}
-
-/// What it means that there was no answer.
-pub(crate) fn not_sent(what: &str, error: &(dyn std::error::Error + 'static)) -> Failure {
-    match never(error) {
-        Some(why) => AgentError::new(ExitCode::InputNotFound, format!("{what} {why}")).into(),
-        None => Failure::Outage(chain(error)),
-    }
-}
-
-/// What an error of a store means for whoever uploads. It says what the reader of a status can act on.
-pub(crate) fn uploading(error: &object_store::Error) -> Failure {
-    use object_store::Error;
-    match (error, find::<Refusal>(error), never(error)) {
-        (_, Some(refusal), _) if refusal.is_passing() => Failure::Outage(refusal.advised()),
-        (_, Some(refusal), _) => Failure::Refused(refusal.advised()),
-        _ if is_of_the_bucket(error) => Failure::Refused(Refusal::missing_bucket().advised()),
-        (_, _, Some(why)) => Failure::Refused(why),
-        // Of an object that is written, it can only be the bucket.
-        (Error::NotFound { .. } | Error::NotImplemented { .. }, ..) => Failure::Refused(chain(error)),
-        _ => Failure::Outage(chain(error)),
-    }
-}
-
-/// Whether it is the bucket that does not exist. The library makes an error of its own of it, in which the server's
-/// words are.
-fn is_of_the_bucket(error: &object_store::Error) -> bool {
-    chain(error).contains(MISSING_BUCKET)
-}
-
-/// Why the agent does not go where it was sent.
-fn never(error: &(dyn std::error::Error + 'static)) -> Option<String> {
-    find::<RefusedRedirect>(error)
-        .map(ToString::to_string)
-        .or_else(|| find::<ForbiddenAddress>(error).map(|address| format!("cannot be used: {address}")))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// One bad key of many ends the whole list: it must be found.
-    #[test]
-    fn a_key_that_is_none_is_named() {
-        let error = Path::parse("raw/2026//a.csv").unwrap_err();
-        let Failure::Final(error) = failure("s3://lake/raw/", &error.into()) else { panic!("an outage") };
-        assert_eq!(error.code, ExitCode::InputNotFound);
-        assert!(error.message.contains("raw/2026//a.csv"), "{}", error.message);
-    }
 }

@@ -13,10 +13,11 @@ use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutP
 use seatrial_core::contract::Digest;
 use sha2::{Digest as _, Sha256};
 
+use crate::failure;
 use crate::flow::Flow;
 use crate::outage::{Failure, Outages};
 use crate::refusal::chain;
-use crate::store::{self, OpenStore};
+use crate::store::OpenStore;
 
 /// How long the store may take to forget what was not ended.
 const ABORT: Duration = Duration::from_secs(10);
@@ -69,12 +70,12 @@ impl<'a> Target<'a> {
         match objects.put_opts(key, PutPayload::from(content.clone()), create).await {
             Ok(_) => return Ok(()),
             Err(Error::AlreadyExists { .. }) => {}
-            Err(error) => return Err(store::uploading(&error)),
+            Err(error) => return Err(failure::uploading(&error)),
         }
         if self.holds(key, digest, size).await? {
             return Ok(());
         }
-        objects.put(key, PutPayload::from(content)).await.map(drop).map_err(|error| store::uploading(&error))
+        objects.put(key, PutPayload::from(content)).await.map(drop).map_err(|error| failure::uploading(&error))
     }
 
     /// Whether an object is in the store and has this content. It is read: a size says nothing of what a disk has lost,
@@ -83,7 +84,7 @@ impl<'a> Target<'a> {
         let answer = match self.store.objects()?.get(key).await {
             Ok(answer) => answer,
             Err(Error::NotFound { .. }) => return Ok(false),
-            Err(error) => match store::uploading(&error) {
+            Err(error) => match failure::uploading(&error) {
                 // Whose keys may write but not read writes once more.
                 Failure::Refused(_) => return Ok(false),
                 other => return Err(other),

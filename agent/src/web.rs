@@ -6,10 +6,11 @@ use reqwest::header::{CONTENT_RANGE, ETAG, HeaderMap, IF_RANGE, RANGE};
 use reqwest::{Client, StatusCode, Url};
 use seatrial_core::contract::ExitCode;
 
+use crate::answer::Answer;
 use crate::error::AgentError;
+use crate::failure;
 use crate::outage::Failure;
 use crate::refusal::{self, Refusal, chain};
-use crate::store::{self, Answer};
 
 /// A folder of a web server.
 #[derive(Clone, Debug)]
@@ -51,7 +52,7 @@ impl Web {
             // A server that has another version by now, or no notion of ranges, sends the whole file.
             request = request.header(RANGE, format!("bytes={offset}-")).header(IF_RANGE, tag);
         }
-        let answer = request.send().await.map_err(|error| store::not_sent(what, &error))?;
+        let answer = request.send().await.map_err(|error| failure::not_sent(what, &error))?;
         let status = answer.status();
         let tag = strong_tag(answer.headers());
         let (offset, total) = match (status, from) {
@@ -65,7 +66,7 @@ impl Web {
             (status, _) if status.is_success() => (0, answer.content_length()),
             _ => {
                 let refusal = Refusal::new(status, &refusal::text(answer.bytes_stream()).await);
-                return Err(store::refused(what, &refusal));
+                return Err(failure::refused(what, &refusal));
             }
         };
         let pieces = answer.bytes_stream().map_err(|error| chain(&error.without_url())).boxed();

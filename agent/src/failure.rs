@@ -1,0 +1,85 @@
+//! What the errors of stores mean for whoever reads, and for whoever uploads.
+
+use reqwest::StatusCode;
+use seatrial_core::contract::ExitCode;
+
+use crate::client::{ForbiddenAddress, RefusedRedirect};
+use crate::error::AgentError;
+use crate::outage::Failure;
+use crate::refusal::{MISSING_BUCKET, Refusal, chain, find};
+
+/// What an error of a store means for whoever reads `what`.
+pub(crate) fn reading(what: &str, error: &object_store::Error) -> Failure {
+    use object_store::Error;
+    let refusal = find::<Refusal>(error);
+    match (error, refusal) {
+        (_, Some(refusal)) => refused(what, refusal),
+        _ if is_of_the_bucket(error) => refused(what, &Refusal::missing_bucket()),
+        (Error::NotFound { .. }, _) => refused(what, &Refusal::new(StatusCode::NOT_FOUND, b"")),
+        // Of a list, it is one key among many: the error names it.
+        (Error::InvalidPath { .. }, _) => {
+            let why = format!("{what}: {}: rename the object, or name a narrower uri", chain(error));
+            AgentError::new(ExitCode::InputNotFound, why).into()
+        }
+        (other, _) => not_sent(what, other),
+    }
+}
+
+/// What a server's refusal means for whoever reads `what`.
+pub(crate) fn refused(what: &str, refusal: &Refusal) -> Failure {
+    if refusal.is_passing() {
+        return Failure::Outage(refusal.advised());
+    }
+    AgentError::new(ExitCode::InputNotFound, format!("{what} {}", refusal.for_reading())).into()
+}
+
+/// What it means that there was no answer.
+pub(crate) fn not_sent(what: &str, error: &(dyn std::error::Error + 'static)) -> Failure {
+    match never(error) {
+        Some(why) => AgentError::new(ExitCode::InputNotFound, format!("{what} {why}")).into(),
+        None => Failure::Outage(chain(error)),
+    }
+}
+
+/// What an error of a store means for whoever uploads. It says what the reader of a status can act on.
+pub(crate) fn uploading(error: &object_store::Error) -> Failure {
+    use object_store::Error;
+    match (error, find::<Refusal>(error), never(error)) {
+        (_, Some(refusal), _) if refusal.is_passing() => Failure::Outage(refusal.advised()),
+        (_, Some(refusal), _) => Failure::Refused(refusal.advised()),
+        _ if is_of_the_bucket(error) => Failure::Refused(Refusal::missing_bucket().advised()),
+        (_, _, Some(why)) => Failure::Refused(why),
+        // Of an object that is written, it can only be the bucket.
+        (Error::NotFound { .. } | Error::NotImplemented { .. }, ..) => Failure::Refused(chain(error)),
+        _ => Failure::Outage(chain(error)),
+    }
+}
+
+/// Whether it is the bucket that does not exist. The library makes an error of its own of it, in which the server's
+/// words are.
+pub(crate) fn is_of_the_bucket(error: &object_store::Error) -> bool {
+    chain(error).contains(MISSING_BUCKET)
+}
+
+/// Why the agent does not go where it was sent.
+fn never(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    find::<RefusedRedirect>(error)
+        .map(ToString::to_string)
+        .or_else(|| find::<ForbiddenAddress>(error).map(|address| format!("cannot be used: {address}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use object_store::path::Path;
+
+    use super::*;
+
+    /// One bad key of many ends the whole list: it must be found.
+    #[test]
+    fn a_key_that_is_none_is_named() {
+        let error = Path::parse("raw/2026//a.csv").unwrap_err();
+        let Failure::Final(error) = reading("s3://lake/raw/", &error.into()) else { panic!("an outage") };
+        assert_eq!(error.code, ExitCode::InputNotFound);
+        assert!(error.message.contains("raw/2026//a.csv"), "{}", error.message);
+    }
+}
