@@ -8,38 +8,15 @@
 //! What to do is told `fetch` and `recover` by an environment variable, `publish` by what `fetch` leaves it; what became of it by the exit code and a termination message; both
 //! are fixed in `seatrial_core::contract`.
 
-mod answer;
-mod beneath;
-mod client;
-mod download;
 mod error;
-mod failure;
 mod fetch;
 mod flow;
-mod folder;
 mod hash;
-mod inputs;
-mod kept;
-mod keys;
-mod metrics;
-mod outage;
-mod parts;
-mod private;
+mod pod;
 mod probe;
 mod publish;
-mod ranges;
-mod reader;
 mod recover;
-mod refusal;
-mod space;
-mod store;
-mod target;
-mod upload;
-mod version;
-mod volume;
-mod wait;
-mod web;
-mod written;
+mod remote;
 
 use std::path::PathBuf;
 use std::process::exit;
@@ -50,8 +27,9 @@ use serde::de::DeserializeOwned;
 use tracing_subscriber::EnvFilter;
 
 use error::AgentError;
-use private::Private;
-use volume::Volume;
+use pod::private::Private;
+use pod::volume::Volume;
+use publish::wait;
 
 /// How many threads move data, at most.
 const WORKERS: usize = 8;

@@ -4,7 +4,7 @@ use std::io::Read;
 
 use seatrial_core::contract::paths;
 
-use crate::volume::Volume;
+use crate::pod::volume::Volume;
 
 /// How much of a reason is passed on, in bytes. It ends up in an event.
 const REASON: u64 = 500;

@@ -3,9 +3,9 @@
 use seatrial_core::contract::{ExitCode, Message, RecoverConfig};
 
 use crate::error::AgentError;
-use crate::kept;
-use crate::outage::Outages;
-use crate::store::OpenStore;
+use crate::publish::kept;
+use crate::remote::outage::Outages;
+use crate::remote::store::OpenStore;
 
 /// How long an outage is waited out, in seconds; the operator asks again after that.
 const OUTAGE: u32 = 300;

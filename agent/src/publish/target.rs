@@ -13,11 +13,11 @@ use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutP
 use seatrial_core::contract::Digest;
 use sha2::{Digest as _, Sha256};
 
-use crate::failure;
 use crate::flow::Flow;
-use crate::outage::{Failure, Outages};
-use crate::refusal::chain;
-use crate::store::OpenStore;
+use crate::remote::failure;
+use crate::remote::outage::{Failure, Outages};
+use crate::remote::refusal::chain;
+use crate::remote::store::OpenStore;
 
 /// How long the store may take to forget what was not ended.
 const ABORT: Duration = Duration::from_secs(10);

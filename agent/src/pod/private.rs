@@ -8,7 +8,7 @@ use seatrial_core::contract::{ExitCode, PodConfig, ReportedInput, paths};
 use serde::Serialize;
 
 use crate::error::AgentError;
-use crate::volume::set_mode;
+use crate::pod::volume::set_mode;
 
 /// The volume, wherever it is mounted.
 #[derive(Clone, Debug)]

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use nix::sys::statvfs::statvfs;
 use seatrial_core::contract::paths;
 
-use crate::beneath::Beneath;
 use crate::error::AgentError;
+use crate::pod::beneath::Beneath;
 
 /// The volume's root.
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use seatrial_core::contract::ExitCode;
 
 use crate::error::AgentError;
-use crate::volume::Volume;
+use crate::pod::volume::Volume;
 
 /// What stays free of a disk that is not small, in bytes.
 const LEAST: u64 = 1 << 30;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::error::AgentError;
-use crate::folder::OutputFolder;
+use crate::publish::folder::OutputFolder;
 
 /// The largest file that is read, in bytes.
 const FILE: u64 = 1 << 20;
@@ -145,7 +145,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::beneath::Beneath;
+    use crate::pod::beneath::Beneath;
 
     /// What a folder comes to that was filled like this.
     fn read_folder(fill: impl FnOnce(&Path)) -> Result<(BTreeMap<String, String>, Vec<String>), AgentError> {

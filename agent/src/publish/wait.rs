@@ -12,7 +12,7 @@
 //!   record as if it had ended well. That harms the step itself alone: its author, who could as well have written any
 //!   output, and ended with 0.
 //! - None of it leads to credentials, whoever runs as whom and whatever runs meanwhile: all that is read or uploaded is
-//!   opened beneath the volume, through no link (see [`crate::beneath`]), and the volume holds none.
+//!   opened beneath the volume, through no link (see [`crate::pod::beneath`]), and the volume holds none.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -26,9 +26,9 @@ use seatrial_core::contract::{Exit, ExitCode, paths};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::beneath::Beneath;
 use crate::error::AgentError;
-use crate::volume::Volume;
+use crate::pod::beneath::Beneath;
+use crate::pod::volume::Volume;
 
 /// How often the start of the command is looked for: cheap, and unnoticed beside the start of a container.
 const LOOK: Duration = Duration::from_millis(100);

@@ -10,10 +10,10 @@ use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutP
 use seatrial_core::contract::{AttemptKey, ExitCode, MAX_RECORD_BYTES, Record, StepConfig, Try, layout, log, paths};
 
 use crate::error::AgentError;
-use crate::failure;
-use crate::outage::Outages;
-use crate::store::OpenStore;
-use crate::volume::Volume;
+use crate::pod::volume::Volume;
+use crate::remote::failure;
+use crate::remote::outage::Outages;
+use crate::remote::store::OpenStore;
 
 /// How long the upload of a log, and of how a pod ended, may take: nothing waits for them for longer.
 const BEST_EFFORT: Duration = Duration::from_secs(60);

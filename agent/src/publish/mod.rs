@@ -7,6 +7,15 @@
 //! A word to stop ends nothing that is worth keeping: `exec` ends the command within its grace, and an upload that has
 //! begun goes on for as long as it comes further, since the work of the step hangs on it.
 
+pub(crate) mod folder;
+pub(crate) mod kept;
+pub(crate) mod metrics;
+pub(crate) mod parts;
+pub(crate) mod reader;
+pub(crate) mod target;
+pub(crate) mod upload;
+pub(crate) mod wait;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -16,16 +25,14 @@ use seatrial_core::contract::{
 use seatrial_crds::{OutputType, limits};
 
 use crate::error::AgentError;
-use crate::folder::OutputFolder;
-use crate::kept::Keeper;
-use crate::metrics;
-use crate::outage::Outages;
-use crate::private::Private;
-use crate::store::OpenStore;
-use crate::target::Target;
-use crate::upload;
-use crate::volume::Volume;
-use crate::wait::{self, Stop};
+use crate::pod::private::Private;
+use crate::pod::volume::Volume;
+use crate::publish::folder::OutputFolder;
+use crate::publish::kept::Keeper;
+use crate::publish::target::Target;
+use crate::publish::wait::Stop;
+use crate::remote::outage::Outages;
+use crate::remote::store::OpenStore;
 
 /// How long an upload that comes no further is waited for after the pod was told to stop.
 const LAST_EFFORT: Duration = Duration::from_secs(600);

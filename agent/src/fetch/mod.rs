@@ -1,5 +1,12 @@
 //! `fetch`: brings every input to its folder, and puts `exec` beside them.
 
+mod download;
+mod inputs;
+mod ranges;
+mod space;
+mod version;
+mod written;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -10,15 +17,15 @@ use seatrial_core::contract::{
     Digest, Entry, ExitCode, InputConfig, Listing, Message, PodConfig, ReportedInput, StoreConfig,
 };
 
-use crate::download::{self, Way};
 use crate::error::AgentError;
+use crate::fetch::download::Way;
+use crate::fetch::inputs::Wanted;
+use crate::fetch::space::Space;
 use crate::flow::{FILES, Flow};
-use crate::inputs::{self, Wanted};
-use crate::outage::Outages;
-use crate::private::Private;
-use crate::space::Space;
-use crate::store::OpenStore;
-use crate::volume::{Volume, make_folder};
+use crate::pod::private::Private;
+use crate::pod::volume::{Volume, make_folder};
+use crate::remote::outage::Outages;
+use crate::remote::store::OpenStore;
 
 /// How many files all inputs of a pod may have together, since the list of all is kept in memory.
 const MAX_FILES_OF_ALL: usize = 500_000;

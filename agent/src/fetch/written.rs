@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::error::AgentError;
 use crate::hash::blocking;
-use crate::volume::set_mode;
+use crate::pod::volume::set_mode;
 
 /// How much is written at once, in bytes. A file that is not larger takes one turn of a thread.
 const PIECE: usize = 1 << 20;

@@ -18,13 +18,13 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 
 use crate::error::AgentError;
+use crate::fetch::inputs::Wanted;
+use crate::fetch::version::{Version, fit, replaced};
 use crate::flow::{Flow, PARTS};
 use crate::hash::{self, blocking};
-use crate::inputs::Wanted;
-use crate::outage::Failure;
-use crate::store::OpenStore;
-use crate::version::{Version, fit, replaced};
-use crate::volume::set_mode;
+use crate::pod::volume::set_mode;
+use crate::remote::outage::Failure;
+use crate::remote::store::OpenStore;
 
 /// The size of a part, in bytes.
 const PART: u64 = 8 << 20;

@@ -7,12 +7,12 @@ use object_store::{Error, PutPayload};
 use seatrial_core::contract::ExitCode;
 
 use crate::error::AgentError;
-use crate::failure;
 use crate::flow::{MEMORY, PARTS as AT_ONCE};
-use crate::outage::Failure;
-use crate::reader::{File, Reader};
-use crate::refusal::{Refusal, find};
-use crate::target::Target;
+use crate::publish::reader::{File, Reader};
+use crate::publish::target::Target;
+use crate::remote::failure;
+use crate::remote::outage::Failure;
+use crate::remote::refusal::{Refusal, find};
 
 /// The size of a part, in bytes, as long as the file's size allows. Files up to it go in one piece.
 pub(crate) const PART: u64 = 8 * MIB;

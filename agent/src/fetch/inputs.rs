@@ -9,10 +9,10 @@ use seatrial_core::contract::{
 };
 
 use crate::error::AgentError;
-use crate::failure;
-use crate::outage::{Failure, Outages};
-use crate::refusal;
-use crate::store::{OpenStore, Place};
+use crate::remote::failure;
+use crate::remote::outage::{Failure, Outages};
+use crate::remote::refusal;
+use crate::remote::store::{OpenStore, Place};
 
 /// One file to fetch.
 #[derive(Clone, Debug)]

@@ -3,8 +3,8 @@
 use seatrial_core::contract::ExitCode;
 
 use crate::error::AgentError;
-use crate::inputs::Wanted;
-use crate::outage::Failure;
+use crate::fetch::inputs::Wanted;
+use crate::remote::outage::Failure;
 
 /// Which version of a file a server sent.
 pub(crate) enum Version {

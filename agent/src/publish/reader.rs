@@ -9,8 +9,8 @@ use seatrial_core::contract::{Digest, ExitCode};
 use sha2::{Digest as _, Sha256};
 
 use crate::error::AgentError;
-use crate::folder::OutputFolder;
 use crate::hash::blocking;
+use crate::publish::folder::OutputFolder;
 
 /// One file of an output.
 #[derive(Clone, Debug)]

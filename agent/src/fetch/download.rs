@@ -5,16 +5,16 @@ use std::path::Path;
 use futures::TryStreamExt;
 use seatrial_core::contract::{Digest, Entry};
 
-use crate::answer::Answer;
 use crate::error::AgentError;
+use crate::fetch::inputs::Wanted;
+use crate::fetch::ranges::{LARGE, Ranges};
+use crate::fetch::space::Space;
+use crate::fetch::version::{damaged, fit};
+use crate::fetch::written::Written;
 use crate::flow::Flow;
-use crate::inputs::Wanted;
-use crate::outage::{Failure, Outages};
-use crate::ranges::{LARGE, Ranges};
-use crate::space::Space;
-use crate::store::{OpenStore, Place};
-use crate::version::{damaged, fit};
-use crate::written::Written;
+use crate::remote::answer::Answer;
+use crate::remote::outage::{Failure, Outages};
+use crate::remote::store::{OpenStore, Place};
 
 /// What all files of a pod share.
 pub(crate) struct Way<'a> {

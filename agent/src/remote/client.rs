@@ -13,7 +13,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, Url};
 
 use crate::error::AgentError;
-use crate::refusal::Judging;
+use crate::remote::refusal::Judging;
 
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(10);

@@ -11,7 +11,7 @@ use seatrial_core::contract::{ExitCode, paths};
 use tokio::time::Instant;
 
 use crate::error::AgentError;
-use crate::volume::Volume;
+use crate::pod::volume::Volume;
 
 /// The first pause.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);

@@ -6,11 +6,11 @@ use reqwest::header::{CONTENT_RANGE, ETAG, HeaderMap, IF_RANGE, RANGE};
 use reqwest::{Client, StatusCode, Url};
 use seatrial_core::contract::ExitCode;
 
-use crate::answer::Answer;
 use crate::error::AgentError;
-use crate::failure;
-use crate::outage::Failure;
-use crate::refusal::{self, Refusal, chain};
+use crate::remote::answer::Answer;
+use crate::remote::failure;
+use crate::remote::outage::Failure;
+use crate::remote::refusal::{self, Refusal, chain};
 
 /// A folder of a web server.
 #[derive(Clone, Debug)]
@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn files_are_named_as_they_are_written_and_never_leave_the_folder() {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let web = Web::new(crate::client::client(None).unwrap(), Url::parse("https://host/data/").unwrap());
+        let web = Web::new(crate::remote::client::client(None).unwrap(), Url::parse("https://host/data/").unwrap());
         let (url, name) = web.file("https://host/data/a%20b+c.csv").unwrap();
         assert_eq!((url.as_str(), name.as_str()), ("https://host/data/a%20b+c.csv", "a b+c.csv"));
         for (uri, asked, name) in [

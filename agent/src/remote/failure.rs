@@ -3,10 +3,10 @@
 use reqwest::StatusCode;
 use seatrial_core::contract::ExitCode;
 
-use crate::client::{ForbiddenAddress, RefusedRedirect};
 use crate::error::AgentError;
-use crate::outage::Failure;
-use crate::refusal::{MISSING_BUCKET, Refusal, chain, find};
+use crate::remote::client::{ForbiddenAddress, RefusedRedirect};
+use crate::remote::outage::Failure;
+use crate::remote::refusal::{MISSING_BUCKET, Refusal, chain, find};
 
 /// What an error of a store means for whoever reads `what`.
 pub(crate) fn reading(what: &str, error: &object_store::Error) -> Failure {

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use seatrial_core::contract::{ExitCode, Listing, MAX_FILES, MAX_PATH_BYTES};
 
-use crate::beneath::{Beneath, Kind};
 use crate::error::AgentError;
+use crate::pod::beneath::{Beneath, Kind};
 
 /// The folder of an output.
 #[derive(Debug)]

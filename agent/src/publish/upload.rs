@@ -14,12 +14,12 @@ use seatrial_crds::OutputType;
 
 use crate::error::AgentError;
 use crate::flow::FILES;
-use crate::folder::OutputFolder;
 use crate::hash::{self, blocking};
-use crate::parts::{self, PART};
-use crate::reader::{File, changed};
-use crate::target::Target;
-use crate::volume::Volume;
+use crate::pod::volume::Volume;
+use crate::publish::folder::OutputFolder;
+use crate::publish::parts::{self, PART};
+use crate::publish::reader::{File, changed};
+use crate::publish::target::Target;
 
 /// Uploads all of them. Where one fails, nothing of the others stays in the middle.
 pub(crate) async fn outputs(

@@ -13,14 +13,14 @@ use reqwest::StatusCode;
 use seatrial_core::contract::{Authentication, ExitCode, StoreConfig};
 use url::Url;
 
-use crate::answer::Answer;
-use crate::client::{self, Connector};
 use crate::error::AgentError;
-use crate::failure::{is_of_the_bucket, reading};
-use crate::keys::Keys;
-use crate::outage::Failure;
-use crate::refusal::{Refusal, chain, find};
-use crate::web::Web;
+use crate::remote::answer::Answer;
+use crate::remote::client::{self, Connector};
+use crate::remote::failure::{is_of_the_bucket, reading};
+use crate::remote::keys::Keys;
+use crate::remote::outage::Failure;
+use crate::remote::refusal::{Refusal, chain, find};
+use crate::remote::web::Web;
 
 /// The region where a Store names none; services that are not AWS take any.
 const REGION: &str = "us-east-1";
