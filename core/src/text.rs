@@ -17,6 +17,22 @@ pub(crate) fn truncate(text: &mut String, bytes: usize) {
     }
 }
 
+/// Cuts a text to at most so many bytes in its middle: what happened stands at its beginning, and what a program said last
+/// and what to do next at its end.
+pub(crate) fn shorten(text: &mut String, bytes: usize) {
+    if text.len() <= bytes {
+        return;
+    }
+    let mut head = text.clone();
+    truncate(&mut head, bytes.div_ceil(2));
+    let mut start = text.len() - (bytes - head.len());
+    while !text.is_char_boundary(start) {
+        start += 1;
+    }
+    head.push_str(text.get(start..).unwrap_or_default());
+    *text = head;
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -35,6 +51,18 @@ mod tests {
             truncate(&mut cut, bytes);
             assert_eq!(cut, expected);
             assert!(cut.len() <= bytes);
+        }
+    }
+
+    #[test]
+    fn long_texts_keep_their_beginning_and_their_end() {
+        for (text, bytes, expected) in
+            [("short", 5, "short"), ("0123456789abcdef", 13, "0123…abcdef"), ("ääääääää", 9, "ä…ää")]
+        {
+            let mut cut = text.to_owned();
+            shorten(&mut cut, bytes);
+            assert_eq!(cut, expected);
+            assert!(cut.len() <= bytes, "{cut}");
         }
     }
 }

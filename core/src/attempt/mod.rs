@@ -108,9 +108,27 @@ pub(crate) fn is_pod_of(pod: &Pod, job: &Job) -> bool {
     owners.any(|owner| owner.controller == Some(true) && Some(&owner.uid) == job.metadata.uid.as_ref())
 }
 
+/// How long after its grace a pod that was told to end counts as one that may still do something, in seconds. A node that
+/// does not say by then that it has ended is lost.
+const NODE_LOST: i64 = 300;
+
 /// True while a pod may still do something.
-pub(crate) fn is_live(pod: &Pod) -> bool {
+pub(crate) fn is_live(pod: &Pod, now: Timestamp) -> bool {
+    matches!(phase(pod), "Pending" | "Running") && !is_on_lost_node(pod, now)
+}
+
+/// How long a pod that was told to end is still waited for; `None` where nobody told it to.
+pub(crate) fn time_until_lost(pod: &Pod, now: Timestamp) -> Option<Duration> {
+    let gone_by = pod.metadata.deletion_timestamp.as_ref()?;
+    let left = gone_by.0.as_second().saturating_add(NODE_LOST).saturating_sub(now.as_second());
+    (left > 0 && is_live(pod, now)).then(|| Duration::from_secs(left.unsigned_abs()))
+}
+
+/// Whether the node of a pod does not answer any more: the pod's deletion, which includes its grace, is long past.
+pub(crate) fn is_on_lost_node(pod: &Pod, now: Timestamp) -> bool {
+    let gone_by = pod.metadata.deletion_timestamp.as_ref();
     matches!(phase(pod), "Pending" | "Running")
+        && gone_by.is_some_and(|gone_by| now.as_second() - gone_by.0.as_second() >= NODE_LOST)
 }
 
 /// True once a Job is complete or failed.

@@ -5,12 +5,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube_core::ResourceExt;
-use seatrial_crds::{Quantity, Step, Time};
+use seatrial_crds::{Step, Time};
 
 use super::interruption::{interruption, is_evicted_for_its_own_use};
 use super::report::{Report, has_ended_well, report};
-use super::{is_live, timeout};
+use super::{is_live, is_on_lost_node, timeout};
 use crate::contract::{Cause, ExitCode, Message};
 use crate::pod_state::{cannot_start, phase, statuses, tail, terminated, unschedulable};
 use crate::pods::{FETCH, PUBLISH, STEP};
@@ -55,6 +56,8 @@ pub(crate) enum Outcome {
     LiveRead,
     /// It is done, but what its containers said is lost.
     ReportLost,
+    /// The node of its pod does not answer any more.
+    NodeLost,
     /// It failed, with a word and a sentence.
     Failed(&'static str, String),
 }
@@ -86,6 +89,12 @@ pub(crate) fn read(seen: &Seen<'_>, now: Timestamp) -> Outcome {
     match ended(seen.job) {
         Some((true, _)) => done(seen, now),
         Some((false, message)) => failure(seen, &message),
+        // The Job itself waits for such a pod without end.
+        None if seen.pods.iter().any(|pod| is_on_lost_node(pod, now))
+            && !seen.pods.iter().any(|pod| is_live(pod, now)) =>
+        {
+            Outcome::NodeLost
+        }
         None => evicted(seen).unwrap_or_else(|| waiting(seen, now)),
     }
 }
@@ -136,25 +145,25 @@ fn ended(job: &Job) -> Option<(bool, String)> {
 
 /// Why a Job failed, told by the container whose fault it was.
 fn failure(seen: &Seen<'_>, message: &str) -> Outcome {
-    let Seen { step, pods, .. } = *seen;
-    let told = last_failure(step, pods);
+    let step = seen.step;
+    let told = last_failure(seen);
     told.unwrap_or_else(|| Outcome::Failed("JobFailed", format!("the Job of step \"{}\" failed: {message}", step.name)))
 }
 
 /// Why the newest pod failed that did so by its own fault.
-fn last_failure(step: &Step, pods: &[&Pod]) -> Option<Outcome> {
+fn last_failure(seen: &Seen<'_>) -> Option<Outcome> {
     let mut failed: Vec<&&Pod> =
-        pods.iter().filter(|pod| phase(pod) == "Failed" && interruption(pod).is_none()).collect();
+        seen.pods.iter().filter(|pod| phase(pod) == "Failed" && interruption(pod).is_none()).collect();
     failed.sort_by_key(|pod| pod.metadata.creation_timestamp.clone());
-    failed.iter().rev().find_map(|pod| container_failure(step, pod))
+    failed.iter().rev().find_map(|pod| container_failure(seen, pod))
 }
 
-fn container_failure(step: &Step, pod: &Pod) -> Option<Outcome> {
+fn container_failure(seen: &Seen<'_>, pod: &Pod) -> Option<Outcome> {
+    let Seen { step, job, .. } = *seen;
     let name = &step.name;
     if let Some(end) = failed_step(pod) {
         if end.reason.as_deref() == Some("OOMKilled") {
-            let limit = step.options.resources.as_ref().and_then(|resources| resources.limits.get("memory"));
-            let limit = limit.map_or_else(
+            let limit = memory_limit(job).map_or_else(
                 || "the limit of its container or pod".to_owned(),
                 |Quantity(limit)| format!("its limit of {limit}"),
             );
@@ -196,16 +205,23 @@ fn container_failure(step: &Step, pod: &Pod) -> Option<Outcome> {
     None
 }
 
+/// The memory that a step's container may have, by its step or its pipeline.
+fn memory_limit(job: &Job) -> Option<&Quantity> {
+    let containers = &job.spec.as_ref()?.template.spec.as_ref()?.containers;
+    let step = containers.iter().find(|container| container.name == STEP)?;
+    step.resources.as_ref()?.limits.as_ref()?.get("memory")
+}
+
 /// What holds an attempt up, and whether it is given up for it.
 fn waiting(seen: &Seen<'_>, now: Timestamp) -> Outcome {
     let Seen { step, job, pods, .. } = *seen;
     let age = |at: Option<&Time>| at.map_or(0, |at| now.as_second() - at.0.as_second());
     let job_age = age(job.metadata.creation_timestamp.as_ref());
-    let live = pods.iter().filter(|pod| is_live(pod));
+    let live = pods.iter().filter(|pod| is_live(pod, now));
     let newest = live.max_by_key(|pod| pod.metadata.creation_timestamp.clone());
     let held = match newest {
         None if pods.is_empty() => no_pod(seen, job_age),
-        None => between_pods(step, pods),
+        None => between_pods(seen),
         Some(pod) => not_started(seen, pod),
     };
     if let Some((reason, message)) = held {
@@ -218,7 +234,7 @@ fn waiting(seen: &Seen<'_>, now: Timestamp) -> Outcome {
         };
     }
     let Some(pod) = newest else { return Outcome::Running(None) };
-    at_work(step, pod, pods, now)
+    at_work(seen, pod, now)
 }
 
 /// The reasons of an attempt whose command has not started: no work is lost when it is given up.
@@ -256,9 +272,9 @@ fn no_pod(seen: &Seen<'_>, age: i64) -> Option<(&'static str, String)> {
 }
 
 /// All pods have ended, and the Job makes another: after an outage that is said.
-fn between_pods(step: &Step, pods: &[&Pod]) -> Option<(&'static str, String)> {
-    let outage = pods.iter().find(|pod| interruption(pod) == Some("StoreUnavailable"))?;
-    match container_failure(step, outage)? {
+fn between_pods(seen: &Seen<'_>) -> Option<(&'static str, String)> {
+    let outage = seen.pods.iter().find(|pod| interruption(pod) == Some("StoreUnavailable"))?;
+    match container_failure(seen, outage)? {
         Outcome::Failed(reason, message) => Some((reason, format!("{message}; it is tried again"))),
         _ => None,
     }
@@ -280,12 +296,13 @@ fn not_started(seen: &Seen<'_>, pod: &Pod) -> Option<(&'static str, String)> {
 }
 
 /// What a pod that has started does.
-fn at_work(step: &Step, pod: &Pod, pods: &[&Pod], now: Timestamp) -> Outcome {
+fn at_work(seen: &Seen<'_>, pod: &Pod, now: Timestamp) -> Outcome {
+    let Seen { step, pods, .. } = *seen;
     let since = |at: Option<&Time>| at.map(|at| now.as_second() - at.0.as_second());
     let name = &step.name;
     let failed_for = failed_step(pod).and_then(|end| since(end.finished_at.as_ref()));
     if failed_for.is_some_and(|seconds| seconds >= END_GRACE)
-        && let Some(failure) = container_failure(step, pod)
+        && let Some(failure) = container_failure(seen, pod)
     {
         return failure;
     }
@@ -302,7 +319,7 @@ fn at_work(step: &Step, pod: &Pod, pods: &[&Pod], now: Timestamp) -> Outcome {
         let message = format!("step \"{name}\" is done, but its outputs wait for the store to come back");
         return Outcome::Running(Some(("StoreUnavailable", message)));
     }
-    match last_failure(step, pods) {
+    match last_failure(seen) {
         Some(Outcome::Failed(_, message)) => {
             let tries = step.retry.and_then(|retry| retry.limit).unwrap_or(0).saturating_add(1);
             let failed = pods.iter().filter(|pod| phase(pod) == "Failed" && interruption(pod).is_none()).count();
@@ -344,7 +361,9 @@ pub(crate) fn needs_time(seen: &Seen<'_>) -> bool {
     ended(job).is_some()
         || pods.is_empty()
         || pods.iter().any(|pod| {
-            is_live(pod) && terminated(pod, STEP).is_some() && (failed_step(pod).is_some() || publish_is_unready(pod))
+            matches!(phase(pod), "Pending" | "Running")
+                && terminated(pod, STEP).is_some()
+                && (failed_step(pod).is_some() || publish_is_unready(pod))
         })
 }
 

@@ -357,7 +357,7 @@ impl<'a> Draft<'a> {
     /// Whether a Job goes on with a pod that has not ended well, after another one has.
     fn is_run_again(&self, job: &Job) -> bool {
         let mut pods = self.observed.pods.iter().filter(|pod| attempt::is_pod_of(pod, job));
-        pods.any(|pod| attempt::is_live(pod) && !has_ended_well(pod))
+        pods.any(|pod| attempt::is_live(pod, self.now) && !has_ended_well(pod))
     }
 
     fn under_way(&mut self, reason: &str, message: String) {
@@ -417,7 +417,7 @@ impl<'a> Draft<'a> {
     fn plan(mut self) -> Plan<MLPipelineRunStatus> {
         self.delete_strays();
         for message in self.status.steps.iter_mut().filter_map(|step| step.message.as_mut()) {
-            text::truncate(message, limits::STEP_MESSAGE);
+            text::shorten(message, limits::STEP_MESSAGE);
         }
         let changed = Some(&self.status) != self.observed.run.status.as_ref();
         let mut stages = vec![Stage::proceed(self.jobs)];

@@ -41,7 +41,7 @@ impl Draft<'_> {
             // Two pods of a step must never be at work at the same time.
             self.requeue_after = Some(LOOK_AGAIN);
             let message = format!(
-                "step \"{}\": its Job is gone, but the pod {pod} is not: it is waited for; delete it if it never ends",
+                "step \"{}\": its Job is gone, but the pod {pod} is not: it is waited for, until five minutes after its grace",
                 step.name
             );
             status.reason = Some("PodLeft".to_owned());
@@ -163,6 +163,6 @@ impl Draft<'_> {
                 && pod.labels().get(ATTEMPT_LABEL) == Some(&attempt)
                 && terminated(pod, RECOVER).is_none()
         };
-        self.observed.pods.iter().map(AsRef::as_ref).filter(is_of_attempt).find(|pod| attempt::is_live(pod))
+        self.observed.pods.iter().map(AsRef::as_ref).filter(is_of_attempt).find(|pod| attempt::is_live(pod, self.now))
     }
 }

@@ -152,7 +152,11 @@ impl<'a> Draft<'a> {
                 self.fail(status, "TooManyInterruptions", message);
             }
             Outcome::Running(told) => {
-                let own_time = pods.iter().filter_map(|pod| outcome::command_time(step, pod, self.now)).min();
+                let own_time = pods.iter().filter_map(|pod| {
+                    let lost = attempt::time_until_lost(pod, self.now);
+                    [outcome::command_time(step, pod, self.now), lost].into_iter().flatten().min()
+                });
+                let own_time = own_time.min();
                 let needs_time = outcome::needs_time(&attempt).then_some(LOOK_AGAIN);
                 self.requeue_after = [self.requeue_after, needs_time, own_time].into_iter().flatten().min();
                 // What the image really was is worth a write of its own only together with others.
@@ -173,6 +177,7 @@ impl<'a> Draft<'a> {
                 self.live_reads.push(LiveRead::Job(job.name_any()));
                 self.requeue_after = Some(LOOK_AGAIN);
             }
+            Outcome::NodeLost => self.lose(spec, step, status, "NodeLost"),
             Outcome::ReportLost => self.lose(spec, step, status, "ReportLost"),
             Outcome::Failed(reason, message) => self.fail(status, reason, message),
         }

@@ -106,3 +106,26 @@ fn a_job_on_its_way_out_that_is_complete_counts() {
     fixture.settle();
     assert_eq!((fixture.step("prepare").state, fixture.step("prepare").attempt), (StepState::Succeeded, Some(1)));
 }
+
+#[test]
+fn an_attempt_on_a_node_that_does_not_answer_is_given_up() {
+    let mut fixture = Fixture::new(plain());
+    fixture.settle();
+    let job = fixture.step("one").job.clone().unwrap();
+    fixture.pod("one", json!({"phase": "Running", "containerStatuses": [
+        {"name": "step", "image": "churn:1", "imageID": "", "ready": true, "restartCount": 0, "state": {"running": {}}}]}));
+    // Told to end; the deletion's time includes the grace.
+    let pod = Arc::make_mut(fixture.observed.pods.last_mut().unwrap());
+    pod.metadata.deletion_timestamp = Some(Time(at(100)));
+    fixture.now = 399;
+    fixture.settle();
+    assert_eq!(fixture.step("one").attempt, Some(1));
+    assert_eq!(plan(&fixture.observed, at(399)).requeue_after, Some(Duration::from_secs(1)));
+    fixture.now = 400;
+    fixture.settle();
+    assert_eq!(fixture.step("one").attempt, Some(2));
+    assert!(
+        fixture.observed.jobs.iter().all(|left| left.name_any() != job),
+        "the Job would wait for its pod without end"
+    );
+}
