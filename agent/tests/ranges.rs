@@ -31,7 +31,9 @@ struct Object {
 }
 
 fn content(version: u8) -> Vec<u8> {
-    (0..SIZE).map(|at| (at % 251) as u8 ^ version).collect()
+    let mut content: Vec<u8> = (0..251).map(|at| at ^ version).collect::<Vec<u8>>().repeat(SIZE / 251 + 1);
+    content.truncate(SIZE);
+    content
 }
 
 async fn answer(State(object): State<Arc<Mutex<Object>>>, method: Method, headers: HeaderMap) -> Response {
