@@ -153,6 +153,10 @@ impl Invariants {
             if step["attempt"].as_u64() < before.and_then(|step| step["attempt"].as_u64()) {
                 self.violated(change, &format!("step {name} goes back to an earlier attempt"));
             }
+            let attempts = |step: Option<&Value>| step.and_then(|step| step["attempt"].as_u64()).unwrap_or(0);
+            if attempts(Some(step)) > attempts(before) + 1 {
+                self.violated(change, &format!("step {name} leaves an attempt out"));
+            }
         }
         let steps = new["status"]["steps"].as_array();
         let all = steps.into_iter().flatten().all(|step| step["state"] == "Succeeded");

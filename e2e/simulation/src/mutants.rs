@@ -20,17 +20,29 @@ pub enum Mutant {
     OrphanedChildren,
     /// It takes the old servers away though clients are still sent to them.
     ServiceLeftBehind,
+    /// It records a step as done as soon as its pod runs.
+    DoneTooEarly,
+    /// One failure costs two retries.
+    RetrySpentTwice,
+    /// Its versions have other names each time.
+    VersionsByChance,
+    /// It never records that a run has ended.
+    EndNotRecorded,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 10] = [
         Self::NoFence,
         Self::NoRecord,
         Self::NamesByChance,
         Self::NoOwner,
         Self::OrphanedChildren,
         Self::ServiceLeftBehind,
+        Self::DoneTooEarly,
+        Self::RetrySpentTwice,
+        Self::VersionsByChance,
+        Self::EndNotRecorded,
     ];
 
     /// Does it to a request; `number` says how many writes there were before.
@@ -43,16 +55,40 @@ impl Mutant {
             (Self::NoRecord, "MLPipelineRun", Verb::Replace(object)) if *status && is_running(object) => {
                 *dry_run = true
             }
-            (Self::NamesByChance, "Job", Verb::Create(job)) => {
-                let name = job["metadata"]["name"].as_str().unwrap_or_default();
-                job["metadata"]["name"] = format!("{name}-{number}").into();
+            (Self::NamesByChance, "Job", Verb::Create(object))
+            | (Self::VersionsByChance, "ModelVersion", Verb::Create(object)) => {
+                let name = object["metadata"]["name"].as_str().unwrap_or_default();
+                object["metadata"]["name"] = format!("{name}-{number}").into();
             }
             (Self::NoOwner, "Job", Verb::Create(job)) => drop(remove(job, "ownerReferences")),
             (Self::OrphanedChildren, _, Verb::Delete(how)) => how.propagation = "Orphan".into(),
             (Self::ServiceLeftBehind, "Service", Verb::Replace(_)) => *dry_run = true,
+            (Self::DoneTooEarly, "MLPipelineRun", Verb::Replace(object)) if *status => {
+                each_step(object, |step| {
+                    if step["state"] == "Running" {
+                        step["state"] = "Succeeded".into();
+                    }
+                });
+            }
+            (Self::RetrySpentTwice, "MLPipelineRun", Verb::Replace(object)) if *status => {
+                each_step(object, |step| {
+                    if step["attempt"] == 2 {
+                        step["attempt"] = 3.into();
+                    }
+                });
+            }
+            (Self::EndNotRecorded, "MLPipelineRun", Verb::Replace(object))
+                if *status && !object["status"]["finishedAt"].is_null() =>
+            {
+                *dry_run = true;
+            }
             _ => {}
         }
     }
+}
+
+fn each_step(run: &mut Value, change: impl FnMut(&mut Value)) {
+    run["status"]["steps"].as_array_mut().into_iter().flatten().for_each(change);
 }
 
 fn is_running(run: &Value) -> bool {

@@ -61,6 +61,9 @@ fn the_same_seed_leaves_the_same_trace() {
     assert_eq!(trace(&calm), trace(&calm));
     let crash = Trial::Crash("release", 3, Moment::After);
     assert_eq!(trace(&crash), trace(&crash));
+    for mix in (1..=3).map(Trial::Mix) {
+        assert_eq!(trace(&mix), trace(&mix), "{mix}");
+    }
 }
 
 #[test]
@@ -78,6 +81,10 @@ const NOTICED_BY: [(Mutant, &str); Mutant::ALL.len()] = [
     (Mutant::NoOwner, "retries"),
     (Mutant::OrphanedChildren, "injected"),
     (Mutant::ServiceLeftBehind, "change"),
+    (Mutant::DoneTooEarly, "retries"),
+    (Mutant::RetrySpentTwice, "retries"),
+    (Mutant::VersionsByChance, "release"),
+    (Mutant::EndNotRecorded, "retries"),
 ];
 
 #[test]
