@@ -3,6 +3,7 @@
 //! - `fetch` brings the inputs before the user's command starts;
 //! - `publish` waits for the command to end, keeps what it printed, and uploads its outputs where it ended well;
 //! - `recover` reads the record of an attempt whose report is lost;
+//! - `read` sends an artifact or a log to a person who asks by a reader pod, in which `hold` waits to be ended;
 //! - `probe` says whether `publish` can reach the store.
 //!
 //! What to do is told `fetch` and `recover` by an environment variable, `publish` by what `fetch` leaves it; what became of it by the exit code and a termination message; both
@@ -15,6 +16,7 @@ mod hash;
 mod pod;
 mod probe;
 mod publish;
+mod read;
 mod recover;
 mod remote;
 
@@ -63,6 +65,10 @@ enum Task {
     Publish,
     /// Reads the record of an attempt.
     Recover,
+    /// Sends an artifact or a log to standard output.
+    Read,
+    /// Waits to be told to stop: a reader pod has it as its main program.
+    Hold,
     /// Fails while `publish` cannot reach the store.
     Probe,
 }
@@ -86,6 +92,10 @@ fn main() {
             (error.code, Message::failed(error.code, error.message))
         }
     };
+    if matches!(arguments.task, Task::Read) {
+        // A second program in its container, whose message is not its own.
+        exit(i32::from(code.number()));
+    }
     // A pod that asks for a record has one container of ours alone, so that there is more room for what it says.
     let json = match arguments.task {
         Task::Recover => message.to_json_within(MAX_RECOVERED_BYTES),
@@ -119,6 +129,18 @@ fn run(task: Task, volume: &Volume, private: &Private, exec: &std::path::Path) -
         Task::Recover => {
             let config = read(CONFIG_VARIABLE, &variable()?)?;
             runtime.block_on(wait::unless_stopped(recover::recover(&config)))
+        }
+        Task::Read => {
+            let config = read(CONFIG_VARIABLE, &variable()?)?;
+            let reading = async {
+                let mut out = tokio::io::stdout();
+                read::read(&config, &mut out).await
+            };
+            runtime.block_on(wait::unless_stopped(reading)).map(|()| Message::new())
+        }
+        Task::Hold => {
+            runtime.block_on(wait::told_to_stop());
+            Ok(Message::new())
         }
         Task::Probe => Ok(Message::new()),
     }

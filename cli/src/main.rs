@@ -1,7 +1,8 @@
-//! `kubectl seatrial`: what can be said before there is a cluster.
+//! `kubectl seatrial`: what can be said before there is a cluster, and what runs printed and made.
 
 mod digest;
 mod lint;
+mod read;
 mod yaml;
 
 use std::path::PathBuf;
@@ -30,6 +31,11 @@ enum Task {
         /// The folder.
         path: PathBuf,
     },
+    /// Prints what the steps of a run printed, also after their pods are gone.
+    Logs(read::Logs),
+    /// Lists and gets what a run made.
+    #[command(subcommand)]
+    Artifact(read::Artifact),
 }
 
 fn main() -> ExitCode {
@@ -39,6 +45,8 @@ fn main() -> ExitCode {
             println!("{digest}");
             true
         }),
+        Task::Logs(asked) => read::logs(&asked).map(|()| true),
+        Task::Artifact(asked) => read::artifact(&asked).map(|()| true),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

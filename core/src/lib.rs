@@ -19,6 +19,7 @@ pub mod platform;
 mod pod_state;
 pub mod pods;
 pub mod quantity;
+pub mod reader;
 pub mod revision;
 pub mod run;
 pub mod stores;

@@ -16,6 +16,8 @@ pub mod components {
     pub const STEP: &str = "step";
     /// A Job that asks the store for the record of a lost attempt, and its pods.
     pub const RECOVER: &str = "recover";
+    /// A pod by which a person reads logs and artifacts.
+    pub const READER: &str = "reader";
     /// A model's servers: Deployment, pods and Service.
     pub const SERVER: &str = "server";
     /// The spec of a pipeline's change.

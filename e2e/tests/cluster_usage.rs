@@ -245,3 +245,50 @@ fn a_store_with_keys_from_a_secret_holds_artifacts_and_opens_nothing_else() {
     assert!(message.contains("may not be read"), "{message}");
     assert!(!serde_json::to_string(&run).unwrap().contains(keys["AWS_SECRET_ACCESS_KEY"].as_str().unwrap()));
 }
+
+/// What `kubectl seatrial` prints, and whether it did what it was asked.
+fn plugin(cluster: &Cluster, namespace: &str, arguments: &[&str]) -> (bool, String) {
+    let mut command = cluster.command("cargo");
+    command.args(["run", "--quiet", "--locked", "--package", "kubectl-seatrial", "--"]);
+    let done = command.args(arguments).args(["--namespace", namespace]).output().unwrap();
+    let text = [done.stdout, done.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    println!("kubectl seatrial {}: {text}", arguments.join(" "));
+    (done.status.success(), text)
+}
+
+#[test]
+fn people_read_what_a_run_printed_and_made_after_its_pods_are_gone() {
+    let cluster = Cluster::prepared();
+    let namespace = Namespace::new(&cluster, "usage-reading");
+    let made = "import os\nopen(os.environ['OUTPUT_X'] + '/x', 'w').write('42')\nprint('it is made')";
+    let fails = "      outputs: [{name: x, type: Any}]\n    - {name: fail, image: IMAGE, command: [sh, -c, 'echo no such column; exit 3'], inputs: [{name: x, from: {step: work, output: x}}], outputs: [{name: y, type: Any}]}";
+    namespace.apply(&pipeline(made, &fails.replace("IMAGE", &image("mortgage:1.0"))));
+    let run = cluster.wait_for_run(&namespace.name, "work-c1", 240);
+    assert_eq!(condition(&run, "Succeeded")["status"], "False", "{run:#}");
+    cluster.kubectl(&format!("-n {} delete pods -l seatrial.dev/component=step --wait=true", namespace.name));
+    let ask = |arguments: &[&str]| plugin(&cluster, &namespace.name, arguments);
+
+    let (done, text) = ask(&["logs", "work-c1/fail"]);
+    assert!(done && text.contains("no such column"), "{text}");
+    let (done, text) = ask(&["logs", "work-c1"]);
+    assert!(done && text.contains("it is made") && text.contains("no such column"), "{text}");
+    let (done, text) = ask(&["logs", "work-c1/fail", "--attempt", "7"]);
+    assert!(!done && text.contains("there is no log of"), "{text}");
+    let (done, text) = ask(&["artifact", "ls", "work-c1"]);
+    let digest = step(&run, "work")["outputs"][0]["digest"].as_str().unwrap().to_owned();
+    assert!(done && text.contains(&format!("work-c1/work/x  Any  2 bytes  {digest}")), "{text}");
+    let (done, text) = ask(&["artifact", "ls", "work-c1/work/x"]);
+    assert!(done && text.trim_end().ends_with("  x"), "{text}");
+    let folder = std::env::temp_dir().join(&namespace.name);
+    let _ = std::fs::remove_dir_all(&folder);
+    let into = folder.to_str().unwrap();
+    let (done, text) = ask(&["artifact", "get", "work-c1/work/x", "--into", into]);
+    assert!(done, "{text}");
+    assert_eq!(std::fs::read_to_string(folder.join("x")).unwrap(), "42");
+    let (done, text) = ask(&["artifact", "get", "work-c1/work/x", "--into", into]);
+    assert!(!done && text.contains("--overwrite"), "{text}");
+    std::fs::remove_dir_all(&folder).unwrap();
+    wait_for("the reader pods are gone", 60, || {
+        cluster.list(&namespace.name, "pods", "seatrial.dev/component=reader").is_empty().then_some(())
+    });
+}

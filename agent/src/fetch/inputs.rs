@@ -65,7 +65,8 @@ pub(crate) async fn find(input: &InputConfig, store: &OpenStore, outages: &Outag
     }
 }
 
-async fn artifact(digest: &Digest, store: &OpenStore, outages: &Outages) -> Result<Vec<Wanted>, AgentError> {
+/// The listing of an artifact, verified against its digest.
+pub(crate) async fn listing(digest: &Digest, store: &OpenStore, outages: &Outages) -> Result<Listing, AgentError> {
     let what = format!("the listing of the artifact {digest} in {}", store.prefix);
     let key = store.key(&layout::artifact(digest))?;
     let bytes = outages
@@ -82,9 +83,17 @@ async fn artifact(digest: &Digest, store: &OpenStore, outages: &Outages) -> Resu
     if Digest::of(&bytes) != *digest {
         return Err(corrupt(format!("is not what its digest says, but {}", Digest::of(&bytes))));
     }
-    let listing = Listing::parse(&bytes).map_err(|error| corrupt(format!("is malformed: {error}")))?;
+    Listing::parse(&bytes).map_err(|error| corrupt(format!("is malformed: {error}")))
+}
+
+async fn artifact(digest: &Digest, store: &OpenStore, outages: &Outages) -> Result<Vec<Wanted>, AgentError> {
+    let listing = listing(digest, store, outages).await?;
+    let corrupt = |path: &str| {
+        let message = format!("the artifact {digest} in {}: the hash of {path} is none", store.prefix);
+        AgentError::new(ExitCode::CorruptArtifact, message)
+    };
     let wanted = |entry: &Entry| {
-        let content: Digest = format!("sha256:{}", entry.sha256).parse().map_err(|_| corrupt("is malformed".into()))?;
+        let content: Digest = format!("sha256:{}", entry.sha256).parse().map_err(|_| corrupt(&entry.path))?;
         Ok(Wanted {
             name: entry.path.clone(),
             place: Place::Object(store.key(&layout::object(&content))?),

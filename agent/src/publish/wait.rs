@@ -44,7 +44,7 @@ pub(crate) async fn unless_stopped<T>(task: impl Future<Output = Result<T, Agent
 }
 
 /// Ends when the pod is told to stop.
-async fn told_to_stop() {
+pub(crate) async fn told_to_stop() {
     let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
     terminate.recv().await;
 }

@@ -4,7 +4,7 @@
 //! - [`ExecArguments`] and [`Exit`]: what the program around a step's command is told, and how the command ended;
 //! - [`Message`]: what a container leaves as its termination message;
 //! - [`Record`] and [`Try`]: what the store keeps of an attempt and of each of its pods;
-//! - [`PodConfig`] and [`RecoverConfig`]: what the agent is told to do, by the environment variable [`CONFIG_VARIABLE`];
+//! - [`PodConfig`], [`RecoverConfig`] and [`ReadConfig`]: what the agent is told to do, by the environment variable [`CONFIG_VARIABLE`];
 //! - [`Listing`]: what an artifact is, and its digest;
 //! - [`paths`]: where things are inside a pod;
 //! - [`log`]: how what a step printed is kept;
@@ -21,6 +21,7 @@ pub mod layout;
 pub mod log;
 mod message;
 pub mod paths;
+mod read;
 mod record;
 
 pub use artifact::{Digest, DigestError, Entry, Listing, ListingError, MAX_FILES, MAX_LISTING_BYTES, MAX_PATH_BYTES};
@@ -34,11 +35,12 @@ pub use message::{
     Failure, MAX_MESSAGE_BYTES, MAX_RECOVERED_BYTES, MESSAGE_VERSION, Message, MessageError, ReportedInput,
     ReportedMetric, ReportedOutput,
 };
+pub use read::{ReadConfig, Reading};
 pub use record::{AttemptKey, MAX_RECORD_BYTES, RECORD_VERSION, Record, RecordError, Try};
 
 /// The version of the configs; messages have [`MESSAGE_VERSION`] and records [`RECORD_VERSION`]. Each grows when an older
 /// reader would misunderstand a newer writer.
 pub const VERSION: u32 = 2;
 
-/// The environment variable that carries the JSON of a [`PodConfig`] or [`RecoverConfig`].
+/// The environment variable that carries the JSON of a [`PodConfig`], [`RecoverConfig`] or [`ReadConfig`].
 pub const CONFIG_VARIABLE: &str = "SEATRIAL_CONFIG";

@@ -1,0 +1,97 @@
+//! Reads logs and artifacts of a cluster, with the rights of the person who asks.
+
+mod artifact;
+mod cluster;
+mod logs;
+mod pod;
+mod receive;
+mod target;
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+
+use cluster::Cluster;
+use target::Target;
+
+/// Which cluster and namespace.
+#[derive(Debug, Args)]
+pub(crate) struct Where {
+    /// The namespace; that of the kubeconfig's context where absent.
+    #[arg(short, long)]
+    namespace: Option<String>,
+    /// The context of the kubeconfig; the current one where absent.
+    #[arg(long)]
+    context: Option<String>,
+}
+
+/// What `logs` is asked.
+#[derive(Debug, Args)]
+pub(crate) struct Logs {
+    /// RUN for all steps that began, RUN/STEP for one.
+    target: Target,
+    /// The attempt, from 1; the last one where absent.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    attempt: Option<u32>,
+    /// Goes on as long as the step's pod prints; waits for a pod that has not started.
+    #[arg(short, long)]
+    follow: bool,
+    #[command(flatten)]
+    place: Where,
+}
+
+/// What `artifact` is asked.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Artifact {
+    /// Lists the outputs of a run or step, or the files of one output or version.
+    Ls {
+        /// RUN, RUN/STEP, RUN/STEP/OUTPUT, or mv/NAME for a `ModelVersion`.
+        target: Target,
+        #[command(flatten)]
+        place: Where,
+    },
+    /// Copies the files of an output or version into a folder, and verifies each.
+    Get {
+        /// RUN/STEP/OUTPUT, or mv/NAME for a `ModelVersion`.
+        target: Target,
+        /// The folder; one of the output's or version's name where absent.
+        #[arg(long)]
+        into: Option<PathBuf>,
+        /// Writes into a folder that has files, and over those of the same name.
+        #[arg(long)]
+        overwrite: bool,
+        #[command(flatten)]
+        place: Where,
+    },
+}
+
+/// Prints logs.
+pub(crate) fn logs(asked: &Logs) -> anyhow::Result<()> {
+    block_on(async {
+        let cluster = Cluster::connect(&asked.place).await?;
+        logs::logs(&cluster, &asked.target, asked.attempt, asked.follow).await
+    })
+}
+
+/// Lists or gets artifacts.
+pub(crate) fn artifact(asked: &Artifact) -> anyhow::Result<()> {
+    block_on(async {
+        match asked {
+            Artifact::Ls { target, place } => artifact::list(&Cluster::connect(place).await?, target).await,
+            Artifact::Get { target, into, overwrite, place } => {
+                artifact::get(&Cluster::connect(place).await?, target, into.as_deref(), *overwrite).await
+            }
+        }
+    })
+}
+
+fn block_on(task: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    // Fails only where one is installed already, which does as well.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.context("the asynchronous runtime does not start")?;
+    let done = runtime.block_on(task);
+    runtime.shutdown_background();
+    done
+}
