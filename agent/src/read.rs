@@ -6,9 +6,10 @@ use seatrial_core::contract::{AttemptKey, Digest, ExitCode, ReadConfig, Reading,
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use crate::error::AgentError;
-use crate::inputs;
-use crate::outage::{Failure, Outages};
-use crate::store::{self, OpenStore, Place};
+use crate::fetch::inputs;
+use crate::remote::failure;
+use crate::remote::outage::{Failure, Outages};
+use crate::remote::store::{OpenStore, Place};
 
 /// How long an outage is waited out, in seconds: a person waits meanwhile.
 const OUTAGE: u32 = 60;
@@ -54,7 +55,7 @@ async fn newest_log(attempt: &AttemptKey, store: &OpenStore, outages: &Outages) 
         .wait_out(&what, async || {
             let mut newest = None;
             let mut list = store.objects()?.list(Some(&prefix));
-            while let Some(object) = list.try_next().await.map_err(|error| store::failure(&what, &error))? {
+            while let Some(object) = list.try_next().await.map_err(|error| failure::reading(&what, &error))? {
                 let is_log = object.location.as_ref().ends_with(".log.gz");
                 let at = (object.last_modified, object.location);
                 if is_log && newest.as_ref().is_none_or(|newest| *newest < at) {

@@ -143,7 +143,7 @@ mod tests {
             step: None,
             outage_seconds: 1,
         };
-        let env = vec![pods::config_variable(&config)];
+        let env = vec![config_variable(&config)];
         let fetch = pods::agent_container(FETCH, "fetch", env, &both, "agent:1", &platform());
         let step = Container { name: pods::STEP.into(), ..Container::default() };
         let spec = pods::pod_spec(&WorkloadOptions::default(), vec![fetch], vec![step], &both, &platform());

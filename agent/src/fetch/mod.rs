@@ -1,7 +1,7 @@
 //! `fetch`: brings every input to its folder, and puts `exec` beside them.
 
 mod download;
-mod inputs;
+pub(crate) mod inputs;
 mod ranges;
 mod space;
 mod version;

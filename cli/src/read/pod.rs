@@ -116,7 +116,8 @@ async fn answer<T>(
 fn failure(words: &str) -> Option<String> {
     let said = |line: &str| {
         let line: Value = serde_json::from_str(line).ok()?;
-        (line["level"] == "ERROR").then(|| line["error"].as_str().map(str::to_owned))?
+        let is_error = line.get("level").is_some_and(|level| level == "ERROR");
+        is_error.then(|| line.get("error")?.as_str().map(str::to_owned))?
     };
     words.lines().rev().find_map(said).or_else(|| {
         let plain = words.lines().find(|line| !line.trim().is_empty() && !line.starts_with('{'))?;

@@ -24,6 +24,8 @@ use kube_core::ResourceExt;
 use seatrial_crds::names::{ARTIFACT_LABEL, VERSION_LABEL};
 use seatrial_crds::{ModelDeployment, ModelDeploymentStatus, ModelVersion};
 
+use crate::contract::Digest;
+use crate::names;
 use crate::observed::DeploymentObserved;
 use crate::plan::{BlockedReason, Event, EventType, Kind, LiveRead, Plan, Stage, Write};
 use crate::validation;
@@ -132,8 +134,7 @@ impl<'a> Rollout<'a> {
         let routed =
             self.own_service().and_then(|service| service.spec.as_ref()?.selector.as_ref()?.get(ARTIFACT_LABEL));
         let (Some(routed), wanted) = (routed, self.artifact_of(&candidate.name_any())) else { return false };
-        let child = self.children().find(|child| child.labels().get(ARTIFACT_LABEL) == Some(routed));
-        let Some(name) = child.map(|child| child.name_any()) else { return false };
+        let Some(name) = self.server_of(routed) else { return false };
         let asked = self.observed.live_reads.get(&name);
         let is_known = asked.is_some_and(|asked| self.now.as_second() - asked.as_second() < LIVE_READ_HOLDS);
         if wanted.as_ref() == Some(routed) || is_known {
@@ -142,6 +143,13 @@ impl<'a> Rollout<'a> {
         self.live_reads.push(LiveRead::Deployment(name));
         self.look_again_after(LOOK_AGAIN);
         true
+    }
+
+    /// The name of the Deployment for these files, which the caches need not show yet.
+    fn server_of(&self, artifact: &str) -> Option<String> {
+        let is_of = |version: &&Arc<ModelVersion>| server::artifact(version).as_deref() == Some(artifact);
+        let digest: Digest = self.observed.versions.iter().find(is_of)?.spec.artifact.digest.parse().ok()?;
+        Some(names::server(&self.deployment().name_any(), digest.hex()))
     }
 
     /// A version with the files of the one that serves takes its servers over, as they are.

@@ -51,6 +51,9 @@ fn servers_that_became_ready_unseen_are_not_taken_away() {
     let child = cluster.0.children[0].name_any();
     assert_eq!(asked.live_reads, [LiveRead::Deployment(child.clone())]);
     assert!(asked.status.is_none() && asked.writes().next().is_none(), "nothing is written before the answer");
+    let mut unseen = cluster.0.clone();
+    unseen.children.clear();
+    assert_eq!(plan(&unseen, cluster.1).live_reads, asked.live_reads, "the cache need not even show that it exists");
     // The answer: it has been ready for a while.
     cluster.0.live_reads.insert(child, cluster.1);
     cluster.make_ready("churn-v1");
