@@ -248,8 +248,9 @@ fn a_store_with_keys_from_a_secret_holds_artifacts_and_opens_nothing_else() {
 
 /// What `kubectl seatrial` prints, and whether it did what it was asked.
 fn plugin(cluster: &Cluster, namespace: &str, arguments: &[&str]) -> (bool, String) {
-    let mut command = cluster.command("cargo");
-    command.args(["run", "--quiet", "--locked", "--package", "kubectl-seatrial", "--"]);
+    let program = std::env::current_exe().unwrap().ancestors().nth(2).unwrap().join("kubectl-seatrial");
+    assert!(program.exists(), "{} is missing: cargo build -p kubectl-seatrial", program.display());
+    let mut command = cluster.command(program.to_str().unwrap());
     let done = command.args(arguments).args(["--namespace", namespace]).output().unwrap();
     let text = [done.stdout, done.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
     println!("kubectl seatrial {}: {text}", arguments.join(" "));
@@ -261,7 +262,7 @@ fn people_read_what_a_run_printed_and_made_after_its_pods_are_gone() {
     let cluster = Cluster::prepared();
     let namespace = Namespace::new(&cluster, "usage-reading");
     let made = "import os\nopen(os.environ['OUTPUT_X'] + '/x', 'w').write('42')\nprint('it is made')";
-    let fails = "      outputs: [{name: x, type: Any}]\n    - {name: fail, image: IMAGE, command: [sh, -c, 'echo no such column; exit 3'], inputs: [{name: x, from: {step: work, output: x}}], outputs: [{name: y, type: Any}]}";
+    let fails = "      outputs: [{name: x, type: Any}]\n    - {name: fail, image: IMAGE, command: [sh, -c, 'echo no such column; exit 3'], inputs: [{name: x, from: {step: work, output: x}}], outputs: [{name: rest, type: Any}]}";
     namespace.apply(&pipeline(made, &fails.replace("IMAGE", &image("mortgage:1.0"))));
     let run = cluster.wait_for_run(&namespace.name, "work-c1", 240);
     assert_eq!(condition(&run, "Succeeded")["status"], "False", "{run:#}");

@@ -56,7 +56,7 @@ pub(crate) async fn get(
         Ok(listing)
     })
     .await?;
-    println!("{} files of {digest} are in {}, verified", listing.entries().len(), into.display());
+    println!("{digest} is in {}, verified: {} files", into.display(), listing.entries().len());
     Ok(())
 }
 

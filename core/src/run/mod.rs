@@ -337,7 +337,9 @@ impl<'a> Draft<'a> {
                 Some((StepState::Running, _)) => true,
                 // Its pod said that it is done; its Job says so a second later, unless something else in the pod goes on.
                 Some((StepState::Succeeded, Some(at))) if !self.is_run_again(job) => {
-                    let left = JOB_GRACE.saturating_sub(self.seconds_since(at));
+                    // A clock that went back must not keep it for hours.
+                    let since = self.seconds_since(at);
+                    let left = if since < -JOB_GRACE { 0 } else { JOB_GRACE - since };
                     if left > 0 && !attempt::job_has_ended(job) {
                         let left = Duration::from_secs(left.unsigned_abs());
                         self.requeue_after = Some(self.requeue_after.map_or(left, |sooner| sooner.min(left)));
