@@ -247,9 +247,10 @@ fn a_corrected_pipeline_does_not_wait_and_pods_that_are_refused_are_named() {
     wait_for_reason(&cluster, &namespace, "StoreNotFound", 120);
     namespace.apply("apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: none}\nspec: {hard: {pods: \"0\"}}");
     namespace.apply(&pipeline("pass", "      outputs: []"));
-    let refused = cluster
-        .wait(&namespace.name, "mlpipelinerun", "work-c2", 120, |run| step(run, "work")["reason"] == "PodsRefused");
-    assert!(message(&refused).contains("kubectl describe job"), "{}", message(&refused));
+    let refused = cluster.wait(&namespace.name, "mlpipelinerun", "work-c2", 120, |run| {
+        step(run, "work")["reason"] == "PodsRefused" && message(run).contains("exceeded quota")
+    });
+    assert!(message(&refused).contains("limited: pods=0"), "{}", message(&refused));
     let first = cluster.get(&namespace.name, "mlpipelinerun", "work-c1");
     assert_eq!(condition(&first, "Succeeded")["reason"], "Superseded", "{first:#}");
     cluster.kubectl(&format!("-n {} delete resourcequota none", namespace.name));
