@@ -26,9 +26,10 @@ pub(crate) fn counted(cluster: &Cluster, log: &Path) {
     assert_eq!(of("create modelversions"), 1);
     assert!(of("update mlpipelineruns/status") <= 6, "{counts:#?}");
     assert!(of("update modelversions/status") <= 1, "{counts:#?}");
-    // A change costs its pipeline two statuses: it is numbered, and its run has ended. What went well is no event of the run.
-    assert!(of("update mlpipelines/status") <= 2, "{counts:#?}");
-    assert_eq!(of("create events"), 1, "{counts:#?}");
+    // Two where nothing holds the run up; each wait, such as for a Store that is applied a moment later, is told and over.
+    assert!(of("update mlpipelines/status") <= 6, "{counts:#?}");
+    // What went well is no event of the run; that a version serves is one.
+    assert!(of("create events") <= 1, "{counts:#?}");
     // Whatever was refused is tried again, not given up; a busy machine has some conflicts, never many.
     let refused: usize = counts.iter().filter(|(key, _)| key.contains("refused")).map(|(_, count)| count).sum();
     assert!(refused <= 2, "{counts:#?}");
