@@ -5,9 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod};
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube_core::ResourceExt;
-use seatrial_crds::{Step, Time};
+use seatrial_crds::{Quantity, Resources, Step, Time};
 
 use super::interruption::{interruption, is_evicted_for_its_own_use};
 use super::report::{Report, has_ended_well, report};
@@ -67,6 +66,8 @@ pub(crate) enum Outcome {
 pub(crate) struct Seen<'a> {
     /// The step.
     pub(crate) step: &'a Step,
+    /// What its container may use, by the step or its pipeline.
+    pub(crate) resources: Option<&'a Resources>,
     /// The attempt's Job.
     pub(crate) job: &'a Job,
     /// The Job's pods.
@@ -159,11 +160,11 @@ fn last_failure(seen: &Seen<'_>) -> Option<Outcome> {
 }
 
 fn container_failure(seen: &Seen<'_>, pod: &Pod) -> Option<Outcome> {
-    let Seen { step, job, .. } = *seen;
+    let Seen { step, resources, .. } = *seen;
     let name = &step.name;
     if let Some(end) = failed_step(pod) {
         if end.reason.as_deref() == Some("OOMKilled") {
-            let limit = memory_limit(job).map_or_else(
+            let limit = resources.and_then(|resources| resources.limits.get("memory")).map_or_else(
                 || "the limit of its container or pod".to_owned(),
                 |Quantity(limit)| format!("its limit of {limit}"),
             );
@@ -203,13 +204,6 @@ fn container_failure(seen: &Seen<'_>, pod: &Pod) -> Option<Outcome> {
         }
     }
     None
-}
-
-/// The memory that a step's container may have, by its step or its pipeline.
-fn memory_limit(job: &Job) -> Option<&Quantity> {
-    let containers = &job.spec.as_ref()?.template.spec.as_ref()?.containers;
-    let step = containers.iter().find(|container| container.name == STEP)?;
-    step.resources.as_ref()?.limits.as_ref()?.get("memory")
 }
 
 /// What holds an attempt up, and whether it is given up for it.

@@ -140,7 +140,8 @@ impl<'a> Draft<'a> {
         let uid = job.metadata.uid.clone().unwrap_or_default();
         let refusal = self.observed.refusals.get(&uid);
         let refused = refusal.and_then(|refusal| refusal.message.as_deref());
-        let attempt = Seen { step, job, pods: &pods, before: before.as_ref(), confirmed, refused };
+        let resources = step.options.resources.as_ref().or(spec.options.resources.as_ref());
+        let attempt = Seen { step, resources, job, pods: &pods, before: before.as_ref(), confirmed, refused };
         match outcome::read(&attempt, self.now) {
             Outcome::Running(_) if interruption::too_many(status) => {
                 let last = status.interruptions.last().map_or_else(String::new, |last| last.reason.clone());

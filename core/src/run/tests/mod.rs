@@ -157,13 +157,16 @@ fn failures_say_whose_fault_they_were_and_skip_what_comes_after() {
     let large = Message::failed(ExitCode::InputTooLarge, "the inputs have 9 GiB, the disk 1 GiB").to_json();
     for (pod, reason, expected) in [
         (failed("step", 1, "Traceback: boom"), "CommandFailed", "exit code 1: Traceback: boom"),
-        (failed("step", 137, ""), "OutOfMemory", "killed for memory"),
+        (failed("step", 137, ""), "OutOfMemory", "killed for memory (its limit of 2Gi)"),
         (failed("step", 242, "no such program"), "CommandNotFound", "no such program"),
         (failed("seatrial-fetch", 65, &said), "CorruptArtifact", "not what its digest says"),
         (failed("seatrial-fetch", 67, &large), "InputTooLarge", "the disk 1 GiB"),
         (failed("seatrial-publish", 73, "not json"), "BadOutput", "an output is missing"),
     ] {
-        let mut fixture = Fixture::new(training());
+        // What the pipeline sets is a step's limit, too.
+        let mut spec = training();
+        spec["resources"] = json!({"limits": {"memory": "2Gi"}});
+        let mut fixture = Fixture::new(spec);
         fixture.settle();
         fixture.pod("prepare", pod);
         fixture.end_job(
