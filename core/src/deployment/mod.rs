@@ -199,8 +199,9 @@ impl<'a> Rollout<'a> {
 
     /// Deletes the servers of versions that neither serve nor are to serve, once the Service was seen to lead elsewhere.
     fn prune(&mut self) {
-        let routed =
-            self.own_service().and_then(|service| service.spec.as_ref()?.selector.as_ref()?.get(ARTIFACT_LABEL));
+        // Where the caches show no Service, nobody knows where clients are led.
+        let Some(service) = self.own_service() else { return };
+        let routed = service.spec.as_ref().and_then(|spec| spec.selector.as_ref()?.get(ARTIFACT_LABEL));
         let versions = [&self.status.served_version, &self.status.candidate_version];
         let kept: Vec<String> =
             versions.into_iter().flatten().filter_map(|version| self.artifact_of(version)).collect();

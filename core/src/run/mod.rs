@@ -333,8 +333,10 @@ impl<'a> Draft<'a> {
                     || step.recovery.as_ref().is_some_and(|recovery| recovery.job == name)
             };
             let step = self.status.steps.iter().find(is_its);
+            // What the store is asked about has ended, or its node is lost: nothing of it may begin anew meanwhile.
+            let is_given_up = step.and_then(|step| step.recovery.as_ref()).is_some_and(|asked| asked.job != name);
             let wanted = match step.map(|step| (step.state, step.finished_at.as_ref())) {
-                Some((StepState::Running, _)) => true,
+                Some((StepState::Running, _)) => !is_given_up,
                 // Its pod said that it is done; its Job says so a second later, unless something else in the pod goes on.
                 Some((StepState::Succeeded, Some(at))) if !self.is_run_again(job) => {
                     // A clock that went back must not keep it for hours.

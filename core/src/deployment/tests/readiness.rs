@@ -68,6 +68,27 @@ fn servers_that_became_ready_unseen_are_not_taken_away() {
 }
 
 #[test]
+fn no_servers_are_deleted_before_the_service_is_seen() {
+    let mut cluster = Cluster::new(json!({}), &[passed(1)]);
+    cluster.run_until_ready();
+    let service = cluster.0.service.take();
+    cluster.0.versions.push(passed(2));
+    for _ in 0..3 {
+        // The Service exists, and the cache does not show it.
+        cluster.settle();
+        cluster.0.service = None;
+        cluster.make_ready("churn-v2");
+    }
+    let deletes =
+        |cluster: &Cluster| plan(&cluster.0, cluster.1).writes().any(|write| matches!(write, Write::Delete { .. }));
+    assert_eq!(cluster.served(), Some("churn-v2"));
+    assert!(!deletes(&cluster), "clients may still be led to v1");
+    cluster.0.service = service;
+    cluster.run_until_ready();
+    assert_eq!(cluster.children(), ["churn-v2"]);
+}
+
+#[test]
 fn an_old_server_does_not_count_in_place_of_a_new_one() {
     let mut cluster = Cluster::new(json!({}), &[passed(1)]);
     cluster.run_until_ready();
