@@ -1,6 +1,8 @@
 //! The kinds that are watched, one row each in the table below: the field of [`Caches`], the type, which objects of it
 //! are watched, by which groups they are indexed, what of them no plan reads, and which keys depend on them.
 
+use std::fmt::Debug;
+
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Pod, PodStatus, Service};
@@ -8,6 +10,7 @@ use kube::{Resource, ResourceExt};
 use seatrial_core::run::{has_ended, triggered_revision};
 use seatrial_crds::names::{DEPLOYMENT_LABEL, MODEL_LABEL, PIPELINE_LABEL, RUN_LABEL};
 use seatrial_crds::{MLPipeline, MLPipelineRun, Model, ModelDeployment, ModelVersion, Store};
+use serde::de::DeserializeOwned;
 
 use crate::cache::Cache;
 use crate::cache::caches::{ALL, Shared, group};
@@ -23,7 +26,9 @@ pub(crate) enum Selection {
 }
 
 /// A kind that is watched.
-pub(crate) trait WatchedKind: Sized {
+pub(crate) trait WatchedKind:
+    Resource<DynamicType = ()> + PartialEq + Clone + Debug + DeserializeOwned + Send + Sync + 'static
+{
     /// The kind's cache.
     fn cache(caches: &Caches) -> &Cache<Self>;
     /// Drops what no plan reads.
@@ -31,6 +36,12 @@ pub(crate) trait WatchedKind: Sized {
     /// The keys whose plans read this object, as far as they read what changed since `before`. Without it, the object
     /// is new, or gone.
     fn dependents(&self, before: Option<&Self>, caches: &Caches) -> Vec<ObjectKey>;
+}
+
+/// Something that is done with each kind.
+pub(crate) trait ForEachKind {
+    /// Does it with one.
+    fn kind<K: WatchedKind>(&mut self, selection: Selection);
 }
 
 macro_rules! watched_kinds {
@@ -77,13 +88,9 @@ macro_rules! watched_kinds {
             }
         })*
 
-        /// Starts the watch of each kind.
-        pub(crate) fn start_watches(
-            client: &kube::Client,
-            feed: &crate::cache::watch::Feed,
-            into: &mut tokio::task::JoinSet<String>,
-        ) {
-            $(into.spawn(feed.clone().watch::<$kind>(client.clone(), Selection::$selection));)*
+        /// Does something with each kind.
+        pub(crate) fn for_each(what: &mut impl ForEachKind) {
+            $(what.kind::<$kind>(Selection::$selection);)*
         }
     };
 }

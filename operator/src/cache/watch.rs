@@ -1,6 +1,5 @@
 //! Feeds the caches, and adds to the queue the keys whose plans read what changed.
 
-use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,13 +10,13 @@ use kube::core::DeserializeGuard;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use seatrial_crds::names::COMPONENT_LABEL;
-use serde::de::DeserializeOwned;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::cache::Change;
 use crate::cache::backoff::WatchBackoff;
 use crate::cache::caches::Caches;
-use crate::cache::kinds::{Selection, WatchedKind};
+use crate::cache::kinds::{self, ForEachKind, Selection, WatchedKind};
 use crate::cache::outage::{LIMIT, Outage};
 use crate::queue::Queue;
 use crate::server::metrics::Metrics;
@@ -35,18 +34,7 @@ pub(crate) struct Feed {
 
 impl Feed {
     /// Watches a kind. Returns only where that cannot go on, and says why.
-    pub(crate) async fn watch<K>(self, client: Client, selection: Selection) -> String
-    where
-        K: WatchedKind
-            + Resource<DynamicType = ()>
-            + PartialEq
-            + Clone
-            + Debug
-            + DeserializeOwned
-            + Send
-            + Sync
-            + 'static,
-    {
+    async fn watch<K: WatchedKind>(self, client: Client, selection: Selection) -> String {
         let mut events = events::<K>(client, selection);
         let (kind, mut outage) = (K::kind(&()).into_owned(), Outage::default());
         loop {
@@ -75,10 +63,7 @@ impl Feed {
     }
 
     /// One event.
-    fn take<K: WatchedKind + Resource<DynamicType = ()> + PartialEq>(
-        &self,
-        event: watcher::Event<DeserializeGuard<K>>,
-    ) {
+    fn take<K: WatchedKind>(&self, event: watcher::Event<DeserializeGuard<K>>) {
         let cache = K::cache(&self.caches);
         match event {
             watcher::Event::Init => cache.list_begins(),
@@ -159,14 +144,22 @@ impl Feed {
     }
 }
 
+/// Starts the watch of each kind.
+pub(crate) fn start_watches(client: &Client, feed: &Feed, into: &mut JoinSet<String>) {
+    struct Start<'a>(&'a Client, &'a Feed, &'a mut JoinSet<String>);
+    impl ForEachKind for Start<'_> {
+        fn kind<K: WatchedKind>(&mut self, selection: Selection) {
+            self.2.spawn(self.1.clone().watch::<K>(self.0.clone(), selection));
+        }
+    }
+    kinds::for_each(&mut Start(client, feed, into));
+}
+
 /// The events of a kind.
-fn events<K>(
+fn events<K: WatchedKind>(
     client: Client,
     selection: Selection,
-) -> BoxStream<'static, Result<watcher::Event<DeserializeGuard<K>>, watcher::Error>>
-where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
-{
+) -> BoxStream<'static, Result<watcher::Event<DeserializeGuard<K>>, watcher::Error>> {
     let config = watcher::Config::default();
     match selection {
         // The guard keeps an object that does not fit our types from ending the watch for all others.
@@ -192,7 +185,7 @@ where
 }
 
 /// Adds the keys whose plans read what changed.
-pub(crate) fn wake_dependents<K: WatchedKind + ResourceExt>(caches: &Caches, queue: &Queue, change: &Change<K>) {
+pub(crate) fn wake_dependents<K: WatchedKind>(caches: &Caches, queue: &Queue, change: &Change<K>) {
     let mut keys = match change {
         Change::Unchanged => vec![],
         Change::New(object) => object.dependents(None, caches),

@@ -13,7 +13,7 @@ fn feed(platform: Platform, awaits_authority: bool) -> Feed {
     Feed { caches, queue, metrics: Arc::new(Metrics::new().0) }
 }
 
-fn read<K: DeserializeOwned>(value: Value) -> K {
+fn read<K: serde::de::DeserializeOwned>(value: Value) -> K {
     from_value(value).unwrap()
 }
 
@@ -135,7 +135,7 @@ fn a_new_leader_waits_until_it_has_looked_for_the_authority_and_keeps_the_last_o
     assert!(!Caches::new(Platform::default(), false).unlisted().contains(&"ConfigMap"));
 }
 
-fn arrives<K: WatchedKind + Resource<DynamicType = ()> + PartialEq + DeserializeOwned>(feed: &Feed, object: Value) {
+fn arrives<K: WatchedKind>(feed: &Feed, object: Value) {
     feed.take(watcher::Event::Apply(read::<DeserializeGuard<K>>(object)));
 }
 

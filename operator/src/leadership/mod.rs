@@ -9,8 +9,7 @@ use kube::Client;
 use tokio::task::JoinSet;
 
 use crate::api_client::execute::Writes;
-use crate::cache::kinds;
-use crate::cache::watch::Feed;
+use crate::cache::watch::{self, Feed};
 use crate::clock::Clock;
 use crate::reconcile::Reconciler;
 use crate::reconcile::begun::Begun;
@@ -44,7 +43,7 @@ impl Leadership {
             timers.await;
             "the queue's timers ended by themselves".to_owned()
         });
-        kinds::start_watches(&client, &feed, &mut background);
+        watch::start_watches(&client, &feed, &mut background);
         if let Some((namespace, name)) = authority {
             background.spawn(feed.clone().watch_authority(client, namespace, name));
         }

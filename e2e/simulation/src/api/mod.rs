@@ -3,18 +3,21 @@
 //! It behaves as the API server does wherever the operator can tell the difference; `tests/conformance.rs` plays one
 //! script on both and compares. It knows no schemas: what an API server would refuse for its shape is taken here.
 
+mod interceptor;
 mod request;
 mod resources;
 mod selector;
 mod server;
+mod state;
 mod status;
 mod store;
 mod watch;
 
+pub use interceptor::{Effect, Handling, Interceptor, Reply};
 pub use request::{Request, Verb};
 pub use resources::{RESOURCES, Resource, by_kind};
 pub use selector::Selector;
-pub use server::{Api, Effect, Handling, Interceptor, Reply};
+pub use state::Api;
 pub use status::Refusal;
 pub(crate) use store::seconds;
 pub use store::{Change, ChangeType, Deletion, Key, Store};

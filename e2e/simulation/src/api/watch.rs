@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::request::WatchOptions;
 use super::selector::Selector;
-use super::server::Api;
+use super::state::Api;
 use super::store::{Change, ChangeType, Key};
 
 /// How often a quiet watch hears where it is.
