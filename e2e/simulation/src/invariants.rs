@@ -214,38 +214,51 @@ impl Invariants {
 
     /// What must hold at the end, once every run has ended.
     pub fn at_the_end(&mut self, store: &Store) {
-        for (key, job) in store.of_kind("Job") {
-            let owner = controller(job).and_then(|owner| owner["name"].as_str()).unwrap_or_default();
-            let run = store.get(&Key::new("MLPipelineRun", &key.namespace, owner));
-            let is_over = has_condition(job, "Complete") || has_condition(job, "Failed");
-            if run.is_none() || !is_over {
-                self.violations.push(format!("{key} is left over at the end"));
-            }
-        }
-        for (key, pod) in store.of_kind("Pod") {
-            if label(pod, "seatrial.dev/component") != "step" {
-                continue;
-            }
-            if !has_ended(pod) {
-                self.violations.push(format!("{key} lives at the end"));
-            } else if controller(pod).is_none() {
-                self.violations.push(format!("{key} belongs to nobody at the end"));
-            }
-        }
-        for (key, run) in store.of_kind("MLPipelineRun") {
-            if run["status"]["finishedAt"].is_null() {
-                self.violations.push(format!("{key} has not ended"));
-            }
-        }
+        self.violations.extend(left_over(store));
+    }
+
+    /// Something could not be looked at: that is no success.
+    pub fn not_looked_at(&mut self, what: &str) {
+        self.violations.push(format!("not looked at: {what}"));
     }
 
     /// The changes that operators made in a time in which nothing happened.
     pub fn quiet(&mut self, changes: &[Change]) {
-        let writes = changes.iter().filter(|change| change.actor.starts_with(OPERATOR) && change.key.kind != "Lease");
-        for change in writes.take(5) {
+        for change in changes.iter().filter(|change| is_written_by_an_operator(change)).take(5) {
             self.violations.push(format!("{} by {}: written in an hour without an event", change.key, change.actor));
         }
     }
+}
+
+/// Whether an operator made a change that is not the renewal of its lease.
+pub fn is_written_by_an_operator(change: &Change) -> bool {
+    change.actor.starts_with(OPERATOR) && change.key.kind != "Lease"
+}
+
+/// What has not come to its end: runs, and the Jobs and pods of runs.
+pub fn left_over(store: &Store) -> Vec<String> {
+    let mut left = vec![];
+    for (key, job) in store.of_kind("Job") {
+        let owner = controller(job).and_then(|owner| owner["name"].as_str()).unwrap_or_default();
+        let run = store.get(&Key::new("MLPipelineRun", &key.namespace, owner));
+        let is_over = has_condition(job, "Complete") || has_condition(job, "Failed");
+        if run.is_none() || !is_over {
+            left.push(format!("{key} is left over at the end"));
+        }
+    }
+    for (key, pod) in store.of_kind("Pod").filter(|(_, pod)| label(pod, "seatrial.dev/component") == "step") {
+        if !has_ended(pod) {
+            left.push(format!("{key} lives at the end"));
+        } else if controller(pod).is_none() {
+            left.push(format!("{key} belongs to nobody at the end"));
+        }
+    }
+    for (key, run) in store.of_kind("MLPipelineRun") {
+        if run["status"]["finishedAt"].is_null() {
+            left.push(format!("{key} has not ended"));
+        }
+    }
+    left
 }
 
 fn label<'a>(object: &'a Value, name: &str) -> &'a str {

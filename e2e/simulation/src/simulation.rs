@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::api::{Api, Deletion, Key, Store, by_kind};
 use crate::faults::{Faults, OPERATOR, Plan};
-use crate::invariants::Invariants;
+use crate::invariants::{Invariants, is_written_by_an_operator, left_over};
 use crate::models::deployments::Deployments;
 use crate::models::garbage::Garbage;
 use crate::models::jobs::Jobs;
@@ -18,6 +18,7 @@ use crate::models::pods::{Fates, Pods};
 use crate::models::{self, Model};
 use crate::scenario::{NAMESPACE, Scenario};
 use crate::trace::Trace;
+use crate::wait::{wait_until, wait_until_still};
 
 /// The time of day at which each simulation begins.
 const BEGINNING: i64 = 1_800_000_000;
@@ -29,6 +30,14 @@ const PATIENCE_AFTER_STORM: Duration = Duration::from_secs(2 * 3600);
 const BACKOFF: Duration = Duration::from_secs(330);
 /// How long after its end the Jobs of a run are kept.
 const JOBS_KEPT: u32 = 30;
+/// How long it may take until what became needless is gone, once all runs have ended.
+const CLEANED: Duration = Duration::from_secs(60);
+/// How long nothing happens where all is done.
+const STILL: Duration = Duration::from_secs(60);
+/// How long nothing may be written where nothing happens.
+const QUIET: Duration = Duration::from_secs(3600);
+/// How long it takes until another operator is started.
+const RESTART: Duration = Duration::from_secs(1);
 
 /// How a simulation ended.
 #[derive(Debug)]
@@ -101,7 +110,10 @@ async fn play(scenario: &Scenario, plan: Plan, depth: Depth) -> Outcome {
     let patience = if is_calm { PATIENCE } else { storm + PATIENCE_AFTER_STORM };
     let mut moved = (0, began);
     let mut actions = scenario.actions.iter().peekable();
+    // People act, and look at what came of it, at each second of the simulated clock.
+    let mut seconds = tokio::time::interval(Duration::from_secs(1));
     let missing = loop {
+        seconds.tick().await;
         while let Some((_, action)) =
             actions.next_if(|(second, _)| began.elapsed().as_secs() >= *second * faults.stretch())
         {
@@ -118,20 +130,28 @@ async fn play(scenario: &Scenario, plan: Plan, depth: Depth) -> Outcome {
         if is_over || began.elapsed() > patience {
             break missing;
         }
-        tokio::time::sleep(Duration::from_secs(1)).await;
     };
-    // The Jobs of ended runs are deleted, and what became needless is.
-    tokio::time::sleep(Duration::from_secs(u64::from(JOBS_KEPT) + 30)).await;
+    wait_until(&api, CLEANED, |store| left_over(store).is_empty()).await;
+    wait_until_still(&api, STILL, PATIENCE).await;
     let took = began.elapsed();
     let before = api.look(|store| {
         invariants.lock().unwrap_or_else(PoisonError::into_inner).at_the_end(store);
         store.version()
     });
     if depth == Depth::QuietHour {
-        tokio::time::sleep(Duration::from_secs(3600)).await;
+        let mut seen = before;
+        wait_until(&api, QUIET, |store| {
+            let is_broken = store.since(seen).ok().is_none_or(|changes| changes.iter().any(is_written_by_an_operator));
+            seen = store.version();
+            is_broken
+        })
+        .await;
         api.look(|store| {
-            let changes = store.since(before).unwrap_or_default();
-            invariants.lock().unwrap_or_else(PoisonError::into_inner).quiet(changes);
+            let mut invariants = invariants.lock().unwrap_or_else(PoisonError::into_inner);
+            match store.since(before) {
+                Ok(changes) => invariants.quiet(changes),
+                Err(_) => invariants.not_looked_at("the hour without an event: its history is gone"),
+            }
         });
     }
     operators.abort();
@@ -202,7 +222,7 @@ async fn operate(api: Api, faults: Arc<Faults>, trace: Trace) {
                 trace.note(&name, &format!("ends: {}", ended.map_or_else(|error| error.to_string(), |()| "well".to_owned())));
             }
         }
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        tokio::time::sleep_until(Instant::now() + RESTART).await;
     }
 }
 
