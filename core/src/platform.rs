@@ -76,6 +76,19 @@ pub struct DefaultStore {
     pub authority_is_published: bool,
 }
 
+#[cfg(test)]
+impl DefaultStore {
+    /// One that tests use.
+    pub(crate) fn example() -> Self {
+        Self {
+            endpoint: "https://store".into(),
+            audience: "seatrial-store".into(),
+            certificate_authority: Some("pem".into()),
+            authority_is_published: true,
+        }
+    }
+}
+
 const fn yes() -> bool {
     true
 }

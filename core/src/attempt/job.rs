@@ -13,46 +13,52 @@ use seatrial_crds::{MLPipelineSpec, Step, WorkloadOptions};
 use crate::platform::Platform;
 use crate::pods;
 
-/// A Job of an attempt at a step.
+/// An attempt at a step, as its Jobs of all roles know it.
 #[derive(Clone, Debug)]
-pub(crate) struct AttemptJob<'a> {
-    /// The Job's name.
-    pub(crate) name: String,
-    /// The value of [`COMPONENT_LABEL`]: which role it has.
-    pub(crate) component: &'static str,
-    /// The run, as the Job's owner.
-    pub(crate) owner: &'a OwnerReference,
+pub(crate) struct Attempt<'a> {
+    /// The run, as the owner of the Jobs.
+    pub(crate) owner: OwnerReference,
     /// The run's namespace.
-    pub(crate) namespace: &'a str,
+    pub(crate) namespace: String,
     /// The pinned spec.
     pub(crate) pipeline: &'a MLPipelineSpec,
     /// The pipeline's name.
     pub(crate) pipeline_name: &'a str,
     /// The step.
     pub(crate) step: &'a Step,
-    /// The attempt, from 1.
-    pub(crate) attempt: u32,
+    /// Which attempt it is, from 1.
+    pub(crate) number: u32,
+    /// The agent's image that the run pinned.
+    pub(crate) agent_image: String,
     /// What the platform team configured.
     pub(crate) platform: &'a Platform,
 }
 
-impl AttemptJob<'_> {
-    /// The Job of this pod. `options` are what people ask of its pods; `spec` is what its role adds.
-    pub(crate) fn build(self, options: &WorkloadOptions, pod: PodSpec, spec: JobSpec) -> Job {
+impl Attempt<'_> {
+    /// A Job of the attempt. `component` is its role (the value of [`COMPONENT_LABEL`]), `options` are what people ask of its
+    /// pods, and `spec` is what its role adds.
+    pub(crate) fn job(
+        &self,
+        name: String,
+        component: &str,
+        options: &WorkloadOptions,
+        pod: PodSpec,
+        spec: JobSpec,
+    ) -> Job {
         let labels = BTreeMap::from([
-            (COMPONENT_LABEL.to_owned(), self.component.to_owned()),
+            (COMPONENT_LABEL.to_owned(), component.to_owned()),
             (MANAGED_BY_LABEL.to_owned(), MANAGED_BY.to_owned()),
             (PIPELINE_LABEL.to_owned(), self.pipeline_name.to_owned()),
             (RUN_LABEL.to_owned(), self.owner.name.clone()),
             (STEP_LABEL.to_owned(), self.step.name.clone()),
-            (ATTEMPT_LABEL.to_owned(), self.attempt.to_string()),
+            (ATTEMPT_LABEL.to_owned(), self.number.to_string()),
         ]);
         let own = pods::merge_metadata(self.step.job.as_ref(), self.pipeline.job.as_ref());
         let ttl = self.platform.ttl_seconds_after_finished.and_then(|seconds| i32::try_from(seconds).ok());
         Job {
             metadata: ObjectMeta {
-                name: Some(self.name),
-                namespace: Some(self.namespace.to_owned()),
+                name: Some(name),
+                namespace: Some(self.namespace.clone()),
                 labels: Some(own.labels.into_iter().chain(labels.clone()).collect()),
                 annotations: (!own.annotations.is_empty()).then_some(own.annotations),
                 owner_references: Some(vec![self.owner.clone()]),

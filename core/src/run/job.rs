@@ -5,17 +5,15 @@ use k8s_openapi::api::batch::v1::{
     PodFailurePolicyRule,
 };
 use k8s_openapi::api::core::v1::{Container, ExecAction, PodSpec, Probe};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use seatrial_crds::names::components;
-use seatrial_crds::{MLPipelineSpec, OutputType, ParameterValue, Step, WorkloadOptions};
+use seatrial_crds::{OutputType, ParameterValue, WorkloadOptions};
 
-use crate::attempt::job::AttemptJob;
+use crate::attempt::job::Attempt;
 use crate::attempt::timeout;
 use crate::contract::{
     self, ExecArguments, ExitCode, InputConfig, InputSource, OutputConfig, PodConfig, StepConfig, paths,
 };
 use crate::names;
-use crate::platform::Platform;
 use crate::pods::{self, FETCH, PUBLISH, STEP};
 use crate::stores::ResolvedStore;
 
@@ -34,73 +32,48 @@ const PROBE_PERIOD: i32 = 10;
 
 /// One input as it is known when the step starts.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ReadyInput {
+pub(super) struct ReadyInput {
     /// The input's name.
-    pub name: String,
+    pub(super) name: String,
     /// The type of the output that it comes from; inputs by URI have none.
-    pub kind: Option<OutputType>,
+    pub(super) kind: Option<OutputType>,
     /// Where the data is.
-    pub source: InputSource,
+    pub(super) source: InputSource,
     /// The store that it is in.
-    pub store: ResolvedStore,
+    pub(super) store: ResolvedStore,
 }
 
-/// All that a Job is made of.
+/// A Job that runs a step.
 #[derive(Clone, Debug)]
-pub struct Attempt<'a> {
-    /// The run, as the Job's owner.
-    pub owner: OwnerReference,
-    /// The run's namespace.
-    pub namespace: &'a str,
-    /// The pinned spec.
-    pub pipeline: &'a MLPipelineSpec,
-    /// The pipeline's name.
-    pub pipeline_name: &'a str,
-    /// The step.
-    pub step: &'a Step,
-    /// The attempt, from 1.
-    pub attempt: u32,
+pub(super) struct StepJob<'a> {
+    /// The attempt.
+    pub(super) attempt: Attempt<'a>,
     /// The values of all parameters.
-    pub parameters: &'a [ParameterValue],
+    pub(super) parameters: &'a [ParameterValue],
     /// The run's logical time, RFC 3339.
-    pub run_time: &'a str,
+    pub(super) run_time: &'a str,
     /// The step's inputs.
-    pub inputs: &'a [ReadyInput],
+    pub(super) inputs: &'a [ReadyInput],
     /// The store that takes outputs, record and log; `None` where a step without outputs has none: then nothing is kept.
-    pub artifacts: Option<&'a ResolvedStore>,
-    /// The agent's image that the run pinned.
-    pub agent_image: &'a str,
-    /// What the platform team configured.
-    pub platform: &'a Platform,
+    pub(super) artifacts: Option<&'a ResolvedStore>,
 }
 
-impl Attempt<'_> {
+impl StepJob<'_> {
     /// The Job's name.
-    pub fn job_name(&self) -> String {
-        names::job(&self.owner.name, &self.owner.uid, &self.step.name, self.attempt)
+    pub(super) fn name(&self) -> String {
+        names::job(&self.attempt.owner.name, &self.attempt.owner.uid, &self.attempt.step.name, self.attempt.number)
     }
 
     /// The Job.
-    pub fn job(&self) -> Job {
-        let options = pods::merge(&self.step.options, &self.pipeline.options);
-        let retries = self.step.retry.and_then(|retry| retry.limit).unwrap_or(0);
+    pub(super) fn job(&self) -> Job {
+        let options = pods::merge(&self.attempt.step.options, &self.attempt.pipeline.options);
+        let retries = self.attempt.step.retry.and_then(|retry| retry.limit).unwrap_or(0);
         let spec = JobSpec {
             backoff_limit: Some(i32::try_from(retries).unwrap_or(0)),
             pod_failure_policy: Some(failure_policy()),
             ..JobSpec::default()
         };
-        let frame = AttemptJob {
-            name: self.job_name(),
-            component: components::STEP,
-            owner: &self.owner,
-            namespace: self.namespace,
-            pipeline: self.pipeline,
-            pipeline_name: self.pipeline_name,
-            step: self.step,
-            attempt: self.attempt,
-            platform: self.platform,
-        };
-        frame.build(&options, self.pod_spec(&options), spec)
+        self.attempt.job(self.name(), components::STEP, &options, self.pod_spec(&options), spec)
     }
 
     fn pod_spec(&self, options: &WorkloadOptions) -> PodSpec {
@@ -110,9 +83,9 @@ impl Attempt<'_> {
             stores: stores.iter().map(|store| store.config.clone()).collect(),
             inputs: self.inputs.iter().map(input_config).collect(),
             step: Some(StepConfig {
-                run_uid: self.owner.uid.clone(),
-                name: self.step.name.clone(),
-                attempt: self.attempt,
+                run_uid: self.attempt.owner.uid.clone(),
+                name: self.attempt.step.name.clone(),
+                attempt: self.attempt.number,
                 image: options.image.clone().unwrap_or_default(),
                 outputs: self.outputs(),
                 store: self.artifacts.map(|store| store.config.prefix.clone()),
@@ -122,11 +95,11 @@ impl Attempt<'_> {
         };
         let own: Vec<ResolvedStore> = self.artifacts.cloned().into_iter().collect();
         let agent = |name, command, env, stores: &[ResolvedStore]| {
-            pods::agent_container(name, command, env, stores, self.agent_image, self.platform)
+            pods::agent_container(name, command, env, stores, &self.attempt.agent_image, self.attempt.platform)
         };
         let fetch = agent(FETCH, "fetch", vec![pods::config_variable(&config)], &self.input_stores());
         let mut publish = agent(PUBLISH, "publish", vec![pods::pod_uid_variable()], &own);
-        if self.platform.agent_readiness_probe {
+        if self.attempt.platform.agent_readiness_probe {
             let command = Some(vec!["/seatrial-agent".into(), "probe".into()]);
             publish.readiness_probe = Some(Probe {
                 exec: Some(ExecAction { command }),
@@ -136,12 +109,12 @@ impl Attempt<'_> {
         }
         let containers = vec![self.step_container(options), publish];
         PodSpec {
-            termination_grace_period_seconds: Some(if self.step.outputs.is_empty() {
+            termination_grace_period_seconds: Some(if self.attempt.step.outputs.is_empty() {
                 SHORT_GRACE
             } else {
                 UPLOAD_GRACE
             }),
-            ..pods::pod_spec(options, vec![fetch], containers, &stores, self.platform)
+            ..pods::pod_spec(options, vec![fetch], containers, &stores, self.attempt.platform)
         }
     }
 
@@ -153,30 +126,30 @@ impl Attempt<'_> {
         for input in self.inputs {
             env.push(pods::variable(names::variable("INPUT", &input.name), &paths::input(&input.name, input.kind)));
         }
-        for output in &self.step.outputs {
+        for output in &self.attempt.step.outputs {
             let path = paths::output(&output.name, output.kind);
             env.push(pods::variable(names::variable("OUTPUT", &output.name), &path));
         }
         env.push(pods::variable("RUN_TIME", self.run_time));
-        env.push(pods::variable("RUN_NAME", &self.owner.name));
+        env.push(pods::variable("RUN_NAME", &self.attempt.owner.name));
         env.extend(pods::user_variables(options));
         let mut mounts = vec![pods::shared_mount()];
         mounts.extend(pods::user_mounts(options));
         let arguments = ExecArguments {
-            timeout_seconds: u32::try_from(timeout(self.step).as_secs()).ok(),
-            outputs: self.step.outputs.iter().map(|output| output.name.clone()).collect(),
+            timeout_seconds: u32::try_from(timeout(self.attempt.step).as_secs()).ok(),
+            outputs: self.attempt.step.outputs.iter().map(|output| output.name.clone()).collect(),
             secret_variables: pods::secret_variables(options),
             secret_environment: pods::has_secret_environment(options),
         };
         Container {
             name: STEP.into(),
             image: options.image.clone(),
-            command: Some(arguments.command(&self.step.command)),
-            args: (!self.step.args.is_empty()).then(|| self.step.args.clone()),
+            command: Some(arguments.command(&self.attempt.step.command)),
+            args: (!self.attempt.step.args.is_empty()).then(|| self.attempt.step.args.clone()),
             env: Some(env),
             env_from: pods::user_variable_sources(options),
             resources: pods::resources(options),
-            security_context: Some(pods::user_security(options, self.platform)),
+            security_context: Some(pods::user_security(options, self.attempt.platform)),
             volume_mounts: Some(mounts),
             ..Container::default()
         }
@@ -188,7 +161,7 @@ impl Attempt<'_> {
             kind: output.kind,
             folder: format!("{}/{}", paths::OUTPUTS, output.name),
         };
-        self.step.outputs.iter().map(config).collect()
+        self.attempt.step.outputs.iter().map(config).collect()
     }
 
     /// The stores that the pod needs access to, of the inputs and of the artifacts, each once.

@@ -23,7 +23,6 @@ use seatrial_crds::{
 };
 
 pub use concurrency::{has_ended, triggered_revision};
-pub use job::{Attempt, ReadyInput};
 
 use crate::attempt;
 use crate::attempt::outcome::{RETRYING, is_not_started};

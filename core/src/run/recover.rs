@@ -8,8 +8,8 @@
 //! attempt came to.
 
 use k8s_openapi::api::core::v1::Pod;
-use kube_core::{Resource, ResourceExt};
-use seatrial_crds::names::{ATTEMPT_LABEL, STEP_LABEL};
+use kube_core::ResourceExt;
+use seatrial_crds::names::{ATTEMPT_LABEL, COMPONENT_LABEL, STEP_LABEL, components};
 use seatrial_crds::{MLPipelineSpec, Step, StepRecovery, StepStatus, limits};
 
 use super::recover_job::RecoverJob;
@@ -37,15 +37,7 @@ enum Answer {
 impl Draft<'_> {
     /// An attempt is lost: nobody will hear of it from the cluster any more.
     pub(super) fn lose(&mut self, spec: &MLPipelineSpec, step: &Step, status: &mut StepStatus, reason: &str) {
-        if let Some(pod) = self.live_pod(status).map(ResourceExt::name_any) {
-            // Two pods of a step must never be at work at the same time.
-            self.requeue_after = Some(LOOK_AGAIN);
-            let message = format!(
-                "step \"{}\": its Job is gone, but the pod {pod} is not: it is waited for, until five minutes after its grace",
-                step.name
-            );
-            status.reason = Some("PodLeft".to_owned());
-            status.message = Some(message);
+        if self.waits_for_pod(status) {
             return;
         }
         if step.outputs.is_empty() || self.status.artifact_prefix.is_none() {
@@ -91,10 +83,13 @@ impl Draft<'_> {
                 (status.reason, status.message) = (None, None);
                 self.succeed(step, status, report);
             }
+            // The Job of an attempt on a lost node was deleted only when that was noticed.
+            Answer::None if self.waits_for_pod(status) => {}
             Answer::None => next_attempt(status, &recovery.reason, "its Job is gone, and it left no record", self.now),
             Answer::Unknown if recovery.number < limits::RECOVERIES => {
                 self.ask(spec, step, status, recovery.number + 1, &recovery.reason);
             }
+            Answer::Unknown if self.waits_for_pod(status) => {}
             Answer::Unknown => {
                 next_attempt(
                     status,
@@ -116,20 +111,8 @@ impl Draft<'_> {
                 return self.hold(status, problem.reason(), problem.to_string());
             }
         };
-        let Some(owner) = self.observed.run.controller_owner_ref(&()) else { return };
-        let agent_image = self.status.agent_image.clone().unwrap_or_default();
-        let question = RecoverJob {
-            owner,
-            namespace: &namespace,
-            pipeline: spec,
-            pipeline_name: &self.observed.run.spec.pipeline,
-            step,
-            attempt: status.attempt.unwrap_or(1),
-            number,
-            store: &store,
-            agent_image: &agent_image,
-            platform: &self.observed.platform,
-        };
+        let Some(attempt) = self.attempt_at(spec, step, status) else { return };
+        let question = RecoverJob { attempt, number, store: &store };
         status.held_since = None;
         status.recovery = Some(StepRecovery { number, job: question.name(), reason: reason.to_owned() });
         status.reason = Some("Recovering".to_owned());
@@ -155,13 +138,26 @@ impl Draft<'_> {
         }
     }
 
+    /// Whether a pod of the attempt may still be at work: then that is said. Two pods of a step must never be at work at the
+    /// same time.
+    fn waits_for_pod(&mut self, status: &mut StepStatus) -> bool {
+        let Some(pod) = self.live_pod(status).map(ResourceExt::name_any) else { return false };
+        self.requeue_after = Some(LOOK_AGAIN);
+        status.reason = Some("PodLeft".to_owned());
+        status.message = Some(format!(
+            "step \"{}\": its Job is gone, but the pod {pod} is not: it is waited for, until five minutes after its grace",
+            status.name
+        ));
+        true
+    }
+
     /// A pod of the attempt that may still be at work, though its Job is gone.
     fn live_pod(&self, status: &StepStatus) -> Option<&Pod> {
         let attempt = status.attempt.unwrap_or(1).to_string();
         let is_of_attempt = |pod: &&Pod| {
             pod.labels().get(STEP_LABEL) == Some(&status.name)
                 && pod.labels().get(ATTEMPT_LABEL) == Some(&attempt)
-                && terminated(pod, RECOVER).is_none()
+                && pod.labels().get(COMPONENT_LABEL).is_none_or(|role| role == components::STEP)
         };
         self.observed.pods.iter().map(AsRef::as_ref).filter(is_of_attempt).find(|pod| attempt::is_live(pod, self.now))
     }

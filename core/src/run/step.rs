@@ -9,8 +9,9 @@ use seatrial_crds::{
     StepStatus, Time, limits,
 };
 
-use super::job::{Attempt, ReadyInput};
+use super::job::{ReadyInput, StepJob};
 use super::{Draft, HOLD_LIMIT, LOOK_AGAIN, step_status};
+use crate::attempt::job::Attempt;
 use crate::attempt::outcome::{self, Outcome, Seen};
 use crate::attempt::report::Report;
 use crate::attempt::{self, Cluster, JobState, interruption};
@@ -239,33 +240,25 @@ impl<'a> Draft<'a> {
     fn start(&mut self, spec: &MLPipelineSpec, step: &Step, mut status: StepStatus, parameters: &[ParameterValue]) {
         match self.prepare(step) {
             Ok((inputs, artifacts)) => {
-                let Some(owner) = self.observed.run.controller_owner_ref(&()) else { return };
-                let namespace = self.observed.run.namespace().unwrap_or_default();
+                let Some(attempt) = self.attempt_at(spec, step, &status) else { return };
                 let run_time = self.status.started_at.as_ref().map_or(self.now, |at| at.0).to_string();
-                let agent_image = self.status.agent_image.clone().unwrap_or_default();
-                let attempt = Attempt {
-                    owner,
-                    namespace: &namespace,
-                    pipeline: spec,
-                    pipeline_name: &self.observed.run.spec.pipeline,
-                    step,
-                    attempt: status.attempt.unwrap_or(1),
+                let number = attempt.number;
+                let job = StepJob {
+                    attempt,
                     parameters,
                     run_time: &run_time,
                     inputs: &inputs,
                     artifacts: artifacts.as_ref(),
-                    agent_image: &agent_image,
-                    platform: &self.observed.platform,
                 };
-                let job = attempt.job();
+                let (name, job) = (job.name(), job.job());
                 if let Some(store) = artifacts.as_ref().filter(|_| !step.outputs.is_empty()) {
                     self.status.artifact_prefix = Some(store.config.prefix.clone());
                 }
                 status.held_since = status.held_since.filter(|_| status.state == StepState::Running);
                 if status.state == StepState::Pending {
                     status.state = StepState::Running;
-                    status.attempt = Some(attempt.attempt);
-                    status.job = Some(attempt.job_name());
+                    status.attempt = Some(number);
+                    status.job = Some(name);
                     status.started_at = Some(Time(self.now));
                     status.reason = None;
                     status.message = None;
@@ -278,6 +271,28 @@ impl<'a> Draft<'a> {
             }
         }
         self.replace(status);
+    }
+
+    /// The attempt that a step's status records, or else the first.
+    pub(super) fn attempt_at<'s>(
+        &self,
+        pipeline: &'s MLPipelineSpec,
+        step: &'s Step,
+        status: &StepStatus,
+    ) -> Option<Attempt<'s>>
+    where
+        'a: 's,
+    {
+        Some(Attempt {
+            owner: self.observed.run.controller_owner_ref(&())?,
+            namespace: self.observed.run.namespace().unwrap_or_default(),
+            pipeline,
+            pipeline_name: &self.observed.run.spec.pipeline,
+            step,
+            number: status.attempt.unwrap_or(1),
+            agent_image: self.status.agent_image.clone().unwrap_or_default(),
+            platform: &self.observed.platform,
+        })
     }
 
     fn prepare(&self, step: &Step) -> Result<(Vec<ReadyInput>, Option<stores::ResolvedStore>), StoreProblem> {

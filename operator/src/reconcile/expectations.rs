@@ -137,10 +137,7 @@ impl Expectations {
 
     /// What was read of the pods of a run's Jobs that could not be created. Those of other Jobs are forgotten.
     pub(crate) fn refusals(&self, key: &ObjectKey, exists: impl Fn(&str) -> bool) -> BTreeMap<String, RefusalReport> {
-        let mut entries = self.entries();
-        let Some(entry) = entries.get_mut(key) else { return BTreeMap::new() };
-        entry.refusals.retain(|uid, _| exists(uid));
-        entry.refusals.clone()
+        self.entries().get_mut(key).map(|entry| kept(&mut entry.refusals, exists)).unwrap_or_default()
     }
 
     /// The API server was asked about a pod's readiness probe.
@@ -152,10 +149,7 @@ impl Expectations {
 
     /// What was read of the readiness probes of a deployment's pods. Those of other pods are forgotten.
     pub(crate) fn probes(&self, key: &ObjectKey, exists: impl Fn(&str) -> bool) -> BTreeMap<String, ProbeReport> {
-        let mut entries = self.entries();
-        let Some(entry) = entries.get_mut(key) else { return BTreeMap::new() };
-        entry.probes.retain(|uid, _| exists(uid));
-        entry.probes.clone()
+        self.entries().get_mut(key).map(|entry| kept(&mut entry.probes, exists)).unwrap_or_default()
     }
 
     /// Whether the caches lag behind what this key created; `shown` says whether they have an object.
@@ -232,6 +226,12 @@ impl Expectations {
     pub(crate) fn forget(&self, key: &ObjectKey) {
         self.entries().remove(key);
     }
+}
+
+/// The reports about objects that still exist, by UID; the others are forgotten.
+fn kept<T: Clone>(reports: &mut BTreeMap<String, T>, exists: impl Fn(&str) -> bool) -> BTreeMap<String, T> {
+    reports.retain(|uid, _| exists(uid));
+    reports.clone()
 }
 
 /// A second, doubled after each failure.

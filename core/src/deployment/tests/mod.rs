@@ -55,12 +55,7 @@ impl Cluster {
         }));
         let platform = Platform {
             agent_image: "agent:1".into(),
-            default_store: Some(DefaultStore {
-                endpoint: "https://store".into(),
-                audience: "seatrial-store".into(),
-                certificate_authority: Some("pem".into()),
-                authority_is_published: true,
-            }),
+            default_store: Some(DefaultStore::example()),
             ..Platform::default()
         };
         Self(

@@ -76,12 +76,7 @@ impl Fixture {
         .unwrap();
         let platform = Platform {
             agent_image: "agent:1".into(),
-            default_store: Some(DefaultStore {
-                endpoint: "https://store".into(),
-                audience: "seatrial-store".into(),
-                certificate_authority: Some("pem".into()),
-                authority_is_published: true,
-            }),
+            default_store: Some(DefaultStore::example()),
             run_as_non_root: true,
             ..Platform::default()
         };

@@ -1,6 +1,7 @@
 //! What becomes of an attempt whose Job or report is lost.
 
 use super::*;
+use crate::plan::Object;
 
 #[test]
 fn a_job_that_a_former_leader_recorded_and_nobody_sees_is_lost_and_its_name_is_not_used_again() {
@@ -128,4 +129,29 @@ fn an_attempt_on_a_node_that_does_not_answer_is_given_up() {
         fixture.observed.jobs.iter().all(|left| left.name_any() != job),
         "the Job would wait for its pod without end"
     );
+}
+
+#[test]
+fn the_job_of_an_attempt_on_a_lost_node_ends_before_the_store_is_asked() {
+    let mut fixture = Fixture::new(training());
+    fixture.settle();
+    let job = fixture.step("prepare").job.clone().unwrap();
+    fixture.pod("prepare", json!({"phase": "Running"}));
+    Arc::make_mut(fixture.observed.pods.last_mut().unwrap()).metadata.deletion_timestamp = Some(Time(at(100)));
+    fixture.now = 400;
+    let planned = plan(&fixture.observed, at(400));
+    let asks = planned.writes().any(|write| matches!(write, Write::Create(Object::Job(_))));
+    let ends = planned.writes().any(|write| matches!(write, Write::Delete { name, .. } if *name == job));
+    assert!(asks && ends, "the Job would start another pod when the node comes back: {planned:?}");
+    fixture.settle();
+    // The node is back, and its pod has not ended yet: what the store said must wait for it.
+    let pod = Arc::make_mut(&mut fixture.observed.pods[0]);
+    pod.metadata.deletion_timestamp = Some(Time(at(1000)));
+    fixture.answer_questions();
+    fixture.settle();
+    let step = fixture.step("prepare");
+    assert_eq!((step.attempt, step.reason.as_deref()), (Some(1), Some("PodLeft")));
+    Arc::make_mut(&mut fixture.observed.pods[0]).status.as_mut().unwrap().phase = Some("Failed".into());
+    fixture.settle();
+    assert_eq!(fixture.step("prepare").attempt, Some(2));
 }
