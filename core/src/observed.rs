@@ -58,6 +58,8 @@ pub struct RunObserved {
     /// For how long this leader has led. Until a minute (`LATE_WRITE` of `attempt`), a Job that an earlier leader asked for may
     /// still come to be.
     pub leading_for: Duration,
+    /// For how long this leader has seen that a pod was told to end, by the pod's UID.
+    pub ending_for: BTreeMap<String, Duration>,
     /// The siblings that this leader let begin, by name, though the caches may not show it yet.
     pub begun: BTreeSet<String>,
     /// When the API server was last asked about a Job and its pods, by this leader, by name.

@@ -108,27 +108,43 @@ pub(crate) fn is_pod_of(pod: &Pod, job: &Job) -> bool {
     owners.any(|owner| owner.controller == Some(true) && Some(&owner.uid) == job.metadata.uid.as_ref())
 }
 
-/// How long after its grace a pod that was told to end counts as one that may still do something, in seconds. A node that
-/// does not say by then that it has ended is lost.
-const NODE_LOST: i64 = 300;
+/// How long after its grace a pod that was told to end counts as one that may still do something. A node that does not say
+/// by then that it has ended is lost.
+const NODE_LOST: Duration = Duration::from_secs(300);
 
-/// True while a pod may still do something.
-pub(crate) fn is_live(pod: &Pod, now: Timestamp) -> bool {
-    matches!(phase(pod), "Pending" | "Running") && !is_on_lost_node(pod, now)
+/// Tells pods that may still do something from those whose node does not answer any more.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Liveness<'a> {
+    /// Now.
+    pub(crate) now: Timestamp,
+    /// For how long this leader has seen that a pod was told to end, by the pod's UID. A clock that is set does not change it.
+    pub(crate) ending_for: &'a BTreeMap<String, Duration>,
 }
 
-/// How long a pod that was told to end is still waited for; `None` where nobody told it to.
-pub(crate) fn time_until_lost(pod: &Pod, now: Timestamp) -> Option<Duration> {
-    let gone_by = pod.metadata.deletion_timestamp.as_ref()?;
-    let left = gone_by.0.as_second().saturating_add(NODE_LOST).saturating_sub(now.as_second());
-    (left > 0 && is_live(pod, now)).then(|| Duration::from_secs(left.unsigned_abs()))
-}
+impl Liveness<'_> {
+    /// True while a pod may still do something.
+    pub(crate) fn is_live(self, pod: &Pod) -> bool {
+        matches!(phase(pod), "Pending" | "Running") && self.time_until_lost(pod).is_none_or(|left| !left.is_zero())
+    }
 
-/// Whether the node of a pod does not answer any more: the pod's deletion, which includes its grace, is long past.
-pub(crate) fn is_on_lost_node(pod: &Pod, now: Timestamp) -> bool {
-    let gone_by = pod.metadata.deletion_timestamp.as_ref();
-    matches!(phase(pod), "Pending" | "Running")
-        && gone_by.is_some_and(|gone_by| now.as_second() - gone_by.0.as_second() >= NODE_LOST)
+    /// Whether the node of a pod that was told to end does not answer any more.
+    pub(crate) fn is_on_lost_node(self, pod: &Pod) -> bool {
+        matches!(phase(pod), "Pending" | "Running") && !self.is_live(pod)
+    }
+
+    /// How long a pod that was told to end is still waited for; `None` where nobody told it to. The time of its deletion
+    /// includes its grace.
+    pub(crate) fn time_until_lost(self, pod: &Pod) -> Option<Duration> {
+        let gone_by = pod.metadata.deletion_timestamp.as_ref()?;
+        let overdue = Duration::try_from(self.now.duration_since(gone_by.0));
+        // It is not gone by now: what is left of its grace, and the time after that.
+        let by_clock = overdue.map_or_else(
+            |_| NODE_LOST + Duration::try_from(gone_by.0.duration_since(self.now)).unwrap_or_default(),
+            |overdue| NODE_LOST.saturating_sub(overdue),
+        );
+        let seen = pod.metadata.uid.as_ref().and_then(|uid| self.ending_for.get(uid)).copied().unwrap_or_default();
+        Some(by_clock.max(NODE_LOST.saturating_sub(seen)))
+    }
 }
 
 /// True once a Job is complete or failed.

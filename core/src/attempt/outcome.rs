@@ -10,7 +10,7 @@ use seatrial_crds::{Quantity, Resources, Step, Time};
 
 use super::interruption::{interruption, is_evicted_for_its_own_use};
 use super::report::{Report, has_ended_well, report};
-use super::{is_live, is_on_lost_node, timeout};
+use super::{Liveness, timeout};
 use crate::contract::{Cause, ExitCode, Message};
 use crate::pod_state::{cannot_start, phase, statuses, tail, terminated, unschedulable};
 use crate::pods::{FETCH, PUBLISH, STEP};
@@ -66,6 +66,8 @@ pub(crate) enum Outcome {
 pub(crate) struct Seen<'a> {
     /// The step.
     pub(crate) step: &'a Step,
+    /// Which pods may still do something.
+    pub(crate) liveness: Liveness<'a>,
     /// What its container may use, by the step or its pipeline.
     pub(crate) resources: Option<&'a Resources>,
     /// The attempt's Job.
@@ -91,8 +93,8 @@ pub(crate) fn read(seen: &Seen<'_>, now: Timestamp) -> Outcome {
         Some((true, _)) => done(seen, now),
         Some((false, message)) => failure(seen, &message),
         // The Job itself waits for such a pod without end.
-        None if seen.pods.iter().any(|pod| is_on_lost_node(pod, now))
-            && !seen.pods.iter().any(|pod| is_live(pod, now)) =>
+        None if seen.pods.iter().any(|pod| seen.liveness.is_on_lost_node(pod))
+            && !seen.pods.iter().any(|pod| seen.liveness.is_live(pod)) =>
         {
             Outcome::NodeLost
         }
@@ -211,7 +213,7 @@ fn waiting(seen: &Seen<'_>, now: Timestamp) -> Outcome {
     let Seen { step, job, pods, .. } = *seen;
     let age = |at: Option<&Time>| at.map_or(0, |at| now.as_second() - at.0.as_second());
     let job_age = age(job.metadata.creation_timestamp.as_ref());
-    let live = pods.iter().filter(|pod| is_live(pod, now));
+    let live = pods.iter().filter(|pod| seen.liveness.is_live(pod));
     let newest = live.max_by_key(|pod| pod.metadata.creation_timestamp.clone());
     let held = match newest {
         None if pods.is_empty() => no_pod(seen, job_age),

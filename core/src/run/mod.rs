@@ -24,9 +24,9 @@ use seatrial_crds::{
 
 pub use concurrency::{has_ended, triggered_revision};
 
-use crate::attempt;
 use crate::attempt::outcome::{RETRYING, is_not_started};
 use crate::attempt::report::has_ended_well;
+use crate::attempt::{self, Liveness};
 use crate::conditions::{self, Status, types};
 use crate::observed::RunObserved;
 use crate::plan::{Blocked, BlockedReason, Event, EventType, LiveRead, Plan, Stage, Write};
@@ -313,6 +313,10 @@ impl<'a> Draft<'a> {
         steps.iter().any(is_held) && steps.iter().all(|step| step.state != StepState::Running || is_held(step))
     }
 
+    fn liveness(&self) -> Liveness<'a> {
+        Liveness { now: self.now, ending_for: &self.observed.ending_for }
+    }
+
     fn seconds_since(&self, time: &Time) -> i64 {
         self.now.as_second() - time.0.as_second()
     }
@@ -360,7 +364,7 @@ impl<'a> Draft<'a> {
     /// Whether a Job goes on with a pod that has not ended well, after another one has.
     fn is_run_again(&self, job: &Job) -> bool {
         let mut pods = self.observed.pods.iter().filter(|pod| attempt::is_pod_of(pod, job));
-        pods.any(|pod| attempt::is_live(pod, self.now) && !has_ended_well(pod))
+        pods.any(|pod| self.liveness().is_live(pod) && !has_ended_well(pod))
     }
 
     fn under_way(&mut self, reason: &str, message: String) {

@@ -159,6 +159,6 @@ impl Draft<'_> {
                 && pod.labels().get(ATTEMPT_LABEL) == Some(&attempt)
                 && pod.labels().get(COMPONENT_LABEL).is_none_or(|role| role == components::STEP)
         };
-        self.observed.pods.iter().map(AsRef::as_ref).filter(is_of_attempt).find(|pod| attempt::is_live(pod, self.now))
+        self.observed.pods.iter().map(AsRef::as_ref).filter(is_of_attempt).find(|pod| self.liveness().is_live(pod))
     }
 }

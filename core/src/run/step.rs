@@ -142,7 +142,8 @@ impl<'a> Draft<'a> {
         let refusal = self.observed.refusals.get(&uid);
         let refused = refusal.and_then(|refusal| refusal.message.as_deref());
         let resources = step.options.resources.as_ref().or(spec.options.resources.as_ref());
-        let attempt = Seen { step, resources, job, pods: &pods, before: before.as_ref(), confirmed, refused };
+        let liveness = self.liveness();
+        let attempt = Seen { step, liveness, resources, job, pods: &pods, before: before.as_ref(), confirmed, refused };
         match outcome::read(&attempt, self.now) {
             Outcome::Running(_) if interruption::too_many(status) => {
                 let last = status.interruptions.last().map_or_else(String::new, |last| last.reason.clone());
@@ -155,7 +156,7 @@ impl<'a> Draft<'a> {
             }
             Outcome::Running(told) => {
                 let own_time = pods.iter().filter_map(|pod| {
-                    let lost = attempt::time_until_lost(pod, self.now);
+                    let lost = liveness.time_until_lost(pod).filter(|left| !left.is_zero());
                     [outcome::command_time(step, pod, self.now), lost].into_iter().flatten().min()
                 });
                 let own_time = own_time.min();

@@ -43,6 +43,7 @@ struct Entry {
     live_reads: BTreeMap<String, Timestamp>,
     probes: BTreeMap<String, ProbeReport>,
     refusals: BTreeMap<String, RefusalReport>,
+    ending: BTreeMap<String, Instant>,
     failures: u32,
 }
 
@@ -126,6 +127,20 @@ impl Expectations {
     /// When the API server was last asked about each of a run's Jobs.
     pub(crate) fn live_reads(&self, key: &ObjectKey) -> BTreeMap<String, Timestamp> {
         self.entries().get(key).map(|entry| entry.live_reads.clone()).unwrap_or_default()
+    }
+
+    /// For how long this leader has seen that each of these pods of a run was told to end, by UID. Others are forgotten.
+    pub(crate) fn ending_for(&self, key: &ObjectKey, pods: &[&str]) -> BTreeMap<String, Duration> {
+        let mut entries = self.entries();
+        if pods.is_empty() && !entries.contains_key(key) {
+            return BTreeMap::new();
+        }
+        let ending = &mut entries.entry(key.clone()).or_default().ending;
+        ending.retain(|uid, _| pods.contains(&uid.as_str()));
+        for uid in pods {
+            ending.entry((*uid).to_owned()).or_insert_with(Instant::now);
+        }
+        ending.iter().map(|(uid, since)| (uid.clone(), since.elapsed())).collect()
     }
 
     /// The API server was asked about the pods of a Job that could not be created.

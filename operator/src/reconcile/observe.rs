@@ -75,12 +75,19 @@ impl Reconciler {
         };
         let exists = |uid: &str| jobs.iter().any(|job| job.metadata.uid.as_deref() == Some(uid));
         let refusals = self.expectations.refusals(key, exists);
+        let pods = caches.pods.group(namespace, &own);
+        let ending: Vec<&str> = pods
+            .iter()
+            .filter(|pod| pod.metadata.deletion_timestamp.is_some())
+            .filter_map(|pod| pod.metadata.uid.as_deref())
+            .collect();
+        let ending_for = self.expectations.ending_for(key, &ending);
         RunObserved {
             run: run.clone(),
             pipeline: caches.pipelines.get(namespace, &run.spec.pipeline),
             siblings: caches.runs.group(namespace, &pipeline),
             revisions: caches.revisions.group(namespace, &pipeline),
-            pods: caches.pods.group(namespace, &own),
+            pods,
             jobs,
             stores: caches.stores.group(namespace, ALL),
             counters: models.iter().filter_map(counter).collect(),
@@ -90,6 +97,7 @@ impl Reconciler {
                 .collect(),
             expectations,
             leading_for: self.expectations.leading_for(),
+            ending_for,
             begun,
             live_reads: self.expectations.live_reads(key),
             refusals,

@@ -93,6 +93,7 @@ impl Fixture {
             versions: vec![],
             expectations: BTreeMap::new(),
             leading_for: Duration::from_secs(3600),
+            ending_for: BTreeMap::new(),
             begun: BTreeSet::new(),
             live_reads: BTreeMap::new(),
             refusals: BTreeMap::new(),

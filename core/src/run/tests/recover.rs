@@ -118,11 +118,18 @@ fn an_attempt_on_a_node_that_does_not_answer_is_given_up() {
     // Told to end; the deletion's time includes the grace.
     let pod = Arc::make_mut(fixture.observed.pods.last_mut().unwrap());
     pod.metadata.deletion_timestamp = Some(Time(at(100)));
+    let uid = pod.metadata.uid.clone().unwrap();
     fixture.now = 399;
+    fixture.observed.ending_for.insert(uid.clone(), Duration::from_secs(299));
     fixture.settle();
     assert_eq!(fixture.step("one").attempt, Some(1));
     assert_eq!(plan(&fixture.observed, at(399)).requeue_after, Some(Duration::from_secs(1)));
+    // A clock that jumps ahead says nothing about a node.
+    fixture.now = 7200;
+    fixture.settle();
+    assert_eq!(fixture.step("one").attempt, Some(1));
     fixture.now = 400;
+    fixture.observed.ending_for.insert(uid, Duration::from_secs(300));
     fixture.settle();
     assert_eq!(fixture.step("one").attempt, Some(2));
     assert!(
@@ -139,6 +146,7 @@ fn the_job_of_an_attempt_on_a_lost_node_ends_before_the_store_is_asked() {
     fixture.pod("prepare", json!({"phase": "Running"}));
     Arc::make_mut(fixture.observed.pods.last_mut().unwrap()).metadata.deletion_timestamp = Some(Time(at(100)));
     fixture.now = 400;
+    fixture.observed.ending_for.insert("pod-0".into(), Duration::from_secs(300));
     let planned = plan(&fixture.observed, at(400));
     let asks = planned.writes().any(|write| matches!(write, Write::Create(Object::Job(_))));
     let ends = planned.writes().any(|write| matches!(write, Write::Delete { name, .. } if *name == job));
