@@ -17,6 +17,10 @@ fn sum(content: &[u8]) -> String {
     BASE64_STANDARD.encode(Sha256::digest(content))
 }
 
+fn md5(content: &[u8]) -> String {
+    BASE64_STANDARD.encode(md5::Md5::digest(content))
+}
+
 /// What a reader of an object is told who asks for its sum.
 async fn ask(store: &LocalStore, keys: &Keys, method: &str, target: &str) -> Answer {
     let answer = Raw::new(method, target).header("x-amz-checksum-mode", "ENABLED").send_signed(store, keys).await;
@@ -58,12 +62,38 @@ async fn a_body_with_another_sum_leaves_nothing() {
     let id = begun.body.split_once("<UploadId>").unwrap().1.split_once('<').unwrap().0.to_owned();
     let before = files(data.path());
     for target in ["/growth/x", &format!("/growth/large?partNumber=1&uploadId={id}")] {
-        for (value, code) in [(sum(b"other"), "BadDigest"), ("YWJj".to_owned(), "InvalidRequest")] {
-            let put = Raw::new("PUT", target).header(HEADER, value).body(b"content").send_signed(&store, &growth).await;
+        for (header, value, code) in [
+            (HEADER, sum(b"other"), "BadDigest"),
+            (HEADER, "YWJj".to_owned(), "InvalidRequest"),
+            ("content-md5", md5(b"other"), "BadDigest"),
+            ("content-md5", "YWJj".to_owned(), "InvalidDigest"),
+        ] {
+            let put = Raw::new("PUT", target).header(header, value).body(b"content").send_signed(&store, &growth).await;
             assert!(put.status == 400 && put.body.contains(code), "{target}: {put:?}");
         }
     }
     assert_eq!(files(data.path()), before);
+}
+
+/// Such as s5cmd and AWS' older libraries. The MD5 is checked, and no sum for a reader.
+#[tokio::test]
+async fn clients_that_send_an_md5_can_upload() {
+    let (_data, store) = store().await;
+    let growth = keys(&store, "growth").await;
+    let put = Raw::new("PUT", "/growth/x").header("content-md5", md5(b"content")).body(b"content");
+    assert_eq!(put.send_signed(&store, &growth).await.status, 200);
+    let begun = Raw::new("POST", "/growth/large?uploads=").send_signed(&store, &growth).await;
+    let id = begun.body.split_once("<UploadId>").unwrap().1.split_once('<').unwrap().0.to_owned();
+    let target = format!("/growth/large?partNumber=1&uploadId={id}");
+    let part = Raw::new("PUT", &target).header("content-md5", md5(b"content")).body(b"content");
+    assert_eq!(part.send_signed(&store, &growth).await.status, 200);
+    let target = format!("/growth/large?uploadId={id}");
+    let list = b"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber></Part></CompleteMultipartUpload>";
+    assert_eq!(Raw::new("POST", &target).body(list).send_signed(&store, &growth).await.status, 200);
+    for target in ["/growth/x", "/growth/large"] {
+        let told = ask(&store, &growth, "GET", target).await;
+        assert_eq!((told.body.as_str(), told.header(HEADER)), ("content", None), "{target}");
+    }
 }
 
 /// The client's library sends the sum of each part, and names them when it completes the upload.

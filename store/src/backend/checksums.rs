@@ -1,4 +1,5 @@
-//! SHA-256 of contents: checked while they arrive, kept beside them as an attribute of their file, and given back.
+//! Sums of contents, checked while they arrive. SHA-256 is kept beside a content as an attribute of its file, and given
+//! back; MD5 (`Content-MD5`) is checked alone.
 //!
 //! Of an object that came in parts S3 has the sum of its parts' sums, with their number behind it.
 
@@ -8,6 +9,7 @@ use std::path::Path;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use md5::{Digest, Md5};
 use ring::digest::{Context, SHA256, SHA256_OUTPUT_LEN};
 use rustix::fs::{XattrFlags, fgetxattr, fremovexattr, fsetxattr};
 use rustix::io::Errno;
@@ -19,34 +21,77 @@ const ATTRIBUTE: &str = "user.seatrial.sha256";
 /// The longest sum in bytes: 44 letters of base64, a hyphen and the number of parts.
 const LONGEST: usize = 64;
 
-/// The sum that a client says its body has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Expected([u8; SHA256_OUTPUT_LEN]);
+/// The bytes of an MD5.
+const MD5_OUTPUT_LEN: usize = 16;
+
+/// The sums that a client says its body has, each of which may be left out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Expected {
+    sha256: Option<[u8; SHA256_OUTPUT_LEN]>,
+    md5: Option<[u8; MD5_OUTPUT_LEN]>,
+}
 
 impl Expected {
-    /// Of a request's header.
-    pub(super) fn of(header: Option<&str>) -> S3Result<Option<Self>> {
-        let Some(header) = header else { return Ok(None) };
-        match decode(header) {
-            Some(sum) => Ok(Some(Self(sum))),
-            None => Err(s3_error!(InvalidRequest, "x-amz-checksum-sha256 is no SHA-256 in base64: {header:?}")),
-        }
+    /// Of the values of `x-amz-checksum-sha256` and `Content-MD5`.
+    ///
+    /// # Errors
+    /// Values that are no such sums: `InvalidRequest` and `InvalidDigest`.
+    pub(super) fn of(sha256: Option<&str>, md5: Option<&str>) -> S3Result<Self> {
+        let sha256 = sha256.map(|header| {
+            decode(header).ok_or_else(|| {
+                s3_error!(InvalidRequest, "x-amz-checksum-sha256 is no SHA-256 in base64, but {header:?}")
+            })
+        });
+        let md5 = md5.map(|header| {
+            let message = "Content-MD5 is no MD5 in base64 (24 letters)";
+            decode(header).ok_or_else(|| s3_error!(InvalidDigest, "{message}, but {header:?}"))
+        });
+        Ok(Self { sha256: sha256.transpose()?, md5: md5.transpose()? })
     }
 
-    /// Fails where the body had another sum.
-    pub(super) fn check(self, body: Context) -> S3Result<String> {
-        let real = body.finish();
-        if real.as_ref() == self.0 {
-            return Ok(BASE64_STANDARD.encode(self.0));
-        }
-        let real = BASE64_STANDARD.encode(real);
-        Err(s3_error!(BadDigest, "the body's SHA-256 is {real}, not as x-amz-checksum-sha256 says: send it again"))
+    /// What computes the sums that are expected.
+    pub(super) fn start(self) -> Sums {
+        let sha256 = self.sha256.map(|_| Context::new(&SHA256));
+        Sums { expected: self, sha256, md5: self.md5.map(|_| Md5::new()) }
     }
 }
 
-/// What reads a body whose sum is to be checked.
-pub(super) fn start() -> Context {
-    Context::new(&SHA256)
+/// Computes the sums of a body that is being read.
+pub(super) struct Sums {
+    expected: Expected,
+    sha256: Option<Context>,
+    md5: Option<Md5>,
+}
+
+impl Sums {
+    /// The next piece of the body.
+    pub(super) fn update(&mut self, piece: &[u8]) {
+        if let Some(sha256) = &mut self.sha256 {
+            sha256.update(piece);
+        }
+        if let Some(md5) = &mut self.md5 {
+            md5.update(piece);
+        }
+    }
+
+    /// The body's SHA-256 in base64, if its client sent one.
+    ///
+    /// # Errors
+    /// `BadDigest` where the body has another sum than its client says.
+    pub(super) fn check(self) -> S3Result<Option<String>> {
+        let md5 = self.md5.map(|md5| <[u8; MD5_OUTPUT_LEN]>::from(md5.finalize()));
+        if md5 != self.expected.md5 {
+            let real = md5.map(|md5| BASE64_STANDARD.encode(md5)).unwrap_or_default();
+            return Err(s3_error!(BadDigest, "the body's MD5 is {real}, not as Content-MD5 says: send it again"));
+        }
+        let (Some(expected), Some(sha256)) = (self.expected.sha256, self.sha256) else { return Ok(None) };
+        let real = sha256.finish();
+        let text = BASE64_STANDARD.encode(real);
+        if real.as_ref() == expected {
+            return Ok(Some(text));
+        }
+        Err(s3_error!(BadDigest, "the body's SHA-256 is {text}, not as x-amz-checksum-sha256 says: send it again"))
+    }
 }
 
 /// Keeps a file's sum, or that there is none. It is on the disk once the file is. A volume without attributes keeps none.
@@ -76,9 +121,9 @@ pub(super) fn at(path: &Path) -> Option<String> {
 /// The sum of a whole, by the sums of its parts. One without a sum leaves the whole without.
 pub(super) fn composite<'a>(parts: impl ExactSizeIterator<Item = Option<&'a str>>) -> Option<String> {
     let count = parts.len();
-    let mut whole = start();
+    let mut whole = Context::new(&SHA256);
     for part in parts {
-        whole.update(&decode(part?)?);
+        whole.update(&decode::<SHA256_OUTPUT_LEN>(part?)?);
     }
     Some(format!("{}-{count}", BASE64_STANDARD.encode(whole.finish())))
 }
@@ -93,7 +138,7 @@ pub(super) fn kind(sum: &str) -> ChecksumType {
     ChecksumType::from_static(if sum.contains('-') { ChecksumType::COMPOSITE } else { ChecksumType::FULL_OBJECT })
 }
 
-fn decode(sum: &str) -> Option<[u8; SHA256_OUTPUT_LEN]> {
+fn decode<const LENGTH: usize>(sum: &str) -> Option<[u8; LENGTH]> {
     BASE64_STANDARD.decode(sum).ok()?.try_into().ok()
 }
 
@@ -106,19 +151,30 @@ mod tests {
     /// By `printf abc | openssl dgst -sha256 -binary | base64`.
     const ABC: &str = "ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=";
 
+    /// By `printf abc | openssl dgst -md5 -binary | base64`.
+    const ABC_MD5: &str = "kAFQmDzST7DWlj99KOF/cg==";
+
+    fn check(sha256: Option<&str>, md5: Option<&str>, body: &str) -> Result<Option<String>, String> {
+        let checked = Expected::of(sha256, md5).and_then(|expected| {
+            let mut sums = expected.start();
+            body.as_bytes().chunks(2).for_each(|piece| sums.update(piece));
+            sums.check()
+        });
+        checked.map_err(|error| error.code().as_str().to_owned())
+    }
+
     #[test]
-    fn a_body_has_the_sum_that_its_client_says() {
-        let expected = Expected::of(Some(ABC)).unwrap().unwrap();
-        let read = |body: &[u8]| {
-            let mut context = start();
-            context.update(body);
-            context
-        };
-        assert_eq!(expected.check(read(b"abc")).unwrap(), ABC);
-        assert_eq!(expected.check(read(b"abd")).unwrap_err().code().as_str(), "BadDigest");
-        assert_eq!(Expected::of(None).unwrap(), None);
-        for text in ["", "abc", "YWJj", &ABC[1..]] {
-            assert_eq!(Expected::of(Some(text)).unwrap_err().code().as_str(), "InvalidRequest", "{text}");
+    fn a_body_has_the_sums_that_its_client_says() {
+        assert_eq!(check(None, None, "abc"), Ok(None));
+        assert_eq!(check(Some(ABC), None, "abc"), Ok(Some(ABC.to_owned())));
+        assert_eq!(check(None, Some(ABC_MD5), "abc"), Ok(None));
+        assert_eq!(check(Some(ABC), Some(ABC_MD5), "abc"), Ok(Some(ABC.to_owned())));
+        for (sha256, md5) in [(Some(ABC), None), (None, Some(ABC_MD5)), (Some(ABC), Some(ABC_MD5))] {
+            assert_eq!(check(sha256, md5, "abd"), Err("BadDigest".to_owned()));
+        }
+        for text in ["", "abc", "YWJj", &ABC[1..], &ABC_MD5[1..]] {
+            assert_eq!(check(Some(text), None, "abc"), Err("InvalidRequest".to_owned()), "{text}");
+            assert_eq!(check(None, Some(text), "abc"), Err("InvalidDigest".to_owned()), "{text}");
         }
     }
 

@@ -64,7 +64,8 @@ pub(super) fn unchecked(headers: &HeaderMap) -> S3Result<()> {
     match sum {
         Some(name) => Err(s3_error!(
             NotImplemented,
-            "this store does not check {name}: leave it out, or send x-amz-checksum-sha256 with an object or a part"
+            "this store does not check {name}: leave it out, or send Content-MD5 or x-amz-checksum-sha256 with an object or a \
+             part"
         )),
         None => Ok(()),
     }
@@ -75,10 +76,12 @@ fn is_about_sums(name: &str) -> bool {
     matches!(name, "x-amz-checksum-algorithm" | "x-amz-checksum-type" | "x-amz-checksum-mode")
 }
 
-/// Refuses sums of an object or a part that are not of SHA-256.
-pub(super) fn unchecked_but_sha256(headers: &HeaderMap) -> S3Result<()> {
+/// Refuses sums of an object's or a part's body that are neither SHA-256 nor MD5.
+pub(super) fn unchecked_of_body(headers: &HeaderMap) -> S3Result<()> {
     let mut others = headers.clone();
-    others.remove("x-amz-checksum-sha256");
+    for checked in ["x-amz-checksum-sha256", "content-md5"] {
+        others.remove(checked);
+    }
     unchecked(&others)
 }
 

@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use s3s::dto::ETag;
 use s3s::{S3Error, S3Result, StdError, s3_error};
 
-use super::checksums::{self, Expected};
+use super::checksums::{self, Expected, Sums};
 use super::conditions::Condition;
 use super::folders::Folders;
 use super::syncs::Syncs;
@@ -54,13 +54,13 @@ impl Draft {
         &self.path
     }
 
-    /// Writes a body, waits until it and its sum are on the disk, and says how many bytes it had.
+    /// Writes a body, waits until it and its SHA-256 are on the disk, and says how many bytes it had.
     pub(super) async fn fill<S>(file: File, body: Body<S>) -> S3Result<u64>
     where
         S: Stream<Item = Result<bytes::Bytes, StdError>> + Unpin,
     {
-        let Body { stream, length, sum } = body;
-        let (mut piece, mut open) = (Vec::new(), Open { file, read: sum.map(|_| checksums::start()) });
+        let Body { stream, length, sums } = body;
+        let (mut piece, mut open) = (Vec::new(), Open { file, sums: sums.start() });
         let mut size = 0_u64;
         if let Some(mut stream) = stream {
             while let Some(next) = stream.next().await {
@@ -75,7 +75,7 @@ impl Draft {
         if length.is_some_and(|length| u64::try_from(length) != Ok(size)) {
             return Err(s3_error!(IncompleteBody, "the body has {size} bytes, not as many as its header says"));
         }
-        blocking(move || open.write(piece)?.0.end(sum)).await?;
+        blocking(move || open.write(piece)?.0.end()).await?;
         Ok(size)
     }
 }
@@ -85,32 +85,30 @@ pub(super) struct Body<S> {
     pub(super) stream: Option<S>,
     /// How many bytes its header says.
     pub(super) length: Option<i64>,
-    /// Which sum its header says.
-    pub(super) sum: Option<Expected>,
+    /// Which sums its header says.
+    pub(super) sums: Expected,
 }
 
 /// A draft that is written to.
 struct Open {
     file: File,
-    /// What was written, where its sum is to be checked.
-    read: Option<ring::digest::Context>,
+    /// Of what was written.
+    sums: Sums,
 }
 
 impl Open {
     /// Writes a piece, and gives its room back.
     fn write(mut self, mut piece: Vec<u8>) -> S3Result<(Self, Vec<u8>)> {
-        if let Some(read) = &mut self.read {
-            read.update(&piece);
-        }
+        self.sums.update(&piece);
         self.file.write_all(&piece).map_err(storage)?;
         piece.clear();
         Ok((self, piece))
     }
 
-    /// Checks the sum, and puts it on the disk with the content.
-    fn end(self, sum: Option<Expected>) -> S3Result<()> {
-        if let (Some(sum), Some(read)) = (sum, self.read) {
-            checksums::keep(&self.file, Some(&sum.check(read)?)).map_err(storage)?;
+    /// Checks the sums, and puts what is kept of them on the disk with the content.
+    fn end(self) -> S3Result<()> {
+        if let Some(sum) = self.sums.check()? {
+            checksums::keep(&self.file, Some(&sum)).map_err(storage)?;
         }
         self.file.sync_all().map_err(storage)
     }

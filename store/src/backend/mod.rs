@@ -138,15 +138,10 @@ impl Backend {
         tokio::task::spawn_blocking(move || work(&own)).await.map_err(|error| s3_error!(error, InternalError))?
     }
 
-    /// A draft with a body, on the disk, and its size. Where a sum is expected, the body has it.
-    async fn draft(
-        &self,
-        body: Option<StreamingBlob>,
-        length: Option<i64>,
-        sum: Option<Expected>,
-    ) -> S3Result<(Draft, u64)> {
+    /// A draft with a body, on the disk, and its size. Where sums are expected, the body has them.
+    async fn draft(&self, body: Option<StreamingBlob>, length: Option<i64>, sums: Expected) -> S3Result<(Draft, u64)> {
         let (draft, file) = self.blocking(|own| Draft::create(&own.drafts)).await?;
-        let size = Draft::fill(file, Body { stream: body, length, sum }).await?;
+        let size = Draft::fill(file, Body { stream: body, length, sums }).await?;
         Ok((draft, size))
     }
 

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use tokio_util::io::ReaderStream;
 
 use super::checksums::{self, Expected};
-use super::conditions::{Condition, is_version, readable, unchecked, unchecked_but_sha256, unknown};
+use super::conditions::{Condition, is_version, readable, unchecked, unchecked_of_body, unknown};
 use super::files::{self, Draft, etag, storage};
 use super::list::Item;
 use super::multipart::Completed;
@@ -64,12 +64,12 @@ impl S3 for Backend {
         let input = request.input;
         // A key that cannot be is refused before its body is read.
         let place = self.place(&namespace, &input.key)?;
-        unchecked_but_sha256(&request.headers)?;
+        unchecked_of_body(&request.headers)?;
         unknown(&[("x-amz-write-offset-bytes", input.write_offset_bytes.is_some())])?;
         let condition = Condition::of(input.if_match, input.if_none_match)?;
         let checksum_sha256 = input.checksum_sha256;
-        let sum = Expected::of(checksum_sha256.as_deref())?;
-        let (draft, size) = self.draft(input.body, input.content_length, sum).await?;
+        let sums = Expected::of(checksum_sha256.as_deref(), input.content_md5.as_deref())?;
+        let (draft, size) = self.draft(input.body, input.content_length, sums).await?;
         let e_tag = self.blocking(move |own| own.commit(draft.path(), size, &place, &condition)).await?;
         let e_tag = Some(e_tag);
         Ok(S3Response::new(PutObjectOutput { e_tag, checksum_sha256, ..PutObjectOutput::default() }))
@@ -319,13 +319,13 @@ impl S3 for Backend {
     }
 
     async fn upload_part(&self, request: S3Request<UploadPartInput>) -> S3Result<S3Response<UploadPartOutput>> {
-        unchecked_but_sha256(&request.headers)?;
+        unchecked_of_body(&request.headers)?;
         let bucket = namespace(&request, &request.input.bucket)?.folder();
         let UploadPartInput { key, upload_id, part_number, body, content_length, checksum_sha256, .. } = request.input;
-        let sum = Expected::of(checksum_sha256.as_deref())?;
+        let sums = Expected::of(checksum_sha256.as_deref(), request.input.content_md5.as_deref())?;
         let (id, its_bucket, its_key) = (upload_id.clone(), bucket.clone(), key.clone());
         self.blocking(move |own| own.uploads.find(&id, &its_bucket, &its_key)).await?;
-        let (draft, size) = self.draft(body, content_length, sum).await?;
+        let (draft, size) = self.draft(body, content_length, sums).await?;
         let turn = self.uploads.turn(&upload_id).await;
         let keep = move |own: &Self| {
             let _turn = turn;
