@@ -17,7 +17,7 @@ demo: ## Show it all: a cluster, the chart, a model that is trained, judged and 
 # Each a make of its own: one after the other, also under -j, and the packages first.
 test: ## Run everything that CI checks
 	e2e/packages/install test
-	@for stage in lint unit examples e2e; do echo "[test] $$stage"; $(MAKE) --no-print-directory $$stage || exit; done
+	@for stage in lint unit simulation examples e2e; do echo "[test] $$stage"; $(MAKE) --no-print-directory $$stage || exit; done
 
 lint: $(SEATRIAL_CACHE)/tools/cargo-deny-$(CARGO_DENY)/bin/cargo-deny ## Check format, lints, licences and bans
 	cargo fmt --all --check
@@ -25,10 +25,16 @@ lint: $(SEATRIAL_CACHE)/tools/cargo-deny-$(CARGO_DENY)/bin/cargo-deny ## Check f
 	$(SEATRIAL_CACHE)/tools/cargo-deny-$(CARGO_DENY)/bin/cargo-deny --log-level error check bans licenses sources
 
 unit: ## Run the tests that need no cluster
-	cargo test --workspace --locked --quiet --exclude seatrial-e2e
+	cargo test --workspace --locked --quiet --exclude seatrial-e2e --exclude seatrial-simulation
+
+# The program is built by the same command as its tests, so that it is built once.
+simulation: ## Run the simulation's tests, every crash of every scenario, and seeded mixes for two minutes
+	cargo test --quiet --locked --profile simulation -p seatrial-simulation
+	$${CARGO_TARGET_DIR:-target}/simulation/simulate --within 120
 
 simulate: ## Play simulations with faults: SEEDS=n seeded mixes, or SEED=n alone, with its trace
-	cargo run --quiet --locked --profile simulation -p seatrial-simulation
+	cargo test --quiet --locked --profile simulation -p seatrial-simulation --no-run
+	$${CARGO_TARGET_DIR:-target}/simulation/simulate
 
 examples: ## Check the examples' Python: format, lints, types, tests
 	examples/test
@@ -65,4 +71,4 @@ images: ## Build all images that changed
 $(SEATRIAL_CACHE)/tools/cargo-deny-$(CARGO_DENY)/bin/cargo-deny:
 	cargo install cargo-deny --version $(CARGO_DENY) --locked --quiet --root $(SEATRIAL_CACHE)/tools/cargo-deny-$(CARGO_DENY)
 
-.PHONY: help demo test bench bench-store lint unit simulate examples e2e generate cluster-up cluster-down kubeconfig images
+.PHONY: help demo test bench bench-store lint unit simulation simulate examples e2e generate cluster-up cluster-down kubeconfig images

@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::Parser;
 use seatrial_simulation::campaign::{self, Trial};
@@ -17,6 +17,9 @@ struct Arguments {
     /// How many seeded mixes of faults to play, after a crash before and after every write of every scenario.
     #[arg(long, env = "SEEDS", default_value_t = 2000)]
     seeds: u64,
+    /// For how many seconds to play seeded mixes at most, once all crashes are played; 0 for without end.
+    #[arg(long, default_value_t = 0)]
+    within: u64,
     /// The seed to begin with.
     #[arg(long, default_value_t = 1)]
     first: u64,
@@ -51,40 +54,62 @@ fn main() -> ExitCode {
             }
         };
     }
-    let began = Instant::now();
-    let mut trials = campaign::crashes();
-    let crashes = trials.len();
-    trials.extend((arguments.first..arguments.first + arguments.seeds).map(Trial::Mix));
-    let (next, failed, writes) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
-    let printing = Mutex::new(());
-    let threads = arguments.threads.or_else(|| std::thread::available_parallelism().ok().map(Into::into)).unwrap_or(1);
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                while failed.load(Ordering::Relaxed) < arguments.failures {
-                    let number = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(trial) = usize::try_from(number).ok().and_then(|number| trials.get(number)) else {
-                        return;
-                    };
-                    let outcome = trial.play(false);
-                    writes.fetch_add(outcome.writes, Ordering::Relaxed);
-                    if !outcome.violations.is_empty() {
-                        failed.fetch_add(1, Ordering::Relaxed);
-                        let _one_at_a_time = printing.lock().unwrap_or_else(PoisonError::into_inner);
-                        println!("FAILED {trial}: {}", outcome.violations.join("; "));
+    let crashes = Count::of(&campaign::crashes(), &arguments, 0);
+    crashes.tell("crashes and of two leaders at once");
+    let seeds: Vec<Trial> = (arguments.first..arguments.first + arguments.seeds).map(Trial::Mix).collect();
+    let mixes = Count::of(&seeds, &arguments, arguments.within);
+    mixes.tell("seeded mixes");
+    if crashes.failed + mixes.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// What was played.
+struct Count {
+    played: u64,
+    failed: u64,
+    writes: u64,
+    took: Duration,
+}
+
+impl Count {
+    /// Plays these, for at most so many seconds (0 for without end), and prints what fails.
+    fn of(trials: &[Trial], arguments: &Arguments, within: u64) -> Self {
+        let began = Instant::now();
+        let [next, played, failed, writes] = [const { AtomicU64::new(0) }; 4];
+        let printing = Mutex::new(());
+        let threads =
+            arguments.threads.or_else(|| std::thread::available_parallelism().ok().map(Into::into)).unwrap_or(1);
+        let goes_on = || {
+            failed.load(Ordering::Relaxed) < arguments.failures && (within == 0 || began.elapsed().as_secs() < within)
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(|| {
+                    while goes_on() {
+                        let number = next.fetch_add(1, Ordering::Relaxed);
+                        let Some(trial) = usize::try_from(number).ok().and_then(|number| trials.get(number)) else {
+                            return;
+                        };
+                        let outcome = trial.play(false);
+                        played.fetch_add(1, Ordering::Relaxed);
+                        writes.fetch_add(outcome.writes, Ordering::Relaxed);
+                        if !outcome.violations.is_empty() {
+                            failed.fetch_add(1, Ordering::Relaxed);
+                            let _one_at_a_time = printing.lock().unwrap_or_else(PoisonError::into_inner);
+                            println!("FAILED {trial}: {}", outcome.violations.join("; "));
+                        }
                     }
-                }
-            });
-        }
-    });
-    let played = next.load(Ordering::Relaxed).min(trials.len() as u64);
-    println!(
-        "{played} simulations ({crashes} of crashes, the rest of seeded mixes) with {} writes in {:.0} s: {} failed",
-        writes.load(Ordering::Relaxed),
-        began.elapsed().as_secs_f64(),
-        failed.load(Ordering::Relaxed)
-    );
-    if failed.load(Ordering::Relaxed) == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+                });
+            }
+        });
+        let [played, failed, writes] = [played, failed, writes].map(AtomicU64::into_inner);
+        Self { played, failed, writes, took: began.elapsed() }
+    }
+
+    /// Says it.
+    fn tell(&self, of: &str) {
+        let Self { played, failed, writes, took } = self;
+        println!("{played} simulations of {of} with {writes} writes in {:.0} s: {failed} failed", took.as_secs_f64());
+    }
 }
 
 /// Plays one, and says all about it.

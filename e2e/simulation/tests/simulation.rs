@@ -1,11 +1,9 @@
 //! The operator in simulations.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use seatrial_simulation::campaign::{self, Trial};
+use seatrial_simulation::campaign::Trial;
 use seatrial_simulation::faults::{Moment, Plan};
 use seatrial_simulation::mutants::Mutant;
 use seatrial_simulation::scenario;
@@ -17,41 +15,6 @@ fn every_scenario_comes_to_its_end_and_then_an_hour_passes_without_a_write() {
         let outcome = simulate(&scenario, &Plan::default(), Depth::QuietHour).unwrap();
         assert!(outcome.violations.is_empty(), "{scenario:?}: {:#?}\n{}", outcome.violations, outcome.trace);
     }
-}
-
-/// All simulations, on all cores; returns those that failed.
-fn failures(trials: &[Trial]) -> Vec<String> {
-    let (next, failed) = (AtomicUsize::new(0), Mutex::new(vec![]));
-    let threads = std::thread::available_parallelism().map_or(1, Into::into);
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                while let Some(trial) = trials.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let violations = trial.play(false).violations;
-                    if !violations.is_empty() {
-                        failed.lock().unwrap().push(format!("{trial}: {}", violations.join("; ")));
-                    }
-                }
-            });
-        }
-    });
-    failed.into_inner().unwrap()
-}
-
-#[test]
-fn a_crash_before_or_after_any_write_changes_nothing_about_the_end() {
-    // `make simulate` plays all scenarios.
-    let is_played =
-        |trial: &Trial| matches!(trial, Trial::Crash("release" | "retries", _, Moment::Before | Moment::After));
-    let trials: Vec<Trial> = campaign::crashes().into_iter().filter(is_played).collect();
-    let failures = failures(&trials);
-    assert!(trials.len() > 60 && failures.is_empty(), "of {}: {failures:#?}", trials.len());
-}
-
-#[test]
-fn whatever_goes_wrong_together_runs_end_and_nothing_is_done_that_must_not_be() {
-    let trials: Vec<Trial> = (1..=12).map(Trial::Mix).collect();
-    assert_eq!(failures(&trials), Vec::<String>::new());
 }
 
 #[test]
