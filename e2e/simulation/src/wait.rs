@@ -17,7 +17,7 @@ pub(crate) async fn wait_until(api: &Api, limit: Duration, mut condition: impl F
         }
         tokio::select! {
             biased;
-            _ = changes.changed() => {}
+            () = changes.changed() => {}
             () = tokio::time::sleep_until(deadline) => return false,
         }
     }

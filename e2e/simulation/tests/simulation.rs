@@ -1,6 +1,7 @@
 //! The operator in simulations.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
 
+use std::process::Command;
 use std::time::Duration;
 
 use seatrial_simulation::campaign::Trial;
@@ -17,15 +18,21 @@ fn every_scenario_comes_to_its_end_and_then_an_hour_passes_without_a_write() {
     }
 }
 
+/// What a process that plays nothing else prints of a trial, without its last line.
+fn trace_alone(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_simulate")).args(arguments).env_remove("SEED").output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.trim_end().rsplit_once('\n').unwrap().0.to_owned()
+}
+
 #[test]
-fn the_same_seed_leaves_the_same_trace() {
-    let trace = |trial: &Trial| trial.play(false).trace;
-    let calm = Trial::Calm("change");
-    assert_eq!(trace(&calm), trace(&calm));
+fn a_trial_leaves_the_same_trace_alone_and_after_others() {
     let crash = Trial::Crash("release", 3, Moment::After);
-    assert_eq!(trace(&crash), trace(&crash));
-    for mix in (1..=3).map(Trial::Mix) {
-        assert_eq!(trace(&mix), trace(&mix), "{mix}");
+    assert_eq!(crash.play(false).trace, trace_alone(&["--trial", &crash.to_string()]));
+    // Twenty seeds from all over, one after the other in this process, and each in a process of its own.
+    for seed in (1..=20).map(|number| number * 7919 % 100_003) {
+        let trace = Trial::Mix(seed).play(false).trace;
+        assert_eq!(trace, trace_alone(&["--seed", &seed.to_string()]), "seed {seed}");
     }
 }
 

@@ -17,7 +17,7 @@ pub use interceptor::{Effect, Handling, Interceptor, Reply};
 pub use request::{Request, Verb};
 pub use resources::{RESOURCES, Resource, by_kind};
 pub use selector::Selector;
-pub use state::Api;
+pub use state::{Api, Changes};
 pub use status::Refusal;
 pub(crate) use store::seconds;
 pub use store::{Change, ChangeType, Deletion, Key, Store};

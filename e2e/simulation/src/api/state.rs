@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::interceptor::{Interceptor, Nothing};
@@ -16,8 +16,36 @@ struct Inner {
     store: Mutex<Store>,
     observers: Mutex<Vec<Observer>>,
     interceptor: Arc<dyn Interceptor>,
-    newest: watch::Sender<u64>,
+    changed: Notify,
     began: (Timestamp, Instant),
+}
+
+/// Tells one client or controller that something has changed. All that wait are woken in the order in which they began to
+/// wait. A channel of `tokio::sync::watch` wakes its receivers by chance.
+#[derive(Debug)]
+pub struct Changes {
+    api: Api,
+    seen: u64,
+}
+
+impl Changes {
+    /// What is there now is known.
+    pub fn mark_unchanged(&mut self) {
+        self.seen = self.api.look(Store::version);
+    }
+
+    /// Waits until something changes that is not known.
+    pub async fn changed(&mut self) {
+        loop {
+            let notified = self.api.inner.changed.notified();
+            let version = self.api.look(Store::version);
+            if version != self.seen {
+                self.seen = version;
+                return;
+            }
+            notified.await;
+        }
+    }
 }
 
 /// The API. Clones share their objects.
@@ -39,7 +67,7 @@ impl Api {
             store: Mutex::new(Store::new(began)),
             observers: Mutex::default(),
             interceptor: interceptor.unwrap_or_else(|| Arc::new(Nothing)),
-            newest: watch::Sender::new(1),
+            changed: Notify::new(),
             began: (began, Instant::now()),
         };
         let api = Self { inner: Arc::new(inner) };
@@ -86,7 +114,7 @@ impl Api {
         let after = store.version();
         drop((store, observers));
         if after != before {
-            self.inner.newest.send_replace(after);
+            self.inner.changed.notify_waiters();
         }
         result
     }
@@ -96,9 +124,9 @@ impl Api {
         self.inner.observers.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(observer));
     }
 
-    /// Tells of each new version.
-    pub fn changes(&self) -> watch::Receiver<u64> {
-        self.inner.newest.subscribe()
+    /// Tells of what changes from now on.
+    pub fn changes(&self) -> Changes {
+        Changes { api: self.clone(), seen: self.look(Store::version) }
     }
 
     pub(super) fn interceptor(&self) -> &dyn Interceptor {

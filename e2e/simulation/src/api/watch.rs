@@ -8,12 +8,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::{Stream, stream};
 use serde_json::{Value, json};
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::request::WatchOptions;
 use super::selector::Selector;
-use super::state::Api;
+use super::state::{Api, Changes};
 use super::store::{Change, ChangeType, Key};
 
 /// How often a quiet watch hears where it is.
@@ -33,7 +32,7 @@ struct Watch {
     opened: Instant,
     deadline: Instant,
     next_bookmark: Instant,
-    changes: watch::Receiver<u64>,
+    changes: Changes,
     over: bool,
 }
 
@@ -108,7 +107,7 @@ impl Watch {
             let wake = due.into_iter().chain([self.deadline]).chain(self.bookmarks.then_some(self.next_bookmark)).min();
             tokio::select! {
                 biased;
-                _ = self.changes.changed() => {}
+                () = self.changes.changed() => {}
                 () = tokio::time::sleep_until(wake.unwrap_or(self.deadline)) => {}
             }
         }

@@ -33,7 +33,7 @@ pub async fn run(api: Api, mut models: Vec<Box<dyn Model>>) {
         }
         tokio::select! {
             biased;
-            _ = changes.changed() => {}
+            () = changes.changed() => {}
             () = async {
                 match next {
                     Some(next) => tokio::time::sleep_until(next).await,
