@@ -234,6 +234,7 @@ impl Store {
 
     fn config(&self, token: &Path) -> StoreConfig {
         StoreConfig {
+            name: None,
             prefix: format!("s3://{NAMESPACE}/"),
             endpoint: Some(self.endpoint.clone()),
             region: None,
@@ -243,6 +244,7 @@ impl Store {
                 role: "arn:aws:iam::0:role/seatrial".into(),
             },
             certificate_authority: Some(self.authority.clone()),
+            redirect_hosts: vec![],
         }
     }
 

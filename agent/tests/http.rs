@@ -5,8 +5,8 @@ mod support;
 
 use std::fs;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -14,7 +14,7 @@ use axum::http::StatusCode;
 use axum::response::Redirect;
 use axum::routing::get;
 use futures::{StreamExt, stream};
-use seatrial_core::contract::{Digest, ExitCode, paths};
+use seatrial_core::contract::{Digest, ExitCode, StoreConfig, paths};
 use support::{Disk, End, Pod, anonymous, by_uri, fetch_config};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -78,9 +78,13 @@ async fn redirects_to_other_hosts_and_metadata_services_are_not_followed() {
         // Were it taken for an outage, it would be waited for.
         let end = fetch(&pod, &prefix, &format!("{prefix}{file}"), 3600).await;
         assert_eq!(end.code, ExitCode::InputNotFound, "{end:?}");
-        assert!(end.text().contains("name the final URL") && !end.text().contains("signature"), "{}", end.text());
-        let target = if file == "metadata" { "http://169.254.169.254/" } else { "" };
-        assert!(end.text().contains(target), "{}", end.text());
+        let expected = match file {
+            "metadata" => "http://169.254.169.254/latest/meta-data/, which is a link-local address".to_owned(),
+            "circle" => "redirects more than 5 times".to_owned(),
+            "beside" => format!("create a Store of the prefix {prefix} with \"127.0.0.1:{}\"", other.port()),
+            _ => format!("create a Store of the prefix {prefix} with \"localhost:{}\"", other.port()),
+        };
+        assert!(end.text().contains(&expected) && !end.text().contains("signature"), "{}", end.text());
     }
     assert_eq!(asked.load(Ordering::Relaxed), 0);
     let pod = Pod::new("growth");
@@ -89,6 +93,59 @@ async fn redirects_to_other_hosts_and_metadata_services_are_not_followed() {
         assert_eq!(end.code, ExitCode::InputNotFound, "{end:?}");
         assert!(end.text().contains("metadata service"), "{}", end.text());
     }
+}
+
+/// As model hubs and release pages answer: a file is elsewhere, at an address that holds a signature. What is there is
+/// taken if the Store says so, and nothing but the address goes along. What breaks off is gone on with there, too.
+#[tokio::test]
+async fn a_redirect_to_a_host_that_the_store_names_is_followed() {
+    let seen = Arc::new(Mutex::new(vec![]));
+    let requests = seen.clone();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let cdn = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = vec![0; 4096];
+            let length = stream.read(&mut request).await.unwrap();
+            let request = String::from_utf8_lossy(&request[..length]).to_lowercase();
+            let answer = if request.contains("range: bytes=4-") {
+                "206 Partial Content\r\nContent-Range: bytes 4-9/10\r\nContent-Length: 6\r\nETag: \"one\"\r\n\r\ne file"
+            } else {
+                "200 OK\r\nContent-Length: 10\r\nETag: \"one\"\r\n\r\nwhol"
+            };
+            requests.lock().unwrap().push(request);
+            let _ = stream.write_all(format!("HTTP/1.1 {answer}").as_bytes()).await;
+        }
+    });
+    let target = format!("http://localhost:{}/blob?signature=x", cdn.port());
+    let router = Router::new().route("/model", get(async move || Redirect::temporary(&target)));
+    let prefix = format!("http://{}/", serve(router).await);
+    let store = StoreConfig {
+        name: Some("hub".into()),
+        redirect_hosts: vec![format!("localhost:{}", cdn.port())],
+        ..anonymous(&prefix, None)
+    };
+    let uri = format!("{prefix}model?token=secret");
+    let mut config = fetch_config(vec![store], vec![by_uri("raw", &prefix, &uri)]);
+    config.outage_seconds = 60;
+    let pod = Pod::new("growth");
+    let end = pod.fetch(&config).await;
+    assert_eq!(end.code, ExitCode::Success, "{end:?}");
+    assert_eq!(fs::read_to_string(pod.path(paths::INPUTS).join("raw/model")).unwrap(), "whole file");
+    {
+        let seen = seen.lock().unwrap();
+        assert_eq!(seen.len(), 2, "{seen:?}");
+        assert!(seen.iter().all(|one| one.starts_with("get /blob?signature=x ")), "{seen:?}");
+        for secret in ["secret", "referer", "authorization", "cookie"] {
+            assert!(seen.iter().all(|one| !one.contains(secret)), "{seen:?}");
+        }
+    }
+    config.stores[0].redirect_hosts = vec!["localhost".into()];
+    let end = pod.fetch(&config).await;
+    let advice = format!("add \"localhost:{}\" to spec.redirectHosts of the Store hub", cdn.port());
+    assert!(end.text().contains(&advice), "{}", end.text());
+    assert_eq!((end.code, seen.lock().unwrap().len()), (ExitCode::InputNotFound, 2));
 }
 
 /// A server that breaks off is asked again; half a file is never taken for the whole.

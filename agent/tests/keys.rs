@@ -39,11 +39,13 @@ fn mount(pod: &Pod, keys: &[(&str, String)]) {
 
 fn with_keys(pod: &Pod, store: &LocalStore, certificate_authority: Option<String>) -> StoreConfig {
     StoreConfig {
+        name: None,
         prefix: "s3://growth/".into(),
         endpoint: Some(store.endpoint()),
         region: None,
         authentication: Authentication::Keys { folder: pod.keys().display().to_string() },
         certificate_authority,
+        redirect_hosts: vec![],
     }
 }
 

@@ -129,6 +129,7 @@ fn problems(document: &Document, schemas: &BTreeMap<String, Schema>) -> Vec<(usi
             "MLPipeline" => beyond_the_schema(object, validation::pipeline),
             "ModelDeployment" => beyond_the_schema(object, validation::deployment),
             "Model" => beyond_the_schema(object, gates),
+            "Store" => beyond_the_schema(object, validation::store),
             _ => vec![],
         };
         for problem in beyond {
@@ -173,6 +174,24 @@ mod tests {
     fn pipeline(step: &str) -> String {
         let head = "apiVersion: seatrial.dev/v1alpha1\nkind: MLPipeline\nmetadata: {name: churn}\n";
         format!("{head}spec:\n  image: churn:1\n  steps:\n    - {step}\n")
+    }
+
+    #[test]
+    fn what_a_store_cannot_have_is_named() {
+        let store = |spec: &str| {
+            format!("apiVersion: seatrial.dev/v1alpha1\nkind: Store\nmetadata: {{name: hub}}\nspec: {spec}\n")
+        };
+        assert_eq!(found(&store("{prefix: https://hub.org/, redirectHosts: [cdn.org, '*.hf.co', 'a.org:8443']}")), "");
+        for (spec, expected) in [
+            ("{prefix: s3://lake/, redirectHosts: [a.org]}", "4: Store hub: spec.redirectHosts: belongs to http(s)"),
+            ("{prefix: https://hub.org/, redirectHosts: ['https://a.org']}", "spec.redirectHosts[0]: "),
+            ("{prefix: https://hub.org/, redirectHosts: ['*.org']}", "spec.redirectHosts[0]: "),
+            ("{prefix: https://hub.org/, redirectHosts: [metadata.google.internal]}", "metadata service"),
+            ("{prefix: https://hub.org/, region: eu-central-1}", "spec.region: belongs to s3:// stores"),
+        ] {
+            let found = found(&store(spec));
+            assert!(found.contains(expected), "{expected}: {found}");
+        }
     }
 
     #[test]

@@ -436,7 +436,7 @@ mod tests {
     #[test]
     fn the_keys_of_a_store_are_files() {
         let credentials = Some(seatrial_crds::Credentials { secret_name: "lake-keys".into() });
-        let spec = seatrial_crds::StoreSpec { prefix: "s3://lake/".into(), endpoint: None, region: None, credentials };
+        let spec = seatrial_crds::StoreSpec { prefix: "s3://lake/".into(), credentials, ..Default::default() };
         let store = Box::new(seatrial_crds::Store::new("lake", spec));
         let platform = Platform::default();
         let store = crate::stores::for_uri("s3://lake/raw/", "ns", &[store], &platform).unwrap();

@@ -133,7 +133,7 @@ mod tests {
     /// As the operator makes it, with a store of inputs beside that of the artifacts.
     fn template(artifacts: &ResolvedStore) -> PodTemplateSpec {
         let credentials = Some(Credentials { secret_name: "lake-keys".into() });
-        let spec = StoreSpec { prefix: "s3://lake/".into(), endpoint: None, region: None, credentials };
+        let spec = StoreSpec { prefix: "s3://lake/".into(), credentials, ..StoreSpec::default() };
         let lake = stores::for_uri("s3://lake/x", "ns", &[Box::new(Store::new("lake", spec))], &platform()).unwrap();
         let both = [lake, artifacts.clone()];
         let config = PodConfig {

@@ -146,11 +146,13 @@ fn named(store: &Store) -> ResolvedStore {
     };
     ResolvedStore {
         config: StoreConfig {
+            name: store.metadata.name.clone(),
             prefix: store.spec.prefix.clone(),
             endpoint: store.spec.endpoint.clone(),
             region: store.spec.region.clone(),
             authentication,
             certificate_authority: None,
+            redirect_hosts: store.spec.redirect_hosts.clone(),
         },
         secret_name,
         audience: None,
@@ -160,11 +162,13 @@ fn named(store: &Store) -> ResolvedStore {
 fn anonymous(prefix: &str) -> ResolvedStore {
     ResolvedStore {
         config: StoreConfig {
+            name: None,
             prefix: prefix.to_owned(),
             endpoint: None,
             region: None,
             authentication: Authentication::Anonymous,
             certificate_authority: None,
+            redirect_hosts: vec![],
         },
         secret_name: None,
         audience: None,
@@ -178,6 +182,7 @@ fn embedded(namespace: &str, platform: &Platform) -> Result<ResolvedStore, Store
     }
     Ok(ResolvedStore {
         config: StoreConfig {
+            name: None,
             prefix: default_prefix(namespace),
             endpoint: Some(store.endpoint.clone()),
             region: None,
@@ -187,6 +192,7 @@ fn embedded(namespace: &str, platform: &Platform) -> Result<ResolvedStore, Store
                 role: ROLE.to_owned(),
             },
             certificate_authority: store.certificate_authority.clone(),
+            redirect_hosts: vec![],
         },
         secret_name: None,
         audience: Some(store.audience.clone()),
@@ -213,7 +219,7 @@ mod tests {
     use crate::platform::DefaultStore;
 
     fn store(name: &str, prefix: &str) -> Box<Store> {
-        Box::new(Store::new(name, StoreSpec { prefix: prefix.into(), endpoint: None, region: None, credentials: None }))
+        Box::new(Store::new(name, StoreSpec { prefix: prefix.into(), ..StoreSpec::default() }))
     }
 
     fn platform(authority: Option<&str>) -> Platform {
@@ -243,6 +249,18 @@ mod tests {
         let problem = for_uri("s3://lake/raw/", "ns", &none, &platform(Some("pem"))).unwrap_err();
         assert_eq!(problem.reason(), "StoreNotFound");
         assert!(problem.to_string().contains("create a Store"), "{problem}");
+    }
+
+    /// What the agent says of a redirect names the Store; what it follows is what that names.
+    #[test]
+    fn a_store_hands_on_its_name_and_the_hosts_that_it_may_redirect_to() {
+        let mut hub = store("hub", "https://hub.example/");
+        hub.spec.redirect_hosts = vec!["cdn.example".into()];
+        let platform = Platform { readable_prefixes: vec!["https://open.example/".into()], ..Platform::default() };
+        let found = for_uri("https://hub.example/m", "ns", &[hub.clone()], &platform).unwrap().config;
+        assert_eq!((found.name.as_deref(), found.redirect_hosts), (Some("hub"), vec!["cdn.example".to_owned()]));
+        let found = for_uri("https://open.example/m", "ns", &[hub], &platform).unwrap().config;
+        assert_eq!((found.name, found.redirect_hosts), (None, vec![]));
     }
 
     #[test]

@@ -10,8 +10,10 @@ use seatrial_crds::{
 };
 
 mod options;
+mod store;
 
 use options::options;
+pub use store::store;
 
 /// One mistake: where it is, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

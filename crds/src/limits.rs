@@ -63,6 +63,10 @@ pub const PULL_SECRETS: usize = 8;
 pub const URI: usize = 1024;
 /// Bytes of a Store's prefix: what an artifact's URI adds to it is a little less than the difference to [`URI`].
 pub const PREFIX: usize = 900;
+/// Hosts that the answers of a Store may redirect to.
+pub const REDIRECT_HOSTS: usize = 16;
+/// Bytes of such a host: a name, `:` and a port.
+pub const HOST: usize = 259;
 /// Inputs by URI of a pipeline, all steps together: a version's lineage names each.
 pub const URI_INPUTS: usize = 256;
 /// Bytes of an image reference.
@@ -150,6 +154,8 @@ pub const DURATION_PATTERN: &str = "^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$
 /// The schemes that data may come by. A key may have blanks; a web address may have a query.
 pub const URI_PATTERN: &str =
     r"^(s3://[^\x00-\x20/?#@\\]+/[^\x00-\x1f?#\\]*|https?://[^\x00-\x20/?#@\\]+/[^\x00-\x1f#\\]*)$";
+/// What a host looks like: a name with or without a port, or `*` for the first label of a name of three or more.
+pub const HOST_PATTERN: &str = r"^(\*\.[a-z0-9]([-a-z0-9]*[a-z0-9])?\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*(:[1-9][0-9]{0,4})?$";
 /// What the text of a variable or argument looks like: a NUL ends a text for the operating system, so that none can hold
 /// it.
 pub const TEXT_PATTERN: &str = r"^[^\x00]*$";

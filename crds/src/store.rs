@@ -1,12 +1,12 @@
 use kube::CustomResource;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
 use crate::limits;
-use crate::schema::rule;
+use crate::schema::{rule, set_list};
 
 /// Where data lives and how to get in.
-#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "seatrial.dev",
     version = "v1alpha1",
@@ -26,6 +26,10 @@ use crate::schema::rule;
 #[schemars(extend("x-kubernetes-validations" = [
     rule("self.prefix.startsWith('s3://') || (!has(self.endpoint) && !has(self.region) && !has(self.credentials))",
          "endpoint, region and credentials belong to s3:// stores: an http(s) store is read without credentials"),
+    rule("!has(self.redirectHosts) || !self.prefix.startsWith('s3://')",
+         "redirectHosts belongs to http(s) stores: an S3 service is asked at its endpoint alone"),
+    rule("!has(self.redirectHosts) || self.redirectHosts.all(host, !host.startsWith('169.254.') && !host.startsWith('metadata.'))",
+         "redirectHosts must not name a metadata service or a link-local address"),
     rule("!self.prefix.contains('/../') && !self.prefix.contains('/./')",
          "prefix must not contain . or .. as a folder"),
     rule("self.prefix == oldSelf.prefix", "prefix is immutable: artifacts are found by it; create another Store instead"),
@@ -48,6 +52,17 @@ pub struct StoreSpec {
     /// credentials say how to get in; without them the store is used anonymously.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials: Option<Credentials>,
+    /// redirectHosts are the hosts that answers of an HTTP(S) store may redirect to, as those of model hubs and release
+    /// pages do: `cdn.example.org`, with a port that is not the scheme's own `cdn.example.org:8443`, with any first label
+    /// `*.example.org`. Redirects within the store's own host need no entry. At most five are followed, never from https to
+    /// http, to a metadata service, or from a public address to a private one; no credentials go along.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = hosts, inner(length(max = limits::HOST), regex(pattern = limits::HOST_PATTERN)))]
+    pub redirect_hosts: Vec<String>,
+}
+
+fn hosts(schema: &mut Schema) {
+    set_list(schema, limits::REDIRECT_HOSTS);
 }
 
 /// How to get into a store.

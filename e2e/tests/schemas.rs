@@ -177,6 +177,21 @@ async fn refusals(client: &Client) {
             object("Store", "a", json!({"prefix": "https://a/", "credentials": {"secretName": "s"}})),
             "belong to s3:// stores",
         ),
+        (
+            "redirects of an S3 store",
+            object("Store", "a", json!({"prefix": "s3://a/", "redirectHosts": ["cdn.example"]})),
+            "redirectHosts belongs to http(s) stores",
+        ),
+        (
+            "a redirect to a metadata service",
+            object("Store", "a", json!({"prefix": "https://a/", "redirectHosts": ["169.254.169.254"]})),
+            "metadata service",
+        ),
+        (
+            "a URL as a host to redirect to",
+            object("Store", "a", json!({"prefix": "https://a/", "redirectHosts": ["https://b/"]})),
+            "should match",
+        ),
         ("a prefix without a slash", object("Store", "a", json!({"prefix": "s3://a"})), "should match"),
         (
             "a gate without a bound",

@@ -4,8 +4,9 @@ use reqwest::StatusCode;
 use seatrial_core::contract::ExitCode;
 
 use crate::error::AgentError;
-use crate::remote::client::{ForbiddenAddress, RefusedRedirect};
+use crate::remote::client::ForbiddenAddress;
 use crate::remote::outage::Failure;
+use crate::remote::redirect::{Private, RefusedRedirect};
 use crate::remote::refusal::{MISSING_BUCKET, Refusal, chain, find};
 
 /// What an error of a store means for whoever reads `what`.
@@ -66,6 +67,7 @@ fn never(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     find::<RefusedRedirect>(error)
         .map(ToString::to_string)
         .or_else(|| find::<ForbiddenAddress>(error).map(|address| format!("cannot be used: {address}")))
+        .or_else(|| find::<Private>(error).map(|address| format!("cannot be used: {address}")))
 }
 
 #[cfg(test)]

@@ -1,10 +1,12 @@
 //! Stores, and what becomes of a request to one.
 
+pub(crate) mod address;
 pub(crate) mod answer;
 pub(crate) mod client;
 pub(crate) mod failure;
 pub(crate) mod keys;
 pub(crate) mod outage;
+pub(crate) mod redirect;
 pub(crate) mod refusal;
 pub(crate) mod store;
 pub(crate) mod web;

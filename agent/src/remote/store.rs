@@ -1,6 +1,5 @@
 //! One store, opened as its config says.
 
-use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,11 +13,13 @@ use seatrial_core::contract::{Authentication, ExitCode, StoreConfig};
 use url::Url;
 
 use crate::error::AgentError;
+use crate::remote::address::{is_forbidden, literal};
 use crate::remote::answer::Answer;
 use crate::remote::client::{self, Connector};
 use crate::remote::failure::{is_of_the_bucket, reading};
 use crate::remote::keys::Keys;
 use crate::remote::outage::Failure;
+use crate::remote::redirect::Redirects;
 use crate::remote::refusal::{Refusal, chain, find};
 use crate::remote::web::Web;
 
@@ -60,7 +61,9 @@ impl OpenStore {
             refuse_forbidden(url)?;
         }
         let authority = config.certificate_authority.as_deref();
-        let client = client::client(authority)?;
+        let asked = config.endpoint.as_deref().filter(|_| !is_web).and_then(|endpoint| Url::parse(endpoint).ok());
+        let redirects = Redirects::of(config, asked.as_ref().unwrap_or(&url));
+        let client = client::client(authority, redirects.clone())?;
         let access = if is_web {
             Access::Web(Web::new(client, url))
         } else {
@@ -72,7 +75,7 @@ impl OpenStore {
                 // What TLS keeps from being changed on its way need not be signed, which would hash it once more on
                 // either side.
                 .with_unsigned_payload(config.endpoint.as_deref().is_none_or(|url| url.starts_with("https://")))
-                .with_http_connector(Connector { prompt: client, patient: client::patient(authority)? });
+                .with_http_connector(Connector { prompt: client, patient: client::patient(authority, redirects)? });
             if let Some(endpoint) = &config.endpoint {
                 builder = builder.with_endpoint(endpoint.trim_end_matches('/'));
             }
@@ -210,9 +213,8 @@ fn retry() -> RetryConfig {
 }
 
 fn refuse_forbidden(url: &str) -> Result<(), AgentError> {
-    let host = Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
-    let literal: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
-    if literal.is_some_and(client::is_forbidden) {
+    let address = Url::parse(url).ok().and_then(|url| literal(&url));
+    if address.is_some_and(is_forbidden) {
         let message = format!("{url} names a link-local address or a metadata service, which is never used");
         return Err(AgentError::new(ExitCode::InputNotFound, message));
     }

@@ -92,6 +92,7 @@ impl Pod {
     /// The embedded store, by the pod's token.
     pub(crate) fn store(&self, store: &LocalStore, prefix: &str) -> StoreConfig {
         StoreConfig {
+            name: None,
             prefix: prefix.to_owned(),
             endpoint: Some(store.endpoint()),
             region: None,
@@ -101,6 +102,7 @@ impl Pod {
                 role: "arn:aws:iam::0:role/seatrial".into(),
             },
             certificate_authority: Some(store.certificate_authority.clone()),
+            redirect_hosts: vec![],
         }
     }
 
@@ -236,11 +238,13 @@ impl Drop for Disk {
 /// An S3 store without credentials, by its own endpoint.
 pub(crate) fn anonymous(prefix: &str, endpoint: Option<String>) -> StoreConfig {
     StoreConfig {
+        name: None,
         prefix: prefix.into(),
         endpoint,
         region: None,
         authentication: Authentication::Anonymous,
         certificate_authority: None,
+        redirect_hosts: vec![],
     }
 }
 

@@ -119,6 +119,10 @@ pub struct OutputConfig {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StoreConfig {
+    /// The name of the Store object; absent where there is none: the cluster's default store, and prefixes that everyone
+    /// may read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// What every URI of this store begins with, ending in `/`: `s3://bucket/folder/`, `https://host/folder/`.
     pub prefix: String,
     /// The S3 endpoint's URL; absent for AWS itself, and for HTTP stores.
@@ -132,6 +136,10 @@ pub struct StoreConfig {
     /// The only authority that is trusted for this store, as PEM; absent: the usual public ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate_authority: Option<String>,
+    /// The hosts that answers of an HTTP(S) store may redirect to: `host`, `host:port`, or `*.domain` for one label before
+    /// a domain. Redirects within a host need none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub redirect_hosts: Vec<String>,
 }
 
 /// The key of a Store's Secret with the key's id.
