@@ -1,8 +1,37 @@
 //! Addresses where the agent never goes, and those of private networks.
 
+use std::error::Error;
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use reqwest::Url;
+
+/// A name that is not connected to, for the addresses that it resolves to.
+#[derive(Debug)]
+pub(crate) enum RefusedName {
+    /// To one where the agent never goes.
+    Forbidden(String),
+    /// To a private one, after a redirect from a store that has none.
+    Private(String),
+}
+
+impl fmt::Display for RefusedName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Forbidden(name) => {
+                write!(formatter, "{name} resolves to a link-local address or a metadata service, which is never used")
+            }
+            Self::Private(name) => {
+                write!(
+                    formatter,
+                    "it redirects to {name}, which has a private address though the store itself has none"
+                )
+            }
+        }
+    }
+}
+
+impl Error for RefusedName {}
 
 /// The address of a URL whose host is one and no name.
 pub(crate) fn literal(url: &Url) -> Option<IpAddr> {

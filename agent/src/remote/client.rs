@@ -1,7 +1,5 @@
 //! The HTTP client of all stores. Where addresses come from people, it refuses to be sent where it must not go.
 
-use std::error::Error;
-use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +11,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client};
 
 use crate::error::AgentError;
-use crate::remote::address::is_forbidden;
+use crate::remote::address::{RefusedName, is_forbidden};
 use crate::remote::redirect::Redirects;
 use crate::remote::refusal::Judging;
 
@@ -94,18 +92,6 @@ impl HttpConnector for Connector {
     }
 }
 
-/// A name that leads where the agent never goes.
-#[derive(Debug)]
-pub(crate) struct ForbiddenAddress(String);
-
-impl fmt::Display for ForbiddenAddress {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} resolves to a link-local address or a metadata service, which is never used", self.0)
-    }
-}
-
-impl Error for ForbiddenAddress {}
-
 /// Resolves names, but not to addresses where clouds hand out a node's credentials.
 #[derive(Debug)]
 struct Guarded {
@@ -119,7 +105,7 @@ impl Resolve for Guarded {
             let host = name.as_str().to_owned();
             let found: Vec<SocketAddr> = tokio::net::lookup_host((host.as_str(), 0)).await?.collect();
             if found.iter().any(|address| is_forbidden(address.ip())) {
-                return Err(ForbiddenAddress(host).into());
+                return Err(RefusedName::Forbidden(host).into());
             }
             redirects.resolved(&host, found.iter().map(SocketAddr::ip))?;
             Ok(Box::new(found.into_iter()) as Addrs)

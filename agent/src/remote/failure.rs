@@ -4,9 +4,9 @@ use reqwest::StatusCode;
 use seatrial_core::contract::ExitCode;
 
 use crate::error::AgentError;
-use crate::remote::client::ForbiddenAddress;
+use crate::remote::address::RefusedName;
 use crate::remote::outage::Failure;
-use crate::remote::redirect::{Private, RefusedRedirect};
+use crate::remote::redirect::RefusedRedirect;
 use crate::remote::refusal::{MISSING_BUCKET, Refusal, chain, find};
 
 /// What an error of a store means for whoever reads `what`.
@@ -66,8 +66,7 @@ pub(crate) fn is_of_the_bucket(error: &object_store::Error) -> bool {
 fn never(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     find::<RefusedRedirect>(error)
         .map(ToString::to_string)
-        .or_else(|| find::<ForbiddenAddress>(error).map(|address| format!("cannot be used: {address}")))
-        .or_else(|| find::<Private>(error).map(|address| format!("cannot be used: {address}")))
+        .or_else(|| find::<RefusedName>(error).map(|name| format!("cannot be used: {name}")))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use reqwest::Url;
 use reqwest::redirect::{Action, Attempt};
 use seatrial_core::contract::StoreConfig;
 
-use crate::remote::address::{is_forbidden, is_private, literal};
+use crate::remote::address::{RefusedName, is_forbidden, is_private, literal};
 
 /// Redirects that are followed for one answer.
 const MOST: usize = 5;
@@ -98,15 +98,18 @@ impl Redirects {
     }
 
     /// Judges the addresses of a name, before any is connected to.
-    pub(crate) fn resolved(&self, name: &str, addresses: impl Iterator<Item = IpAddr> + Clone) -> Result<(), Private> {
-        let to_private = addresses.clone().any(is_private);
+    pub(crate) fn resolved(&self, name: &str, mut addresses: impl Iterator<Item = IpAddr>) -> Result<(), RefusedName> {
+        let to_private = addresses.any(is_private);
         if name.eq_ignore_ascii_case(&self.own) {
             self.own_is_private.store(to_private, Ordering::Relaxed);
             return Ok(());
         }
         // Other names are those of proxies.
         let is_target = self.hosts.iter().any(|pattern| fits(pattern.split(':').next().unwrap_or_default(), name));
-        if is_target && to_private && !self.own_is_private() { Err(Private(name.to_owned())) } else { Ok(()) }
+        if is_target && to_private && !self.own_is_private() {
+            return Err(RefusedName::Private(name.to_owned()));
+        }
+        Ok(())
     }
 
     fn own_is_private(&self) -> bool {
@@ -137,18 +140,6 @@ fn fits(pattern: &str, name: &str) -> bool {
         None => pattern == name,
     }
 }
-
-/// A name that a redirect leads to, and that has a private address though the store has none.
-#[derive(Debug)]
-pub(crate) struct Private(String);
-
-impl fmt::Display for Private {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "it redirects to {}, which has a private address though the store itself has none", self.0)
-    }
-}
-
-impl Error for Private {}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Why {
