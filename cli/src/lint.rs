@@ -187,6 +187,13 @@ mod tests {
             ("{prefix: https://hub.org/, redirectHosts: ['https://a.org']}", "spec.redirectHosts[0]: "),
             ("{prefix: https://hub.org/, redirectHosts: ['*.org']}", "spec.redirectHosts[0]: "),
             ("{prefix: https://hub.org/, redirectHosts: [metadata.google.internal]}", "metadata service"),
+            ("{prefix: https://hub.org/, redirectHosts: ['metadata:80']}", "metadata service"),
+            ("{prefix: https://hub.org/a/../}", "spec.prefix: must not contain . or .."),
+            ("{prefix: http://169.254.169.254/}", "spec.prefix: names a metadata service"),
+            (
+                "{prefix: s3://lake/, endpoint: 'http://metadata.google.internal'}",
+                "spec.endpoint: names a metadata service",
+            ),
             ("{prefix: https://hub.org/, region: eu-central-1}", "spec.region: belongs to s3:// stores"),
         ] {
             let found = found(&store(spec));

@@ -201,14 +201,21 @@ fn embedded(namespace: &str, platform: &Platform) -> Result<ResolvedStore, Store
 
 /// True for addresses where clouds hand out a node's credentials. The agent refuses what resolves to them as well.
 fn is_forbidden(uri: &str) -> bool {
-    let host = uri.split_once("://").map_or("", |(_, rest)| rest.split('/').next().unwrap_or_default());
+    !uri.starts_with("s3://") && is_forbidden_url(uri)
+}
+
+/// Whether a URL's host is one that is never asked.
+pub(crate) fn is_forbidden_url(url: &str) -> bool {
+    let host = url.split_once("://").map_or("", |(_, rest)| rest.split('/').next().unwrap_or_default());
+    is_forbidden_host(host)
+}
+
+/// Whether a host, with or without a port, is a metadata service, a link-local address, or an IPv6 literal, which may be
+/// either.
+pub(crate) fn is_forbidden_host(host: &str) -> bool {
     let host = host.to_ascii_lowercase();
-    let host = if host.starts_with('[') { host.as_str() } else { host.split(':').next().unwrap_or_default() };
-    !uri.starts_with("s3://")
-        && (host.starts_with("169.254.")
-            || host.starts_with("metadata.")
-            || host.starts_with('[')
-            || host == "metadata")
+    let name = host.split(':').next().unwrap_or_default();
+    host.starts_with('[') || name.starts_with("169.254.") || name.starts_with("metadata.") || name == "metadata"
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ use crate::schema::{rule, set_list};
          "endpoint, region and credentials belong to s3:// stores: an http(s) store is read without credentials"),
     rule("!has(self.redirectHosts) || !self.prefix.startsWith('s3://')",
          "redirectHosts belongs to http(s) stores: an S3 service is asked at its endpoint alone"),
-    rule("!has(self.redirectHosts) || self.redirectHosts.all(host, !host.startsWith('169.254.') && !host.startsWith('metadata.'))",
+    rule("!has(self.redirectHosts) || self.redirectHosts.all(host, !host.startsWith('169.254.') && !host.startsWith('metadata.') && !host.startsWith('metadata:') && host != 'metadata')",
          "redirectHosts must not name a metadata service or a link-local address"),
     rule("!self.prefix.contains('/../') && !self.prefix.contains('/./')",
          "prefix must not contain . or .. as a folder"),

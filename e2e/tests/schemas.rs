@@ -188,6 +188,11 @@ async fn refusals(client: &Client) {
             "metadata service",
         ),
         (
+            "a redirect to a metadata service by its short name",
+            object("Store", "a", json!({"prefix": "https://a/", "redirectHosts": ["metadata:80"]})),
+            "metadata service",
+        ),
+        (
             "a URL as a host to redirect to",
             object("Store", "a", json!({"prefix": "https://a/", "redirectHosts": ["https://b/"]})),
             "should match",

@@ -3,6 +3,7 @@
 use seatrial_crds::StoreSpec;
 
 use super::{Problem, problem};
+use crate::stores;
 
 /// All mistakes of a Store's spec that the schema's patterns do not see.
 pub fn store(spec: &StoreSpec) -> Vec<Problem> {
@@ -22,10 +23,17 @@ pub fn store(spec: &StoreSpec) -> Vec<Problem> {
         let message = "belongs to http(s) stores: an S3 service is asked at its endpoint alone";
         problems.push(problem("spec.redirectHosts", message));
     }
-    for host in &spec.redirect_hosts {
-        if host.starts_with("169.254.") || host.starts_with("metadata.") {
-            let message = format!("\"{host}\" is a metadata service or a link-local address, which is never fetched");
-            problems.push(problem("spec.redirectHosts", message));
+    for host in spec.redirect_hosts.iter().filter(|host| stores::is_forbidden_host(host)) {
+        let message = format!("\"{host}\" is a metadata service or a link-local address, which is never fetched");
+        problems.push(problem("spec.redirectHosts", message));
+    }
+    if spec.prefix.contains("/../") || spec.prefix.contains("/./") {
+        problems.push(problem("spec.prefix", "must not contain . or .. as a folder"));
+    }
+    for (field, url) in [("prefix", Some(&spec.prefix)), ("endpoint", spec.endpoint.as_ref())] {
+        if url.is_some_and(|url| stores::is_forbidden_url(url)) {
+            let message = "names a metadata service, a link-local address or an IPv6 literal, which are never asked";
+            problems.push(problem(format!("spec.{field}"), message));
         }
     }
     problems
