@@ -24,6 +24,9 @@ counts: Counter[str] = Counter()
 failures: list[str] = []
 resends: list[bool] = []
 slowest = 0.0
+# The longest time in which no request was sent, and when the last one was.
+pause = 0.0
+last = time.monotonic()
 lock = threading.Lock()
 ended = threading.Event()
 
@@ -68,7 +71,7 @@ def ask_as_pools_do(connection: http.client.HTTPConnection) -> tuple[str, bool]:
 
 
 def work(number: int, began: float) -> None:
-    global slowest
+    global slowest, pause, last
     connection = connect()
     turn = number
     # Who falls behind does not catch up: it would be a burst, not a stream.
@@ -78,6 +81,8 @@ def work(number: int, began: float) -> None:
         turn += max(0, behind) // WORKERS * WORKERS
         resent = False
         sent = time.monotonic()
+        with lock:
+            pause, last = max(pause, sent - last), max(last, sent)
         try:
             outcome, resent = ask_as_pools_do(connection)
         except (OSError, http.client.HTTPException) as error:
@@ -106,6 +111,7 @@ result = {
     "counts": counts,
     "resent": sum(resends),
     "slowest": round(slowest, 2),
+    "pause": round(pause, 2),
     "failures": failures[:20],
 }
 print(json.dumps(result))
