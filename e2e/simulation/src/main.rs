@@ -55,7 +55,7 @@ fn main() -> ExitCode {
         };
     }
     let crashes = Count::of(&campaign::crashes(), &arguments, 0);
-    crashes.tell("crashes and of two leaders at once");
+    crashes.tell("crashes");
     let seeds: Vec<Trial> = (arguments.first..arguments.first + arguments.seeds).map(Trial::Mix).collect();
     let mixes = Count::of(&seeds, &arguments, arguments.within);
     mixes.tell("seeded mixes");
