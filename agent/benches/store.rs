@@ -99,8 +99,8 @@ fn measure(load: Load, rounds: u64) {
         let mut digest = None;
         for client in clients {
             let emptied = TempDir::new().unwrap();
-            let (folder, from) =
-                (if client == Client::Agent { &data } else { &emptied }, format!("{}/", source.display()));
+            let folder = if client == Client::Agent { &data } else { &emptied };
+            let from = format!("{}/", source.display());
             let store = Store::start(folder.path());
             let (made, sent) = store.transfer(|| match client {
                 Client::S5cmd => (None, s5cmd(&store, &[&from, &format!("s3://{NAMESPACE}/up/")])),
