@@ -24,11 +24,29 @@ use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
+use crate::backend::Usage;
 use crate::listen;
 
 /// How many connections are served at once, and how long each: who asks here asks one thing.
 const CONNECTIONS: usize = 32;
 const CONNECTION: Duration = Duration::from_secs(10);
+
+/// How many buckets have series of their own: those that hold most. Namespaces come and go, and their buckets stay.
+const BUCKETS: usize = 100;
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct BucketLabels {
+    namespace: String,
+    uid: String,
+}
+
+impl BucketLabels {
+    /// Of the folder of a bucket.
+    fn of(bucket: &str) -> Self {
+        let (namespace, uid) = bucket.split_once('.').unwrap_or((bucket, ""));
+        Self { namespace: namespace.to_owned(), uid: uid.to_owned() }
+    }
+}
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct RequestLabels {
@@ -63,18 +81,27 @@ impl RequestLabels {
 pub struct Metrics {
     requests: Family<RequestLabels, Counter>,
     free: Gauge,
+    used: Family<BucketLabels, Gauge>,
+    usage: Arc<Usage>,
     registry: Arc<Registry>,
     data: PathBuf,
 }
 
 impl Metrics {
-    /// For a data folder.
-    pub fn new(data: PathBuf) -> Self {
-        let (requests, free) = (Family::default(), Gauge::default());
+    /// For a data folder, and what its buckets hold.
+    pub fn new(data: PathBuf, usage: Arc<Usage>) -> Self {
+        let (requests, free, used) = (Family::default(), Gauge::default(), Family::default());
         let mut registry = Registry::with_prefix("seatrial_store");
         registry.register("requests", "Requests that were answered", requests.clone());
         registry.register("volume_free_bytes", "Bytes that may still be written", free.clone());
-        Self { requests, free, registry: Arc::new(registry), data }
+        if let Some(quota) = usage.quota() {
+            let help = "Bytes that the bucket of a namespace holds, with what is on its way; those beyond the 100 largest in one";
+            registry.register("namespace_used_bytes", help, used.clone());
+            let allowed: Gauge = Gauge::default();
+            allowed.set(i64::try_from(quota).unwrap_or(i64::MAX));
+            registry.register("namespace_quota_bytes", "Bytes that the bucket of a namespace may hold", allowed);
+        }
+        Self { requests, free, used, usage, registry: Arc::new(registry), data }
     }
 
     /// Counts an answer.
@@ -92,9 +119,21 @@ impl Metrics {
             let free = u64::from(space.blocks_available()).saturating_mul(space.fragment_size());
             self.free.set(i64::try_from(free).unwrap_or(i64::MAX));
         }
+        self.count_buckets(self.usage.used());
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)
+    }
+}
+
+impl Metrics {
+    fn count_buckets(&self, mut buckets: Vec<(String, u64)>) {
+        self.used.clear();
+        buckets.sort_unstable_by(|one, other| other.1.cmp(&one.1).then_with(|| one.0.cmp(&other.0)));
+        for (place, (bucket, bytes)) in buckets.iter().enumerate() {
+            let labels = BucketLabels::of(if place < BUCKETS { bucket } else { "" });
+            self.used.get_or_create(&labels).inc_by(i64::try_from(*bytes).unwrap_or(i64::MAX));
+        }
     }
 }
 
@@ -170,10 +209,27 @@ mod tests {
         answer
     }
 
+    #[test]
+    fn the_largest_buckets_have_series_and_all_others_one() {
+        let usage = Arc::new(Usage::new(Some(1 << 40), PathBuf::new(), PathBuf::new()));
+        let metrics = Metrics::new(PathBuf::from("/"), usage);
+        let buckets: Vec<_> = (0..BUCKETS as u64 + 3).map(|size| (format!("team-{size}.uid"), size)).collect();
+        for _ in 0..2 {
+            metrics.count_buckets(buckets.clone());
+        }
+        let mut text = String::new();
+        encode(&mut text, &metrics.registry).unwrap();
+        let series = |line: &&str| line.starts_with("seatrial_store_namespace_used_bytes{");
+        assert_eq!(text.lines().filter(series).count(), BUCKETS + 1, "{text}");
+        assert!(text.contains(r#"namespace_used_bytes{namespace="team-102",uid="uid"} 102"#), "{text}");
+        assert!(text.contains(r#"namespace_used_bytes{namespace="",uid=""} 3"#), "{text}");
+        assert!(text.contains("seatrial_store_namespace_quota_bytes 1099511627776"), "{text}");
+    }
+
     #[tokio::test]
     async fn whoever_says_nothing_does_not_keep_others_from_asking() {
         let (data, ready) = (TempDir::new().unwrap(), Arc::new(AtomicBool::new(false)));
-        let metrics = Metrics::new(data.path().to_owned());
+        let metrics = Metrics::new(data.path().to_owned(), Arc::default());
         metrics.count(&Method::PUT, StatusCode::OK);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

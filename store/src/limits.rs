@@ -24,6 +24,8 @@ pub struct Limits {
     pub reviews: usize,
     /// How long a token may wait until it is checked.
     pub queue: Duration,
+    /// How many bytes the bucket of a namespace may hold, if that is bounded.
+    pub namespace_quota: Option<u64>,
 }
 
 impl Default for Limits {
@@ -35,6 +37,7 @@ impl Default for Limits {
             stall: Duration::from_secs(120),
             reviews: 16,
             queue: Duration::from_secs(2),
+            namespace_quota: None,
         }
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::Client;
 use seatrial_store::authority::{Certificate, RENEWAL};
 use seatrial_store::health::Metrics;
@@ -44,9 +45,19 @@ struct Settings {
     /// The audience that tokens must be for.
     #[arg(long, default_value = "seatrial-store")]
     audience: String,
+    /// How much the bucket of each namespace may hold, as a quantity such as 20Gi: its objects, and the parts of uploads that are under
+    /// way. Without it, as much as the volume has.
+    #[arg(long, value_parser = size)]
+    namespace_quota: Option<u64>,
     /// What is logged.
     #[arg(long, env = "SEATRIAL_LOG", default_value = "info")]
     log_level: String,
+}
+
+/// A quantity of bytes of which there is at least one.
+fn size(quantity: &str) -> Result<u64, String> {
+    let bytes = seatrial_core::quantity::bytes(&Quantity(quantity.to_owned())).filter(|bytes| *bytes > 0);
+    bytes.ok_or_else(|| "it is no size greater than 0, such as 500Mi or 20Gi; leave it out for no quota".to_owned())
 }
 
 #[tokio::main]
@@ -66,17 +77,24 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     // Fails only where one is installed already, which does as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let (namespace, name) = settings.config_map.split_once('/').context("--config-map must be NAMESPACE/NAME")?;
-    let Volume { backend, keys, authority } = Volume::open(&settings.data)?;
+    let Volume { backend, keys, authority } = Volume::open(&settings.data, settings.namespace_quota)?;
+    let limits = Limits { namespace_quota: settings.namespace_quota, ..Limits::default() };
     let certificate = Arc::new(Certificate::new(&authority, settings.hosts)?);
     let client = Client::try_default().await.context("no way to reach a Kubernetes API server")?;
     let tokens = Arc::new(ApiServer::new(client.clone(), settings.audience));
-    let metrics = Metrics::new(settings.data);
+    let metrics = Metrics::new(settings.data, backend.usage());
     let ready = Arc::new(AtomicBool::new(false));
     health::serve(settings.health_listen, metrics.clone(), ready.clone()).await?;
-    let service = serve::service(backend.clone(), keys, tokens, Limits::default());
-    let server = Server::bind(settings.listen, certificate.clone(), service, metrics, Limits::default()).await?;
+    let service = serve::service(backend.clone(), keys, tokens, limits);
+    let server = Server::bind(settings.listen, certificate.clone(), service, metrics, limits).await?;
     tracing::info!(listen = %server.address()?, "the store serves");
 
+    let usage = backend.usage();
+    tokio::task::spawn_blocking(move || {
+        if let Err(error) = usage.count_all() {
+            tracing::warn!(%error, "not all buckets could be counted: each is when it is written to");
+        }
+    });
     let published = authority.certificate.clone();
     let (namespace, name) = (namespace.to_owned(), name.to_owned());
     tokio::spawn(async move { publication::keep_published(client, namespace, name, published, &ready).await });
@@ -110,4 +128,21 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     };
     server.run(stop).await;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quota_is_a_quantity_of_bytes() {
+        assert_eq!((size("20Gi"), size("1e12"), size("500")), (Ok(20 << 30), Ok(1_000_000_000_000), Ok(500)));
+        for text in ["", "0", "-1", "lots", "1GB"] {
+            assert!(size(text).unwrap_err().contains("20Gi"), "{text}");
+        }
+        let words = ["seatrial-store", "--host=x", "--config-map=x/y"];
+        assert_eq!(Settings::parse_from(words).namespace_quota, None);
+        let quota = Settings::parse_from(words.into_iter().chain(["--namespace-quota=1Ki"])).namespace_quota;
+        assert_eq!(quota, Some(1024));
+    }
 }

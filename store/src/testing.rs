@@ -76,13 +76,13 @@ impl LocalStore {
         answer_within: Option<Duration>,
     ) -> anyhow::Result<Self> {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let Volume { mut backend, keys, authority } = Volume::open(data)?;
+        let Volume { mut backend, keys, authority } = Volume::open(data, limits.namespace_quota)?;
         if let Some(answer_within) = answer_within {
             backend.answer_within(answer_within);
         }
         let certificate = Arc::new(Certificate::new(&authority, vec!["localhost".to_owned()])?);
         let service = serve::service(backend.clone(), keys, Arc::new(Rule), limits);
-        let metrics = Metrics::new(data.to_path_buf());
+        let metrics = Metrics::new(data.to_path_buf(), backend.usage());
         let server = Server::bind(listen, certificate, service, metrics.clone(), limits).await?;
         let (address, connections) = (server.address()?, server.connections());
         let (stop, stopped) = oneshot::channel();

@@ -27,12 +27,12 @@ pub struct Volume {
 }
 
 impl Volume {
-    /// Opens a data folder; an empty one becomes a new store.
+    /// Opens a data folder, of which each bucket may hold as many bytes as the quota says; an empty one becomes a new store.
     ///
     /// # Errors
     /// Where it cannot be read or written, or holds something else.
-    pub fn open(data: &Path) -> anyhow::Result<Self> {
-        let backend = Backend::open(data)?;
+    pub fn open(data: &Path, quota: Option<u64>) -> anyhow::Result<Self> {
+        let backend = Backend::open(data, quota)?;
         let secrets = data.join("authority");
         let made = fs::create_dir_all(&secrets)
             .and_then(|()| fs::set_permissions(&secrets, fs::Permissions::from_mode(0o700)))

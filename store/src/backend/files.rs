@@ -4,7 +4,7 @@ use std::fs::{self, File, Metadata};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::{Stream, StreamExt};
 use nix::errno::Errno;
@@ -15,6 +15,7 @@ use super::checksums::{self, Expected, Sums};
 use super::conditions::Condition;
 use super::folders::Folders;
 use super::syncs::Syncs;
+use super::usage::{self, Origin, Usage};
 
 /// How often a folder that is removed between being made and being used is made again.
 const TRIES: usize = 100;
@@ -146,22 +147,39 @@ pub(super) struct Commits {
     comparing: Mutex<()>,
     folders: Folders,
     syncs: Syncs,
+    usage: Arc<Usage>,
+}
+
+/// What is to become an object.
+#[derive(Debug)]
+pub(super) struct Content<'a> {
+    /// Its file.
+    pub(super) draft: &'a Path,
+    /// How many bytes were sent.
+    pub(super) size: u64,
+    /// Where it comes from.
+    pub(super) origin: Origin<'a>,
 }
 
 impl Commits {
-    /// Gives the draft of this size its name, if the condition holds, and waits until that is on the disk. Of several
-    /// writers that want to be the first, one is.
+    /// Commits of which buckets' bytes are counted.
+    pub(super) fn counted(usage: Arc<Usage>) -> Self {
+        Self { usage, ..Self::default() }
+    }
+
+    /// Gives a content its name, if the condition holds, and waits until that is on the disk. Of several writers that
+    /// want to be the first, one is.
     pub(super) fn commit(
         &self,
-        draft: &Path,
-        size: u64,
+        content: &Content<'_>,
         target: &Path,
         bucket: &Path,
         condition: &Condition,
     ) -> S3Result<ETag> {
         // Of the draft: its name may stand for another writer's content a moment later.
-        let e_tag = etag(&measured(draft, size)?);
-        let named = self.name(draft, target, bucket, condition);
+        let e_tag = etag(&measured(content.draft, content.size)?);
+        self.usage.prepare(name_of(bucket))?;
+        let named = self.name(content, target, bucket, condition);
         if named.is_err() {
             self.folders.tidy(target, bucket);
         }
@@ -183,16 +201,17 @@ impl Commits {
         Err(s3_error!(PreconditionFailed))
     }
 
-    fn name(&self, draft: &Path, target: &Path, bucket: &Path, condition: &Condition) -> S3Result<()> {
+    fn name(&self, content: &Content<'_>, target: &Path, bucket: &Path, condition: &Condition) -> S3Result<()> {
         for _ in 0..TRIES {
             // What is to be replaced has its folders.
             if !matches!(condition, Condition::Is(_)) {
                 self.folders.make(target, bucket).map_err(storage)?;
             }
-            match self.try_name(draft, target, condition) {
+            match self.try_name(content, target, bucket, condition) {
                 // A deletion removed the folder, which had become empty.
                 Err(Refusal::Io(error)) if error.kind() == ErrorKind::NotFound => self.folders.forget(target),
                 Err(Refusal::Io(error)) => return Err(storage(error)),
+                Err(Refusal::Quota(error)) => return Err(error),
                 Err(Refusal::Condition) => {
                     // Whoever loses goes on with what won, which may not be on the disk yet.
                     self.settle(target)?;
@@ -204,38 +223,41 @@ impl Commits {
         Err(s3_error!(SlowDown, "the folder is removed again and again"))
     }
 
-    fn try_name(&self, draft: &Path, target: &Path, condition: &Condition) -> Result<(), Refusal> {
+    fn try_name(
+        &self,
+        content: &Content<'_>,
+        target: &Path,
+        bucket: &Path,
+        condition: &Condition,
+    ) -> Result<(), Refusal> {
         let _comparing = self.comparing.lock().unwrap_or_else(PoisonError::into_inner);
-        match condition {
-            Condition::Always => fs::rename(draft, target)?,
-            // The one operation of a file system that creates a name only if there is none.
-            Condition::Absent => match fs::hard_link(draft, target) {
-                // It was given its name already, and a crash came before that was confirmed.
-                Err(error) if error.kind() == ErrorKind::AlreadyExists && is_same(draft, target)? => {}
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => return Err(Refusal::Condition),
-                other => other?,
-            },
-            Condition::Is(expected) => {
-                let current = fs::metadata(target).map_err(|_| Refusal::Condition)?;
-                if etag(&current) != *expected {
-                    return Err(Refusal::Condition);
-                }
-                fs::rename(draft, target)?;
-            }
-        }
-        Ok(())
+        let replaced = usage::size(target);
+        let link = || link(content.draft, target, condition);
+        self.usage.replace(name_of(bucket), &content.origin, content.size, replaced, link)
     }
 
     /// Removes an object, and the folders that it leaves empty. One that is not there is removed already.
     pub(super) fn remove(&self, file: &Path, bucket: &Path) -> S3Result<()> {
-        match fs::remove_file(file) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-            Err(error) if error.raw_os_error() == Some(Errno::ENOTDIR as i32) => return Ok(()),
-            other => other.map_err(storage)?,
+        self.usage.prepare(name_of(bucket))?;
+        if !self.unlink(file, bucket)? {
+            return Ok(());
         }
         self.settle(file)?;
         self.folders.tidy(file, bucket);
         Ok(())
+    }
+
+    /// Takes an object its name, if there is one. What is counted is what is removed: nothing takes its place meanwhile.
+    fn unlink(&self, file: &Path, bucket: &Path) -> S3Result<bool> {
+        let _comparing = self.comparing.lock().unwrap_or_else(PoisonError::into_inner);
+        let size = usage::size(file);
+        match fs::remove_file(file) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+            Err(error) if error.raw_os_error() == Some(Errno::ENOTDIR as i32) => return Ok(false),
+            other => other.map_err(storage)?,
+        }
+        self.usage.removed(name_of(bucket), size);
+        Ok(true)
     }
 
     /// Waits until a name is on the disk. A folder that is gone holds nothing that could be lost.
@@ -247,9 +269,43 @@ impl Commits {
     }
 }
 
+/// Gives a draft its name, if the condition holds, which nobody changes meanwhile.
+fn link(draft: &Path, target: &Path, condition: &Condition) -> Result<(), Refusal> {
+    match condition {
+        Condition::Always => fs::rename(draft, target)?,
+        // The one operation of a file system that creates a name only if there is none.
+        Condition::Absent => match fs::hard_link(draft, target) {
+            // It was given its name already, and a crash came before that was confirmed.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists && is_same(draft, target)? => {}
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => return Err(Refusal::Condition),
+            other => other?,
+        },
+        Condition::Is(expected) => {
+            let current = fs::metadata(target).map_err(|_| Refusal::Condition)?;
+            if etag(&current) != *expected {
+                return Err(Refusal::Condition);
+            }
+            fs::rename(draft, target)?;
+        }
+    }
+    Ok(())
+}
+
+/// The folder of a bucket, by which it is counted.
+fn name_of(bucket: &Path) -> &str {
+    bucket.file_name().and_then(|name| name.to_str()).unwrap_or_default()
+}
+
 enum Refusal {
     Condition,
+    Quota(S3Error),
     Io(io::Error),
+}
+
+impl From<S3Error> for Refusal {
+    fn from(error: S3Error) -> Self {
+        Self::Quota(error)
+    }
 }
 
 impl From<io::Error> for Refusal {
@@ -310,7 +366,8 @@ mod tests {
         fs::write(&draft, "short").unwrap();
         for condition in [Condition::Always, Condition::Absent] {
             let commits = Commits::default();
-            let refused = commits.commit(&draft, 6, &target, &folder.path().join("bucket"), &condition).unwrap_err();
+            let content = Content { draft: &draft, size: 6, origin: Origin::Upload("") };
+            let refused = commits.commit(&content, &target, &folder.path().join("bucket"), &condition).unwrap_err();
             assert!(refused.message().unwrap().contains("5 of 6 bytes"), "{refused}");
             assert!(!target.exists());
         }

@@ -18,6 +18,7 @@ mod multipart;
 mod names;
 mod s3;
 mod syncs;
+mod usage;
 mod windows;
 
 use std::fs::{self, File};
@@ -27,18 +28,22 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
+use futures::StreamExt;
 use s3s::dto::{CompletedPart, ETag, StreamingBlob};
 use s3s::{S3Result, s3_error};
 
 use checksums::Expected;
 use conditions::Condition;
-use files::{Body, Commits, Draft};
+use files::{Body, Commits, Content, Draft};
 use list::{Item, Query};
 use multipart::{Completed, Uploads};
+use usage::{Origin, Room};
 use windows::Windows;
 
 use crate::durable::sync;
 use crate::keys::Namespace;
+
+pub use usage::Usage;
 
 /// The largest page of a list, S3's own.
 const PAGE: i32 = 1000;
@@ -47,6 +52,8 @@ const ABANDONED: Duration = Duration::from_secs(24 * 3600);
 const ABANDONED_AND_IN_THE_WAY: Duration = Duration::from_secs(3600);
 /// How long a draft may lie that nobody writes to.
 const STALE: Duration = Duration::from_secs(3600);
+/// The longest body that is read though it is refused, in bytes: a large part.
+const READ_IN_VAIN: i64 = 64 << 20;
 /// How long a client waits for an answer without a sign of life, at most.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
@@ -58,6 +65,7 @@ pub struct Backend {
     drafts: PathBuf,
     uploads: Arc<Uploads>,
     commits: Arc<Commits>,
+    usage: Arc<Usage>,
     windows: Arc<Windows>,
     answer_within: Duration,
     /// Kept as long as anything here may write.
@@ -65,11 +73,12 @@ pub struct Backend {
 }
 
 impl Backend {
-    /// Opens a data folder for this process alone, and removes what a crash left half done.
+    /// Opens a data folder for this process alone, and removes what a crash left half done. Each bucket may hold as many
+    /// bytes as the quota says.
     ///
     /// # Errors
     /// Where it cannot be read or written, is another process's, or is on a volume that cannot keep promises.
-    pub fn open(data: &Path) -> anyhow::Result<Self> {
+    pub fn open(data: &Path, quota: Option<u64>) -> anyhow::Result<Self> {
         fs::create_dir_all(data).with_context(|| format!("{} cannot be made", data.display()))?;
         let lock = disk::claim(data)?;
         let folder = |name: &str| {
@@ -83,12 +92,14 @@ impl Backend {
             fs::remove_file(draft?.path())?;
         }
         disk::probe(&drafts, &objects)?;
+        let usage = Arc::new(Usage::new(quota, objects.clone(), uploads.clone()));
         let backend = Self {
             data: data.to_owned(),
             objects,
             drafts,
-            uploads: Arc::new(Uploads::new(uploads)),
-            commits: Arc::default(),
+            uploads: Arc::new(Uploads::new(uploads, usage.clone())),
+            commits: Arc::new(Commits::counted(usage.clone())),
+            usage,
             windows: Arc::default(),
             answer_within: ANSWER_WITHIN,
             _lock: Arc::new(lock),
@@ -117,6 +128,11 @@ impl Backend {
         Ok(())
     }
 
+    /// What its buckets hold, where there is a quota.
+    pub fn usage(&self) -> Arc<Usage> {
+        self.usage.clone()
+    }
+
     /// The folder of a namespace's objects.
     fn bucket(&self, namespace: &Namespace) -> PathBuf {
         self.objects.join(namespace.folder())
@@ -138,6 +154,28 @@ impl Backend {
         tokio::task::spawn_blocking(move || work(&own)).await.map_err(|error| s3_error!(error, InternalError))?
     }
 
+    /// Room for a body. One that is refused is read all the same, if it is no longer than a part: a client whose
+    /// connection breaks while it sends hears of no refusal.
+    async fn admit(
+        &self,
+        body: Option<StreamingBlob>,
+        length: Option<i64>,
+        ask: impl FnOnce(&Self) -> S3Result<Room> + Send + 'static,
+    ) -> S3Result<(Room, Option<StreamingBlob>)> {
+        let asked = match self.usage.quota() {
+            Some(_) => self.blocking(ask).await,
+            None => self.usage.reserve("", None, 0),
+        };
+        match (asked, body) {
+            (Ok(room), body) => Ok((room, body)),
+            (Err(refusal), Some(mut body)) if length.is_some_and(|length| length <= READ_IN_VAIN) => {
+                while let Some(Ok(_)) = body.next().await {}
+                Err(refusal)
+            }
+            (Err(refusal), _) => Err(refusal),
+        }
+    }
+
     /// A draft with a body, on the disk, and its size. Where sums are expected, the body has them.
     async fn draft(&self, body: Option<StreamingBlob>, length: Option<i64>, sums: Expected) -> S3Result<(Draft, u64)> {
         let (draft, file) = self.blocking(|own| Draft::create(&own.drafts)).await?;
@@ -145,8 +183,20 @@ impl Backend {
         Ok((draft, size))
     }
 
-    fn commit(&self, draft: &Path, size: u64, place: &Place, condition: &Condition) -> S3Result<ETag> {
-        self.commits.commit(draft, size, &place.file, &place.bucket, condition)
+    /// Room for a body that becomes an object. Who may not write, since the object is there, needs none.
+    fn room(&self, bucket: &str, length: Option<i64>, place: &Place, condition: &Condition) -> S3Result<Room> {
+        let replaced = match condition {
+            Condition::Absent => 0,
+            Condition::Always | Condition::Is(_) => usage::size(&place.file),
+        };
+        self.usage.reserve(bucket, length, replaced).or_else(|refusal| {
+            self.commits.check(Path::new(""), &place.file, condition)?;
+            Err(refusal)
+        })
+    }
+
+    fn commit(&self, content: &Content<'_>, place: &Place, condition: &Condition) -> S3Result<ETag> {
+        self.commits.commit(content, &place.file, &place.bucket, condition)
     }
 
     /// Makes an object of an upload's parts. One that was completed stays so.
@@ -160,7 +210,8 @@ impl Backend {
         self.commits.check(&upload.whole(), &place.file, condition)?;
         let (whole, size) = upload.join(parts)?;
         let sum = checksums::at(&whole);
-        let completed = Completed { e_tag: self.commit(&whole, size, place, condition)?, sum };
+        let content = Content { draft: &whole, size, origin: Origin::Upload(id) };
+        let completed = Completed { e_tag: self.commit(&content, place, condition)?, sum };
         self.uploads.remember(id, bucket, key, &completed);
         if let Err(error) = upload.end() {
             tracing::warn!(id, %error, "a completed upload could not be removed: the next sweep will");
@@ -231,7 +282,7 @@ mod tests {
     #[tokio::test]
     async fn what_nobody_goes_on_with_is_swept_sooner_where_it_is_in_the_way() {
         let data = TempDir::new().unwrap();
-        let backend = Backend::open(data.path()).unwrap();
+        let backend = Backend::open(data.path(), None).unwrap();
         let in_hours = |hours: u64| SystemTime::now() + Duration::from_secs(hours * 3600);
         let (uploads, drafts) = (data.path().join("uploads"), data.path().join("drafts"));
         let begin = || backend.uploads.begin("growth", "large").unwrap();
@@ -261,12 +312,12 @@ mod tests {
     #[test]
     fn a_start_removes_what_a_crash_left_half_done() {
         let data = TempDir::new().unwrap();
-        let backend = Backend::open(data.path()).unwrap();
+        let backend = Backend::open(data.path(), None).unwrap();
         let id = backend.uploads.begin("growth", "large").unwrap();
         drop(backend);
         fs::create_dir(data.path().join("uploads/half-begun")).unwrap();
         fs::write(data.path().join("drafts/half-written"), "half").unwrap();
-        Backend::open(data.path()).unwrap();
+        Backend::open(data.path(), None).unwrap();
         assert_eq!(names(&data.path().join("uploads")), [id]);
         assert!(names(&data.path().join("drafts")).is_empty());
     }

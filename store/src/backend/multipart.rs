@@ -14,6 +14,7 @@ use tokio::sync::OwnedMutexGuard;
 
 use super::files::{etag, measured, storage};
 use super::join::{Failure, Plan, part_file, whole_file};
+use super::usage::{self, Room, Usage};
 
 /// S3's bounds of a part's number.
 const NUMBERS: std::ops::RangeInclusive<i32> = 1..=10_000;
@@ -42,11 +43,12 @@ pub(super) struct Uploads {
     turns: Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>,
     /// For clients that did not get the answer and ask again.
     completed: Mutex<VecDeque<(String, Target, Completed)>>,
+    usage: Arc<Usage>,
 }
 
 impl Uploads {
-    pub(super) fn new(folder: PathBuf) -> Self {
-        Self { folder, turns: Mutex::default(), completed: Mutex::default() }
+    pub(super) fn new(folder: PathBuf, usage: Arc<Usage>) -> Self {
+        Self { folder, turns: Mutex::default(), completed: Mutex::default(), usage }
     }
 
     /// Waits until nobody else does anything to an upload, and keeps others waiting until this is dropped.
@@ -89,7 +91,7 @@ impl Uploads {
         let folder = self.folder.join(id);
         let target = Some(&folder).filter(|_| is_id).and_then(|folder| target(folder));
         if target.is_some_and(|target| target.bucket == bucket && target.key == key) {
-            Ok(Upload { folder })
+            Ok(Upload { id: id.to_owned(), folder, usage: self.usage.clone() })
         } else {
             Err(s3_error!(NoSuchUpload))
         }
@@ -117,12 +119,12 @@ impl Uploads {
     /// Removes uploads that nobody went on with for so long.
     pub(super) fn sweep(&self, now: SystemTime, patience: Duration) -> io::Result<()> {
         for folder in self.folders()? {
-            let is_busy = folder.file_name().and_then(|id| id.to_str()).is_some_and(|id| self.is_busy(id));
+            let id = folder.file_name().and_then(|id| id.to_str()).unwrap_or_default();
             // One that ended meanwhile has no age.
             let changed = fs::metadata(&folder).and_then(|metadata| metadata.modified()).ok();
             let age = changed.and_then(|at| now.duration_since(at).ok());
-            if !is_busy && age.is_some_and(|age| age > patience) {
-                remove(&folder);
+            if !self.is_busy(id) && age.is_some_and(|age| age > patience) && remove(&folder) {
+                self.usage.ended(id);
             }
         }
         Ok(())
@@ -143,13 +145,14 @@ impl Uploads {
     }
 }
 
-/// Removes a folder, or leaves it to the next sweep: others must not lie for it.
-fn remove(folder: &Path) {
+/// Removes a folder, or leaves it to the next sweep: others must not lie for it. True where it is gone.
+fn remove(folder: &Path) -> bool {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != ErrorKind::NotFound => {
             tracing::warn!(folder = %folder.display(), %error, "an abandoned upload could not be removed");
+            false
         }
-        _ => {}
+        _ => true,
     }
 }
 
@@ -157,15 +160,32 @@ fn target(folder: &Path) -> Option<Target> {
     serde_json::from_slice(&fs::read(folder.join("target")).ok()?).ok()
 }
 
+/// True for the folder of an upload to a bucket.
+pub(super) fn is_of(folder: &Path, bucket: &str) -> bool {
+    target(folder).is_some_and(|target| target.bucket == bucket)
+}
+
+/// True for the name of a file, in an upload's folder, that holds what its client sent.
+pub(super) fn is_content(name: &str) -> bool {
+    name == "whole" || name.starts_with("part-")
+}
+
 /// An upload under way.
 #[derive(Debug)]
 pub(super) struct Upload {
+    id: String,
     folder: PathBuf,
+    usage: Arc<Usage>,
 }
 
 impl Upload {
-    /// Takes a part of this size, in place of an earlier one of its number.
-    pub(super) fn keep(&self, draft: &Path, size: u64, number: i32) -> S3Result<ETag> {
+    /// How many bytes there are of a part.
+    pub(super) fn size_of(&self, number: i32) -> u64 {
+        usage::size(&part_file(&self.folder, number))
+    }
+
+    /// Takes a part of this size, for which there is room, in place of an earlier one of its number.
+    pub(super) fn keep(&self, draft: &Path, size: u64, number: i32, room: &Room) -> S3Result<ETag> {
         if !NUMBERS.contains(&number) {
             return Err(s3_error!(InvalidArgument, "a part's number is 1 to 10000"));
         }
@@ -173,9 +193,11 @@ impl Upload {
             return Err(s3_error!(NoSuchUpload, "the upload is being completed already"));
         }
         let e_tag = etag(&measured(draft, size)?);
-        fs::rename(draft, part_file(&self.folder, number)).map_err(|error| match error.kind() {
-            ErrorKind::NotFound => s3_error!(NoSuchUpload),
-            _ => storage(error),
+        self.usage.replace_part((&self.id, room), size, self.size_of(number), || {
+            fs::rename(draft, part_file(&self.folder, number)).map_err(|error| match error.kind() {
+                ErrorKind::NotFound => s3_error!(NoSuchUpload),
+                _ => storage(error),
+            })
         })?;
         Ok(e_tag)
     }
@@ -213,6 +235,8 @@ impl Upload {
             ErrorKind::NotFound => s3_error!(NoSuchUpload),
             _ => storage(error),
         })?;
-        fs::remove_dir_all(&self.folder).map_err(storage)
+        fs::remove_dir_all(&self.folder).map_err(storage)?;
+        self.usage.ended(&self.id);
+        Ok(())
     }
 }

@@ -11,9 +11,10 @@ use tokio_util::io::ReaderStream;
 
 use super::checksums::{self, Expected};
 use super::conditions::{Condition, is_version, readable, unchecked, unchecked_of_body, unknown};
-use super::files::{self, Draft, etag, storage};
+use super::files::{self, Content, Draft, etag, storage};
 use super::list::Item;
 use super::multipart::Completed;
+use super::usage::Origin;
 use super::{Backend, Completion, PAGE, names};
 use crate::keys::{self, Namespace};
 
@@ -69,9 +70,16 @@ impl S3 for Backend {
         let condition = Condition::of(input.if_match, input.if_none_match)?;
         let checksum_sha256 = input.checksum_sha256;
         let sums = Expected::of(checksum_sha256.as_deref(), input.content_md5.as_deref())?;
-        let (draft, size) = self.draft(input.body, input.content_length, sums).await?;
-        let e_tag = self.blocking(move |own| own.commit(draft.path(), size, &place, &condition)).await?;
-        let e_tag = Some(e_tag);
+        let (bucket, length) = (namespace.folder(), input.content_length);
+        let (its_place, its_condition) = (place.clone(), condition.clone());
+        let ask = move |own: &Self| own.room(&bucket, length, &its_place, &its_condition);
+        let (room, body) = self.admit(input.body, length, ask).await?;
+        let (draft, size) = self.draft(body, length, sums).await?;
+        let commit = move |own: &Self| {
+            let content = Content { draft: draft.path(), size, origin: Origin::Room(&room) };
+            own.commit(&content, &place, &condition)
+        };
+        let e_tag = Some(self.blocking(commit).await?);
         Ok(S3Response::new(PutObjectOutput { e_tag, checksum_sha256, ..PutObjectOutput::default() }))
     }
 
@@ -219,14 +227,17 @@ impl S3 for Backend {
         ])?;
         let source = self.place(&namespace, key)?.file;
         let place = self.place(&namespace, &input.key)?;
-        // Objects are never changed in place: a second name is a copy.
+        let bucket = namespace.folder();
+        // Objects are never changed in place: a second name is a copy. It counts as one, too.
         let (metadata, e_tag) = self
             .blocking(move |own| {
                 files::stat(&source)?;
                 let draft = Draft::link(&own.drafts, &source)?;
                 let metadata = files::stat(draft.path())?;
                 let size = metadata.len();
-                let e_tag = own.commit(draft.path(), size, &place, &Condition::Always)?;
+                let room = own.room(&bucket, i64::try_from(size).ok(), &place, &Condition::Always)?;
+                let content = Content { draft: draft.path(), size, origin: Origin::Room(&room) };
+                let e_tag = own.commit(&content, &place, &Condition::Always)?;
                 Ok((metadata, e_tag))
             })
             .await?;
@@ -324,12 +335,15 @@ impl S3 for Backend {
         let UploadPartInput { key, upload_id, part_number, body, content_length, checksum_sha256, .. } = request.input;
         let sums = Expected::of(checksum_sha256.as_deref(), request.input.content_md5.as_deref())?;
         let (id, its_bucket, its_key) = (upload_id.clone(), bucket.clone(), key.clone());
-        self.blocking(move |own| own.uploads.find(&id, &its_bucket, &its_key)).await?;
+        let upload = self.blocking(move |own| own.uploads.find(&id, &its_bucket, &its_key)).await?;
+        let its_bucket = bucket.clone();
+        let ask = move |own: &Self| own.usage.reserve(&its_bucket, content_length, upload.size_of(part_number));
+        let (room, body) = self.admit(body, content_length, ask).await?;
         let (draft, size) = self.draft(body, content_length, sums).await?;
         let turn = self.uploads.turn(&upload_id).await;
         let keep = move |own: &Self| {
             let _turn = turn;
-            own.uploads.find(&upload_id, &bucket, &key)?.keep(draft.path(), size, part_number)
+            own.uploads.find(&upload_id, &bucket, &key)?.keep(draft.path(), size, part_number, &room)
         };
         let e_tag = self.blocking(keep).await?;
         let e_tag = Some(e_tag);

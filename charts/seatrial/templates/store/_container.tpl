@@ -8,6 +8,9 @@
 - --host={{ include "seatrial.store.name" . }}
 - --audience={{ .Values.store.audience }}
 - --config-map={{ .Release.Namespace }}/{{ include "seatrial.store.authority" . }}
+{{- if ne (toString .Values.store.namespaceQuota) "" }}
+- --namespace-quota={{ .Values.store.namespaceQuota }}
+{{- end }}
 - --log-level={{ .Values.store.logLevel }}
 {{- end -}}
 
