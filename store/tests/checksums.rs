@@ -60,7 +60,9 @@ async fn a_body_with_another_sum_leaves_nothing() {
     let growth = keys(&store, "growth").await;
     let begun = Raw::new("POST", "/growth/large?uploads=").send_signed(&store, &growth).await;
     let id = begun.body.split_once("<UploadId>").unwrap().1.split_once('<').unwrap().0.to_owned();
-    let before = files(data.path());
+    // A part that is refused may leave bytes in its place, which count for nothing.
+    let files = || files(data.path()).into_iter().filter(|file| !file.contains("/whole ")).collect::<Vec<_>>();
+    let before = files();
     for target in ["/growth/x", &format!("/growth/large?partNumber=1&uploadId={id}")] {
         for (header, value, code) in [
             (HEADER, sum(b"other"), "BadDigest"),
@@ -72,7 +74,11 @@ async fn a_body_with_another_sum_leaves_nothing() {
             assert!(put.status == 400 && put.body.contains(code), "{target}: {put:?}");
         }
     }
-    assert_eq!(files(data.path()), before);
+    assert_eq!(files(), before);
+    let list = b"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber></Part></CompleteMultipartUpload>";
+    let target = format!("/growth/large?uploadId={id}");
+    let complete = Raw::new("POST", &target).body(list).send_signed(&store, &growth).await;
+    assert!(complete.status == 400 && complete.body.contains("InvalidPart"), "{complete:?}");
 }
 
 /// Such as s5cmd and AWS' older libraries. The MD5 is checked, and no sum for a reader.

@@ -10,6 +10,7 @@
 mod support;
 
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 use object_store::multipart::{MultipartStore, PartId};
@@ -19,7 +20,7 @@ use seatrial_store::limits::Limits;
 use seatrial_store::testing::LocalStore;
 use support::{Keys, Raw, client, files, keys, store};
 use tempfile::TempDir;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// How long anything here may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -45,6 +46,63 @@ async fn begun(store: &LocalStore, keys: &Keys, parts: &[&str]) -> (String, Stri
         list += &format!("<Part><PartNumber>{number}</PartNumber></Part>");
     }
     (id, format!("<CompleteMultipartUpload>{list}</CompleteMultipartUpload>"))
+}
+
+/// Parts in any order, of which the last is shorter: what is written is what becomes the object.
+#[tokio::test]
+async fn parts_come_to_their_places_and_nothing_is_copied() {
+    let (data, store) = store().await;
+    let growth = keys(&store, "growth").await;
+    let (id, _) = begun(&store, &growth, &["1111"]).await;
+    let put = |number: usize, body: &'static str| {
+        let (store, growth, id) = (&store, &growth, &id);
+        async move {
+            let target = format!("/growth/large?partNumber={number}&uploadId={id}");
+            Raw::new("PUT", &target).body(body.as_bytes()).send_signed(store, growth).await.status
+        }
+    };
+    assert_eq!((put(4, "44").await, put(2, "2222").await, put(3, "3333").await), (200, 200, 200));
+    let whole = data.path().join("uploads").join(&id).join("whole");
+    assert_eq!(std::fs::read_to_string(&whole).unwrap(), "11112222333344");
+    let inode = std::fs::metadata(&whole).unwrap().ino();
+    let complete = async |parts: usize| {
+        let list: String = (1..=parts).map(|part| format!("<Part><PartNumber>{part}</PartNumber></Part>")).collect();
+        let list = format!("<CompleteMultipartUpload>{list}</CompleteMultipartUpload>");
+        let target = format!("/growth/large?uploadId={id}");
+        Raw::new("POST", &target).body(list.as_bytes()).send_signed(&store, &growth).await.status
+    };
+    assert_eq!(complete(4).await, 200);
+    let object = std::fs::metadata(data.path().join("objects/growth.0/flarge")).unwrap();
+    assert_eq!((object.ino(), object.len()), (inode, 14), "it is another file");
+    let read = Raw::new("GET", "/growth/large").send_signed(&store, &growth).await;
+    assert_eq!(read.body, "11112222333344");
+}
+
+/// A client sends a part again, since it heard nothing, and the first try goes on meanwhile.
+#[tokio::test]
+async fn a_part_that_comes_late_changes_nothing_that_was_confirmed() {
+    let (data, store) = store().await;
+    let growth = keys(&store, "growth").await;
+    let (id, list) = begun(&store, &growth, &["1111"]).await;
+    let target = format!("/growth/large?partNumber=2&uploadId={id}");
+    let late = Raw::new("PUT", &target).body(b"late");
+    let mut slow = late.send_signed_without_end(&store, &growth).await;
+    let again = Raw::new("PUT", &target).body(b"2222");
+    // Until the first one has the place, the second may get it.
+    let folder = data.path().join("uploads").join(&id);
+    let deadline = Instant::now() + PATIENCE;
+    while !folder.join("part-2").exists() {
+        assert!(Instant::now() < deadline, "both have the same place");
+        assert_eq!(again.send_signed(&store, &growth).await.status, 200);
+    }
+    let list = list.replace("</Complete", "<Part><PartNumber>2</PartNumber></Part></Complete");
+    let done = format!("/growth/large?uploadId={id}");
+    assert_eq!(Raw::new("POST", &done).body(list.as_bytes()).send_signed(&store, &growth).await.status, 200);
+    slow.write_all(b"e").await.unwrap();
+    let mut answer = String::new();
+    let _ = slow.read_to_string(&mut answer).await;
+    assert!(answer.starts_with("HTTP/1.1 404") && answer.contains("NoSuchUpload"), "{answer:?}");
+    assert_eq!(Raw::new("GET", "/growth/large").send_signed(&store, &growth).await.body, "11112222");
 }
 
 /// A client must not take a long join for a store that is gone.

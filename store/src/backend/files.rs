@@ -14,6 +14,7 @@ use s3s::{S3Error, S3Result, StdError, s3_error};
 use super::checksums::{self, Expected, Sums};
 use super::conditions::Condition;
 use super::folders::Folders;
+use super::slots::Slot;
 use super::syncs::Syncs;
 use super::usage::{self, Origin, Usage};
 
@@ -60,24 +61,8 @@ impl Draft {
     where
         S: Stream<Item = Result<bytes::Bytes, StdError>> + Unpin,
     {
-        let Body { stream, length, sums } = body;
-        let (mut piece, mut open) = (Vec::new(), Open { file, sums: sums.start() });
-        let mut size = 0_u64;
-        if let Some(mut stream) = stream {
-            while let Some(next) = stream.next().await {
-                let next = next.map_err(|error| s3_error!(IncompleteBody, "the body ended early: {error}"))?;
-                size = size.saturating_add(next.len() as u64);
-                piece.extend_from_slice(&next);
-                if piece.len() >= PIECE {
-                    (open, piece) = blocking(move || open.write(piece)).await?;
-                }
-            }
-        }
-        if length.is_some_and(|length| u64::try_from(length) != Ok(size)) {
-            return Err(s3_error!(IncompleteBody, "the body has {size} bytes, not as many as its header says"));
-        }
-        blocking(move || open.write(piece)?.0.end()).await?;
-        Ok(size)
+        let keep = |file: &File, sum: Option<&str>| sum.map_or(Ok(()), |sum| checksums::keep(file, Some(sum)));
+        Ok(body.write(file, None, move |file, sum| keep(file, sum).map_err(storage)).await?.0)
     }
 }
 
@@ -90,9 +75,50 @@ pub(super) struct Body<S> {
     pub(super) sums: Expected,
 }
 
-/// A draft that is written to.
+impl<S> Body<S>
+where
+    S: Stream<Item = Result<bytes::Bytes, StdError>> + Unpin,
+{
+    /// Writes it to where a file stands, which may be a part's place, does what is to be done with its SHA-256, and waits
+    /// until it is on the disk. Gives its bytes and the sum.
+    pub(super) async fn write(
+        self,
+        file: File,
+        slot: Option<Arc<Slot>>,
+        end: impl FnOnce(&File, Option<&str>) -> S3Result<()> + Send + 'static,
+    ) -> S3Result<(u64, Option<String>)> {
+        let Self { stream, length, sums } = self;
+        let (mut piece, mut open) = (Vec::new(), Open { file, slot, sums: sums.start() });
+        // Behind a place is another part's.
+        let is_too_long =
+            |size: u64| length.is_some_and(|length| i64::try_from(size).map_or(true, |size| size > length));
+        let mut size = 0_u64;
+        if let Some(mut stream) = stream {
+            while let Some(next) = stream.next().await {
+                let next = next.map_err(|error| s3_error!(IncompleteBody, "the body ended early: {error}"))?;
+                size = size.saturating_add(next.len() as u64);
+                if is_too_long(size) {
+                    return Err(s3_error!(IncompleteBody, "the body has more bytes than its header says"));
+                }
+                piece.extend_from_slice(&next);
+                if piece.len() >= PIECE {
+                    (open, piece) = blocking(move || open.write(piece)).await?;
+                }
+            }
+        }
+        if length.is_some_and(|length| u64::try_from(length) != Ok(size)) {
+            return Err(s3_error!(IncompleteBody, "the body has {size} bytes, not as many as its header says"));
+        }
+        let sum = blocking(move || open.write(piece)?.0.end(end)).await?;
+        Ok((size, sum))
+    }
+}
+
+/// A file that is written to.
 struct Open {
     file: File,
+    /// The place that it is written to: kept while a piece is written, also if nobody waits for that any more.
+    slot: Option<Arc<Slot>>,
     /// Of what was written.
     sums: Sums,
 }
@@ -101,17 +127,20 @@ impl Open {
     /// Writes a piece, and gives its room back.
     fn write(mut self, mut piece: Vec<u8>) -> S3Result<(Self, Vec<u8>)> {
         self.sums.update(&piece);
+        let entered = self.slot.as_ref().map(|slot| slot.enter()).transpose()?;
         self.file.write_all(&piece).map_err(storage)?;
+        drop(entered);
         piece.clear();
         Ok((self, piece))
     }
 
-    /// Checks the sums, and puts what is kept of them on the disk with the content.
-    fn end(self) -> S3Result<()> {
-        if let Some(sum) = self.sums.check()? {
-            checksums::keep(&self.file, Some(&sum)).map_err(storage)?;
-        }
-        self.file.sync_all().map_err(storage)
+    /// Checks the sums, and puts on the disk what is kept of them with the content.
+    fn end(self, end: impl FnOnce(&File, Option<&str>) -> S3Result<()>) -> S3Result<Option<String>> {
+        let sum = self.sums.check()?;
+        end(&self.file, sum.as_deref())?;
+        // By the file that it was written through: another one would not hear of its errors.
+        self.file.sync_all().map_err(storage)?;
+        Ok(sum)
     }
 }
 

@@ -3,7 +3,7 @@
 //! ```text
 //! <data>/lock                 held by the one process that may write
 //! <data>/objects/<bucket>.<UID of its namespace>/…   objects, see `names`
-//! <data>/uploads/<id>/…       uploads in parts, see `multipart` and `join`
+//! <data>/uploads/<id>/…       uploads in parts, see `multipart`, `parts` and `join`
 //! <data>/drafts/<nonce>       what is being written
 //! ```
 
@@ -16,7 +16,9 @@ mod join;
 mod list;
 mod multipart;
 mod names;
+mod parts;
 mod s3;
+mod slots;
 mod syncs;
 mod usage;
 mod windows;
@@ -35,6 +37,7 @@ use s3s::{S3Result, s3_error};
 use checksums::Expected;
 use conditions::Condition;
 use files::{Body, Commits, Content, Draft};
+use join::Joined;
 use list::{Item, Query};
 use multipart::{Completed, Uploads};
 use usage::{Origin, Room};
@@ -207,8 +210,9 @@ impl Backend {
         }
         let upload = self.uploads.find(id, bucket, key)?;
         // An object that is there already would be found too late.
-        self.commits.check(&upload.whole(), &place.file, condition)?;
-        let (whole, size) = upload.join(parts)?;
+        self.commits.check(&upload.whole()?.unwrap_or_default(), &place.file, condition)?;
+        let Joined { file: whole, size, copied } = upload.join(parts)?;
+        tracing::debug!(id, size, copied, "parts are put together");
         let sum = checksums::at(&whole);
         let content = Content { draft: &whole, size, origin: Origin::Upload(id) };
         let completed = Completed { e_tag: self.commit(&content, place, condition)?, sum };

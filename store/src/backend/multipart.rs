@@ -8,13 +8,15 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 use s3s::dto::{CompletedPart, ETag};
-use s3s::{S3Result, s3_error};
+use s3s::{S3Error, S3Result, s3_error};
 use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedMutexGuard;
 
 use super::files::{etag, measured, storage};
-use super::join::{Failure, Plan, part_file, whole_file};
-use super::usage::{self, Room, Usage};
+use super::join::{Failure, Joined, Plan};
+use super::parts::{self, Record};
+use super::slots::{Slot, Slots};
+use super::usage::{Room, Usage};
 
 /// S3's bounds of a part's number.
 const NUMBERS: std::ops::RangeInclusive<i32> = 1..=10_000;
@@ -43,12 +45,13 @@ pub(super) struct Uploads {
     turns: Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>,
     /// For clients that did not get the answer and ask again.
     completed: Mutex<VecDeque<(String, Target, Completed)>>,
+    slots: Arc<Slots>,
     usage: Arc<Usage>,
 }
 
 impl Uploads {
     pub(super) fn new(folder: PathBuf, usage: Arc<Usage>) -> Self {
-        Self { folder, turns: Mutex::default(), completed: Mutex::default(), usage }
+        Self { folder, turns: Mutex::default(), completed: Mutex::default(), slots: Arc::default(), usage }
     }
 
     /// Waits until nobody else does anything to an upload, and keeps others waiting until this is dropped.
@@ -91,7 +94,7 @@ impl Uploads {
         let folder = self.folder.join(id);
         let target = Some(&folder).filter(|_| is_id).and_then(|folder| target(folder));
         if target.is_some_and(|target| target.bucket == bucket && target.key == key) {
-            Ok(Upload { id: id.to_owned(), folder, usage: self.usage.clone() })
+            Ok(Upload { id: id.to_owned(), folder, slots: self.slots.clone(), usage: self.usage.clone() })
         } else {
             Err(s3_error!(NoSuchUpload))
         }
@@ -165,9 +168,12 @@ pub(super) fn is_of(folder: &Path, bucket: &str) -> bool {
     target(folder).is_some_and(|target| target.bucket == bucket)
 }
 
-/// True for the name of a file, in an upload's folder, that holds what its client sent.
-pub(super) fn is_content(name: &str) -> bool {
-    name == "whole" || name.starts_with("part-")
+/// How many bytes an upload has: all that its client sent, or, once it is being completed, what it becomes.
+pub(super) fn size(folder: &Path) -> io::Result<u64> {
+    match Plan::read(folder) {
+        Ok(Some(plan)) => Ok(plan.size()),
+        _ => parts::held(folder),
+    }
 }
 
 /// An upload under way.
@@ -175,40 +181,66 @@ pub(super) fn is_content(name: &str) -> bool {
 pub(super) struct Upload {
     id: String,
     folder: PathBuf,
+    slots: Arc<Slots>,
     usage: Arc<Usage>,
 }
 
 impl Upload {
     /// How many bytes there are of a part.
-    pub(super) fn size_of(&self, number: i32) -> u64 {
-        usage::size(&part_file(&self.folder, number))
+    pub(super) fn size_of(&self, number: i32) -> S3Result<u64> {
+        Ok(parts::find(&self.folder, number).map_err(storage)?.map_or(0, |part| part.size))
     }
 
-    /// Takes a part of this size, for which there is room, in place of an earlier one of its number.
-    pub(super) fn keep(&self, draft: &Path, size: u64, number: i32, room: &Room) -> S3Result<ETag> {
+    /// The place of a part that has this length, if it has one.
+    pub(super) fn slot(&self, number: i32, length: u64) -> S3Result<Option<Slot>> {
+        self.is_open(number)?;
+        self.slots.take(&self.id, &self.folder, number, length)
+    }
+
+    /// Takes the part that is in its place, on the disk, with this size and this sum.
+    pub(super) fn keep_placed(&self, slot: &Slot, size: u64, sum: Option<String>, room: &Room) -> S3Result<ETag> {
+        let number = slot.number();
+        self.is_open(number)?;
+        if !slot.holds(size).map_err(gone)? {
+            return Err(s3_error!(InternalError, "the store's volume lost a part of what was written: send it again"));
+        }
+        let e_tag = ETag::Strong(hex::encode(rand::random::<[u8; 16]>()));
+        let record = Record { slot: slot.size(), size, e_tag, sum };
+        self.usage.replace_part((&self.id, room), size, self.size_of(number)?, || {
+            parts::keep(&self.folder, number, &record).map_err(gone)
+        })?;
+        Ok(record.e_tag)
+    }
+
+    fn is_open(&self, number: i32) -> S3Result<()> {
         if !NUMBERS.contains(&number) {
             return Err(s3_error!(InvalidArgument, "a part's number is 1 to 10000"));
         }
         if Plan::read(&self.folder)?.is_some() {
             return Err(s3_error!(NoSuchUpload, "the upload is being completed already"));
         }
+        Ok(())
+    }
+
+    /// Takes a part of this size, for which there is room, in place of an earlier one of its number.
+    pub(super) fn keep(&self, draft: &Path, size: u64, number: i32, room: &Room) -> S3Result<ETag> {
+        self.is_open(number)?;
         let e_tag = etag(&measured(draft, size)?);
-        self.usage.replace_part((&self.id, room), size, self.size_of(number), || {
-            fs::rename(draft, part_file(&self.folder, number)).map_err(|error| match error.kind() {
-                ErrorKind::NotFound => s3_error!(NoSuchUpload),
-                _ => storage(error),
-            })
+        self.usage.replace_part((&self.id, room), size, self.size_of(number)?, || {
+            parts::adopt(&self.folder, number, draft).map_err(gone)
         })?;
         Ok(e_tag)
     }
 
-    /// Puts the parts together, or goes on with that after a crash. Gives the whole, which is on the disk, and its size.
-    pub(super) fn join(&self, parts: &[CompletedPart]) -> S3Result<(PathBuf, u64)> {
+    /// Puts the parts together, or goes on with that after a crash.
+    pub(super) fn join(&self, parts: &[CompletedPart]) -> S3Result<Joined> {
         let plan = match Plan::read(&self.folder)? {
             Some(plan) if plan.is_for(parts) => plan,
             Some(_) => return Err(s3_error!(InvalidPart, "the upload is being completed with other parts")),
             None => {
                 let plan = Plan::make(&self.folder, parts)?;
+                // Parts that are still on their way come too late: what they write to will be an object.
+                self.slots.close(&self.id);
                 plan.keep(&self.folder)?;
                 plan
             }
@@ -223,9 +255,9 @@ impl Upload {
         })
     }
 
-    /// Where the parts are put together.
-    pub(super) fn whole(&self) -> PathBuf {
-        whole_file(&self.folder)
+    /// Where the parts are put together, if that began.
+    pub(super) fn whole(&self) -> S3Result<Option<PathBuf>> {
+        Ok(Plan::read(&self.folder)?.map(|plan| plan.file(&self.folder)))
     }
 
     /// Removes it with all its parts.
@@ -238,5 +270,13 @@ impl Upload {
         fs::remove_dir_all(&self.folder).map_err(storage)?;
         self.usage.ended(&self.id);
         Ok(())
+    }
+}
+
+/// The error of a file in the folder of an upload, which may have ended meanwhile.
+fn gone(error: io::Error) -> S3Error {
+    match error.kind() {
+        ErrorKind::NotFound => s3_error!(NoSuchUpload),
+        _ => storage(error),
     }
 }

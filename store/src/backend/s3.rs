@@ -1,6 +1,7 @@
 //! S3's operations.
 
 use std::fs;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use s3s::dto::*;
@@ -11,7 +12,7 @@ use tokio_util::io::ReaderStream;
 
 use super::checksums::{self, Expected};
 use super::conditions::{Condition, is_version, readable, unchecked, unchecked_of_body, unknown};
-use super::files::{self, Content, Draft, etag, storage};
+use super::files::{self, Body, Content, Draft, etag, storage};
 use super::list::Item;
 use super::multipart::Completed;
 use super::usage::Origin;
@@ -337,15 +338,37 @@ impl S3 for Backend {
         let (id, its_bucket, its_key) = (upload_id.clone(), bucket.clone(), key.clone());
         let upload = self.blocking(move |own| own.uploads.find(&id, &its_bucket, &its_key)).await?;
         let its_bucket = bucket.clone();
-        let ask = move |own: &Self| own.usage.reserve(&its_bucket, content_length, upload.size_of(part_number));
+        let ask = move |own: &Self| own.usage.reserve(&its_bucket, content_length, upload.size_of(part_number)?);
         let (room, body) = self.admit(body, content_length, ask).await?;
-        let (draft, size) = self.draft(body, content_length, sums).await?;
         let turn = self.uploads.turn(&upload_id).await;
-        let keep = move |own: &Self| {
-            let _turn = turn;
-            own.uploads.find(&upload_id, &bucket, &key)?.keep(draft.path(), size, part_number, &room)
+        let (id, its_bucket, its_key) = (upload_id.clone(), bucket.clone(), key.clone());
+        let slot = self
+            .blocking(move |own| {
+                let _turn = turn;
+                let upload = own.uploads.find(&id, &its_bucket, &its_key)?;
+                let length = content_length.and_then(|length| u64::try_from(length).ok());
+                let slot = length.map(|length| upload.slot(part_number, length)).transpose()?.flatten();
+                slot.map(|slot| Ok((slot.open().map_err(storage)?, Arc::new(slot)))).transpose()
+            })
+            .await?;
+        let e_tag = if let Some((file, slot)) = slot {
+            let body = Body { stream: body, length: content_length, sums };
+            let (size, sum) = body.write(file, Some(slot.clone()), |_, _| Ok(())).await?;
+            let turn = self.uploads.turn(&upload_id).await;
+            let keep = move |own: &Self| {
+                let _turn = turn;
+                own.uploads.find(&upload_id, &bucket, &key)?.keep_placed(&slot, size, sum, &room)
+            };
+            self.blocking(keep).await?
+        } else {
+            let (draft, size) = self.draft(body, content_length, sums).await?;
+            let turn = self.uploads.turn(&upload_id).await;
+            let keep = move |own: &Self| {
+                let _turn = turn;
+                own.uploads.find(&upload_id, &bucket, &key)?.keep(draft.path(), size, part_number, &room)
+            };
+            self.blocking(keep).await?
         };
-        let e_tag = self.blocking(keep).await?;
         let e_tag = Some(e_tag);
         Ok(S3Response::new(UploadPartOutput { e_tag, checksum_sha256, ..UploadPartOutput::default() }))
     }

@@ -221,7 +221,7 @@ impl Usage {
         for upload in entries(&self.uploads)? {
             let folder = upload.path();
             if let (Some(id), true) = (upload.file_name().to_str(), multipart::is_of(&folder, bucket)) {
-                uploads.insert(id.to_owned(), size_of(&folder, multipart::is_content)?);
+                uploads.insert(id.to_owned(), multipart::size(&folder)?);
             }
         }
         Ok(Count { objects, uploads, reserved: 0 })

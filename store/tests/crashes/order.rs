@@ -86,11 +86,20 @@ async fn what_is_confirmed_was_on_the_disk_before() {
         calls.iter().rfind(|call| call.text.contains("= -1 EEXIST") && call.text.contains("fcreate")).unwrap();
     let told = after(&calls, refused.end, &[&answer]).start;
     assert!(is_between(&calls, refused.end, told, &["sync(", &of("objects/growth.0/dnew")]), "the loser was too fast");
-    // A part is removed, or renamed, after the plan says what becomes of it.
+    // The whole becomes an object after the plan says of what, with all names that the plan rests on.
     let plan = after(&calls, 0, &["rename", &format!("/{id}/plan\"")]);
-    let first = after(&calls, 0, &["rename", &format!("/{id}/whole\"")]);
+    let named = after(&calls, 0, &["rename", &format!("/{id}/whole\""), "fparts\""]);
     assert!(is_between(&calls, 0, plan.start, &["sync(", "/plan.new>"]), "the plan was not on the disk");
-    assert!(is_between(&calls, plan.end, first.start, &["sync(", &of(&format!("uploads/{id}"))]));
+    assert!(is_between(&calls, plan.end, named.start, &["sync(", &of(&format!("uploads/{id}"))]));
+    // A part is confirmed once it is on the disk, in its place.
+    for number in [1, 2] {
+        let kept = after(&calls, 0, &["rename", &format!("/{id}/placed-{number}\"")]);
+        let written = calls.iter().rfind(|call| {
+            call.end < kept.start && call.text.starts_with("write(") && call.text.contains(&format!("/{id}/whole>"))
+        });
+        let whole = format!("/{id}/whole>");
+        assert!(is_between(&calls, written.unwrap().end, kept.start, &["sync(", &whole]), "the part {number} was not");
+    }
     // The secrets of a new volume are on the disk before anybody learns of them.
     let first_answer = after(&calls, 0, &[&answer]).start;
     for secret in ["hmac.key", "ca.key", "ca.crt"] {
