@@ -20,6 +20,7 @@ mod reviewed;
 pub mod serve;
 mod signatures;
 pub mod sts;
+mod summed;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod token_error;

@@ -11,7 +11,7 @@ use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use rustls::ServerConfig;
 use s3s::service::{S3Service, S3ServiceBuilder};
-use s3s::{Body, HttpError};
+use s3s::{Body, HttpError, S3Error};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
@@ -28,6 +28,7 @@ use crate::keys::Keys;
 use crate::limits::{self, Limits};
 use crate::listen;
 use crate::sts::Sts;
+use crate::summed::{self, Refused, SummedBody};
 use crate::tokens::Tokens;
 
 /// How long requests may take to end once the store is told to stop.
@@ -234,11 +235,14 @@ impl Clients {
     async fn answer(&self, request: Request<hyper::body::Incoming>) -> Result<Response<Body>, HttpError> {
         let (head, body) = request.into_parts();
         let method = head.method.clone();
-        let mut answer = match gate::refusal(&head) {
-            Some(refusal) => refusal.to_http_response().map_err(|error| HttpError::new(Box::new(error)))?,
-            None => {
-                let body = Body::http_body(PatientBody::new(body, self.limits.stall));
-                self.service.call(Request::from_parts(head, body)).await?
+        let expected = gate::refusal(&head).map_or_else(|| summed::expected(&head), Err);
+        let mut answer = match expected {
+            Err(refusal) => refused(refusal)?,
+            Ok(expected) => {
+                let why = Refused::default();
+                let body = SummedBody::new(PatientBody::new(body, self.limits.stall), expected, why.clone());
+                let answer = self.service.call(Request::from_parts(head, Body::http_body(body))).await?;
+                why.take().map_or(Ok(answer), refused)?
             }
         };
         self.metrics.count(&method, answer.status());
@@ -248,4 +252,8 @@ impl Clients {
         }
         Ok(answer)
     }
+}
+
+fn refused(error: S3Error) -> Result<Response<Body>, HttpError> {
+    error.to_http_response().map_err(|error| HttpError::new(Box::new(error)))
 }

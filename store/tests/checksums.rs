@@ -102,6 +102,25 @@ async fn clients_that_send_an_md5_can_upload() {
     }
 }
 
+/// AWS' older libraries send it with each list of keys to delete.
+#[tokio::test]
+async fn a_list_of_keys_with_another_md5_deletes_nothing() {
+    let (_data, store) = store().await;
+    let growth = keys(&store, "growth").await;
+    assert_eq!(Raw::new("PUT", "/growth/x").body(b"content").send_signed(&store, &growth).await.status, 200);
+    let list = b"<Delete><Object><Key>x</Key></Object></Delete>";
+    for (value, status, code, left) in [
+        (md5(b"other"), 400, "<Code>BadDigest</Code>", 200),
+        ("YWJj".to_owned(), 400, "<Code>InvalidDigest</Code>", 200),
+        (md5(list), 200, "<Deleted><Key>x</Key></Deleted>", 404),
+    ] {
+        let delete = Raw::new("POST", "/growth?delete=").header("content-md5", value).body(list);
+        let answer = delete.send_signed(&store, &growth).await;
+        assert!(answer.status == status && answer.body.contains(code), "{answer:?}");
+        assert_eq!(Raw::new("GET", "/growth/x").send_signed(&store, &growth).await.status, left, "{answer:?}");
+    }
+}
+
 /// The client's library sends the sum of each part, and names them when it completes the upload.
 #[tokio::test]
 async fn an_object_in_parts_has_the_sum_of_its_parts_sums() {

@@ -26,7 +26,7 @@ const MD5_OUTPUT_LEN: usize = 16;
 
 /// The sums that a client says its body has, each of which may be left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Expected {
+pub(crate) struct Expected {
     sha256: Option<[u8; SHA256_OUTPUT_LEN]>,
     md5: Option<[u8; MD5_OUTPUT_LEN]>,
 }
@@ -36,7 +36,7 @@ impl Expected {
     ///
     /// # Errors
     /// Values that are no such sums: `InvalidRequest` and `InvalidDigest`.
-    pub(super) fn of(sha256: Option<&str>, md5: Option<&str>) -> S3Result<Self> {
+    pub(crate) fn of(sha256: Option<&str>, md5: Option<&str>) -> S3Result<Self> {
         let sha256 = sha256.map(|header| {
             decode(header).ok_or_else(|| {
                 s3_error!(InvalidRequest, "x-amz-checksum-sha256 is no SHA-256 in base64, but {header:?}")
@@ -50,14 +50,14 @@ impl Expected {
     }
 
     /// What computes the sums that are expected.
-    pub(super) fn start(self) -> Sums {
+    pub(crate) fn start(self) -> Sums {
         let sha256 = self.sha256.map(|_| Context::new(&SHA256));
         Sums { expected: self, sha256, md5: self.md5.map(|_| Md5::new()) }
     }
 }
 
 /// Computes the sums of a body that is being read.
-pub(super) struct Sums {
+pub(crate) struct Sums {
     expected: Expected,
     sha256: Option<Context>,
     md5: Option<Md5>,
@@ -65,7 +65,7 @@ pub(super) struct Sums {
 
 impl Sums {
     /// The next piece of the body.
-    pub(super) fn update(&mut self, piece: &[u8]) {
+    pub(crate) fn update(&mut self, piece: &[u8]) {
         if let Some(sha256) = &mut self.sha256 {
             sha256.update(piece);
         }
@@ -78,7 +78,7 @@ impl Sums {
     ///
     /// # Errors
     /// `BadDigest` where the body has another sum than its client says.
-    pub(super) fn check(self) -> S3Result<Option<String>> {
+    pub(crate) fn check(self) -> S3Result<Option<String>> {
         let md5 = self.md5.map(|md5| <[u8; MD5_OUTPUT_LEN]>::from(md5.finalize()));
         if md5 != self.expected.md5 {
             let real = md5.map(|md5| BASE64_STANDARD.encode(md5)).unwrap_or_default();

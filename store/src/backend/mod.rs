@@ -34,7 +34,6 @@ use futures::StreamExt;
 use s3s::dto::{CompletedPart, ETag, StreamingBlob};
 use s3s::{S3Result, s3_error};
 
-use checksums::Expected;
 use conditions::Condition;
 use files::{Body, Commits, Content, Draft};
 use join::Joined;
@@ -46,6 +45,7 @@ use windows::Windows;
 use crate::durable::sync;
 use crate::keys::Namespace;
 
+pub(crate) use checksums::{Expected, Sums};
 pub use usage::Usage;
 
 /// The largest page of a list, S3's own.
