@@ -152,9 +152,17 @@ async fn a_client_that_goes_away_in_the_middle_of_a_body_leaves_nothing() {
     let limits = Limits { stall: Duration::from_millis(300), ..Limits::default() };
     let (data, store) = hasty(limits).await;
     let keys = keys(&store, "growth").await;
-    let request = Raw::new("PUT", "/growth/x").body(b"0123456789");
-    let mut stream = request.send_signed_without_end(&store, &keys).await;
+    // A small one is not written before it is whole: nothing was ever made here.
     let drafts = data.path().join("drafts");
+    let changed = || std::fs::metadata(&drafts).unwrap().modified().unwrap();
+    let before = changed();
+    let small = Raw::new("PUT", "/growth/small").body(b"0123456789");
+    let (_, answer) = closed_after(&mut small.send_signed_without_end(&store, &keys).await).await;
+    assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("sent nothing more"), "{answer:?}");
+    assert_eq!(changed(), before);
+    let body = vec![b'x'; 1 << 20];
+    let request = Raw::new("PUT", "/growth/x").body(&body);
+    let mut stream = request.send_signed_without_end(&store, &keys).await;
     let deadline = Instant::now() + PATIENCE;
     while files(&drafts).is_empty() {
         assert!(Instant::now() < deadline, "the store does not begin");
@@ -162,7 +170,7 @@ async fn a_client_that_goes_away_in_the_middle_of_a_body_leaves_nothing() {
     }
     let (_, answer) = closed_after(&mut stream).await;
     assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("sent nothing more"), "{answer:?}");
-    assert_eq!(files(&drafts), [""; 0]);
+    assert_eq!((files(&drafts), files(&data.path().join("objects"))), (vec![], vec![]));
 }
 
 /// A client that asks for much and reads nothing, such as one whose node died.

@@ -1,27 +1,22 @@
 //! Files that appear whole or not at all, and stay.
 
 use std::fs::{self, File, Metadata};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use futures::{Stream, StreamExt};
 use nix::errno::Errno;
 use s3s::dto::ETag;
-use s3s::{S3Error, S3Result, StdError, s3_error};
+use s3s::{S3Error, S3Result, s3_error};
 
-use super::checksums::{self, Expected, Sums};
 use super::conditions::Condition;
 use super::folders::Folders;
-use super::slots::Slot;
 use super::syncs::Syncs;
-use super::usage::{self, Origin, Usage};
+use super::usage::{Origin, Usage};
 
 /// How often a folder that is removed between being made and being used is made again.
 const TRIES: usize = 100;
-/// How much of a body is written at once, in bytes. So much is in memory for each that is under way.
-const PIECE: usize = 256 * 1024;
 
 /// A file that has no name among objects yet; removed when dropped.
 #[derive(Debug)]
@@ -55,97 +50,6 @@ impl Draft {
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
-
-    /// Writes a body, waits until it and its SHA-256 are on the disk, and says how many bytes it had.
-    pub(super) async fn fill<S>(file: File, body: Body<S>) -> S3Result<u64>
-    where
-        S: Stream<Item = Result<bytes::Bytes, StdError>> + Unpin,
-    {
-        let keep = |file: &File, sum: Option<&str>| sum.map_or(Ok(()), |sum| checksums::keep(file, Some(sum)));
-        Ok(body.write(file, None, move |file, sum| keep(file, sum).map_err(storage)).await?.0)
-    }
-}
-
-/// What a client sends.
-pub(super) struct Body<S> {
-    pub(super) stream: Option<S>,
-    /// How many bytes its header says.
-    pub(super) length: Option<i64>,
-    /// Which sums its header says.
-    pub(super) sums: Expected,
-}
-
-impl<S> Body<S>
-where
-    S: Stream<Item = Result<bytes::Bytes, StdError>> + Unpin,
-{
-    /// Writes it to where a file stands, which may be a part's place, does what is to be done with its SHA-256, and waits
-    /// until it is on the disk. Gives its bytes and the sum.
-    pub(super) async fn write(
-        self,
-        file: File,
-        slot: Option<Arc<Slot>>,
-        end: impl FnOnce(&File, Option<&str>) -> S3Result<()> + Send + 'static,
-    ) -> S3Result<(u64, Option<String>)> {
-        let Self { stream, length, sums } = self;
-        let (mut piece, mut open) = (Vec::new(), Open { file, slot, sums: sums.start() });
-        // Behind a place is another part's.
-        let is_too_long =
-            |size: u64| length.is_some_and(|length| i64::try_from(size).map_or(true, |size| size > length));
-        let mut size = 0_u64;
-        if let Some(mut stream) = stream {
-            while let Some(next) = stream.next().await {
-                let next = next.map_err(|error| s3_error!(IncompleteBody, "the body ended early: {error}"))?;
-                size = size.saturating_add(next.len() as u64);
-                if is_too_long(size) {
-                    return Err(s3_error!(IncompleteBody, "the body has more bytes than its header says"));
-                }
-                piece.extend_from_slice(&next);
-                if piece.len() >= PIECE {
-                    (open, piece) = blocking(move || open.write(piece)).await?;
-                }
-            }
-        }
-        if length.is_some_and(|length| u64::try_from(length) != Ok(size)) {
-            return Err(s3_error!(IncompleteBody, "the body has {size} bytes, not as many as its header says"));
-        }
-        let sum = blocking(move || open.write(piece)?.0.end(end)).await?;
-        Ok((size, sum))
-    }
-}
-
-/// A file that is written to.
-struct Open {
-    file: File,
-    /// The place that it is written to: kept while a piece is written, also if nobody waits for that any more.
-    slot: Option<Arc<Slot>>,
-    /// Of what was written.
-    sums: Sums,
-}
-
-impl Open {
-    /// Writes a piece, and gives its room back.
-    fn write(mut self, mut piece: Vec<u8>) -> S3Result<(Self, Vec<u8>)> {
-        self.sums.update(&piece);
-        let entered = self.slot.as_ref().map(|slot| slot.enter()).transpose()?;
-        self.file.write_all(&piece).map_err(storage)?;
-        drop(entered);
-        piece.clear();
-        Ok((self, piece))
-    }
-
-    /// Checks the sums, and puts on the disk what is kept of them with the content.
-    fn end(self, end: impl FnOnce(&File, Option<&str>) -> S3Result<()>) -> S3Result<Option<String>> {
-        let sum = self.sums.check()?;
-        end(&self.file, sum.as_deref())?;
-        // By the file that it was written through: another one would not hear of its errors.
-        self.file.sync_all().map_err(storage)?;
-        Ok(sum)
-    }
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> S3Result<T> + Send + 'static) -> S3Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| s3_error!(error, InternalError))?
 }
 
 /// The metadata of a file that is about to get a name, which must hold as many bytes as were sent: whatever went wrong
@@ -260,7 +164,7 @@ impl Commits {
         condition: &Condition,
     ) -> Result<(), Refusal> {
         let _comparing = self.comparing.lock().unwrap_or_else(PoisonError::into_inner);
-        let replaced = usage::size(target);
+        let replaced = self.usage.size_of(target);
         let link = || link(content.draft, target, condition);
         self.usage.replace(name_of(bucket), &content.origin, content.size, replaced, link)
     }
@@ -279,7 +183,7 @@ impl Commits {
     /// Takes an object its name, if there is one. What is counted is what is removed: nothing takes its place meanwhile.
     fn unlink(&self, file: &Path, bucket: &Path) -> S3Result<bool> {
         let _comparing = self.comparing.lock().unwrap_or_else(PoisonError::into_inner);
-        let size = usage::size(file);
+        let size = self.usage.size_of(file);
         match fs::remove_file(file) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
             Err(error) if error.raw_os_error() == Some(Errno::ENOTDIR as i32) => return Ok(false),

@@ -7,6 +7,7 @@
 //! <data>/drafts/<nonce>       what is being written
 //! ```
 
+mod body;
 mod checksums;
 mod conditions;
 mod disk;
@@ -34,8 +35,9 @@ use futures::StreamExt;
 use s3s::dto::{CompletedPart, ETag, StreamingBlob};
 use s3s::{S3Result, s3_error};
 
+use body::Body;
 use conditions::Condition;
-use files::{Body, Commits, Content, Draft};
+use files::{Commits, Content, Draft};
 use join::Joined;
 use list::{Item, Query};
 use multipart::{Completed, Uploads};
@@ -180,9 +182,9 @@ impl Backend {
     }
 
     /// A draft with a body, on the disk, and its size. Where sums are expected, the body has them.
-    async fn draft(&self, body: Option<StreamingBlob>, length: Option<i64>, sums: Expected) -> S3Result<(Draft, u64)> {
+    async fn draft(&self, body: Body<StreamingBlob>) -> S3Result<(Draft, u64)> {
         let (draft, file) = self.blocking(|own| Draft::create(&own.drafts)).await?;
-        let size = Draft::fill(file, Body { stream: body, length, sums }).await?;
+        let size = body.fill(file).await?;
         Ok((draft, size))
     }
 

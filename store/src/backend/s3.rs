@@ -10,9 +10,10 @@ use tokio::io::{AsyncReadExt, AsyncSeekExt, SeekFrom};
 use tokio::time::timeout;
 use tokio_util::io::ReaderStream;
 
+use super::body::Body;
 use super::checksums::{self, Expected};
 use super::conditions::{Condition, is_version, readable, unchecked, unchecked_of_body, unknown};
-use super::files::{self, Body, Content, Draft, etag, storage};
+use super::files::{self, Content, Draft, etag, storage};
 use super::list::Item;
 use super::multipart::Completed;
 use super::usage::Origin;
@@ -75,12 +76,23 @@ impl S3 for Backend {
         let (its_place, its_condition) = (place.clone(), condition.clone());
         let ask = move |own: &Self| own.room(&bucket, length, &its_place, &its_condition);
         let (room, body) = self.admit(input.body, length, ask).await?;
-        let (draft, size) = self.draft(body, length, sums).await?;
-        let commit = move |own: &Self| {
+        let commit = move |own: &Self, draft: &Draft, size: u64| {
             let content = Content { draft: draft.path(), size, origin: Origin::Room(&room) };
             own.commit(&content, &place, &condition)
         };
-        let e_tag = Some(self.blocking(commit).await?);
+        let body = Body { stream: body, length, sums };
+        let e_tag = if body.is_small() {
+            let small = body.read().await?;
+            let write = move |own: &Self| {
+                let (draft, size) = small.draft(&own.drafts)?;
+                commit(own, &draft, size)
+            };
+            self.blocking(write).await?
+        } else {
+            let (draft, size) = self.draft(body).await?;
+            self.blocking(move |own| commit(own, &draft, size)).await?
+        };
+        let e_tag = Some(e_tag);
         Ok(S3Response::new(PutObjectOutput { e_tag, checksum_sha256, ..PutObjectOutput::default() }))
     }
 
@@ -361,7 +373,7 @@ impl S3 for Backend {
             };
             self.blocking(keep).await?
         } else {
-            let (draft, size) = self.draft(body, content_length, sums).await?;
+            let (draft, size) = self.draft(Body { stream: body, length: content_length, sums }).await?;
             let turn = self.uploads.turn(&upload_id).await;
             let keep = move |own: &Self| {
                 let _turn = turn;

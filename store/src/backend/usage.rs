@@ -97,6 +97,11 @@ impl Usage {
         Ok(())
     }
 
+    /// The bytes of a file that is to be counted.
+    pub(super) fn size_of(&self, file: &Path) -> u64 {
+        self.quota.map_or(0, |_| size(file))
+    }
+
     /// Counts a bucket, if that was not done: before anything in it is changed. It blocks.
     pub(super) fn prepare(&self, bucket: &str) -> S3Result<()> {
         self.count(bucket, |_| ()).map(drop).map_err(storage)

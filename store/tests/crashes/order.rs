@@ -34,6 +34,7 @@ async fn what_is_confirmed_was_on_the_disk_before() {
     for request in [put("/growth/new/put"), put("/growth/new/create").header("if-none-match", "*")] {
         assert_eq!(request.send_signed(&store, &growth).await.status, 200);
     }
+    assert_eq!(put("/growth/new/again").send_signed(&store, &growth).await.status, 200);
     let begun = Raw::new("POST", "/growth/other/parts?uploads=").send_signed(&store, &growth).await;
     let id = begun.body.split_once("<UploadId>").unwrap().1.split_once('<').unwrap().0.to_owned();
     for number in [1, 2] {
@@ -81,6 +82,16 @@ async fn what_is_confirmed_was_on_the_disk_before() {
         }
         println!("{name}: last change in line {changed}, name in {}, answer in {answered}", named.start);
     }
+    // A small object in a folder that is known costs two waits for the disk, of which others share the second, and one
+    // change of a name.
+    let named = after(&calls, 0, &["rename", &format!("{}\"", path("objects/growth.0/dnew/fagain"))]);
+    let draft = named.text.split('"').nth(1).unwrap();
+    let made = after(&calls, 0, &["openat", draft]).start;
+    let told = after(&calls, named.end, &[&answer]).start;
+    let cost = |what: &str| {
+        calls.iter().filter(|call| call.start >= made && call.end < told && call.text.contains(what)).count()
+    };
+    assert_eq!((cost("sync("), cost("rename")), (2, 1));
     // Whoever comes too late is told so once the winner's name is on the disk, whoever put it there.
     let refused =
         calls.iter().rfind(|call| call.text.contains("= -1 EEXIST") && call.text.contains("fcreate")).unwrap();
