@@ -60,7 +60,7 @@ async fn a_body_with_another_sum_leaves_nothing() {
     let growth = keys(&store, "growth").await;
     let begun = Raw::new("POST", "/growth/large?uploads=").send_signed(&store, &growth).await;
     let id = begun.body.split_once("<UploadId>").unwrap().1.split_once('<').unwrap().0.to_owned();
-    // A part that is refused may leave bytes in its place, which count for nothing.
+    // A part that is refused leaves a place without content.
     let files = || files(data.path()).into_iter().filter(|file| !file.contains("/whole ")).collect::<Vec<_>>();
     let before = files();
     for target in ["/growth/x", &format!("/growth/large?partNumber=1&uploadId={id}")] {
@@ -75,6 +75,8 @@ async fn a_body_with_another_sum_leaves_nothing() {
         }
     }
     assert_eq!(files(), before);
+    let whole = std::fs::read(data.path().join("uploads").join(&id).join("whole")).unwrap();
+    assert!(whole.iter().all(|byte| *byte == 0), "{whole:?}");
     let list = b"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber></Part></CompleteMultipartUpload>";
     let target = format!("/growth/large?uploadId={id}");
     let complete = Raw::new("POST", &target).body(list).send_signed(&store, &growth).await;

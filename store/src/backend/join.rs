@@ -15,7 +15,6 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FallocateFlags, fallocate};
 use s3s::dto::{CompletedPart, ETag};
 use s3s::{S3Result, s3_error};
 use serde::{Deserialize, Serialize};
@@ -249,7 +248,8 @@ impl<'a> Copy<'a> {
         match self.copy(part, start) {
             // Parts that it holds already make room.
             Err(Failure::Storage(error)) if is_full(&error) && !self.open.is_empty() => {
-                self.clear(start, part.size);
+                // What was copied of this one takes room that the rest needs.
+                parts::clear(&self.file, start, part.size);
                 self.settle()?;
                 self.copy(part, start)?;
             }
@@ -272,14 +272,6 @@ impl<'a> Copy<'a> {
         // The kernel copies, without a way through this process.
         let copied = io::copy(&mut source, &mut self.file)?;
         if copied == part.size { Ok(()) } else { Err(Failure::Lost) }
-    }
-
-    /// Gives back the room of what was copied in part, if the file system can: the rest needs some.
-    fn clear(&self, start: u64, size: u64) {
-        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-        if let Err(error) = fallocate(&self.file, flags, start, size) {
-            tracing::debug!(%error, "a place cannot be given back");
-        }
     }
 
     /// Puts on the disk what was copied, says so there, and removes the parts.

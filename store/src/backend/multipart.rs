@@ -207,6 +207,7 @@ impl Upload {
         let e_tag = ETag::Strong(hex::encode(rand::random::<[u8; 16]>()));
         let record = Record { slot: slot.size(), size, e_tag, sum };
         self.usage.replace_part((&self.id, room), size, self.size_of(number)?, || {
+            slot.keep();
             parts::keep(&self.folder, number, &record).map_err(gone)
         })?;
         Ok(record.e_tag)

@@ -6,10 +6,11 @@
 //! <upload>/part-N     a part that is not in its place; it counts before `placed-N`
 //! ```
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{FallocateFlags, fallocate};
 use s3s::dto::ETag;
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +27,12 @@ pub(super) struct Record {
     pub(super) e_tag: ETag,
     /// The sum of its content, if its client sent one.
     pub(super) sum: Option<String>,
+}
+
+impl Record {
+    fn offset(&self, number: i32) -> u64 {
+        u64::try_from(number).unwrap_or_default().saturating_sub(1).saturating_mul(self.slot)
+    }
 }
 
 /// A part, wherever it is.
@@ -49,9 +56,10 @@ pub(super) fn find(upload: &Path, number: i32) -> io::Result<Option<Part>> {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
         Err(_) => {}
     }
-    let Some(Record { slot, size, e_tag, sum }) = record(&record_file(upload, number))? else { return Ok(None) };
-    let before = u64::try_from(number).unwrap_or_default().saturating_sub(1);
-    Ok(Some(Part { size, e_tag, sum, offset: Some(before.saturating_mul(slot)) }))
+    let Some(record) = record(&record_file(upload, number))? else { return Ok(None) };
+    let offset = Some(record.offset(number));
+    let Record { size, e_tag, sum, .. } = record;
+    Ok(Some(Part { size, e_tag, sum, offset }))
 }
 
 /// Says that a part is in its place. An earlier one of its number counts no more.
@@ -64,8 +72,21 @@ pub(super) fn keep(upload: &Path, number: i32, record: &Record) -> io::Result<()
 
 /// Takes a file for a part, in place of an earlier one of its number.
 pub(super) fn adopt(upload: &Path, number: i32, file: &Path) -> io::Result<()> {
+    let earlier = record(&record_file(upload, number))?;
     fs::rename(file, part_file(upload, number))?;
-    forget(&record_file(upload, number))
+    forget(&record_file(upload, number))?;
+    if let Some(earlier) = earlier {
+        clear(&File::options().write(true).open(whole_file(upload))?, earlier.offset(number), earlier.slot);
+    }
+    Ok(())
+}
+
+/// Gives back the room of a place in the whole, if the file system can.
+pub(super) fn clear(whole: &File, start: u64, size: u64) {
+    let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+    if let Err(error) = fallocate(whole, flags, start, size) {
+        tracing::debug!(%error, "a place cannot be given back");
+    }
 }
 
 /// The size of each place in an upload, once there is a part in its place.
@@ -146,12 +167,15 @@ mod tests {
             fs::write(upload.join("draft"), vec![0; size]).unwrap();
             adopt(upload, 3, &upload.join("draft")).unwrap();
         };
+        fs::write(whole_file(upload), [b'x'; 300]).unwrap();
         let is = || find(upload, 3).unwrap().map(|part| (part.size, part.offset));
         assert_eq!((is(), slot_size(upload).unwrap(), held(upload).unwrap()), (None, None, 0));
         keep(upload, 3, &placed(100)).unwrap();
         assert_eq!((is(), slot_size(upload).unwrap(), held(upload).unwrap()), (Some((100, Some(200))), Some(100), 100));
         file(70);
         assert_eq!((is(), slot_size(upload).unwrap(), held(upload).unwrap()), (Some((70, None)), None, 70));
+        let whole = fs::read(whole_file(upload)).unwrap();
+        assert!(whole[..200].iter().all(|byte| *byte == b'x') && whole[200..].iter().all(|byte| *byte == 0));
         keep(upload, 3, &placed(80)).unwrap();
         assert_eq!((is(), held(upload).unwrap()), (Some((80, Some(200))), 80));
         // A crash came in the middle of either: the one that was confirmed counts, or the one that came in its place.

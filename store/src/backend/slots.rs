@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::{self, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Weak};
 
 use s3s::{S3Result, s3_error};
@@ -48,7 +49,8 @@ impl Slots {
         if parts::find(upload, number).map_err(storage)?.is_some() || !lock(&gate.taken).insert(number) {
             return Ok(None);
         }
-        Ok(Some(Slot { gate, number, offset, file: whole_file(upload) }))
+        let (file, is_kept) = (whole_file(upload), AtomicBool::new(false));
+        Ok(Some(Slot { gate, number, offset, file, is_kept }))
     }
 
     /// Lets nobody write to an upload's places any more, and waits for those who do.
@@ -81,13 +83,15 @@ impl Gate {
     }
 }
 
-/// A part's place, which nobody else gets until this is dropped.
+/// A part's place, which nobody else gets until this is dropped. Unless it is kept, its room is given back then: what is
+/// refused must not fill a volume.
 #[derive(Debug)]
 pub(super) struct Slot {
     gate: Arc<Gate>,
     number: i32,
     offset: u64,
     file: PathBuf,
+    is_kept: AtomicBool,
 }
 
 impl Slot {
@@ -111,6 +115,11 @@ impl Slot {
         Ok(fs::metadata(&self.file)?.len() >= self.offset.saturating_add(size))
     }
 
+    /// What is in it stays.
+    pub(super) fn keep(&self) {
+        self.is_kept.store(true, Ordering::Relaxed);
+    }
+
     /// Whose it is.
     pub(super) fn number(&self) -> i32 {
         self.number
@@ -124,6 +133,12 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
+        // Once it is being completed, another part may be copied to this place.
+        if let (false, Ok(_entered)) = (self.is_kept.load(Ordering::Relaxed), self.gate.enter())
+            && let Ok(file) = File::options().write(true).open(&self.file)
+        {
+            parts::clear(&file, self.offset, self.gate.size);
+        }
         lock(&self.gate.taken).remove(&self.number);
     }
 }
@@ -157,6 +172,24 @@ mod tests {
         drop(inside);
         slots.close("id");
         assert!(third.enter().is_err() && take(2, 100).is_none());
+    }
+
+    #[test]
+    fn what_is_not_kept_gives_its_room_back_unless_it_is_too_late() {
+        let (folder, slots) = (TempDir::new().unwrap(), Slots::default());
+        let whole = || fs::read(whole_file(folder.path())).unwrap();
+        let write = |number| {
+            let slot = slots.take("id", folder.path(), number, 4).unwrap().unwrap();
+            io::Write::write_all(&mut slot.open().unwrap(), b"xxxx").unwrap();
+            slot
+        };
+        let (first, second, third) = (write(1), write(2), write(3));
+        second.keep();
+        drop((first, second));
+        assert_eq!(whole(), b"\0\0\0\0xxxxxxxx");
+        slots.close("id");
+        drop(third);
+        assert_eq!(whole(), b"\0\0\0\0xxxxxxxx");
     }
 
     #[test]
