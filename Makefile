@@ -53,6 +53,9 @@ bench-store: ## Measure how fast the agent and the store are, beside s5cmd
 	S5CMD=$$(e2e/cluster/tools s5cmd)/s5cmd LARGE=$(LARGE) MEDIUM=$(MEDIUM) SMALL=$(SMALL) ROUNDS=$(ROUNDS) \
 		cargo bench --locked --quiet --profile image -p seatrial-agent --bench store
 
+agreement: ## Compare what the judge measures with scikit-learn and fairlearn
+	evidence/agreement/run
+
 generate: ## Write the CRDs and the reference that the types describe
 	cargo run --quiet --package seatrial-crds --bin generate-manifests crds/manifests charts/seatrial/files/crds docs/reference/api.md
 
@@ -71,4 +74,4 @@ images: ## Build all images that changed
 $(SEATRIAL_CACHE)/tools/cargo-deny-$(CARGO_DENY)/bin/cargo-deny:
 	cargo install cargo-deny --version $(CARGO_DENY) --locked --quiet --root $(SEATRIAL_CACHE)/tools/cargo-deny-$(CARGO_DENY)
 
-.PHONY: help demo test bench bench-store lint unit simulation simulate examples e2e generate cluster-up cluster-down kubeconfig images
+.PHONY: help demo test bench bench-store agreement lint unit simulation simulate examples e2e generate cluster-up cluster-down kubeconfig images

@@ -46,11 +46,12 @@ pub struct ModelDeploymentSpec {
     /// model is the model's name.
     #[schemars(length(min = 1, max = limits::MODEL_NAME), regex(pattern = limits::NAME_PATTERN))]
     pub model: String,
-    /// follow is which versions are followed: Passed (the default) or Newest. Only versions of releases.
+    /// follow is which versions are followed: Passed (the default) or Newest. Only versions of releases, and, unless the
+    /// Model says enforcement: Warn, only those that the Model passes. Where there is no Model, Newest takes all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Follow")]
     pub follow: Option<Follow>,
-    /// version is the one version to serve, instead of following.
+    /// version is the one version to serve, instead of following. The Model must pass it, too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63), regex(pattern = limits::NAME_PATTERN))]
     pub version: Option<String>,
@@ -68,7 +69,7 @@ pub enum Follow {
     /// The newest that passed every gate.
     #[default]
     Passed,
-    /// The newest, judged or not.
+    /// The newest that the Model lets through: judged or not where there is no Model, or where it only warns.
     Newest,
 }
 
@@ -126,6 +127,9 @@ pub struct ModelDeploymentStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = limits::RUN_NAME))]
     pub served_version: Option<String>,
+    /// servedSince is when servedVersion began to serve.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub served_since: Option<Time>,
     /// candidateVersion is the version that is being brought up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = limits::RUN_NAME))]
@@ -154,7 +158,7 @@ pub struct ModelDeploymentStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = limits::URI))]
     pub selector: Option<String>,
-    /// conditions: Available, Ready, Reconciling, Stalled, FieldConflict.
+    /// conditions: Available, Ready, Reconciling, Stalled, FieldConflict, Refused, ServingMeetsGates.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(transform = crate::manifests::condition_list)]
     pub conditions: Vec<Condition>,

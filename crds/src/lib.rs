@@ -10,8 +10,10 @@ pub mod reference;
 
 mod affinity;
 mod deployment;
+mod measurement;
 mod metadata;
 mod model;
+mod objectives;
 mod pipeline;
 mod pod;
 mod run;
@@ -30,8 +32,18 @@ pub use deployment::{
     Correction, DeployedRole, DeployedVersion, Follow, ModelDeployment, ModelDeploymentSpec, ModelDeploymentStatus,
     Server,
 };
+pub use measurement::{
+    ClassCounts, CurvePoint, FlaggedCounts, Fold, FoldPoint, LabelSource, MeasuredGroup, MeasuredMetric, Measurement,
+};
 pub use metadata::ObjectMetadata;
-pub use model::{Budget, Gate, GateType, MetricGate, Model, ModelSpec, ModelStatus, Owner, Use};
+pub use model::{
+    Budget, Enforcement, Gate, GateType, MetricGate, Model, ModelSpec, ModelStatus, Owner, ServedVersion, Use,
+    WaitingVersion, Waiver,
+};
+pub use objectives::{
+    Consumer, CostGate, ErrorCosts, Evaluation, Fairness, FairnessRule, Favourable, NotApplicable, RateMetric,
+    SmallGroups, StatusQuo, Task, TaskType,
+};
 pub use pipeline::{
     ArtifactReference, Concurrency, ConcurrencyPolicy, HistoryLimits, Input, LastRun, MLPipeline, MLPipelineSpec,
     MLPipelineStatus, Output, OutputReference, OutputType, Parameter, ParameterType, Publication, Retry, Step,
@@ -43,8 +55,8 @@ pub use run::{
 };
 pub use store::{Credentials, Store, StoreSpec};
 pub use version::{
-    Artifact, Evidence, GateJudgement, Judgement, Lineage, LineageImage, LineageInput, Metric, ModelVersion,
-    ModelVersionSpec, ModelVersionStatus, Verdict,
+    Artifact, Evidence, GateJudgement, Judgement, Lineage, LineageImage, LineageInput, Measuring, Metric, ModelVersion,
+    ModelVersionSpec, ModelVersionStatus, Threshold, Verdict,
 };
 pub use volume::{
     ConfigMapVolume, EmptyDirMedium, EmptyDirVolume, KeyToPath, PersistentVolumeClaimVolume, SecretVolume, Volume,

@@ -23,8 +23,36 @@ pub const PUBLISHES: usize = 8;
 pub const EVIDENCE: usize = 8;
 /// Gates of a model.
 pub const GATES: usize = 32;
+/// Waivers of a model.
+pub const WAIVERS: usize = 32;
+/// ModelDeployments that a model's status names.
+pub const SERVING: usize = 32;
+/// What the newest version of a model waits for, as far as its status names it.
+pub const WAITING: usize = 16;
 /// Judgements that a version remembers; the oldest go first.
 pub const JUDGEMENTS: usize = 8;
+/// Columns that divide an evaluation's rows into groups.
+pub const SLICES: usize = 8;
+/// Groups of all slices together.
+pub const MEASURED_GROUPS: usize = 64;
+/// Metrics that a judge measures.
+pub const MEASURED_METRICS: usize = 16;
+/// Points of a curve that a measurement has.
+pub const CURVE_POINTS: usize = 48;
+/// Rules of fairness.
+pub const FAIRNESS_RULES: usize = 16;
+/// Consumers of a model.
+pub const CONSUMERS: usize = 32;
+/// Bytes of a column's name.
+pub const COLUMN: usize = 63;
+/// Bytes of a label in a table, or of a group's value.
+pub const LABEL: usize = 63;
+/// Bytes of a unit of costs.
+pub const UNIT: usize = 16;
+/// Bytes of what a verdict is named by: `fairness.` and a rule's name.
+pub const VERDICT_NAME: usize = 63;
+/// Jobs that try to measure a version.
+pub const MEASURING_ATTEMPTS: u32 = 3;
 /// Environment variables of a pipeline, step or server.
 pub const ENV: usize = 64;
 /// Bytes of a literal environment value.
@@ -147,6 +175,12 @@ pub const DNS_LABEL_PATTERN: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
 pub const ENV_NAME_PATTERN: &str = "^[A-Za-z_][A-Za-z0-9_]*$";
 /// What a decimal number in a string looks like.
 pub const DECIMAL_PATTERN: &str = r"^-?[0-9]{1,18}(\.[0-9]{1,18})?$";
+/// What an amount looks like: a decimal number that is not negative.
+pub const AMOUNT_PATTERN: &str = r"^[0-9]{1,18}(\.[0-9]{1,18})?$";
+/// What a part of a whole looks like: a decimal number from 0 to 1.
+pub const PROPORTION_PATTERN: &str = r"^(0(\.[0-9]{1,18})?|1(\.0{1,18})?)$";
+/// What a level of confidence looks like: from 0.5 to less than 1.
+pub const CONFIDENCE_PATTERN: &str = r"^0\.[5-9][0-9]{0,5}$";
 /// What a quantity that is not negative looks like, in Kubernetes' notation.
 pub const QUANTITY_PATTERN: &str = r"^([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$";
 /// What a duration looks like: Kubernetes' notation in whole units.

@@ -16,6 +16,8 @@ pub mod components {
     pub const STEP: &str = "step";
     /// A Job that asks the store for the record of a lost attempt, and its pods.
     pub const RECOVER: &str = "recover";
+    /// A Job that measures a version's predictions, and its pods.
+    pub const JUDGE: &str = "judge";
     /// A pod by which a person reads logs and artifacts.
     pub const READER: &str = "reader";
     /// A model's servers: Deployment, pods and Service.
@@ -43,7 +45,7 @@ pub const REVISION_LABEL: &str = "seatrial.dev/revision";
 pub const MODEL_LABEL: &str = "seatrial.dev/model";
 /// The ModelDeployment of a server's pods.
 pub const DEPLOYMENT_LABEL: &str = "seatrial.dev/deployment";
-/// The ModelVersion that a Deployment's servers serve. Not on their pods: a version with the same files takes the servers
+/// The ModelVersion that a Deployment's servers serve, or that a judge's Job measures. Not on their pods: a version with the same files takes the servers
 /// over as they are.
 pub const VERSION_LABEL: &str = "seatrial.dev/version";
 /// The files of a server's pods: the beginning of their digest.

@@ -17,7 +17,7 @@ const SHELL_RULE: &str = "[self.command + (has(self.args) ? self.args : [])].all
 
 const PUBLISHES_RULE: &str = "!has(self.publishes) || self.publishes.all(p, self.steps.exists(s, s.name == p.artifact.step && has(s.outputs) && s.outputs.exists(o, o.name == p.artifact.output && o.type == 'Model')))";
 
-const EVIDENCE_RULE: &str = "!has(self.publishes) || self.publishes.all(p, !has(p.evidence) || p.evidence.all(e, self.steps.exists(s, s.name == e.step && has(s.outputs) && s.outputs.exists(o, o.name == e.output && o.type == 'Metrics'))))";
+const EVIDENCE_RULE: &str = "!has(self.publishes) || self.publishes.all(p, !has(p.evidence) || p.evidence.all(e, self.steps.exists(s, s.name == e.step && has(s.outputs) && s.outputs.exists(o, o.name == e.output && o.type in ['Metrics', 'Predictions']))))";
 
 /// `maxLength` counts characters.
 const DEFAULT_BYTES_RULE: &str = "!has(self.default) || size(bytes(self.default)) <= 256";
@@ -49,7 +49,7 @@ const DEFAULT_RULE: &str = "!has(self.default) || self.type == 'String' || (self
 #[schemars(extend("x-kubernetes-validations" = [
     rule("has(self.image) || self.steps.all(s, has(s.image))", "image is required: on the pipeline, or on each step"),
     rule(PUBLISHES_RULE, "publishes.artifact must name a step and an output of it whose type is Model"),
-    rule(EVIDENCE_RULE, "publishes.evidence must name steps and outputs of them whose type is Metrics"),
+    rule(EVIDENCE_RULE, "publishes.evidence must name steps and outputs of them whose type is Metrics or Predictions"),
 ]))]
 pub struct MLPipelineSpec {
     /// Options of the steps' containers and pods; a step may have its own.
@@ -270,6 +270,8 @@ pub enum OutputType {
     Model,
     /// A JSON file: one flat object whose numbers become headline metrics.
     Metrics,
+    /// A table of what a model said of each row, one file, CSV or Parquet: id, and score or prediction.
+    Predictions,
     /// Pages or pictures for people.
     Report,
     /// Anything else.
@@ -285,7 +287,7 @@ pub struct Publication {
     pub model: String,
     /// artifact is the output of type Model that becomes the version.
     pub artifact: ArtifactReference,
-    /// evidence are the outputs of type Metrics that the version is judged by.
+    /// evidence are the outputs of type Metrics or Predictions that the version is judged by.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(transform = evidence)]
     pub evidence: Vec<OutputReference>,

@@ -4,7 +4,9 @@ use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
 use crate::limits;
+use crate::measurement::{LabelSource, Measurement};
 use crate::model::GateType;
+use crate::pipeline::OutputType;
 use crate::run::{ParameterValue, Purpose};
 use crate::schema::{atomic_list, list_map, rule};
 
@@ -102,7 +104,7 @@ fn judgements(schema: &mut Schema) {
 }
 
 fn gates(schema: &mut Schema) {
-    atomic_list(schema, limits::GATES + 1);
+    atomic_list(schema, limits::GATES + limits::FAIRNESS_RULES + 4);
 }
 
 /// A headline metric.
@@ -145,6 +147,10 @@ pub struct Evidence {
     /// output is the step's output.
     #[schemars(length(max = limits::NAME))]
     pub output: String,
+    /// type is the output's type; absent where the version was made before types were noted: Metrics.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "OutputType")]
+    pub kind: Option<OutputType>,
     /// artifact is the evidence's files.
     pub artifact: Artifact,
 }
@@ -231,6 +237,15 @@ pub struct ModelVersionStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(transform = judgements)]
     pub judgements: Vec<Judgement>,
+    /// measuring is the newest attempt to measure the version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measuring: Option<Measuring>,
+    /// measurement is what was measured of the version's predictions. Gates decide from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measurement: Option<Measurement>,
+    /// threshold is the score from which the version takes somebody for positive, where the costs of errors choose it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<Threshold>,
     /// headline is the metric that says most, rounded for people: the first that a gate names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = limits::HEADLINE))]
@@ -239,6 +254,39 @@ pub struct ModelVersionStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(transform = crate::manifests::condition_list)]
     pub conditions: Vec<Condition>,
+}
+
+/// An attempt to measure a version. It is recorded before its Job is created.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Measuring {
+    /// key names what is measured, as the measurement's.
+    #[schemars(length(max = limits::DIGEST))]
+    pub key: String,
+    /// attempt counts the Jobs for this key, from 1.
+    #[schemars(range(min = 1, max = 1000))]
+    pub attempt: i64,
+    /// failure is why the attempt ended without a measurement; absent while it goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = limits::SENTENCE))]
+    pub failure: Option<String>,
+    /// failedAt is when it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_at: Option<Time>,
+}
+
+/// The threshold that the costs of errors choose.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Threshold {
+    /// value is the one that serves: chosen on all rows, a decimal.
+    #[schemars(length(max = limits::DECIMAL))]
+    pub value: String,
+    /// lowest is the lowest of those that were chosen on parts of the rows, a decimal.
+    #[schemars(length(max = limits::DECIMAL))]
+    pub lowest: String,
+    /// highest is the highest of those that were chosen on parts of the rows, a decimal.
+    #[schemars(length(max = limits::DECIMAL))]
+    pub highest: String,
 }
 
 /// What a version, or a gate of it, was judged to be.
@@ -252,7 +300,11 @@ pub enum Verdict {
     Inconclusive,
     /// Evidence is missing or malformed.
     Error,
-    /// There is no Model, or it has no gates.
+    /// It is being measured.
+    Pending,
+    /// A gate is not met, and the owner waives it for a while; of a whole: all else is met.
+    Waived,
+    /// There is no Model, it judges by nothing, or it leaves a question open.
     Unjudged,
 }
 
@@ -262,11 +314,15 @@ pub enum Verdict {
 pub struct Judgement {
     /// judgedAt is when.
     pub judged_at: Time,
-    /// gatesDigest names the gates and the budget that were judged by; another digest means another judgement.
+    /// gatesDigest names what was judged by: the answers, the budget and the gates. Another digest means another judgement.
     #[schemars(length(max = limits::DIGEST))]
     pub gates_digest: String,
     /// verdict is the whole's.
     pub verdict: Verdict,
+    /// labels says whose labels the measurement compared with; absent where nothing was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "LabelSource")]
+    pub labels: Option<LabelSource>,
     /// gates are the single gates' verdicts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(transform = gates)]
@@ -277,10 +333,10 @@ pub struct Judgement {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GateJudgement {
-    /// name is the gate's name; `budget.maxSize` for the Model's budget.
-    #[schemars(length(max = limits::NAME))]
+    /// name is the gate's name; for an answer its field: `errorCosts`, `fairness.<rule>`, `consumers`, `budget.maxSize`.
+    #[schemars(length(max = limits::VERDICT_NAME))]
     pub name: String,
-    /// type is the gate's type; absent for the budget.
+    /// type is the gate's type; absent for an answer.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "GateType")]
     pub kind: Option<GateType>,

@@ -5,6 +5,7 @@
 //! - [`Message`]: what a container leaves as its termination message;
 //! - [`Record`] and [`Try`]: what the store keeps of an attempt and of each of its pods;
 //! - [`PodConfig`], [`RecoverConfig`] and [`ReadConfig`]: what the agent is told to do, by the environment variable [`CONFIG_VARIABLE`];
+//! - [`JudgeConfig`] and [`JudgeMessage`]: what a judge is told, and what it measured;
 //! - [`Listing`]: what an artifact is, and its digest;
 //! - [`paths`]: where things are inside a pod;
 //! - [`log`]: how what a step printed is kept;
@@ -17,6 +18,7 @@ mod artifact;
 mod config;
 mod exec;
 mod exit_code;
+mod judge;
 pub mod layout;
 pub mod log;
 mod message;
@@ -31,6 +33,7 @@ pub use config::{
 };
 pub use exec::{ExecArguments, Exit, ExitReason, GRACE_SECONDS};
 pub use exit_code::{Cause, ExitCode};
+pub use judge::{JUDGE_VERSION, JudgeConfig, JudgeMessage, JudgeMessageError, LabelsConfig, MAX_JUDGE_BYTES, Measured};
 pub use message::{
     Failure, MAX_MESSAGE_BYTES, MAX_RECOVERED_BYTES, MESSAGE_VERSION, Message, MessageError, ReportedInput,
     ReportedMetric, ReportedOutput,

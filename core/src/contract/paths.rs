@@ -50,6 +50,7 @@ pub const INDEX_VARIABLE: &str = "JOB_COMPLETION_INDEX";
 pub fn file_name(kind: OutputType) -> Option<&'static str> {
     match kind {
         OutputType::Metrics => Some("metrics.json"),
+        OutputType::Predictions => Some("predictions"),
         OutputType::Dataset | OutputType::Model | OutputType::Report | OutputType::Any => None,
     }
 }

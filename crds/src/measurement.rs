@@ -1,0 +1,170 @@
+//! What a judge measured of a version: counts and metrics, never a verdict. Gates decide from it.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use schemars::{JsonSchema, Schema};
+use serde::{Deserialize, Serialize};
+
+use crate::limits;
+use crate::schema::atomic_list;
+
+/// What a judge measured of a version's predictions.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Measurement {
+    /// key names what was measured: the predictions, the labels, the task and the slices. Another key is another
+    /// measurement.
+    #[schemars(length(max = limits::DIGEST))]
+    pub key: String,
+    /// measuredAt is when.
+    pub measured_at: Time,
+    /// labels says whose labels were compared with: Owner's, or SelfReported ones that stand beside the predictions.
+    pub labels: LabelSource,
+    /// labelsDigest is the digest of the owner's labels as they were read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = limits::DIGEST))]
+    pub labels_digest: Option<String>,
+    /// problem is why nothing could be measured; the other fields are empty then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = limits::SENTENCE))]
+    pub problem: Option<String>,
+    /// rows is how many rows were measured.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub rows: i64,
+    /// metrics are those that depend on no threshold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = metrics)]
+    pub metrics: Vec<MeasuredMetric>,
+    /// groups are the groups of all slices, in the order in which counts name them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = groups)]
+    pub groups: Vec<MeasuredGroup>,
+    /// folds are the parts of the rows, two where there are scores: the threshold for each is chosen on the other. Without
+    /// scores there is one, with one point.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = folds)]
+    pub folds: Vec<Fold>,
+    /// curve has points of all rows, from which the threshold that serves is chosen.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = points)]
+    pub curve: Vec<CurvePoint>,
+}
+
+/// Whose labels predictions were compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum LabelSource {
+    /// Those that `Model.spec.evaluation` names.
+    Owner,
+    /// Those of the table of predictions itself, written by who is judged.
+    SelfReported,
+}
+
+/// A metric that a judge measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MeasuredMetric {
+    /// name is the metric's name: rocAuc, prAuc, logLoss, brier, calibrationError, mae, rmse, mape, r2.
+    #[schemars(length(min = 1, max = limits::METRIC_NAME))]
+    pub name: String,
+    /// value is a decimal.
+    #[schemars(length(max = limits::DECIMAL))]
+    pub value: String,
+    /// standardError is the value's standard error, a decimal; absent where the judge knows none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = limits::DECIMAL))]
+    pub standard_error: Option<String>,
+}
+
+/// A group of rows: those with one value in a slice's column.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MeasuredGroup {
+    /// slice is the column.
+    #[schemars(length(max = limits::COLUMN))]
+    pub slice: String,
+    /// value is the value of the group's rows.
+    #[schemars(length(max = limits::LABEL))]
+    pub value: String,
+}
+
+/// Positives and negatives, by their true labels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ClassCounts {
+    /// positives is how many rows are positive.
+    #[schemars(range(min = 0))]
+    pub positives: i64,
+    /// negatives is how many rows are negative.
+    #[schemars(range(min = 0))]
+    pub negatives: i64,
+}
+
+/// Those that are taken for positive.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FlaggedCounts {
+    /// truePositives is how many of them are positive.
+    #[schemars(range(min = 0))]
+    pub true_positives: i64,
+    /// falsePositives is how many of them are negative.
+    #[schemars(range(min = 0))]
+    pub false_positives: i64,
+}
+
+/// A part of the rows, with counts at thresholds that were chosen on the rest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Fold {
+    /// rows are the fold's rows.
+    pub rows: ClassCounts,
+    /// groups are the fold's rows of each group, in the order of the measurement's groups.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = groups)]
+    pub groups: Vec<ClassCounts>,
+    /// points are thresholds from the other fold, the largest first: the corners of its convex hull, and 0.5.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = points)]
+    pub points: Vec<FoldPoint>,
+}
+
+/// Counts at one threshold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FoldPoint {
+    /// threshold is the score from which a row is taken for positive, a decimal; absent where decisions came without scores.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = limits::DECIMAL))]
+    pub threshold: Option<String>,
+    /// choosing are the rows of the other fold that are taken for positive: the threshold is chosen by them.
+    pub choosing: FlaggedCounts,
+    /// counted are the rows of this fold that are taken for positive.
+    pub counted: FlaggedCounts,
+    /// groups are the rows of this fold that are taken for positive, by group.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = groups)]
+    pub groups: Vec<FlaggedCounts>,
+}
+
+/// A point of the curve of all rows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CurvePoint {
+    /// threshold is the score from which a row is taken for positive, a decimal.
+    #[schemars(length(max = limits::DECIMAL))]
+    pub threshold: String,
+    /// flagged are the rows that are taken for positive.
+    pub flagged: FlaggedCounts,
+}
+
+fn metrics(schema: &mut Schema) {
+    atomic_list(schema, limits::MEASURED_METRICS);
+}
+
+fn groups(schema: &mut Schema) {
+    atomic_list(schema, limits::MEASURED_GROUPS);
+}
+
+fn folds(schema: &mut Schema) {
+    atomic_list(schema, 2);
+}
+
+fn points(schema: &mut Schema) {
+    atomic_list(schema, limits::CURVE_POINTS);
+}
