@@ -147,10 +147,10 @@ fn beyond_the_schema<S: DeserializeOwned>(object: &Value, rules: fn(&S) -> Vec<P
     }
 }
 
-/// Gates that no version can pass.
+/// What no version can pass, or what contradicts itself.
 fn gates(model: &ModelSpec) -> Vec<Problem> {
     let problem = seatrial_core::gates::problem(model);
-    problem.map(|message| Problem { path: "spec.gates".into(), message }).into_iter().collect()
+    problem.map(|(field, message)| Problem { path: format!("spec.{field}"), message }).into_iter().collect()
 }
 
 #[cfg(test)]

@@ -43,6 +43,12 @@ pub mod types {
     pub const SUCCEEDED: &str = "Succeeded";
     /// A version passed every gate.
     pub const PASSED: &str = "Passed";
+    /// A version that was asked for is not let through by its Model.
+    pub const REFUSED: &str = "Refused";
+    /// The Model passes what serves.
+    pub const SERVING_MEETS_GATES: &str = "ServingMeetsGates";
+    /// A Model answers every question.
+    pub const ANSWERED: &str = "Answered";
 }
 
 /// Sets the condition of a type. The transition time moves only when the status does.

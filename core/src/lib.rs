@@ -4,6 +4,7 @@
 //! no randomness, no I/O.
 
 pub(crate) mod attempt;
+pub mod authority;
 pub mod conditions;
 pub mod contract;
 pub mod decimal;
@@ -19,6 +20,7 @@ pub mod platform;
 mod pod_state;
 pub mod pods;
 pub mod quantity;
+mod rational;
 pub mod reader;
 pub mod revision;
 pub mod run;

@@ -1,15 +1,17 @@
-//! Decides for a Model: which of its versions is the newest, and which the newest that passed.
+//! Decides for a Model: which of its versions is the newest, which the newest that passed, what serves, and what waits.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use kube_core::ResourceExt;
-use seatrial_crds::{ModelSpec, ModelStatus, ModelVersion, Purpose, Verdict, limits};
+use seatrial_crds::{ModelSpec, ModelStatus, ModelVersion, Purpose, ServedVersion, Verdict, WaitingVersion, limits};
 
+use crate::authority::{Authority, Standing};
 use crate::conditions::{self, Status, types};
-use crate::gates;
 use crate::observed::ModelObserved;
-use crate::plan::Plan;
+use crate::plan::{Event, EventType, Plan};
+use crate::{gates, names, text};
 
 /// Decides. Experiments are judged like releases, but count for neither: followers take releases only.
 pub fn plan(observed: &ModelObserved, now: Timestamp) -> Plan<ModelStatus> {
@@ -22,7 +24,7 @@ pub fn plan(observed: &ModelObserved, now: Timestamp) -> Plan<ModelStatus> {
     status.newest_version = newest_release(&versions).map(ResourceExt::name_any);
     status.passed_version = newest_passed(&versions).map(ResourceExt::name_any);
     let (value, reason, message) = match gates::problem(&model.spec) {
-        Some(problem) => (Status::False, "InvalidGates", problem),
+        Some((field, problem)) => (Status::False, "InvalidGates", format!("spec.{field}: {problem}")),
         None if !gates::judges(&model.spec) => {
             (Status::True, "NoGates", "versions stay unjudged: add gates or a budget to have them judged".to_owned())
         }
@@ -43,8 +45,116 @@ pub fn plan(observed: &ModelObserved, now: Timestamp) -> Plan<ModelStatus> {
     } else {
         conditions::remove(&mut status.conditions, types::STALLED);
     }
+    set_answered(&model.spec, &mut status, generation, now);
+    set_serving(observed, &mut status);
+    status.waiting = waiting(&model.spec, &versions);
+    let events = set_serving_meets_gates(observed, &mut status, generation, now);
     let changed = Some(&status) != model.status.as_ref();
-    Plan { status: changed.then_some(status), ..Plan::default() }
+    Plan { status: changed.then_some(status), events, ..Plan::default() }
+}
+
+/// Says which questions are open.
+fn set_answered(model: &ModelSpec, status: &mut ModelStatus, generation: Option<i64>, now: Timestamp) {
+    let open = gates::unanswered(model);
+    status.unanswered = open.iter().map(|question| (*question).to_owned()).collect();
+    let (value, reason, message) = if open.is_empty() {
+        (Status::True, "Answered", "every question is answered".to_owned())
+    } else {
+        let questions: Vec<String> = open.iter().map(|question| gates::open_question(question)).collect();
+        (Status::False, "QuestionsOpen", format!("no version passes yet: {}", questions.join("; ")))
+    };
+    conditions::set(&mut status.conditions, types::ANSWERED, value, reason, message, generation, now);
+}
+
+/// Says what serves where, and since when.
+fn set_serving(observed: &ModelObserved, status: &mut ModelStatus) {
+    let serves = |deployment: &seatrial_crds::ModelDeployment| {
+        let served = deployment.status.as_ref()?;
+        let (version, since) = (served.served_version.clone()?, served.served_since.clone());
+        Some(ServedVersion { deployment: deployment.name_any(), version, since })
+    };
+    let mut serving: Vec<ServedVersion> = observed
+        .deployments
+        .iter()
+        .filter(|deployment| deployment.metadata.deletion_timestamp.is_none())
+        .filter_map(|deployment| serves(deployment))
+        .collect();
+    serving.sort_by(|one, other| one.deployment.cmp(&other.deployment));
+    serving.truncate(limits::SERVING);
+    let model = observed.model.name_any();
+    let mut names: Vec<&str> = serving.iter().map(|serving| serving.version.as_str()).collect();
+    names.sort_unstable_by_key(|name| Reverse((names::version_number(&model, name), *name)));
+    names.dedup();
+    let mut served = names.join(", ");
+    text::truncate(&mut served, limits::SENTENCE);
+    let shown = names.first().copied().or(status.passed_version.as_deref());
+    let shown = shown.and_then(|name| observed.versions.iter().find(|version| version.name_any() == name));
+    status.headline = shown.and_then(|version| version.status.as_ref()?.headline.clone());
+    status.served_versions = (!served.is_empty()).then_some(served);
+    status.serving = serving;
+}
+
+/// What the newest released version waits for; what failed waits for nothing.
+fn waiting(model: &ModelSpec, versions: &[&ModelVersion]) -> Vec<WaitingVersion> {
+    let Some(newest) = newest_release(versions) else { return vec![] };
+    let Some(status) = &newest.status else { return vec![] };
+    let wait = |gate: Option<&str>, waits_for: &str| {
+        let (gate, mut waits_for) = (gate.map(str::to_owned), waits_for.to_owned());
+        text::truncate(&mut waits_for, limits::SENTENCE);
+        WaitingVersion { version: newest.name_any(), gate, waits_for }
+    };
+    if status.verdict == Some(Verdict::Pending) {
+        let how = conditions::find(&status.conditions, types::PASSED);
+        return vec![wait(None, how.map_or("it is being measured", |passed| &passed.message))];
+    }
+    let judgement = status.judgements.first();
+    let judgement = judgement.filter(|judgement| judgement.gates_digest == gates::digest(model));
+    let gates =
+        judgement.filter(|judgement| Some(judgement.verdict) == status.verdict).map(|judgement| &judgement.gates);
+    let is_open = |verdict| matches!(verdict, Verdict::Inconclusive | Verdict::Pending | Verdict::Unjudged);
+    let open = gates.into_iter().flatten().filter(|gate| is_open(gate.verdict));
+    open.map(|gate| wait(Some(&gate.name), &gate.message)).take(limits::WAITING).collect()
+}
+
+/// Says whether all that serves meets the gates. Nothing is withdrawn.
+fn set_serving_meets_gates(
+    observed: &ModelObserved,
+    status: &mut ModelStatus,
+    generation: Option<i64>,
+    now: Timestamp,
+) -> Vec<Event> {
+    let authority = Authority::new(Some(&observed.model), &observed.versions, now);
+    let (mut unmet, mut is_open) = (vec![], false);
+    for serving in &status.serving {
+        let version = observed.versions.iter().find(|version| version.name_any() == serving.version);
+        match version.map(|version| authority.standing(version)) {
+            Some(Standing::Fails(_)) => unmet.push(format!("{} ({})", serving.version, serving.deployment)),
+            Some(Standing::Open(_)) => is_open = true,
+            _ => {}
+        }
+    }
+    let kind = types::SERVING_MEETS_GATES;
+    if status.serving.is_empty() {
+        conditions::remove(&mut status.conditions, kind);
+        return vec![];
+    }
+    let (value, reason, message) = match unmet.as_slice() {
+        // What was said before holds until there is another word.
+        [] if is_open => return vec![],
+        [] => (Status::True, "AllGatesPassed", "every version that serves passes, or is waived".to_owned()),
+        unmet => (
+            Status::False,
+            "ServesUnpassed",
+            format!(
+                "these serve and are not withdrawn, though they do not pass: {}; kubectl describe modelversion says why",
+                unmet.join(", ")
+            ),
+        ),
+    };
+    let was_said = conditions::is(&status.conditions, kind, Status::False);
+    conditions::set(&mut status.conditions, kind, value, reason, message.clone(), generation, now);
+    let is_new = value == Status::False && !was_said;
+    is_new.then_some(Event { kind: EventType::Warning, reason, action: "Serve", message }).into_iter().collect()
 }
 
 /// `2 gates`, `1 gate and the budget`.
@@ -71,11 +181,24 @@ pub fn newest_release<'a>(versions: &[&'a ModelVersion]) -> Option<&'a ModelVers
 
 /// The newest released version that passed every gate.
 pub fn newest_passed<'a>(versions: &[&'a ModelVersion]) -> Option<&'a ModelVersion> {
-    newest(versions, |version| version.status.as_ref().is_some_and(|status| status.verdict == Some(Verdict::Passed)))
+    newest(versions, passes)
 }
 
-fn newest<'a>(versions: &[&'a ModelVersion], counts: impl Fn(&ModelVersion) -> bool) -> Option<&'a ModelVersion> {
+/// Whether a version was judged to pass, with or without a waiver.
+pub(crate) fn passes(version: &ModelVersion) -> bool {
+    let verdict = version.status.as_ref().and_then(|status| status.verdict);
+    matches!(verdict, Some(Verdict::Passed | Verdict::Waived))
+}
+
+/// The newest released version of those that count.
+pub(crate) fn newest<'a>(
+    versions: &[&'a ModelVersion],
+    counts: impl Fn(&ModelVersion) -> bool,
+) -> Option<&'a ModelVersion> {
     let alive = versions.iter().filter(|version| version.metadata.deletion_timestamp.is_none());
     let released = alive.filter(|version| version.spec.purpose == Purpose::Release && counts(version));
     released.max_by_key(|version| version.spec.number).copied()
 }
+
+#[cfg(test)]
+mod tests;

@@ -37,6 +37,12 @@ pub fn recovery(run: &str, run_uid: &str, step: &str, attempt: u32, number: u32)
     of_attempt(run, step, &digest::short(&[run_uid, step, &attempt.to_string(), "recover", &number.to_string()]))
 }
 
+/// The Job that measures a version's predictions. The hash makes it unique for the version, what is measured, and the
+/// attempt, whatever was cut.
+pub fn judge(version: &str, version_uid: &str, key: &str, attempt: i64) -> String {
+    of_attempt(version, "judge", &digest::short(&[version_uid, key, &attempt.to_string()]))
+}
+
 /// `<run>-<step>-<hash>`, with run and step cut to what a Job's name may have.
 fn of_attempt(run: &str, step: &str, hash: &str) -> String {
     let room = JOB_NAME - hash.len() - 2;

@@ -28,6 +28,8 @@ pub struct PipelineObserved {
     pub runs: Vec<Arc<MLPipelineRun>>,
     /// The versions that runs of the pipeline made.
     pub versions: Vec<Arc<ModelVersion>>,
+    /// The Models that the pipeline publishes to, as far as there are any.
+    pub models: Vec<Arc<Model>>,
     /// The writes that failed, and until when each waits.
     pub blocked: Vec<Blocked>,
 }
@@ -104,6 +106,41 @@ pub struct VersionObserved {
     pub model: Option<Arc<Model>>,
     /// The run of its lineage, if there is one of that name.
     pub run: Option<Arc<MLPipelineRun>>,
+    /// The Jobs with the version's name in [`seatrial_crds::names::VERSION_LABEL`].
+    pub jobs: Vec<Arc<Job>>,
+    /// The pods with the version's name in the same label.
+    pub pods: Vec<Arc<Pod>>,
+    /// The namespace's stores.
+    pub stores: Vec<Arc<Store>>,
+    /// What this leader did about Jobs, by name.
+    pub expectations: BTreeMap<String, Expectation>,
+    /// For how long this leader has led.
+    pub leading_for: Duration,
+    /// When the API server was last asked about a Job and its pods, by this leader, by name.
+    pub live_reads: BTreeMap<String, Timestamp>,
+    /// The writes that failed, and until when each waits.
+    pub blocked: Vec<Blocked>,
+    /// What the platform team configured.
+    pub platform: Arc<Platform>,
+}
+
+impl VersionObserved {
+    /// A version of which nothing else is known.
+    pub fn alone(version: Arc<ModelVersion>) -> Self {
+        Self {
+            version,
+            model: None,
+            run: None,
+            jobs: vec![],
+            pods: vec![],
+            stores: vec![],
+            expectations: BTreeMap::new(),
+            leading_for: Duration::ZERO,
+            live_reads: BTreeMap::new(),
+            blocked: vec![],
+            platform: Arc::default(),
+        }
+    }
 }
 
 /// For [`crate::model::plan`].
@@ -113,6 +150,8 @@ pub struct ModelObserved {
     pub model: Arc<Model>,
     /// Its versions.
     pub versions: Vec<Arc<ModelVersion>>,
+    /// The ModelDeployments that serve it.
+    pub deployments: Vec<Arc<ModelDeployment>>,
 }
 
 /// For [`crate::deployment::plan`].
@@ -120,7 +159,7 @@ pub struct ModelObserved {
 pub struct DeploymentObserved {
     /// The deployment.
     pub deployment: Arc<ModelDeployment>,
-    /// Whether there is a Model of its model's name.
+    /// The Model of its model's name, if there is one.
     pub model: Option<Arc<Model>>,
     /// The versions of its model.
     pub versions: Vec<Arc<ModelVersion>>,

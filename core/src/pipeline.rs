@@ -85,7 +85,7 @@ pub fn plan(observed: &PipelineObserved, now: Timestamp) -> Plan<MLPipelineStatu
     };
     let unreadable = unreadable.map(|error| ("RevisionUnreadable", error));
     let accepted = Accepted { problems: &problems, suspended, refused: unreadable.or_else(|| refused(observed)) };
-    set_conditions(&mut status, pipeline, &accepted, now);
+    set_conditions(&mut status, pipeline, &accepted, &others(observed), now);
     let (swept, requeue_after) = sweep::sweep(observed, now);
     stages.push(Stage::proceed(history(observed).into_iter().chain(swept).collect()));
     let changed = Some(&status) != pipeline.status.as_ref();
@@ -202,7 +202,29 @@ struct Accepted<'a> {
     refused: Option<(&'static str, String)>,
 }
 
-fn set_conditions(status: &mut MLPipelineStatus, pipeline: &MLPipeline, accepted: &Accepted<'_>, now: Timestamp) {
+/// The other pipelines whose versions the same Models have, in words: rarely meant, and numbers of versions do not tell whose
+/// they are.
+fn others(observed: &PipelineObserved) -> String {
+    let name = observed.pipeline.name_any();
+    let mut said = String::new();
+    for model in &observed.models {
+        let publishers = model.status.as_ref().map(|status| status.publishers.as_slice()).unwrap_or_default();
+        let others: Vec<&str> = publishers.iter().map(String::as_str).filter(|other| *other != name).collect();
+        if !others.is_empty() {
+            let others = others.join(", ");
+            said += &format!("; the model \"{}\" has versions of other pipelines as well: {others}", model.name_any());
+        }
+    }
+    said
+}
+
+fn set_conditions(
+    status: &mut MLPipelineStatus,
+    pipeline: &MLPipeline,
+    accepted: &Accepted<'_>,
+    others: &str,
+    now: Timestamp,
+) {
     let generation = pipeline.metadata.generation;
     status.observed_generation = generation;
     let required = validation::required_parameters(&pipeline.spec);
@@ -229,7 +251,7 @@ fn set_conditions(status: &mut MLPipelineStatus, pipeline: &MLPipeline, accepted
         );
         ("ParametersRequired", message)
     };
-    conditions::set(conditions, types::READY, Status::True, reason, message, generation, now);
+    conditions::set(conditions, types::READY, Status::True, reason, message + others, generation, now);
 }
 
 /// The ended runs that changes started, beyond what the pipeline keeps: the oldest go.

@@ -41,11 +41,25 @@ pub struct Platform {
     /// Whether the container `seatrial-publish` has a readiness probe, which fails while the store is away.
     #[serde(default)]
     pub agent_readiness_probe: bool,
+    /// Who measures predictions; absent: nobody, and what needs a measurement is an Error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judge: Option<Judge>,
     /// How long a Job and its pods are kept after they ended, in seconds. An operator that is away for longer finds what a
     /// step made in the store; a step that failed, or has no outputs, is run again then.
     /// Absent: as long as their run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl_seconds_after_finished: Option<u32>,
+}
+
+/// What measures predictions.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Judge {
+    /// The image of the judge's container.
+    pub image: String,
+    /// Its requests and limits.
+    #[serde(default)]
+    pub resources: ResourceRequirements,
 }
 
 /// A literal environment variable.

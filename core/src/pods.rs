@@ -25,6 +25,8 @@ pub const FETCH: &str = "seatrial-fetch";
 pub const PUBLISH: &str = "seatrial-publish";
 /// The container that asks the store for a record.
 pub const RECOVER: &str = "seatrial-recover";
+/// The container that measures a version's predictions.
+pub const JUDGE: &str = "seatrial-judge";
 /// The container of a step's command.
 pub const STEP: &str = "step";
 /// The container of a model server.
@@ -272,15 +274,20 @@ pub fn agent_container(
         command: Some(vec!["/seatrial-agent".into(), command.into()]),
         env: Some(env),
         resources: Some(platform.agent_resources.clone()),
-        security_context: Some(SecurityContext {
-            run_as_non_root: (!platform.run_as_non_root).then_some(true),
-            run_as_user: platform.agent_run_as_user,
-            run_as_group: platform.agent_run_as_group,
-            read_only_root_filesystem: Some(true),
-            ..restricted()
-        }),
+        security_context: Some(agent_security(platform)),
         volume_mounts: Some(mounts),
         ..Container::default()
+    }
+}
+
+/// What a container of ours may do.
+pub fn agent_security(platform: &Platform) -> SecurityContext {
+    SecurityContext {
+        run_as_non_root: (!platform.run_as_non_root).then_some(true),
+        run_as_user: platform.agent_run_as_user,
+        run_as_group: platform.agent_run_as_group,
+        read_only_root_filesystem: Some(true),
+        ..restricted()
     }
 }
 

@@ -59,18 +59,21 @@ pub fn pipeline(spec: &MLPipelineSpec) -> Vec<Problem> {
     }
     for publication in &spec.publishes {
         let path = format!("spec.publishes[{}]", publication.model);
-        let mut must_be = |reference: &OutputReference, kind: OutputType, field: &str| {
-            if output_type(&above, reference) != Some(kind) {
+        let mut must_be = |reference: &OutputReference, kinds: &[OutputType], field: &str| {
+            if output_type(&above, reference).is_none_or(|kind| !kinds.contains(&kind)) {
+                let types: Vec<String> = kinds.iter().map(|kind| format!("{kind:?}")).collect();
                 let message = format!(
-                    "step \"{}\" has no output \"{}\" of type {kind:?}: add it, or name another",
-                    reference.step, reference.output
+                    "step \"{}\" has no output \"{}\" of type {}: add it, or name another",
+                    reference.step,
+                    reference.output,
+                    types.join(" or ")
                 );
                 problems.push(problem(format!("{path}.{field}"), message));
             }
         };
-        must_be(&publication.artifact, OutputType::Model, "artifact");
+        must_be(&publication.artifact, &[OutputType::Model], "artifact");
         for evidence in &publication.evidence {
-            must_be(evidence, OutputType::Metrics, "evidence");
+            must_be(evidence, &[OutputType::Metrics, OutputType::Predictions], "evidence");
         }
     }
     problems

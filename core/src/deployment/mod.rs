@@ -6,6 +6,7 @@
 //! Whatever comes next is decided from what is seen, so that a crash at any arrow only delays it.
 
 mod applied;
+mod authority;
 mod children;
 mod correct;
 mod probe;
@@ -22,8 +23,10 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use kube_core::ResourceExt;
 use seatrial_crds::names::{ARTIFACT_LABEL, VERSION_LABEL};
-use seatrial_crds::{ModelDeployment, ModelDeploymentStatus, ModelVersion};
+use seatrial_crds::{ModelDeployment, ModelDeploymentStatus, ModelVersion, Time};
 
+use crate::authority::Authority;
+use crate::conditions;
 use crate::contract::Digest;
 use crate::names;
 use crate::observed::DeploymentObserved;
@@ -31,6 +34,7 @@ use crate::plan::{BlockedReason, Event, EventType, Kind, LiveRead, Plan, Stage, 
 use crate::validation;
 use correct::Difference;
 use problem::Problem;
+use target::Target;
 
 /// For how long what the API server said of a child counts, in seconds.
 const LIVE_READ_HOLDS: i64 = 60;
@@ -45,12 +49,14 @@ pub fn plan(observed: &DeploymentObserved, now: Timestamp) -> Plan<ModelDeployme
     let mut rollout = Rollout::new(observed, now);
     let served = rollout.served();
     let problems = validation::deployment(&observed.deployment.spec);
-    let (candidate, waits) = match target::target(observed, served.as_deref()) {
+    let authority = Authority::new(observed.model.as_deref(), &observed.versions, now);
+    let (Target { version, refused }, waits) = match target::target(observed, &authority, served.as_deref()) {
         // What serves goes on as it is.
-        _ if !problems.is_empty() => (None, Some(("InvalidSpec", validation::summary(&problems)))),
-        Ok(found) => (found.filter(|version| served.as_ref() != Some(&version.name_any())), None),
-        Err(none) => (None, Some((none.reason, none.message))),
+        _ if !problems.is_empty() => (Target::default(), Some(("InvalidSpec", validation::summary(&problems)))),
+        Ok(target) => (target, None),
+        Err(none) => (Target::default(), Some((none.reason, none.message))),
     };
+    let candidate = version.filter(|version| served.as_ref() != Some(&version.name_any()));
     if served.is_none() && candidate.is_some_and(|candidate| rollout.must_look_before(candidate)) {
         return rollout.plan();
     }
@@ -71,6 +77,8 @@ pub fn plan(observed: &DeploymentObserved, now: Timestamp) -> Plan<ModelDeployme
     rollout.end_corrections();
     rollout.set_versions();
     rollout.set_conditions(waits);
+    rollout.set_refused(refused);
+    rollout.set_serving_meets_gates(&authority);
     rollout.plan()
 }
 
@@ -176,6 +184,11 @@ impl<'a> Rollout<'a> {
             Some(name) => (Some(name), None),
             None => (served, candidate),
         };
+        let before = self.deployment().status.as_ref().and_then(|status| status.served_version.as_ref());
+        if self.status.served_version.as_ref() != before {
+            self.status.served_since =
+                self.status.served_version.is_some().then(|| Time(conditions::whole_seconds(self.now)));
+        }
     }
 
     fn record_serving(&mut self, message: String) {

@@ -1,62 +1,175 @@
-//! `Metric`: a metric of the evidence within bounds, both included.
+//! `Metric`: a metric within bounds, both included: one that the judge measured, else one that a step wrote.
 
 use seatrial_crds::{Metric, MetricGate, ModelVersionSpec, Verdict, limits};
 
-use super::Finding;
+use super::intervals::Interval;
+use super::wording::{level, percent};
+use super::{Finding, Known, measured};
 use crate::decimal::Decimal;
 
 /// How many significant digits people are shown. The exact values decide.
 const SHOWN_DIGITS: usize = 4;
 
 /// Judges it.
-pub(super) fn judge(gate: Option<&MetricGate>, version: &ModelVersionSpec) -> Finding {
+pub(super) fn judge(gate: Option<&MetricGate>, version: &ModelVersionSpec, known: &Known<'_>) -> Finding {
     let error = |message: String| Finding { verdict: Verdict::Error, value: None, message };
-    let Some(MetricGate { name, min, max }) = gate else {
+    let Some(gate) = gate else {
         return error("the gate does not say which metric: set its field metric".to_owned());
     };
-    let metric = match find(name, version) {
-        Ok(metric) => metric,
-        Err(message) => return error(message),
+    if MEASURABLE.contains(&gate.name.as_str())
+        && let Err(finding) = known.measurement()
+        && finding.verdict == Verdict::Pending
+    {
+        return finding;
+    }
+    let measured = known.measurement().ok().and_then(|measurement| {
+        let found = measured::find(&gate.name, measurement, known.pooled.as_ref())?;
+        Some((found, super::wording::source(measurement.labels)))
+    });
+    let mut finding = match &measured {
+        Some((found, _)) => bounded(gate, &gate.name, &found.comparable, &found.value, |level| found.interval(level)),
+        None => match find(&gate.name, version) {
+            Ok(metric) if Decimal::parse(&metric.value).is_none() => {
+                error(format!("the metric \"{}\" is {}, which is no number", qualified(metric), metric.value))
+            }
+            Ok(metric) => bounded(gate, &gate.name, &metric.value, &metric.value, |_| None),
+            Err(message) => error(with_measured(message, known)),
+        },
     };
-    let Some(value) = Decimal::parse(&metric.value) else {
-        return error(format!("the metric \"{}\" is {}, which is no number", qualified(metric), metric.value));
-    };
-    let bound = |text: &Option<String>| text.as_deref().map(Decimal::parse);
-    let (lowest, highest) = (bound(min), bound(max));
-    let (min, max) = (min.as_deref().unwrap_or_default(), max.as_deref().unwrap_or_default());
-    let (verdict, message) = match (&lowest, &highest) {
-        (Some(None), _) | (_, Some(None)) => return error("a bound of the gate is no number".to_owned()),
-        (Some(Some(bound)), _) if value < *bound => {
-            let text = shown(&metric.value, &value, bound);
-            (Verdict::Failed, format!("{name} is {text}, below the {min} that is asked for"))
-        }
-        (_, Some(Some(bound))) if value > *bound => {
-            let text = shown(&metric.value, &value, bound);
-            (Verdict::Failed, format!("{name} is {text}, above the {max} that is allowed"))
-        }
-        (Some(Some(low)), Some(Some(high))) => {
-            let near = if shown(&metric.value, &value, low) == metric.value { low } else { high };
-            (Verdict::Passed, format!("{name} is {}, between {min} and {max}", shown(&metric.value, &value, near)))
-        }
-        (Some(Some(low)), None) => {
-            let text = shown(&metric.value, &value, low);
-            (Verdict::Passed, format!("{name} is {text}, at least the {min} that is asked for"))
-        }
-        (None, Some(Some(high))) => {
-            let text = shown(&metric.value, &value, high);
-            (Verdict::Passed, format!("{name} is {text}, at most the {max} that is allowed"))
-        }
-        (None, None) => (Verdict::Passed, format!("{name} is {}, without bounds", value.rounded(SHOWN_DIGITS))),
-    };
-    Finding { verdict, value: Some(metric.value.clone()), message }
+    if let Some((_, source)) = measured {
+        finding.message.push_str(source);
+    }
+    finding
 }
 
-/// Why no value can pass.
-pub(super) fn problem(gate_name: &str, gate: Option<&MetricGate>) -> Option<String> {
-    let gate = gate?;
-    let (min, max) = (gate.min.as_deref()?, gate.max.as_deref()?);
-    (Decimal::parse(min)? > Decimal::parse(max)?)
-        .then(|| format!("no value passes the gate \"{gate_name}\": its min {min} is above its max {max}"))
+/// The metrics that a judge may measure: a gate that names one waits for the measurement.
+const MEASURABLE: [&str; 14] = [
+    "rocAuc",
+    "prAuc",
+    "logLoss",
+    "brier",
+    "calibrationError",
+    "mae",
+    "rmse",
+    "mape",
+    "r2",
+    "accuracy",
+    "precision",
+    "recall",
+    "specificity",
+    "f1",
+];
+
+/// What is said of a metric that there is not, with those that were measured.
+fn with_measured(message: String, known: &Known<'_>) -> String {
+    match known.measurement() {
+        Ok(measurement) => {
+            let names = measured::names(measurement, known.pooled.as_ref());
+            format!("{message}; measured were {}", names.join(", "))
+        }
+        Err(_) => message,
+    }
+}
+
+/// A value within bounds: by itself, or with the confidence that the gate asks for. `exact` decides, `value` is kept.
+fn bounded(
+    gate: &MetricGate,
+    name: &str,
+    exact: &str,
+    value: &str,
+    interval: impl Fn(f64) -> Option<Interval>,
+) -> Finding {
+    let error = |message: String| Finding { verdict: Verdict::Error, value: None, message };
+    let Some(number) = Decimal::parse(exact) else {
+        return error(format!("the metric \"{name}\" is {value}, which is no number"));
+    };
+    let bound = |text: &Option<String>| text.as_deref().map(Decimal::parse);
+    let (lowest, highest) = (bound(&gate.min), bound(&gate.max));
+    if lowest == Some(None) || highest == Some(None) {
+        return error("a bound of the gate is no number".to_owned());
+    }
+    let bounds = Bounds { gate, lowest: lowest.flatten(), highest: highest.flatten() };
+    let (verdict, message) = match gate.confidence.as_deref() {
+        None => bounds.of_value(name, value, &number),
+        Some(confidence) => match interval(level(confidence)) {
+            Some(range) => bounds.of_interval(name, value, range, confidence),
+            None => {
+                return error(format!(
+                    "no interval is known of the metric \"{name}\": leave confidence out, or name one that the judge measures with an error"
+                ));
+            }
+        },
+    };
+    Finding { verdict, value: Some(value.to_owned()), message }
+}
+
+/// The bounds of a gate, as numbers.
+struct Bounds<'a> {
+    gate: &'a MetricGate,
+    lowest: Option<Decimal>,
+    highest: Option<Decimal>,
+}
+
+impl Bounds<'_> {
+    fn texts(&self) -> (&str, &str) {
+        (self.gate.min.as_deref().unwrap_or_default(), self.gate.max.as_deref().unwrap_or_default())
+    }
+
+    /// The point estimate decides.
+    fn of_value(&self, name: &str, text: &str, value: &Decimal) -> (Verdict, String) {
+        let (min, max) = self.texts();
+        match (&self.lowest, &self.highest) {
+            (Some(low), _) if value < low => {
+                (Verdict::Failed, format!("{name} is {}, below the {min} that is asked for", shown(text, value, low)))
+            }
+            (_, Some(high)) if value > high => {
+                (Verdict::Failed, format!("{name} is {}, above the {max} that is allowed", shown(text, value, high)))
+            }
+            (Some(low), Some(high)) => {
+                let near = if shown(text, value, low) == text { low } else { high };
+                (Verdict::Passed, format!("{name} is {}, between {min} and {max}", shown(text, value, near)))
+            }
+            (Some(low), None) => (
+                Verdict::Passed,
+                format!("{name} is {}, at least the {min} that is asked for", shown(text, value, low)),
+            ),
+            (None, Some(high)) => {
+                (Verdict::Passed, format!("{name} is {}, at most the {max} that is allowed", shown(text, value, high)))
+            }
+            (None, None) => (Verdict::Passed, format!("{name} is {}, without bounds", value.rounded(SHOWN_DIGITS))),
+        }
+    }
+
+    /// The interval decides: it lies within, or beyond, or neither.
+    fn of_interval(&self, name: &str, text: &str, range: Interval, confidence: &str) -> (Verdict, String) {
+        let (min, max) = self.texts();
+        let number = |text: &str| text.parse::<f64>().ok();
+        let below = number(min).map(|bound| (range.low >= bound, range.high < bound));
+        let above = number(max).map(|bound| (range.high <= bound, range.low > bound));
+        let both = [below, above];
+        let mut bounds = both.iter().flatten();
+        let verdict = if bounds.clone().any(|(_, broken)| *broken) {
+            Verdict::Failed
+        } else if bounds.all(|(holds, _)| *holds) {
+            Verdict::Passed
+        } else {
+            Verdict::Inconclusive
+        };
+        let asked = match (min, max) {
+            (min, "") => format!("at least {min}"),
+            ("", max) => format!("at most {max}"),
+            (min, max) => format!("between {min} and {max}"),
+        };
+        let says = match verdict {
+            Verdict::Passed => asked,
+            Verdict::Failed => format!("not {asked}"),
+            _ => format!("too uncertain to say whether it is {asked}"),
+        };
+        let rounded = Decimal::parse(text).map_or_else(|| text.to_owned(), |value| value.rounded(SHOWN_DIGITS));
+        let (low, high) = (super::wording::number(range.low), super::wording::number(range.high));
+        let message = format!("{name} is {rounded} (between {low} and {high} at {}), {says}", percent(confidence));
+        (verdict, message)
+    }
 }
 
 /// The value for people: rounded, unless rounding hides on which side of the bound it is.
@@ -105,7 +218,11 @@ pub(super) fn qualified(metric: &Metric) -> String {
 
 /// A metric in a few characters, as a table shows it.
 pub(super) fn short(metric: &Metric) -> String {
-    let value = Decimal::parse(&metric.value);
-    let value = value.map_or_else(|| metric.value.clone(), |value| value.rounded(SHOWN_DIGITS));
-    format!("{}={value}", metric.name)
+    shortened(&metric.name, &metric.value)
+}
+
+/// A name and a value in a few characters.
+pub(super) fn shortened(name: &str, value: &str) -> String {
+    let rounded = Decimal::parse(value).map_or_else(|| value.to_owned(), |value| value.rounded(SHOWN_DIGITS));
+    format!("{name}={rounded}")
 }

@@ -1,15 +1,48 @@
-//! What judges a version: pure functions of a Model's gates and a version's evidence. One file for each type of gate.
+//! What judges a version: pure functions of a Model's answers and gates, of a version's metrics, and of what was measured of
+//! its predictions. One file for each type of gate, and for each answer. Nothing here starts anything: another bar, another
+//! cost or another prevalence has its verdict at once.
 
+mod contradictions;
+mod costs;
+mod fairness;
+mod intervals;
+mod measured;
 mod metric;
+mod pooled;
 mod size;
+pub mod waivers;
+mod wording;
 
-use seatrial_crds::{Gate, GateJudgement, GateType, ModelSpec, ModelVersionSpec, Verdict, limits};
+pub use contradictions::problem;
+
+use seatrial_crds::{
+    FairnessRule, Gate, GateJudgement, GateType, Measurement, ModelSpec, ModelVersionSpec, OutputType, TaskType,
+    Threshold, Verdict, limits,
+};
 use serde_json::json;
 
+use self::pooled::{Costs, Pooled};
 use crate::{digest, text};
 
 /// The name under which the budget's size is judged.
 pub const MAX_SIZE: &str = "budget.maxSize";
+/// The name under which what errors cost is judged.
+pub const ERROR_COSTS: &str = "errorCosts";
+/// The name of the question whom the model must treat alike; its rules are judged as `fairness.<rule>`.
+pub const FAIRNESS: &str = "fairness";
+/// The name of the question who asks the model.
+pub const CONSUMERS: &str = "consumers";
+
+/// What is known of a version's predictions.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Evidence<'a> {
+    /// They were measured.
+    Measured(&'a Measurement),
+    /// They are being measured; the sentence says how it stands.
+    Pending(String),
+    /// They cannot be measured; the sentence says why.
+    Unavailable(String),
+}
 
 /// What one gate found.
 struct Finding {
@@ -18,62 +51,228 @@ struct Finding {
     message: String,
 }
 
-/// All verdicts of a Model on a version: its gates in their order, then its budget.
-pub fn judge(model: &ModelSpec, version: &ModelVersionSpec) -> Vec<GateJudgement> {
-    let mut judgements: Vec<GateJudgement> = model.gates.iter().map(|gate| judge_gate(gate, version)).collect();
+impl Finding {
+    const fn without_value(verdict: Verdict, message: String) -> Self {
+        Self { verdict, value: None, message }
+    }
+}
+
+/// What all gates of a Model know of a version's predictions.
+struct Known<'a> {
+    evidence: &'a Evidence<'a>,
+    costs: Option<Costs<'a>>,
+    pooled: Option<Pooled>,
+}
+
+impl<'a> Known<'a> {
+    fn new(model: &'a ModelSpec, evidence: &'a Evidence<'a>) -> Self {
+        let costs = model.error_costs.as_ref().and_then(Costs::of);
+        let pooled = match evidence {
+            Evidence::Measured(measurement) => pooled::pool(measurement, costs.as_ref()),
+            _ => None,
+        };
+        Self { evidence, costs, pooled }
+    }
+
+    /// The measurement; or what a gate finds that needs one.
+    fn measurement(&self) -> Result<&'a Measurement, Finding> {
+        match self.evidence {
+            Evidence::Measured(measurement) => match &measurement.problem {
+                Some(problem) => Err(Finding::without_value(Verdict::Error, problem.clone())),
+                None => Ok(measurement),
+            },
+            Evidence::Pending(how) => Err(Finding::without_value(Verdict::Pending, how.clone())),
+            Evidence::Unavailable(why) => Err(Finding::without_value(Verdict::Error, why.clone())),
+        }
+    }
+
+    /// The measurement with its decisions; or what a gate finds that needs them.
+    fn decisions(&self) -> Result<(&'a Measurement, &Pooled), Finding> {
+        let measurement = self.measurement()?;
+        let pooled = self.pooled.as_ref().ok_or_else(|| {
+            let message = "nobody decides: the task is no binary classification, or its scores are no probabilities and no costs choose a threshold";
+            Finding::without_value(Verdict::Error, message.to_owned())
+        })?;
+        Ok((measurement, pooled))
+    }
+
+    /// What is found by the decisions.
+    fn decide(&self, find: impl FnOnce(&Measurement, &Pooled) -> Finding) -> Finding {
+        match self.decisions() {
+            Ok((measurement, pooled)) => {
+                let mut finding = find(measurement, pooled);
+                finding.message.push_str(wording::source(measurement.labels));
+                finding
+            }
+            Err(finding) => finding,
+        }
+    }
+}
+
+/// All verdicts of a Model on a version: its gates in their order, then its answers, and what it left unanswered.
+pub fn judge(model: &ModelSpec, version: &ModelVersionSpec, evidence: &Evidence<'_>) -> Vec<GateJudgement> {
+    let known = Known::new(model, evidence);
+    let mut judgements: Vec<GateJudgement> = model
+        .gates
+        .iter()
+        .map(|gate| judgement(&gate.name, Some(gate.kind), judge_gate(gate, version, &known)))
+        .collect();
+    if let Some(costs) = &known.costs {
+        let finding = known.decide(|_, pooled| costs::judge_answer(costs, pooled));
+        judgements.push(judgement(ERROR_COSTS, None, finding));
+    }
+    for rule in rules(model) {
+        let finding = known.decide(|measurement, pooled| fairness::judge(rule, measurement, pooled));
+        judgements.push(judgement(&format!("{FAIRNESS}.{}", rule.name), None, finding));
+    }
+    for question in unanswered(model) {
+        let finding = Finding::without_value(Verdict::Unjudged, open_question(question));
+        judgements.push(judgement(question, None, finding));
+    }
     if let Some(limit) = model.budget.as_ref().and_then(|budget| budget.max_size.as_ref()) {
         judgements.push(judgement(MAX_SIZE, None, size::judge(limit, &version.artifact)));
     }
     judgements
 }
 
-fn judge_gate(gate: &Gate, version: &ModelVersionSpec) -> GateJudgement {
-    let finding = match gate.kind {
-        GateType::Metric => metric::judge(gate.metric.as_ref(), version),
-    };
-    judgement(&gate.name, Some(gate.kind), finding)
+fn judge_gate(gate: &Gate, version: &ModelVersionSpec, known: &Known<'_>) -> Finding {
+    match gate.kind {
+        GateType::Metric => metric::judge(gate.metric.as_ref(), version, known),
+        GateType::Cost => match (&gate.cost, &known.costs) {
+            (Some(gate), Some(costs)) => known.decide(|_, pooled| costs::judge_gate(gate, costs, pooled)),
+            (_, None) => {
+                let message = "the Model does not say what errors cost: answer spec.errorCosts";
+                Finding::without_value(Verdict::Error, message.to_owned())
+            }
+            (None, _) => {
+                let message = "the gate does not say how much errors may cost: set its field cost";
+                Finding::without_value(Verdict::Error, message.to_owned())
+            }
+        },
+    }
 }
 
 fn judgement(name: &str, kind: Option<GateType>, finding: Finding) -> GateJudgement {
-    let Finding { verdict, value, mut message } = finding;
+    let Finding { verdict, mut value, mut message } = finding;
     text::truncate(&mut message, limits::SENTENCE);
+    value = value.filter(|value| value.len() <= limits::DECIMAL);
     GateJudgement { name: name.to_owned(), kind, verdict, value, message }
 }
 
-/// Whether a Model judges at all: by gates, or by its budget.
+fn rules(model: &ModelSpec) -> &[FairnessRule] {
+    model.fairness.as_ref().map(|fairness| fairness.rules.as_slice()).unwrap_or_default()
+}
+
+/// The questions that a Model leaves open: no version passes until each is answered, or said not to apply.
+pub fn unanswered(model: &ModelSpec) -> Vec<&'static str> {
+    [
+        (ERROR_COSTS, model.error_costs.is_some()),
+        (FAIRNESS, model.fairness.is_some()),
+        (CONSUMERS, model.consumers.is_some()),
+    ]
+    .into_iter()
+    .filter_map(|(question, answered)| (!answered).then_some(question))
+    .collect()
+}
+
+/// What is to be done about an open question.
+pub fn open_question(question: &str) -> String {
+    match question {
+        ERROR_COSTS => {
+            "nobody has said what errors cost: answer spec.errorCosts, or its notApplicable with a reason".to_owned()
+        }
+        FAIRNESS => {
+            "nobody has said whom the model must treat alike: answer spec.fairness, or its notApplicable with a reason"
+                .to_owned()
+        }
+        _ => "nobody has said who asks the model: answer spec.consumers; an empty list says that nobody in the cluster does"
+            .to_owned(),
+    }
+}
+
+/// Whether a version's predictions are to be measured: the Model says what it decides, and there are some.
+pub fn needs_measurement(model: &ModelSpec, version: &ModelVersionSpec) -> bool {
+    model.task.as_ref().is_some_and(|task| task.kind != TaskType::Other)
+        && version.evidence.iter().any(|evidence| evidence.kind == Some(OutputType::Predictions))
+}
+
+/// The columns that divide a version's rows into groups: the owner's slices, or, where the predictions have the labels,
+/// those that rules of fairness name.
+pub fn slices(model: &ModelSpec) -> Vec<String> {
+    match &model.evaluation {
+        Some(evaluation) => evaluation.slices.clone(),
+        None => {
+            let mut slices: Vec<String> = rules(model).iter().map(|rule| rule.slice.clone()).collect();
+            slices.sort_unstable();
+            slices.dedup();
+            slices
+        }
+    }
+}
+
+/// The threshold that the costs of errors choose: on all rows, with the range of those that the folds chose. `None` without
+/// costs or scores.
+pub fn threshold(model: &ModelSpec, measurement: &Measurement) -> Option<Threshold> {
+    pooled::threshold(measurement, &Costs::of(model.error_costs.as_ref()?)?)
+}
+
+/// Whether a Model judges at all: by gates, by its answers, or by its budget.
 pub fn judges(model: &ModelSpec) -> bool {
-    !model.gates.is_empty() || model.budget.as_ref().is_some_and(|budget| budget.max_size.is_some())
+    !model.gates.is_empty()
+        || model.error_costs.as_ref().is_some_and(|answer| answer.not_applicable.is_none())
+        || !rules(model).is_empty()
+        || model.budget.as_ref().is_some_and(|budget| budget.max_size.is_some())
 }
 
-/// The metric that says most about a version, for tables: the first that a gate names, else the first there is.
-pub fn headline(model: Option<&ModelSpec>, version: &ModelVersionSpec) -> Option<String> {
+/// What says most about a version, for tables: the metric that the first gate names, else what errors cost, else the first
+/// metric there is.
+pub fn headline(model: Option<&ModelSpec>, version: &ModelVersionSpec, evidence: &Evidence<'_>) -> Option<String> {
+    let known = model.map(|model| Known::new(model, evidence));
+    let by_gate = |name: &str| {
+        let measurement = known.as_ref().and_then(|known| known.measurement().ok());
+        let pooled = known.as_ref().and_then(|known| known.pooled.as_ref());
+        let measured = measurement.and_then(|measurement| measured::find(name, measurement, pooled));
+        let own = || metric::find(name, version).ok().map(metric::short);
+        measured.map(|found| metric::shortened(name, &found.value)).or_else(own)
+    };
     let gates = model.map(|model| model.gates.as_slice()).unwrap_or_default();
-    let mut named = gates.iter().filter_map(|gate| metric::find(&gate.metric.as_ref()?.name, version).ok());
-    named.next().or_else(|| version.metrics.first()).map(metric::short)
+    let named = gates.iter().find_map(|gate| by_gate(&gate.metric.as_ref()?.name));
+    let cost = || {
+        let known = known.as_ref()?;
+        let costs = known.costs.as_ref()?;
+        let cost = costs.per_prediction(&known.pooled.as_ref()?.all);
+        Some(format!("cost={} {}", wording::shown(&cost), costs.unit))
+    };
+    named.or_else(cost).or_else(|| version.metrics.first().map(metric::short))
 }
 
-/// The verdict of the whole: a gate that is not met decides; else one that could not be judged; all must pass.
+/// The verdict of the whole: what is not met decides; then what could not be judged, what is still measured, and what nobody
+/// answered; all must pass, or be waived.
 pub fn overall(judgements: &[GateJudgement]) -> Verdict {
     let any = |verdict| judgements.iter().any(|judgement| judgement.verdict == verdict);
-    [Verdict::Failed, Verdict::Error, Verdict::Inconclusive]
+    [Verdict::Failed, Verdict::Error, Verdict::Inconclusive, Verdict::Pending, Verdict::Unjudged, Verdict::Waived]
         .into_iter()
         .find(|verdict| any(*verdict))
         .unwrap_or(if judgements.is_empty() { Verdict::Unjudged } else { Verdict::Passed })
 }
 
-/// Names what is judged by: another digest means another judgement. The Model's other fields, its contact for one,
-/// are not part of it.
+/// Names what is judged by: another digest means another judgement. The Model's other fields, its contact for one, are not
+/// part of it.
 pub fn digest(model: &ModelSpec) -> String {
     let max_size = model.budget.as_ref().and_then(|budget| budget.max_size.as_ref());
-    format!("sha256:{}", digest::of_json(&json!({"gates": model.gates, "maxSize": max_size})))
+    let judging = json!({
+        "task": model.task,
+        "evaluation": model.evaluation,
+        "errorCosts": model.error_costs,
+        "fairness": model.fairness,
+        "consumers": model.consumers.is_some(),
+        "maxSize": max_size,
+        "gates": model.gates,
+    });
+    format!("sha256:{}", digest::of_json(&judging))
 }
 
-/// Why no version can ever pass a Model's gates; `None` where one can.
-pub fn problem(model: &ModelSpec) -> Option<String> {
-    model.gates.iter().find_map(|gate| match gate.kind {
-        GateType::Metric => metric::problem(&gate.name, gate.metric.as_ref()),
-    })
-}
-
+#[cfg(test)]
+mod measured_tests;
 #[cfg(test)]
 mod tests;

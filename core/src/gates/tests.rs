@@ -3,9 +3,14 @@ use serde_json::{Value, json};
 
 use super::*;
 
+fn unmeasured() -> Evidence<'static> {
+    Evidence::Unavailable("there are no predictions".to_owned())
+}
+
 fn model(gates: Value, max_size: Option<&str>) -> ModelSpec {
     serde_json::from_value(json!({
         "owner": {"team": "growth", "contact": "growth@example.com"}, "objective": "x", "uses": ["Realtime"],
+        "errorCosts": {"notApplicable": {"reason": "x"}}, "fairness": {"notApplicable": {"reason": "x"}}, "consumers": [],
         "budget": {"maxSize": max_size}, "gates": gates,
     }))
     .unwrap()
@@ -52,21 +57,22 @@ fn a_metric_is_judged_by_its_bounds_both_included() {
         (Some("0.5"), None, "NaN", Verdict::Error),
         (Some("0.5"), None, "inf", Verdict::Error),
     ] {
-        let judgements = judge(&model(json!([auc(min, max)]), None), &version(&[("auc", value)], 1));
+        let judgements = judge(&model(json!([auc(min, max)]), None), &version(&[("auc", value)], 1), &unmeasured());
         assert_eq!(overall(&judgements), expected, "{min:?} <= {value} <= {max:?}: {judgements:?}");
     }
 }
 
 #[test]
 fn a_missing_metric_is_an_error_that_names_it() {
-    let judgements = judge(&model(json!([auc(Some("0.5"), None)]), None), &version(&[("accuracy", "1")], 1));
+    let judgements =
+        judge(&model(json!([auc(Some("0.5"), None)]), None), &version(&[("accuracy", "1")], 1), &unmeasured());
     assert_eq!(judgements[0].verdict, Verdict::Error);
     assert!(judgements[0].message.contains("no metric \"auc\""), "{}", judgements[0].message);
 }
 
 fn message(name: &str, version: &ModelVersionSpec) -> (Verdict, String) {
     let gate = json!([{"name": "good", "type": "Metric", "metric": {"name": name, "min": "0.5"}}]);
-    let judgement = judge(&model(gate, None), version).remove(0);
+    let judgement = judge(&model(gate, None), version, &unmeasured()).remove(0);
     (judgement.verdict, judgement.message)
 }
 
@@ -113,7 +119,8 @@ fn people_read_rounded_numbers_unless_that_hides_the_verdict() {
         let (_, said) = message("auc", &version(&[("auc", value)], 1));
         assert!(said.contains(expected), "{said}");
     }
-    let judgements = judge(&model(json!([auc(Some("0.5"), None)]), None), &version(&[("auc", "0.8123456789")], 1));
+    let judgements =
+        judge(&model(json!([auc(Some("0.5"), None)]), None), &version(&[("auc", "0.8123456789")], 1), &unmeasured());
     assert_eq!(judgements[0].value.as_deref(), Some("0.8123456789"), "the exact value stays on record");
 }
 
@@ -121,19 +128,23 @@ fn people_read_rounded_numbers_unless_that_hides_the_verdict() {
 fn a_budget_judges_without_gates() {
     let budget = model(json!([]), Some("1Ki"));
     assert!(judges(&budget) && !judges(&model(json!([]), None)));
-    assert_eq!(overall(&judge(&budget, &version(&[], 1025))), Verdict::Failed);
+    assert_eq!(overall(&judge(&budget, &version(&[], 1025), &unmeasured())), Verdict::Failed);
 }
 
 #[test]
 fn the_headline_is_the_first_metric_that_a_gate_names() {
     let version = version(&[("loss", "0.123456"), ("auc", "0.8123456")], 1);
-    assert_eq!(headline(None, &version).as_deref(), Some("loss=0.1235"));
-    assert_eq!(headline(Some(&model(json!([auc(Some("0"), None)]), None)), &version).as_deref(), Some("auc=0.8123"));
+    assert_eq!(headline(None, &version, &unmeasured()).as_deref(), Some("loss=0.1235"));
+    assert_eq!(
+        headline(Some(&model(json!([auc(Some("0"), None)]), None)), &version, &unmeasured()).as_deref(),
+        Some("auc=0.8123")
+    );
 }
 
 #[test]
 fn the_budget_is_one_more_gate() {
-    let judgements = judge(&model(json!([auc(Some("0"), None)]), Some("1Ki")), &version(&[("auc", "1")], 1025));
+    let judgements =
+        judge(&model(json!([auc(Some("0"), None)]), Some("1Ki")), &version(&[("auc", "1")], 1025), &unmeasured());
     assert_eq!(
         judgements.iter().map(|judgement| judgement.verdict).collect::<Vec<_>>(),
         [Verdict::Passed, Verdict::Failed]
@@ -145,7 +156,7 @@ fn the_budget_is_one_more_gate() {
 fn a_failed_gate_decides_whatever_could_not_be_judged() {
     let gates =
         json!([auc(Some("0.9"), None), {"name": "other", "type": "Metric", "metric": {"name": "f1", "min": "0"}}]);
-    let judgements = judge(&model(gates, None), &version(&[("auc", "0.1")], 1));
+    let judgements = judge(&model(gates, None), &version(&[("auc", "0.1")], 1), &unmeasured());
     assert_eq!(overall(&judgements), Verdict::Failed);
 }
 
@@ -161,6 +172,6 @@ fn the_digest_follows_gates_and_budget_alone() {
 
 #[test]
 fn a_gate_that_nothing_can_pass_is_a_problem() {
-    assert!(problem(&model(json!([auc(Some("2"), Some("1"))]), None)).unwrap().contains("\"good\""));
+    assert!(problem(&model(json!([auc(Some("2"), Some("1"))]), None)).unwrap().1.contains("\"good\""));
     assert_eq!(problem(&model(json!([auc(Some("1"), Some("1"))]), None)), None);
 }

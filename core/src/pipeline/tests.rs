@@ -28,8 +28,27 @@ fn observe(pipeline: MLPipeline) -> PipelineObserved {
         revisions: vec![],
         runs: vec![],
         versions: vec![],
+        models: vec![],
         blocked: vec![],
     }
+}
+
+#[test]
+fn a_model_that_others_publish_to_is_said_on_the_pipeline() {
+    let message = |publishers: &[&str]| {
+        let spec = json!({"owner": {"team": "t", "contact": "c"}, "objective": "x", "uses": ["Batch"]});
+        let mut model = seatrial_crds::Model::new("scores", serde_json::from_value(spec).unwrap());
+        model.status = Some(serde_json::from_value(json!({"publishers": publishers})).unwrap());
+        let mut observed = observe(pipeline("uid"));
+        observed.models = vec![Arc::new(model)];
+        settle(&mut observed);
+        let conditions = observed.pipeline.status.as_ref().unwrap().conditions.clone();
+        conditions::find(&conditions, types::READY).unwrap().message.clone()
+    };
+    assert_eq!(message(&["churn"]), message(&[]));
+    let said = message(&["churn", "other", "third"]);
+    assert!(said.contains("\"scores\"") && said.contains("other, third"), "{said}");
+    assert!(!said.contains("churn,"), "it does not name itself: {said}");
 }
 
 /// What the world looks like after a plan was carried out.

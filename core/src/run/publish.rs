@@ -19,7 +19,7 @@ use seatrial_crds::names::{
 };
 use seatrial_crds::{
     Artifact, Evidence, Lineage, LineageImage, LineageInput, MLPipelineRunStatus, MLPipelineSpec, Metric, ModelVersion,
-    ModelVersionSpec, OutputReference, ParameterValue, Publication, PublishedVersion, StepOutput, limits,
+    ModelVersionSpec, OutputReference, OutputType, ParameterValue, Publication, PublishedVersion, StepOutput, limits,
 };
 
 use super::step::artifact_uri;
@@ -171,6 +171,12 @@ fn count(
     }
 }
 
+/// The type of an output, as the pipeline says.
+fn output_type(spec: &MLPipelineSpec, reference: &OutputReference) -> Option<OutputType> {
+    let step = spec.steps.iter().find(|step| step.name == reference.step)?;
+    step.outputs.iter().find(|output| output.name == reference.output).map(|output| output.kind)
+}
+
 fn version(
     observed: &RunObserved,
     spec: &MLPipelineSpec,
@@ -187,6 +193,7 @@ fn version(
         evidence.push(Evidence {
             step: reference.step.clone(),
             output: reference.output.clone(),
+            kind: output_type(spec, reference),
             artifact: self::artifact(status, reference)?,
         });
         let step = status.steps.iter().find(|step| step.name == reference.step)?;

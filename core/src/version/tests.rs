@@ -61,6 +61,7 @@ fn run(uid: &str, version: &str, auc: &str) -> Arc<MLPipelineRun> {
 fn judge(gates: Value) -> Arc<Model> {
     let spec: ModelSpec = from_value(json!({
         "owner": {"team": "growth", "contact": "x"}, "objective": "x", "uses": ["Realtime"], "gates": gates,
+        "errorCosts": {"notApplicable": {"reason": "x"}}, "fairness": {"notApplicable": {"reason": "x"}}, "consumers": [],
     }))
     .unwrap();
     Arc::new(Model::new("churn", spec))
@@ -71,7 +72,7 @@ fn auc(min: &str) -> Value {
 }
 
 fn observe(version: ModelVersion, model: Option<Arc<Model>>, run: Option<Arc<MLPipelineRun>>) -> VersionObserved {
-    VersionObserved { version: Arc::new(version), model, run }
+    VersionObserved { model, run, ..VersionObserved::alone(Arc::new(version)) }
 }
 
 /// Plans and keeps the status; then everything must be quiet.
@@ -97,6 +98,28 @@ fn a_version_is_judged_once_and_again_when_the_gates_change() {
     assert_eq!((status.verdict, status.judgements.len()), (Some(Verdict::Failed), 2));
     assert!(conditions::is(&status.conditions, types::PASSED, Status::False));
     assert_eq!(status.judgements[1].verdict, Verdict::Passed);
+}
+
+#[test]
+fn a_waiver_lets_a_version_pass_until_it_expires_and_then_it_is_judged_again() {
+    let mut observed =
+        observe(version(1, "Release", "0.8"), Some(judge(auc("0.9"))), Some(run("run-uid", "churn-v1", "0.8")));
+    let until = now().checked_add(jiff::SignedDuration::from_secs(60)).unwrap();
+    let waiver = json!({
+        "version": "churn-v1", "digest": digest(), "gates": ["good"], "reason": "the fair", "expiresAt": until,
+    });
+    let waived = from_value(waiver).unwrap();
+    Arc::make_mut(observed.model.as_mut().unwrap()).spec.waivers = vec![waived];
+    let status = settle(&mut observed);
+    assert_eq!((status.verdict, reason(&status, types::PASSED)), (Some(Verdict::Waived), "GatesWaived"));
+    assert!(conditions::find(&status.conditions, types::PASSED).unwrap().message.contains("the fair"));
+    assert_eq!(plan(&observed, now()).requeue_after, Some(Duration::from_secs(60)));
+    let status = plan(&observed, until).status.unwrap();
+    assert_eq!((status.verdict, status.judgements.len()), (Some(Verdict::Failed), 2));
+    // It cannot be had for a question that nobody answered.
+    Arc::make_mut(observed.model.as_mut().unwrap()).spec.consumers = None;
+    Arc::make_mut(observed.model.as_mut().unwrap()).spec.waivers[0].gates.push("consumers".into());
+    assert_eq!(settle(&mut observed).verdict, Some(Verdict::Unjudged));
 }
 
 #[test]
@@ -163,7 +186,7 @@ fn a_model_names_its_newest_and_its_passed_release() {
         with(1, "Release", Verdict::Passed),
         with(11, "Experiment", Verdict::Passed),
     ];
-    let mut observed = ModelObserved { model: judge(auc("0")), versions };
+    let mut observed = ModelObserved { model: judge(auc("0")), versions, deployments: vec![] };
     let status = model::plan(&observed, now()).status.unwrap();
     assert_eq!(
         (status.newest_version.as_deref(), status.passed_version.as_deref()),

@@ -8,8 +8,10 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Pod, PodStatus, Service};
 use kube::{Resource, ResourceExt};
 use seatrial_core::run::{has_ended, triggered_revision};
-use seatrial_crds::names::{DEPLOYMENT_LABEL, MODEL_LABEL, PIPELINE_LABEL, RUN_LABEL};
-use seatrial_crds::{MLPipeline, MLPipelineRun, Model, ModelDeployment, ModelVersion, Store};
+use seatrial_crds::names::{
+    COMPONENT_LABEL, DEPLOYMENT_LABEL, MODEL_LABEL, PIPELINE_LABEL, RUN_LABEL, VERSION_LABEL, components,
+};
+use seatrial_crds::{MLPipeline, MLPipelineRun, Model, ModelDeployment, ModelVersion, Store, Time};
 use serde::de::DeserializeOwned;
 
 use crate::cache::Cache;
@@ -101,10 +103,9 @@ watched_kinds! {
     pipelines: MLPipeline, All, |_| vec![], keep, of_pipeline;
     runs: MLPipelineRun, All, groups_of_run, keep, of_run;
     versions: ModelVersion, All, groups_of_version, keep, of_version;
-    model_deployments: ModelDeployment, All, groups_of_deployment, keep,
-        |deployment, _, _| vec![ObjectKey::of(Primary::Deployment, deployment)];
-    jobs: Job, Ours, by_labels, prune_job, owners_by_label;
-    pods: Pod, Ours, by_labels, prune_pod, owners_by_label;
+    model_deployments: ModelDeployment, All, groups_of_deployment, keep, of_deployment;
+    jobs: Job, Ours, by_labels, prune_job, of_job_or_pod;
+    pods: Pod, Ours, by_labels, prune_pod, of_job_or_pod;
     services: Service, Ours, by_labels, keep, owners_by_label;
     deployments: Deployment, Ours, by_labels, keep, owners_by_label;
     revisions: ControllerRevision, Ours, by_labels, keep, of_revision;
@@ -145,7 +146,7 @@ fn prune_pod(pod: &mut Pod) {
 
 /// The groups of an object that bears our labels.
 fn by_labels<K: ResourceExt>(object: &K) -> Vec<String> {
-    [PIPELINE_LABEL, RUN_LABEL, DEPLOYMENT_LABEL, MODEL_LABEL]
+    [PIPELINE_LABEL, RUN_LABEL, DEPLOYMENT_LABEL, MODEL_LABEL, VERSION_LABEL]
         .into_iter()
         .filter_map(|label| object.labels().get(label).map(|value| group(label, value)))
         .collect()
@@ -183,6 +184,18 @@ fn of_model(model: &Model, before: Option<&Model>, caches: &Caches) -> Vec<Objec
         let versions = caches.versions.group(&namespace, &group(MODEL_LABEL, &model.name_any()));
         keys.extend(caches.deployments_of(&namespace, &model.name_any()));
         keys.extend(versions.iter().map(|version| ObjectKey::of(Primary::Version, version.as_ref())));
+    }
+    // Each of several pipelines that publish to a model says so.
+    let publishers = |model: &Model| model.status.as_ref().map(|status| status.publishers.clone()).unwrap_or_default();
+    let before = before.map(publishers);
+    let now = publishers(model);
+    if before.as_ref() != Some(&now) {
+        let mut names: Vec<String> = before.into_iter().flatten().chain(now).collect();
+        names.sort_unstable();
+        names.dedup();
+        if names.len() > 1 {
+            keys.extend(names.iter().map(|name| ObjectKey::beside(Primary::Pipeline, model, name)));
+        }
     }
     keys
 }
@@ -229,10 +242,33 @@ fn of_version(version: &ModelVersion, _: Option<&ModelVersion>, caches: &Caches)
     keys
 }
 
+/// The deployment; its Model where another version serves, or none.
+fn of_deployment(deployment: &ModelDeployment, before: Option<&ModelDeployment>, _: &Caches) -> Vec<ObjectKey> {
+    fn serves(deployment: &ModelDeployment) -> Option<(Option<&str>, Option<&Time>)> {
+        let status = deployment.status.as_ref()?;
+        Some((status.served_version.as_deref(), status.served_since.as_ref()))
+    }
+    let mut keys = vec![ObjectKey::of(Primary::Deployment, deployment)];
+    if before.is_none_or(|before| serves(before) != serves(deployment)) {
+        keys.push(ObjectKey::beside(Primary::Model, deployment, &deployment.spec.model));
+    }
+    keys
+}
+
 /// The run or deployment that an object's labels name.
 fn owners_by_label<K: Resource>(object: &K, _: Option<&K>, _: &Caches) -> Vec<ObjectKey> {
     let by = |label: &str, kind| object.labels().get(label).map(|name| ObjectKey::beside(kind, object, name));
     by(RUN_LABEL, Primary::Run).into_iter().chain(by(DEPLOYMENT_LABEL, Primary::Deployment)).collect()
+}
+
+/// The same, or the version that it measures.
+fn of_job_or_pod<K: Resource>(object: &K, before: Option<&K>, caches: &Caches) -> Vec<ObjectKey> {
+    let mut keys = owners_by_label(object, before, caches);
+    if object.labels().get(COMPONENT_LABEL).is_some_and(|component| component == components::JUDGE) {
+        let version = object.labels().get(VERSION_LABEL);
+        keys.extend(version.map(|name| ObjectKey::beside(Primary::Version, object, name)));
+    }
+    keys
 }
 
 fn of_revision(revision: &ControllerRevision, before: Option<&ControllerRevision>, caches: &Caches) -> Vec<ObjectKey> {

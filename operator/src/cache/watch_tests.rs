@@ -1,7 +1,7 @@
 use jiff::Timestamp;
 use seatrial_core::observed::VersionObserved;
 use seatrial_core::platform::{DefaultStore, Platform};
-use seatrial_crds::{MLPipelineRun, Model, ModelVersion};
+use seatrial_crds::{MLPipelineRun, Model, ModelDeployment, ModelVersion};
 use serde_json::{Value, from_value, json};
 
 use super::*;
@@ -80,7 +80,7 @@ async fn a_runs_event_wakes_its_versions_until_a_run_has_vouched_for_them() {
     let event = || watcher::Event::Apply(run("churn-c1", 1, json!({"pipeline": "churn"}), published.clone()));
     let mut version = version("churn-v1");
     // What was decided when the run was not known, in the words of who decides.
-    let observed = VersionObserved { version: Arc::new(version.clone()), model: None, run: None };
+    let observed = VersionObserved::alone(Arc::new(version.clone()));
     let unknown = seatrial_core::version::plan(&observed, Timestamp::UNIX_EPOCH).status.unwrap();
     for (status, wakes) in [(None, true), (Some(unknown.clone()), true), (Some(vouched(unknown)), false)] {
         version.status = status;
@@ -203,6 +203,27 @@ async fn an_event_wakes_the_keys_whose_plans_read_what_changed_and_no_other() {
     assert_eq!(names(woken(&feed).await), ["Model ns/churn"]);
     arrives::<Model>(&feed, model(json!({"observedGeneration": 1}), "b"));
     assert_eq!(names(woken(&feed).await), ["Model ns/churn", "ModelVersion ns/churn-v1"]);
+
+    // But who publishes: the pipelines say so, once there are several.
+    arrives::<Model>(&feed, model(json!({"publishers": ["one"]}), "b"));
+    assert_eq!(names(woken(&feed).await), ["Model ns/churn"]);
+    arrives::<Model>(&feed, model(json!({"publishers": ["one", "two"]}), "b"));
+    assert_eq!(names(woken(&feed).await), ["Model ns/churn", "MLPipeline ns/one", "MLPipeline ns/two"]);
+
+    // A ModelDeployment concerns its Model where it serves another version.
+    let serving = |status: Value| {
+        json!({
+            "apiVersion": "seatrial.dev/v1alpha1", "kind": "ModelDeployment", "status": status,
+            "metadata": {"name": "shop", "namespace": "ns", "uid": "d", "resourceVersion": "1"},
+            "spec": {"model": "churn", "server": {"image": "i", "port": 80}},
+        })
+    };
+    arrives::<ModelDeployment>(&feed, serving(json!({"servedVersion": "churn-v1"})));
+    assert_eq!(names(woken(&feed).await), ["ModelDeployment ns/shop", "Model ns/churn"]);
+    arrives::<ModelDeployment>(&feed, serving(json!({"servedVersion": "churn-v1", "replicas": 2})));
+    assert_eq!(names(woken(&feed).await), ["ModelDeployment ns/shop"]);
+    arrives::<ModelDeployment>(&feed, serving(json!({"servedVersion": "churn-v2"})));
+    assert_eq!(names(woken(&feed).await), ["ModelDeployment ns/shop", "Model ns/churn"]);
 }
 
 fn model_spec(objective: &str) -> Value {

@@ -7,7 +7,7 @@ use kube::ResourceExt;
 use seatrial_core::observed::{DeploymentObserved, ModelObserved, PipelineObserved, RunObserved, VersionObserved};
 use seatrial_core::plan::Kind;
 use seatrial_core::run::has_ended;
-use seatrial_crds::names::{DEPLOYMENT_LABEL, MODEL_LABEL, PIPELINE_LABEL, RUN_LABEL};
+use seatrial_crds::names::{DEPLOYMENT_LABEL, MODEL_LABEL, PIPELINE_LABEL, RUN_LABEL, VERSION_LABEL};
 use seatrial_crds::{MLPipeline, MLPipelineRun, Model, ModelDeployment, ModelVersion};
 
 use crate::cache::Cache;
@@ -38,6 +38,12 @@ impl Reconciler {
             revisions: self.caches.revisions.group(&key.namespace, &own),
             runs: self.caches.runs.group(&key.namespace, &own),
             versions: self.caches.versions.group(&key.namespace, &own),
+            models: pipeline
+                .spec
+                .publishes
+                .iter()
+                .filter_map(|publication| self.caches.models.get(&key.namespace, &publication.model))
+                .collect(),
             blocked: self.expectations.blocked(key),
         }
     }
@@ -107,16 +113,36 @@ impl Reconciler {
     }
 
     pub(crate) fn observe_version(&self, key: &ObjectKey, version: &Arc<ModelVersion>) -> VersionObserved {
+        let caches = &self.caches;
+        let own = group(VERSION_LABEL, &key.name);
+        let jobs = caches.jobs.group(&key.namespace, &own);
+        let is_measured = version.status.as_ref().is_none_or(|status| status.measuring.is_none());
+        if is_measured && self.expectations.blocked(key).is_empty() {
+            self.expectations.forget(key);
+        }
+        let ours = jobs.iter().filter(|job| is_controlled_by(job.as_ref(), version.metadata.uid.as_deref()));
         VersionObserved {
             version: version.clone(),
-            model: self.caches.models.get(&key.namespace, &version.spec.model),
-            run: version.spec.run().and_then(|run| self.caches.runs.get(&key.namespace, run)),
+            model: caches.models.get(&key.namespace, &version.spec.model),
+            run: version.spec.run().and_then(|run| caches.runs.get(&key.namespace, run)),
+            expectations: self.expectations.of_jobs(key, ours.filter_map(|job| job.metadata.name.as_deref())),
+            jobs,
+            pods: caches.pods.group(&key.namespace, &own),
+            stores: caches.stores.group(&key.namespace, ALL),
+            leading_for: self.expectations.leading_for(),
+            live_reads: self.expectations.live_reads(key),
+            blocked: self.expectations.blocked(key),
+            platform: caches.platform(),
         }
     }
 
     pub(crate) fn observe_model(&self, key: &ObjectKey, model: &Arc<Model>) -> ModelObserved {
-        let versions = self.caches.versions.group(&key.namespace, &group(MODEL_LABEL, &key.name));
-        ModelObserved { model: model.clone(), versions }
+        let own = group(MODEL_LABEL, &key.name);
+        ModelObserved {
+            model: model.clone(),
+            versions: self.caches.versions.group(&key.namespace, &own),
+            deployments: self.caches.model_deployments.group(&key.namespace, &own),
+        }
     }
 
     pub(crate) fn observe_deployment(&self, key: &ObjectKey, deployment: &Arc<ModelDeployment>) -> DeploymentObserved {

@@ -1,3 +1,4 @@
+mod authority;
 mod readiness;
 mod second_writer;
 mod servers;
@@ -5,12 +6,13 @@ mod servers;
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1::DeploymentStatus;
-use seatrial_crds::{Follow, Model, Verdict};
+use seatrial_crds::{Follow, Model, ModelSpec, ModelVersionStatus, Verdict};
 use serde_json::{Value, from_value, json};
 
 use super::*;
 use crate::conditions::{self, Status, types};
 use crate::contract::{Digest, Message, layout};
+use crate::gates;
 use crate::plan::{Blocked, Object};
 use crate::platform::{DefaultStore, Platform};
 
@@ -31,8 +33,23 @@ fn version(number: i64, purpose: &str, verdict: Verdict) -> Arc<ModelVersion> {
         },
     }))
     .unwrap();
-    version.status = Some(seatrial_crds::ModelVersionStatus { verdict: Some(verdict), ..Default::default() });
+    version.status = Some(judged(verdict, &owner()));
     Arc::new(version)
+}
+
+/// The spec of the Model around it.
+fn owner() -> ModelSpec {
+    let owner = json!({"team": "growth", "contact": "growth@example.com"});
+    from_value(json!({"owner": owner, "objective": "x", "uses": ["Realtime"]})).unwrap()
+}
+
+/// The status of a version that a Model judged.
+fn judged(verdict: Verdict, model: &ModelSpec) -> ModelVersionStatus {
+    let gate = json!({"name": "auc", "verdict": verdict, "message": "auc is 0.8, at least 0.9 is asked"});
+    let judgement =
+        json!({"judgedAt": now(), "gatesDigest": gates::digest(model), "verdict": verdict, "gates": [gate]});
+    let judgements = if verdict == Verdict::Unjudged { json!([]) } else { json!([judgement]) };
+    from_value(json!({"verdict": verdict, "judgements": judgements})).unwrap()
 }
 
 fn passed(number: i64) -> Arc<ModelVersion> {
@@ -50,9 +67,6 @@ impl Cluster {
         deployment.metadata.namespace = Some("growth".into());
         deployment.metadata.uid = Some("md-uid".into());
         deployment.metadata.generation = Some(1);
-        let model = from_value(json!({
-            "owner": {"team": "growth", "contact": "x"}, "objective": "x", "uses": ["Realtime"],
-        }));
         let platform = Platform {
             agent_image: "agent:1".into(),
             default_store: Some(DefaultStore::example()),
@@ -61,7 +75,7 @@ impl Cluster {
         Self(
             DeploymentObserved {
                 deployment: Arc::new(deployment),
-                model: Some(Arc::new(Model::new("churn", model.unwrap()))),
+                model: Some(Arc::new(Model::new("churn", owner()))),
                 versions: versions.to_vec(),
                 children: vec![],
                 service: None,
@@ -159,6 +173,11 @@ impl Cluster {
 
     fn edit(&mut self, change: impl FnOnce(&mut ModelDeployment)) {
         change(Arc::make_mut(&mut self.0.deployment));
+    }
+
+    /// Lets the Model warn where it would block.
+    fn warn_only(&mut self) {
+        Arc::make_mut(self.0.model.as_mut().unwrap()).spec.enforcement = Some(seatrial_crds::Enforcement::Warn);
     }
 
     fn status(&self) -> &ModelDeploymentStatus {
@@ -306,6 +325,7 @@ fn followers_take_releases_that_passed_and_never_go_back() {
     // Judged again, it would not pass: it serves all the same.
     cluster.0.versions[1] = version(2, "Release", Verdict::Failed);
     assert_eq!(cluster.run_until_ready(), Vec::<String>::new());
+    cluster.warn_only();
     cluster.edit(|deployment| deployment.spec.follow = Some(Follow::Newest));
     cluster.run_until_ready();
     assert_eq!(cluster.served(), Some("churn-v3"));

@@ -1,7 +1,13 @@
-//! Decides for a version: what it is judged to be.
+//! Decides for a version: what is measured of it, and what it is judged to be.
+
+mod judge_job;
+mod measure;
+
+use std::time::Duration;
 
 use jiff::Timestamp;
 use kube_core::ResourceExt;
+use measure::{Known, Progress, measure};
 use seatrial_crds::{
     Evidence, Judgement, MLPipelineRunStatus, Metric, Model, ModelVersion, ModelVersionStatus, StepStatus, Time,
     Verdict, limits,
@@ -24,24 +30,24 @@ pub fn plan(observed: &VersionObserved, now: Timestamp) -> Plan<ModelVersionStat
     }
     let now = conditions::whole_seconds(now);
     let mut status = version.status.clone().unwrap_or_default();
+    let mut progress = Progress::default();
     let (verdict, reason, message) = match judge_of(observed) {
         Ok(model) => {
-            let digest = gates::digest(&model.spec);
-            if status.judgements.first().is_none_or(|newest| newest.gates_digest != digest) {
-                let gates = gates::judge(&model.spec, &version.spec);
-                let verdict = gates::overall(&gates);
-                let judged_at = Time(now);
-                status.judgements.insert(0, Judgement { judged_at, gates_digest: digest, verdict, gates });
-                status.judgements.truncate(limits::JUDGEMENTS);
-            }
-            let newest = status.judgements.first();
-            let verdict = newest.map_or(Verdict::Unjudged, |newest| newest.verdict);
-            (verdict, "Judged", newest.map_or_else(String::new, sentence))
+            let known;
+            (known, progress) = measure(observed, model, &mut status, now);
+            let (verdict, message, waived_until) = judge(model, version, known, &mut status, now);
+            let expiry = waived_until.map(|until| Duration::try_from(until.duration_since(now)).unwrap_or_default());
+            progress.requeue_after = progress.requeue_after.into_iter().chain(expiry).min();
+            let reason = if verdict == Verdict::Unjudged { "Unanswered" } else { "Judged" };
+            (verdict, reason, message)
         }
-        Err((reason, message)) => (Verdict::Unjudged, reason, message),
+        Err((reason, message)) => {
+            let unknown = gates::Evidence::Unavailable(message.clone());
+            status.headline = gates::headline(None, &version.spec, &unknown);
+            (Verdict::Unjudged, reason, message)
+        }
     };
     status.verdict = Some(verdict);
-    status.headline = gates::headline(observed.model.as_ref().map(|model| &model.spec), &version.spec);
     let generation = version.metadata.generation;
     status.observed_generation = generation;
     let mut set = |kind, value, reason: &str, message: &str| {
@@ -50,13 +56,64 @@ pub fn plan(observed: &VersionObserved, now: Timestamp) -> Plan<ModelVersionStat
     set(types::READY, Status::True, reason, &message);
     match verdict {
         Verdict::Passed => set(types::PASSED, Status::True, "AllGatesPassed", &message),
+        Verdict::Waived => set(types::PASSED, Status::True, "GatesWaived", &message),
         Verdict::Failed => set(types::PASSED, Status::False, "GateFailed", &message),
         Verdict::Error => set(types::PASSED, Status::False, "EvidenceUnusable", &message),
         Verdict::Inconclusive => set(types::PASSED, Status::Unknown, "Inconclusive", &message),
+        Verdict::Pending => set(types::PASSED, Status::Unknown, "Measuring", &message),
         Verdict::Unjudged => set(types::PASSED, Status::Unknown, reason, &message),
     }
     let changed = Some(&status) != version.status.as_ref();
-    Plan { status: changed.then_some(status), ..Plan::default() }
+    let Progress { stages, live_reads, requeue_after } = progress;
+    let plan = Plan { status: changed.then_some(status), stages, live_reads, requeue_after, ..Plan::default() };
+    plan.defer_blocked(&observed.blocked, now)
+}
+
+/// Judges by what is known. A judgement is kept once nothing of it is pending, and only if it says something else than the
+/// one before. Returns the verdict, what is said of it, and when the first of the waivers that it rests on ends.
+fn judge(
+    model: &Model,
+    version: &ModelVersion,
+    known: Known,
+    status: &mut ModelVersionStatus,
+    now: Timestamp,
+) -> (Verdict, String, Option<Timestamp>) {
+    let measurement = status.measurement.clone();
+    let evidence = match (known, &measurement) {
+        (Known::Measured, Some(measurement)) => gates::Evidence::Measured(measurement),
+        (Known::Pending(how), _) => gates::Evidence::Pending(how),
+        (Known::Unavailable(why), _) => gates::Evidence::Unavailable(why),
+        (Known::Measured, None) => gates::Evidence::Unavailable("the measurement is gone".to_owned()),
+    };
+    let mut gates = gates::judge(&model.spec, &version.spec, &evidence);
+    let waived_until = gates::waivers::apply(&model.spec, version, &mut gates, now);
+    status.headline = gates::headline(Some(&model.spec), &version.spec, &evidence);
+    let labels = match &evidence {
+        gates::Evidence::Measured(measurement) => Some(measurement.labels),
+        _ => None,
+    };
+    status.threshold = match &evidence {
+        gates::Evidence::Measured(measurement) => gates::threshold(&model.spec, measurement),
+        _ => status.threshold.take(),
+    };
+    let verdict = gates::overall(&gates);
+    let judgement =
+        Judgement { judged_at: Time(now), gates_digest: gates::digest(&model.spec), verdict, labels, gates };
+    let message = sentence(&judgement);
+    let is_pending = judgement.gates.iter().any(|gate| gate.verdict == Verdict::Pending);
+    if !is_pending && status.judgements.first().is_none_or(|newest| !says_the_same(newest, &judgement)) {
+        status.judgements.insert(0, judgement);
+        status.judgements.truncate(limits::JUDGEMENTS);
+    }
+    (verdict, message, waived_until)
+}
+
+/// Whether two judgements say the same, in whatever words: a release that finds better ones judges nothing anew.
+fn says_the_same(one: &Judgement, other: &Judgement) -> bool {
+    fn verdicts(judgement: &Judgement) -> Vec<(&str, Verdict, Option<&str>)> {
+        judgement.gates.iter().map(|gate| (gate.name.as_str(), gate.verdict, gate.value.as_deref())).collect()
+    }
+    one.gates_digest == other.gates_digest && one.labels == other.labels && verdicts(one) == verdicts(other)
 }
 
 /// The Model that judges; or why there is none.
@@ -102,7 +159,11 @@ fn vouches(status: &MLPipelineRunStatus, version: &ModelVersion) -> bool {
     let made = |step: &&StepStatus, digest: &str| step.outputs.iter().any(|output| output.digest == digest);
     let judges = |evidence: &Evidence| {
         let mut steps = status.steps.iter().filter(|step| step.name == evidence.step);
-        steps.find(|step| made(step, &evidence.artifact.digest))
+        steps.find(|step| {
+            step.outputs.iter().any(|output| {
+                output.digest == evidence.artifact.digest && evidence.kind.is_none_or(|kind| kind == output.kind)
+            })
+        })
     };
     let judges: Vec<(&StepStatus, &str)> =
         spec.evidence.iter().filter_map(|evidence| Some((judges(evidence)?, evidence.output.as_str()))).collect();
@@ -131,5 +192,7 @@ fn sentence(judgement: &Judgement) -> String {
     decisive.join("; ")
 }
 
+#[cfg(test)]
+mod measure_tests;
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,65 @@
+//! Says in the status what the Model says of the version that serves, and of the one that is not let through.
+
+use kube_core::ResourceExt;
+
+use super::Rollout;
+use super::target::Refusal;
+use crate::authority::{Authority, Standing};
+use crate::conditions::{self, Status, types};
+use crate::plan::{Event, EventType};
+
+impl Rollout<'_> {
+    /// Says which version is not let through; without one, that none is asked for.
+    pub(super) fn set_refused(&mut self, refused: Option<Refusal>) {
+        let Some(Refusal { version, reason, message }) = refused else {
+            conditions::remove(&mut self.status.conditions, types::REFUSED);
+            return;
+        };
+        let stands = self
+            .status
+            .served_version
+            .as_ref()
+            .map_or_else(|| "no version serves yet".to_owned(), |served| format!("{served} goes on serving"));
+        let message = format!("{version} is refused: {message} ({stands})");
+        let before = conditions::find(&self.status.conditions, types::REFUSED);
+        let told = format!("{version} ");
+        let is_new = before.is_none_or(|before| before.reason != reason || !before.message.starts_with(&told));
+        if is_new && reason == "VersionRefused" {
+            self.warn("VersionRefused", message.clone());
+        }
+        self.set_condition(types::REFUSED, Status::True, reason, message);
+    }
+
+    /// Says whether what serves meets the gates. It is never withdrawn.
+    pub(super) fn set_serving_meets_gates(&mut self, authority: &Authority<'_>) {
+        let Some(name) = self.status.served_version.clone() else {
+            conditions::remove(&mut self.status.conditions, types::SERVING_MEETS_GATES);
+            return;
+        };
+        let Some(version) = self.observed.versions.iter().find(|version| version.name_any() == name) else { return };
+        let (status, reason, message) = match authority.standing(version) {
+            Standing::NobodyJudges => {
+                conditions::remove(&mut self.status.conditions, types::SERVING_MEETS_GATES);
+                return;
+            }
+            // What was said before holds until there is another word.
+            Standing::Open(_) => return,
+            Standing::Passes => (Status::True, "AllGatesPassed", format!("{name} serves, and its Model passes it")),
+            Standing::Waived => (Status::True, "GatesWaived", format!("{name} serves by a waiver of its Model")),
+            Standing::Fails(message) => {
+                (Status::False, "ServesUnpassed", format!("{name} serves and is not withdrawn, but {message}"))
+            }
+        };
+        let was_said = conditions::is(&self.status.conditions, types::SERVING_MEETS_GATES, Status::False);
+        let serves_anew =
+            self.deployment().status.as_ref().and_then(|status| status.served_version.as_ref()) != Some(&name);
+        if status == Status::False && (!was_said || serves_anew) {
+            self.warn(reason, message.clone());
+        }
+        self.set_condition(types::SERVING_MEETS_GATES, status, reason, message);
+    }
+
+    fn warn(&mut self, reason: &'static str, message: String) {
+        self.events.push(Event { kind: EventType::Warning, reason, action: "Serve", message });
+    }
+}

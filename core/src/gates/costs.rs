@@ -1,0 +1,126 @@
+//! What errors cost: the answer `errorCosts` against what would be done without the model, and gates of type `Cost`.
+
+use num_traits::{Signed, Zero};
+use seatrial_crds::{CostGate, StatusQuo, Verdict};
+
+use super::Finding;
+use super::intervals::{Interval, weighted_sum, z};
+use super::pooled::{Costs, Pooled, Table};
+use super::wording::{level, number, percent, shown};
+use crate::rational;
+
+/// The level at which the answer is judged.
+const LEVEL: &str = "0.95";
+
+/// Fewer rows of a class prove nothing about costs: the intervals of two rates are not to be trusted.
+const MIN_CLASS: i64 = 10;
+
+/// Judges the answer: a version must save something against what would be done without it, by more than chance explains.
+pub(super) fn judge_answer(costs: &Costs<'_>, pooled: &Pooled) -> Finding {
+    let without = costs.without_model();
+    let saving = &without - costs.per_prediction(&pooled.all);
+    let cost = interval(costs, &pooled.all, LEVEL);
+    let limit = rational::to_f64(&without);
+    let range = Interval { low: limit - cost.high, high: limit - cost.low };
+    let few = too_few(&pooled.all);
+    let verdict = if few.is_some() {
+        Verdict::Inconclusive
+    } else if range.low > 0.0 {
+        Verdict::Passed
+    } else if range.high <= 0.0 {
+        Verdict::Failed
+    } else {
+        Verdict::Inconclusive
+    };
+    let unit = costs.unit;
+    let against = match costs.status_quo {
+        StatusQuo::FlagNone => "flagging nobody",
+        StatusQuo::FlagAll => "flagging everybody",
+    };
+    let amount = shown(&saving.abs());
+    let what = if saving.is_negative() {
+        format!("costs {amount} {unit} more for each prediction than {against}")
+    } else if saving.is_zero() {
+        format!("saves nothing against {against}")
+    } else {
+        format!("saves {amount} {unit} for each prediction against {against}")
+    };
+    let doubt = match (few, verdict) {
+        (Some(few), _) => format!(": {few}"),
+        (None, Verdict::Inconclusive) => ": too little evidence to tell it from nothing".to_owned(),
+        _ => String::new(),
+    };
+    let message = format!(
+        "{what} (saving between {} and {} {unit} at {}; {}){doubt}",
+        number(range.low),
+        number(range.high),
+        percent(LEVEL),
+        basis(costs, &pooled.all)
+    );
+    Finding { verdict, value: Some(rational::decimal(&saving)), message }
+}
+
+/// Judges a gate.
+pub(super) fn judge_gate(gate: &CostGate, costs: &Costs<'_>, pooled: &Pooled) -> Finding {
+    let cost = costs.per_prediction(&pooled.all);
+    let value = Some(rational::decimal(&cost));
+    let (max, unit) = (&gate.max_per_prediction, costs.unit);
+    let Some(limit) = rational::parse(max) else {
+        let message = format!("maxPerPrediction is \"{max}\", which is no number");
+        return Finding { verdict: Verdict::Error, value, message };
+    };
+    let (verdict, range) = match gate.confidence.as_deref() {
+        None => (if cost <= limit { Verdict::Passed } else { Verdict::Failed }, String::new()),
+        Some(confidence) => {
+            let range = interval(costs, &pooled.all, confidence);
+            let limit = rational::to_f64(&limit);
+            let verdict = if too_few(&pooled.all).is_some() {
+                Verdict::Inconclusive
+            } else if range.high <= limit {
+                Verdict::Passed
+            } else if range.low > limit {
+                Verdict::Failed
+            } else {
+                Verdict::Inconclusive
+            };
+            let text = format!("between {} and {} at {}; ", number(range.low), number(range.high), percent(confidence));
+            (verdict, text)
+        }
+    };
+    let says = match verdict {
+        Verdict::Passed => format!("at most the {max} that are allowed"),
+        Verdict::Failed => format!("more than the {max} that are allowed"),
+        _ => format!("too uncertain to say whether it is at most {max}"),
+    };
+    let message = format!(
+        "errors cost {} {unit} for each prediction ({range}{}), {says}",
+        shown(&cost),
+        basis(costs, &pooled.all)
+    );
+    Finding { verdict, value, message }
+}
+
+/// Why a table proves nothing; `None` where it may.
+fn too_few(table: &Table) -> Option<String> {
+    let (positives, negatives) = (table.missed().whole, table.false_alarms().whole);
+    (positives < MIN_CLASS || negatives < MIN_CLASS)
+        .then(|| format!("{positives} positives and {negatives} negatives are too few, {MIN_CLASS} of each are needed"))
+}
+
+fn interval(costs: &Costs<'_>, table: &Table, confidence: &str) -> Interval {
+    let (miss, alarm) = (rational::to_f64(&costs.miss()), rational::to_f64(&costs.alarm()));
+    weighted_sum(miss, table.missed(), alarm, table.false_alarms(), z(level(confidence), 1))
+}
+
+/// What a cost was computed from.
+fn basis(costs: &Costs<'_>, table: &Table) -> String {
+    let (missed, alarms) = (table.missed(), table.false_alarms());
+    format!(
+        "{} of {} positives missed, {} of {} negatives flagged, at a prevalence of {}",
+        missed.part,
+        missed.whole,
+        alarms.part,
+        alarms.whole,
+        shown(&costs.prevalence)
+    )
+}

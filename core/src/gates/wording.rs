@@ -1,0 +1,47 @@
+//! Numbers as a person would write them. The exact values decide.
+
+use seatrial_crds::LabelSource;
+
+use crate::decimal::Decimal;
+use crate::rational::{self, Rational};
+
+/// How many significant digits people are shown.
+const DIGITS: usize = 3;
+
+/// A fraction for people.
+pub(super) fn shown(number: &Rational) -> String {
+    rounded(&rational::decimal(number))
+}
+
+/// A number for people.
+pub(super) fn number(number: f64) -> String {
+    if number.is_finite() { rounded(&format!("{number:.12}")) } else { "any number".to_owned() }
+}
+
+/// A part of a whole for people: `19.7 %`.
+pub(super) fn rate(part: f64) -> String {
+    format!("{} %", number(part * 100.0))
+}
+
+fn rounded(text: &str) -> String {
+    Decimal::parse(text).map_or_else(|| text.to_owned(), |decimal| decimal.rounded(DIGITS))
+}
+
+/// A level of confidence as a number: 0.95 where it cannot be read.
+pub(super) fn level(confidence: &str) -> f64 {
+    confidence.parse().ok().filter(|level| (0.5..1.0).contains(level)).unwrap_or(0.95)
+}
+
+/// The same for people: `95 %`.
+pub(super) fn percent(confidence: &str) -> String {
+    Decimal::parse(&format!("{confidence}e2"))
+        .map_or_else(|| confidence.to_owned(), |level| format!("{} %", level.rounded(6)))
+}
+
+/// What is added to a sentence that rests on labels of those who are judged.
+pub(super) const fn source(labels: LabelSource) -> &'static str {
+    match labels {
+        LabelSource::Owner => "",
+        LabelSource::SelfReported => " (self-reported labels)",
+    }
+}

@@ -1,0 +1,206 @@
+//! The Job that measures a version's predictions: built once, created once, never patched.
+//!
+//! Its pod has the agent, which brings the tables, and the judge, which has no access to any store and no token. What it
+//! measured is in the judge's termination message alone: nothing that lies in a store, where the judged may write, reaches
+//! a verdict.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::batch::v1::{
+    Job, JobSpec, PodFailurePolicy, PodFailurePolicyOnExitCodesRequirement, PodFailurePolicyOnPodConditionsPattern,
+    PodFailurePolicyRule,
+};
+use k8s_openapi::api::core::v1::{Container, PodSpec, PodTemplateSpec, VolumeMount};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use seatrial_crds::names::{
+    ATTEMPT_LABEL, COMPONENT_LABEL, MANAGED_BY, MANAGED_BY_LABEL, MODEL_LABEL, VERSION_LABEL, components,
+};
+use seatrial_crds::{OutputType, Task, WorkloadOptions};
+
+use crate::contract::{
+    self, ExitCode, InputConfig, InputSource, JUDGE_VERSION, JudgeConfig, LabelsConfig, PodConfig, paths,
+};
+use crate::platform::{Judge, Platform};
+use crate::pods::{self, FETCH, JUDGE};
+use crate::stores::ResolvedStore;
+
+/// The name of the input with the predictions.
+const PREDICTIONS: &str = "predictions";
+/// The name of the input with the owner's labels.
+pub(super) const LABELS: &str = "labels";
+/// How long a Job may take, in seconds, waiting for a node and for the store included.
+const DEADLINE: i64 = 6 * 3600;
+/// How long `fetch` waits an outage out by itself, in seconds: then the pod ends and says so, and the Job tries again.
+const FETCH_OUTAGE: u32 = 120;
+/// How often the judge's container may fail before the attempt has failed.
+const RETRIES: i32 = 2;
+
+/// A table as it is known when the Job is built.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Table {
+    /// Where it is.
+    pub(super) source: InputSource,
+    /// The store that it is in.
+    pub(super) store: ResolvedStore,
+}
+
+/// The owner's labels.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Labels {
+    /// The table.
+    pub(super) table: Table,
+    /// The column whose values name the rows.
+    pub(super) id: String,
+    /// The column of the labels.
+    pub(super) label: String,
+}
+
+/// A Job that measures.
+#[derive(Clone, Debug)]
+pub(super) struct JudgeJob<'a> {
+    /// The Job's name.
+    pub(super) name: String,
+    /// The version, as the Job's owner.
+    pub(super) owner: OwnerReference,
+    /// The version's namespace.
+    pub(super) namespace: String,
+    /// The model's name.
+    pub(super) model: &'a str,
+    /// Which attempt it is, from 1.
+    pub(super) attempt: i64,
+    /// What the model decides.
+    pub(super) task: &'a Task,
+    /// The columns that divide the rows into groups.
+    pub(super) slices: Vec<String>,
+    /// The predictions.
+    pub(super) predictions: Table,
+    /// The owner's labels; `None` where they stand in the predictions.
+    pub(super) labels: Option<Labels>,
+    /// What the platform team configured of judges.
+    pub(super) judge: &'a Judge,
+    /// What the platform team configured.
+    pub(super) platform: &'a Platform,
+}
+
+impl JudgeJob<'_> {
+    /// The Job.
+    pub(super) fn job(&self) -> Job {
+        let labels = BTreeMap::from([
+            (COMPONENT_LABEL.to_owned(), components::JUDGE.to_owned()),
+            (MANAGED_BY_LABEL.to_owned(), MANAGED_BY.to_owned()),
+            (MODEL_LABEL.to_owned(), self.model.to_owned()),
+            (VERSION_LABEL.to_owned(), self.owner.name.clone()),
+            (ATTEMPT_LABEL.to_owned(), self.attempt.to_string()),
+        ]);
+        let ttl = self.platform.ttl_seconds_after_finished.and_then(|seconds| i32::try_from(seconds).ok());
+        Job {
+            metadata: ObjectMeta {
+                name: Some(self.name.clone()),
+                namespace: Some(self.namespace.clone()),
+                labels: Some(labels.clone()),
+                owner_references: Some(vec![self.owner.clone()]),
+                ..ObjectMeta::default()
+            },
+            spec: Some(JobSpec {
+                backoff_limit: Some(RETRIES),
+                active_deadline_seconds: Some(DEADLINE),
+                ttl_seconds_after_finished: ttl,
+                pod_failure_policy: Some(failure_policy()),
+                template: PodTemplateSpec {
+                    metadata: Some(ObjectMeta { labels: Some(labels), ..ObjectMeta::default() }),
+                    spec: Some(self.pod_spec()),
+                },
+                ..JobSpec::default()
+            }),
+            status: None,
+        }
+    }
+
+    fn pod_spec(&self) -> PodSpec {
+        let options = WorkloadOptions::default();
+        let mut stores = vec![self.predictions.store.clone()];
+        let own = self.labels.iter().map(|labels| &labels.table.store);
+        stores.extend(own.filter(|own| own.config.prefix != self.predictions.store.config.prefix).cloned());
+        let input = |name: &str, table: &Table| InputConfig {
+            name: name.to_owned(),
+            folder: format!("{}/{name}", paths::INPUTS),
+            source: table.source.clone(),
+        };
+        let mut inputs = vec![input(PREDICTIONS, &self.predictions)];
+        inputs.extend(self.labels.iter().map(|labels| input(LABELS, &labels.table)));
+        let config = PodConfig {
+            version: contract::VERSION,
+            stores: stores.iter().map(|store| store.config.clone()).collect(),
+            inputs,
+            step: None,
+            outage_seconds: FETCH_OUTAGE,
+        };
+        let env = vec![pods::config_variable(&config)];
+        let fetch = pods::agent_container(FETCH, "fetch", env, &stores, &self.platform.agent_image, self.platform);
+        PodSpec {
+            restart_policy: Some("Never".into()),
+            ..pods::pod_spec(&options, vec![fetch], vec![self.container()], &stores, self.platform)
+        }
+    }
+
+    fn container(&self) -> Container {
+        let config = JudgeConfig {
+            version: JUDGE_VERSION,
+            task: self.task.clone(),
+            predictions: paths::input(PREDICTIONS, Some(OutputType::Predictions)),
+            labels: self.labels.as_ref().map(|labels| LabelsConfig {
+                folder: paths::input(LABELS, None),
+                id: labels.id.clone(),
+                label: labels.label.clone(),
+            }),
+            slices: self.slices.clone(),
+        };
+        Container {
+            name: JUDGE.into(),
+            image: Some(self.judge.image.clone()),
+            image_pull_policy: self.platform.agent_image_pull_policy.clone(),
+            command: Some(vec!["/seatrial-evidence".into(), "judge".into()]),
+            env: Some(vec![pods::config_variable(&config)]),
+            resources: Some(self.judge.resources.clone()),
+            security_context: Some(pods::agent_security(self.platform)),
+            volume_mounts: Some(vec![VolumeMount { read_only: Some(true), ..pods::shared_mount() }]),
+            ..Container::default()
+        }
+    }
+}
+
+/// What the Job controller makes of a pod's end. The first rule that fits counts; where none does, the failure spends one
+/// of the retries.
+fn failure_policy() -> PodFailurePolicy {
+    let on_codes = |action: &str, codes: &[ExitCode]| {
+        let mut values: Vec<i32> = codes.iter().map(|code| i32::from(code.number())).collect();
+        // The API server insists on their order.
+        values.sort_unstable();
+        PodFailurePolicyRule {
+            action: action.into(),
+            on_exit_codes: Some(PodFailurePolicyOnExitCodesRequirement {
+                container_name: Some(FETCH.into()),
+                operator: "In".into(),
+                values,
+            }),
+            ..PodFailurePolicyRule::default()
+        }
+    };
+    let disruption = PodFailurePolicyRule {
+        action: "Ignore".into(),
+        on_pod_conditions: Some(vec![PodFailurePolicyOnPodConditionsPattern {
+            type_: "DisruptionTarget".into(),
+            status: "True".into(),
+        }]),
+        ..PodFailurePolicyRule::default()
+    };
+    let lasting =
+        [ExitCode::BadConfiguration, ExitCode::CorruptArtifact, ExitCode::InputNotFound, ExitCode::InputTooLarge];
+    PodFailurePolicy {
+        rules: vec![
+            disruption,
+            on_codes("Ignore", &[ExitCode::Stopped, ExitCode::StoreUnavailable]),
+            on_codes("FailJob", &lasting),
+        ],
+    }
+}
