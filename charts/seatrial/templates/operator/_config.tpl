@@ -8,14 +8,15 @@ agentImagePullSecrets:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- with .Values.agent.resources }}
-{{- /* As text, also where somebody wrote a number: `cpu: 1`. */}}
 agentResources:
-  {{- range $kind, $quantities := . }}
-  {{ $kind }}:
-    {{- range $resource, $quantity := $quantities }}
-    {{ $resource }}: {{ printf "%v" $quantity | quote }}
-    {{- else }} {}
-    {{- end }}
+  {{- include "seatrial.operator.resources" . | nindent 2 }}
+{{- end }}
+{{- if .Values.judge.enabled }}
+judge:
+  image: {{ include "seatrial.image" (dict "root" . "name" "evidence") }}
+  {{- with .Values.judge.resources }}
+  resources:
+    {{- include "seatrial.operator.resources" . | nindent 4 }}
   {{- end }}
 {{- end }}
 {{- $env := .Values.agent.env }}
@@ -45,4 +46,15 @@ agentRunAsGroup: {{ int64 .runAsGroup }}
 {{- end }}
 agentReadinessProbe: {{ .Values.agent.readinessProbe }}
 ttlSecondsAfterFinished: {{ int64 .Values.jobs.ttlSecondsAfterFinished }}
+{{- end -}}
+
+{{/* Requests and limits. As text, also where somebody wrote a number: `cpu: 1`. */}}
+{{- define "seatrial.operator.resources" -}}
+{{- range $kind, $quantities := . }}
+{{ $kind }}:
+  {{- range $resource, $quantity := $quantities }}
+  {{ $resource }}: {{ printf "%v" $quantity | quote }}
+  {{- else }} {}
+  {{- end }}
+{{- end }}
 {{- end -}}
