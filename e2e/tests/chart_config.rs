@@ -35,6 +35,10 @@ fn the_operator_understands_what_the_chart_tells_it() {
     assert!(!plain.agent_resources.limits.unwrap().contains_key("cpu"));
     assert_eq!((plain.agent_run_as_user, plain.agent_run_as_group), (Some(65532), Some(65532)));
     assert_eq!((plain.agent_readiness_probe, plain.ttl_seconds_after_finished), (false, Some(86_400)));
+    let judge = plain.judge.unwrap();
+    assert!(judge.image.starts_with("registry.local/seatrial/evidence:"), "{}", judge.image);
+    assert_eq!(judge.resources.limits.unwrap()["memory"].0, "2Gi");
+    assert!(config(&["judge.enabled=false"]).judge.is_none());
     let chosen_by_the_platform = config(&["podSecurity.runAsUser=null", "podSecurity.runAsGroup=null"]);
     assert_eq!((chosen_by_the_platform.agent_run_as_user, chosen_by_the_platform.agent_run_as_group), (None, None));
 
@@ -54,8 +58,13 @@ fn the_operator_understands_what_the_chart_tells_it() {
         "readablePrefixes[0]=https://example.org/",
         "podSecurity.runAsNonRoot=false",
         "agent.readinessProbe=true",
+        "judge.resources.limits.memory=8Gi",
+        "image.digests.evidence=sha256:1111111111111111111111111111111111111111111111111111111111111111",
         "jobs.ttlSecondsAfterFinished=60",
     ]);
+    let judge = all.judge.unwrap();
+    assert!(judge.image.starts_with("registry.example.org/sea/evidence@sha256:1111"), "{}", judge.image);
+    assert_eq!(judge.resources.limits.unwrap()["memory"].0, "8Gi");
     assert!(all.agent_image.starts_with("registry.example.org/sea/agent@sha256:0000"), "{}", all.agent_image);
     assert_eq!(all.agent_image_pull_policy.as_deref(), Some("Always"));
     assert_eq!(all.agent_image_pull_secrets, ["registry"]);

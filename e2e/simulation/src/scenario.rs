@@ -95,6 +95,7 @@ fn model() -> Action {
         "churn",
         &json!({
             "owner": {"team": "growth", "contact": "growth@example.com"}, "objective": "Find who leaves", "uses": ["Realtime"],
+            "errorCosts": {"notApplicable": {"reason": "x"}}, "fairness": {"notApplicable": {"reason": "x"}}, "consumers": [],
             "gates": [{"name": "good", "type": "Metric", "metric": {"name": "auc", "min": "0.8"}}],
         }),
     )

@@ -16,6 +16,7 @@ const URL: &str = "http://mortgage-denial.mortgage.svc/v2/models/mortgage-denial
 fn journey() {
     let cluster = Cluster::prepared();
     trained_judged_and_served(&cluster);
+    another_cost_is_judged_at_once(&cluster);
     changed_without_a_failed_request(&cluster);
     a_candidate_that_does_not_start_disturbs_nothing(&cluster);
     scaled(&cluster);
@@ -54,6 +55,37 @@ fn trained_judged_and_served(cluster: &Cluster) {
     let said = predict(cluster);
     assert!(said.contains("200 OK") && said.contains("predict_proba"), "{said}");
     measured::listed(cluster);
+}
+
+/// Another cost is judged at once: no Job measures again, and nothing of what serves changes.
+fn another_cost_is_judged_at_once(cluster: &Cluster) {
+    let judges = || cluster.list("mortgage", "jobs", "seatrial.dev/component=judge").len();
+    let before = judges();
+    let judged = |cost: &str| {
+        cluster
+            .apply(&example("20-model.yaml").replace(r#"falseNegative: "3""#, &format!(r#"falseNegative: "{cost}""#)));
+        let generation = cluster.get("mortgage", "model", "mortgage-denial")["metadata"]["generation"].clone();
+        cluster.wait("mortgage", "model", "mortgage-denial", 60, |model| {
+            model["status"]["observedGeneration"] == generation
+        });
+        let number = if cost == "3" { 3 } else { 2 };
+        let version = cluster.wait("mortgage", "modelversion", "mortgage-denial-v1", 60, |version| {
+            version["status"]["judgements"].as_array().is_some_and(|judgements| judgements.len() == number)
+        });
+        let gates = version["status"]["judgements"][0]["gates"].as_array().unwrap();
+        let found = gates.iter().find(|gate| gate["name"] == "errorCosts").unwrap().clone();
+        println!("a missed denial costs {cost}: {}", found["message"]);
+        found
+    };
+    let dear = judged("30");
+    let cheap = judged("3");
+    assert_ne!(dear["value"], cheap["value"]);
+    assert_eq!(judges(), before, "what was measured is measured again");
+    let version = cluster.get("mortgage", "modelversion", "mortgage-denial-v1");
+    assert_eq!(version["status"]["judgements"].as_array().unwrap().len(), 3, "{version:#}");
+    assert_eq!(version["status"]["judgements"][0]["labels"], "Owner", "{version:#}");
+    assert!(version["status"]["threshold"]["value"].is_string(), "{version:#}");
+    wait_until_served(cluster, "mortgage-denial-v1");
 }
 
 /// Sends predictions in the background, until its standard input is closed.

@@ -20,19 +20,31 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write the real data into a folder, as the first step finds it."""
     folder = tmp_path_factory.mktemp("raw")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["export", str(folder / "hmda.csv")])
+        patch.setattr(sys, "argv", ["export", str(folder)])
         export.main()
+    for name in ("applicants", "labels"):
+        (folder / name).mkdir()
+        (folder / f"{name}.csv").rename(folder / name / f"{name}.csv")
     return folder
 
 
 def test_the_data_is_what_it_is_said_to_be(raw: Path) -> None:
-    """2,381 applications, of which one or two have missing values."""
-    table = data.read_raw(raw)
-    assert len(table) == 2381
+    """2,381 applications, of which one has missing values: half to train on, half to judge by."""
+    table, labels = data.read_raw(raw), data.read_raw(raw / "labels")
+    assert len(table) + len(labels) == 2381
     cleaned = data.clean(table)
-    assert 2379 <= len(cleaned) <= 2381
-    assert cleaned[data.TARGET].sum() == pytest.approx(285, abs=2)
+    assert len(cleaned) == len(labels) == 1190
+    assert cleaned[data.TARGET].sum() == pytest.approx(143, abs=2)
     assert set(cleaned[data.GROUP].unique()) == {0.0, 1.0}
+
+
+def test_the_owners_half_is_apart_and_comes_without_its_labels(raw: Path) -> None:
+    """No application is in both halves; applicants and labels are of the same ones."""
+    table, applicants, labels = (data.read_raw(raw / name) for name in (".", "applicants", "labels"))
+    assert not set(table[data.ID]) & set(labels[data.ID])
+    assert list(applicants[data.ID]) == list(labels[data.ID])
+    assert not {data.TARGET, data.GROUP} & set(applicants.columns)
+    assert list(labels.columns) == [data.ID, data.TARGET, data.GROUP]
 
 
 def test_data_without_a_column_is_refused() -> None:
@@ -72,16 +84,20 @@ def test_the_steps_run_one_after_the_other(raw: Path, tmp_path: Path, monkeypatc
             monkeypatch.setenv(f"INPUT_{name}", str(folder))
         metrics = tmp_path / attempt / "metrics.json"
         monkeypatch.setenv("OUTPUT_METRICS", str(metrics))
+        scored = tmp_path / attempt / "scored"
+        monkeypatch.setenv("OUTPUT_SCORED", str(scored))
+        monkeypatch.setenv("INPUT_APPLICANTS", str(raw / "applicants"))
         monkeypatch.setenv("INPUT_RAW", str(raw))
         monkeypatch.setenv("PARAM_SEED", "7")
         monkeypatch.setenv("PARAM_TEST_SHARE", "0.25")
         monkeypatch.setattr(sys, "argv", ["train", "--learning-rate", "0.1"])
         for step in (prepare, train, evaluate):
             step.main()
-        results.append(json.loads(metrics.read_text()))
+        results.append((json.loads(metrics.read_text()), scored.read_text()))
         assert json.loads((folders["MODEL"] / "model-settings.json").read_text())["name"] == train.MODEL_NAME
     assert results[0] == results[1]
-    assert results[0]["auc"] > 0.75
+    assert results[0][0]["auc"] > 0.7
+    assert results[0][1].count("\n") == 1191
 
 
 class Answers(BaseHTTPRequestHandler):

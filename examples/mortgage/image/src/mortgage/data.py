@@ -4,6 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 
+ID = "application"
+"""What names an application."""
+
 TARGET = "deny"
 """What is predicted: 1 where the application was denied."""
 
@@ -30,10 +33,15 @@ def read_raw(folder: Path) -> pd.DataFrame:
 
 def clean(raw: pd.DataFrame) -> pd.DataFrame:
     """Make every column a number, yes being 1, and leave out rows with missing values."""
-    missing = {*FEATURES, GROUP, TARGET} - set(raw.columns)
+    return numbers(raw, [*FEATURES, GROUP, TARGET]).dropna().reset_index(drop=True)
+
+
+def numbers(raw: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    """Make these columns numbers, yes being 1."""
+    missing = set(columns) - set(raw.columns)
     if missing:
         raise ValueError(f"the data lacks the columns {sorted(missing)}")
-    table = raw[[*FEATURES, GROUP, TARGET]].copy()
-    for column in [*YES_OR_NO, GROUP, TARGET]:
+    table = raw[columns].copy()
+    for column in {*YES_OR_NO, GROUP, TARGET} & set(columns):
         table[column] = table[column].map({"yes": 1.0, "no": 0.0, 1: 1.0, 0: 0.0, "1": 1.0, "0": 0.0})
-    return table.dropna().astype(float).reset_index(drop=True)
+    return table.astype(float)

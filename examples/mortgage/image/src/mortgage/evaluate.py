@@ -1,4 +1,7 @@
-"""Evaluates a model on data that it has not seen: numbers for the gates, a page for people."""
+"""Evaluates a model on data that it has not seen: numbers and a page for the team, and what the owner judges by.
+
+The owner's applicants come without what became of them: this step says what the model says of each, no more.
+"""
 
 import json
 from typing import Any
@@ -7,7 +10,7 @@ import joblib
 import pandas as pd
 from sklearn.metrics import accuracy_score, brier_score_loss, precision_score, recall_score, roc_auc_score
 
-from mortgage.data import FEATURES, GROUP, TARGET
+from mortgage.data import FEATURES, GROUP, ID, TARGET, numbers, read_raw
 from mortgage.paths import input_path, output_path
 
 THRESHOLD = 0.5
@@ -42,8 +45,14 @@ def page(metrics: dict[str, float], groups: dict[str, dict[str, float]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def scores(applicants: pd.DataFrame, model: Any) -> pd.DataFrame:  # noqa: ANN401
+    """Say how likely each application is to be denied, as Seatrial's judge reads it."""
+    probability = model.predict_proba(numbers(applicants, FEATURES).to_numpy())[:, 1]
+    return pd.DataFrame({"id": applicants[ID], "score": probability})
+
+
 def main() -> None:
-    """Read model and test data, write metrics and report."""
+    """Read model and data, write metrics, report and scores."""
     model = joblib.load(input_path("MODEL") / "model.joblib")
     table = pd.read_csv(input_path("TEST") / "test.csv")
     probability = model.predict_proba(table[FEATURES].to_numpy())[:, 1]
@@ -51,6 +60,7 @@ def main() -> None:
     output_path("METRICS").write_text(json.dumps(metrics))
     report = page(metrics, by_group(table, probability))
     (output_path("REPORT") / "report.md").write_text(report)
+    scores(read_raw(input_path("APPLICANTS")), model).to_csv(output_path("SCORED"), index=False)
     print(report)
 
 
