@@ -5,6 +5,8 @@ use seatrial_crds::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::decimal::Decimal;
+
 /// The version of the judge's config and of its message. It is part of what names a measurement: a judge that measures
 /// otherwise measures again.
 pub const JUDGE_VERSION: u32 = 1;
@@ -187,8 +189,9 @@ impl JudgeMessage {
 
 impl Measured {
     /// Whether the numbers fit each other: as many counts as groups, nobody flagged who is not there, bounds kept. Gates
-    /// rely on it.
+    /// rely on it, and the API server refuses a whole status for one text that is too long.
     fn check(&self) -> Result<(), String> {
+        self.check_texts()?;
         let bounds = [
             (self.metrics.len(), limits::MEASURED_METRICS, "metrics"),
             (self.groups.len(), limits::MEASURED_GROUPS, "groups"),
@@ -212,7 +215,11 @@ impl Measured {
                     && point.groups.len() == self.groups.len()
                     && point.groups.iter().zip(&fold.groups).all(|(flagged, rows)| within(flagged, rows))
             });
-            let sound = fold.groups.len() == self.groups.len() && fold.points.len() <= limits::CURVE_POINTS && points;
+            let counted = |rows: &ClassCounts| rows.positives >= 0 && rows.negatives >= 0;
+            let sound = fold.groups.len() == self.groups.len()
+                && fold.points.len() <= limits::CURVE_POINTS
+                && std::iter::once(&fold.rows).chain(&fold.groups).all(counted)
+                && points;
             if !sound {
                 return Err(format!("the counts of fold {number} do not fit each other"));
             }
@@ -225,6 +232,31 @@ impl Measured {
             Ok(())
         } else {
             Err("the counts of the curve do not fit the folds".to_owned())
+        }
+    }
+}
+
+impl Measured {
+    /// Whether names and decimals are such as a status may have.
+    fn check_texts(&self) -> Result<(), String> {
+        let decimal = |text: &str| text.len() <= limits::DECIMAL && Decimal::parse(text).is_some();
+        let metric = |metric: &MeasuredMetric| {
+            (1..=limits::METRIC_NAME).contains(&metric.name.len())
+                && decimal(&metric.value)
+                && metric.standard_error.as_deref().is_none_or(decimal)
+        };
+        let group = |group: &MeasuredGroup| group.slice.len() <= limits::COLUMN && group.value.len() <= limits::LABEL;
+        let thresholds = self.folds.iter().flat_map(|fold| &fold.points).filter_map(|point| point.threshold.as_deref());
+        let mut thresholds = thresholds.chain(self.curve.iter().map(|point| point.threshold.as_str()));
+        let checks = [
+            (self.rows >= 0, "the number of rows is negative"),
+            (self.metrics.iter().all(metric), "a metric has no short name, or no number for a value"),
+            (self.groups.iter().all(group), "a group's name is too long"),
+            (thresholds.all(decimal), "a threshold is no short number"),
+        ];
+        match checks.iter().find(|(holds, _)| !holds) {
+            Some((_, problem)) => Err((*problem).to_owned()),
+            None => Ok(()),
         }
     }
 }
@@ -311,7 +343,18 @@ mod tests {
 
     #[test]
     fn counts_that_do_not_fit_each_other_are_refused() {
-        let refused: [fn(&mut Measured); 5] = [
+        let refused: [fn(&mut Measured); 13] = [
+            |m| m.rows = -1,
+            |m| {
+                m.folds[0] =
+                    Fold { rows: ClassCounts { positives: -1, negatives: 1 }, points: vec![], ..m.folds[0].clone() }
+            },
+            |m| m.metrics[0].value = "NaN".into(),
+            |m| m.metrics[0].standard_error = Some("0".repeat(limits::DECIMAL + 1)),
+            |m| m.metrics[0].name = "n".repeat(limits::METRIC_NAME + 1),
+            |m| m.groups[0].value = "g".repeat(limits::LABEL + 1),
+            |m| m.folds[0].points[0].threshold = Some("inf".into()),
+            |m| m.curve[0].threshold = "high".into(),
             |m| m.folds[0].points[0].counted.true_positives = 5,
             |m| m.folds[1].points[0].choosing.false_positives = 7,
             |m| m.folds[0].points[1].groups.truncate(1),

@@ -1,12 +1,18 @@
 //! What of a Model no version can ever meet, or what contradicts itself.
 
-use num_traits::{One, Zero};
-use seatrial_crds::{GateType, MetricGate, ModelSpec, TaskType};
+use std::cmp::Ordering;
 
-use super::pooled::{Costs, weigh_nothing};
-use super::rules;
+use num_traits::{One, Zero};
+use seatrial_crds::{CostGate, FairnessRule, GateType, MetricGate, ModelSpec, StatusQuo, Task, TaskType};
+
+use super::pooled::Costs;
+use super::{applies, measured, rules};
 use crate::decimal::Decimal;
 use crate::rational;
+
+/// What is said of costs that are not whole.
+pub(super) const INCOMPLETE_COSTS: &str =
+    "spec.errorCosts needs falsePositive, falseNegative, unit, prevalence and statusQuo";
 
 /// Why no version can ever pass a Model, or what of it contradicts itself; `None` where there is nothing to say.
 /// The field of the spec, and a sentence.
@@ -16,44 +22,95 @@ pub fn problem(model: &ModelSpec) -> Option<(&'static str, String)> {
         .or_else(|| of_field("errorCosts", of_costs(model)))
         .or_else(|| of_field("task", of_task(model)))
         .or_else(|| of_field("fairness", of_slices(model)))
+        .or_else(|| of_field("fairness", rules(model).iter().find_map(of_rule)))
 }
 
 fn of_gates(model: &ModelSpec) -> Option<String> {
     model.gates.iter().find_map(|gate| match gate.kind {
-        GateType::Metric => of_metric(&gate.name, gate.metric.as_ref()?),
-        GateType::Cost => model.error_costs.as_ref().is_none_or(|answer| answer.not_applicable.is_some()).then(|| {
-            format!("the gate \"{}\" bounds what errors cost, and spec.errorCosts does not say what they do", gate.name)
-        }),
+        GateType::Metric => of_metric(model, &gate.name, gate.metric.as_ref()?),
+        GateType::Cost if applies(model) => of_cost(&gate.name, gate.cost.as_ref()?),
+        GateType::Cost => Some(format!(
+            "the gate \"{}\" bounds what errors cost, and spec.errorCosts does not say what they do",
+            gate.name
+        )),
     })
 }
 
-fn of_metric(name: &str, gate: &MetricGate) -> Option<String> {
-    let (min, max) = (gate.min.as_deref()?, gate.max.as_deref()?);
-    (Decimal::parse(min)? > Decimal::parse(max)?)
-        .then(|| format!("no value passes the gate \"{name}\": its min {min} is above its max {max}"))
+fn of_metric(model: &ModelSpec, gate_name: &str, gate: &MetricGate) -> Option<String> {
+    let (min, max) = (gate.min.as_deref(), gate.max.as_deref());
+    let number = |text: Option<&str>| text.and_then(Decimal::parse);
+    if let (Some(low), Some(high)) = (number(min), number(max))
+        && low > high
+    {
+        let (min, max) = (min.unwrap_or_default(), max.unwrap_or_default());
+        return Some(format!("no value passes the gate \"{gate_name}\": its min {min} is above its max {max}"));
+    }
+    let metric = &gate.name;
+    let task = model.task.as_ref();
+    if gate.confidence.is_some() && !task.is_some_and(|task| measured::has_interval(metric, task)) {
+        return Some(format!(
+            "the gate \"{gate_name}\" asks for confidence, and no interval is known of {metric}: leave confidence out"
+        ));
+    }
+    let known = measured::measurable(task);
+    if model.evaluation.is_none() || task.is_none() || !known.contains(&metric.as_str()) {
+        return None;
+    }
+    let (lowest, highest) = measured::range(metric);
+    let with_confidence = gate.confidence.is_some() && measured::is_rate(metric);
+    let out = |bound: Option<Decimal>, end: Option<Decimal>, beyond: Ordering| {
+        let order = bound.zip(end).map(|(bound, end)| bound.cmp(&end));
+        order.is_some_and(|order| order == beyond || (with_confidence && order.is_eq()))
+    };
+    let is_out =
+        out(number(min), number(highest), Ordering::Greater) || out(number(max), number(lowest), Ordering::Less);
+    let range = match (lowest, highest) {
+        (Some(lowest), Some(highest)) => format!("between {lowest} and {highest}"),
+        (Some(lowest), None) => format!("at least {lowest}"),
+        (_, highest) => format!("at most {}", highest.unwrap_or_default()),
+    };
+    let ends = if with_confidence { ", and no number of rows proves that it is at an end" } else { "" };
+    is_out.then(|| format!("no value passes the gate \"{gate_name}\": {metric} is {range}{ends}"))
+}
+
+fn of_cost(gate_name: &str, gate: &CostGate) -> Option<String> {
+    let is_zero = rational::parse(&gate.max_per_prediction).is_some_and(|max| max.is_zero());
+    (is_zero && gate.confidence.is_some())
+        .then(|| format!("no number of rows proves that errors cost nothing, as the gate \"{gate_name}\" asks"))
 }
 
 fn of_costs(model: &ModelSpec) -> Option<String> {
     let answer = model.error_costs.as_ref().filter(|answer| answer.not_applicable.is_none())?;
     let Some(costs) = Costs::of(answer) else {
-        return Some("spec.errorCosts needs falsePositive, falseNegative, unit, prevalence and statusQuo".to_owned());
+        return Some(INCOMPLETE_COSTS.to_owned());
     };
     if costs.prevalence.is_zero() || costs.prevalence.is_one() {
         let prevalence = rational::decimal(&costs.prevalence);
         return Some(format!("spec.errorCosts.prevalence is {prevalence}: there is nobody to tell apart"));
     }
-    weigh_nothing(&costs).then(|| "spec.errorCosts: both errors cost 0, so that nothing can be saved".to_owned())
+    let error = match costs.status_quo {
+        StatusQuo::FlagNone => "falseNegative",
+        StatusQuo::FlagAll => "falsePositive",
+    };
+    costs.without_model().is_zero().then(|| {
+        format!("spec.errorCosts: nothing can be saved against a statusQuo that costs nothing, since {error} is 0")
+    })
 }
 
 fn of_task(model: &ModelSpec) -> Option<String> {
-    if model.task.as_ref().is_some_and(|task| task.kind == TaskType::BinaryClassification) {
+    let is_a = |kind| model.task.as_ref().is_some_and(|task: &Task| task.kind == kind);
+    if is_a(TaskType::BinaryClassification) {
         return None;
     }
-    let costs = model.error_costs.as_ref().is_some_and(|answer| answer.not_applicable.is_none());
-    let field = match (costs, rules(model).is_empty()) {
+    let field = match (applies(model), rules(model).is_empty()) {
         (true, _) => "errorCosts",
         (false, false) => "fairness",
-        (false, true) => return None,
+        (false, true) => {
+            return (model.evaluation.is_some() && !is_a(TaskType::Regression)).then(|| {
+                "spec.evaluation is read for a task of type BinaryClassification or Regression: set spec.task"
+                    .to_owned()
+            });
+        }
     };
     Some(format!(
         "spec.{field} is about a binary classification: set spec.task to type BinaryClassification, or say notApplicable with a reason"
@@ -66,5 +123,23 @@ fn of_slices(model: &ModelSpec) -> Option<String> {
     Some(format!(
         "the rule \"{}\" of spec.fairness compares by \"{}\", which spec.evaluation.slices does not name",
         rule.name, rule.slice
+    ))
+}
+
+/// Groups that are wholly alike, or faultless, are proven by no number of rows.
+fn of_rule(rule: &FairnessRule) -> Option<String> {
+    let number = |bound: &Option<String>| rational::parse(bound.as_deref()?);
+    let bound = if number(&rule.max_gap).is_some_and(|bound| bound.is_zero()) {
+        "maxGap 0"
+    } else if number(&rule.min_ratio).is_some_and(|bound| bound.is_one()) {
+        "minRatio 1"
+    } else if number(&rule.min).is_some_and(|bound| bound.is_one()) {
+        "min 1"
+    } else {
+        return None;
+    };
+    Some(format!(
+        "no number of rows proves the {bound} of the rule \"{}\" of spec.fairness: allow for a little",
+        rule.name
     ))
 }

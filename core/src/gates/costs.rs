@@ -70,6 +70,10 @@ pub(super) fn judge_gate(gate: &CostGate, costs: &Costs<'_>, pooled: &Pooled) ->
         return Finding { verdict: Verdict::Error, value, message };
     };
     let (verdict, range) = match gate.confidence.as_deref() {
+        // A class without rows has no rate.
+        None if pooled.all.missed().whole <= 0 || pooled.all.false_alarms().whole <= 0 => {
+            (Verdict::Inconclusive, String::new())
+        }
         None => (if cost <= limit { Verdict::Passed } else { Verdict::Failed }, String::new()),
         Some(confidence) => {
             let range = interval(costs, &pooled.all, confidence);

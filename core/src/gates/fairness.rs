@@ -4,12 +4,16 @@
 //! few of them decides nothing and is named. Where several pairs or groups are looked at, each interval is wider by
 //! Bonferroni's rule, so that the rule as a whole keeps its level of 95 %.
 
+use std::cmp::Reverse;
+
+use num_traits::Zero;
 use seatrial_crds::{FairnessRule, Favourable, MeasuredGroup, Measurement, RateMetric, SmallGroups, Verdict};
 
 use super::Finding;
 use super::intervals::{Interval, Proportion, difference, ratio, z};
 use super::pooled::{Pooled, Table};
-use super::wording::{number, rate};
+use super::wording::{number, rate, shown};
+use crate::rational::{self, Rational};
 
 const LEVEL: f64 = 0.95;
 /// How many small groups a sentence names.
@@ -88,24 +92,25 @@ enum Comparison {
 }
 
 impl Comparison {
-    /// Judges a pair, the larger rate first: how far apart they are, with the interval, and what that comes to.
-    fn of(&self, more: &Group<'_>, less: &Group<'_>, z: f64) -> (f64, Interval, Verdict) {
-        match self {
+    /// Judges a pair, the larger rate first.
+    fn of<'a>(&self, more: &'a Group<'a>, less: &'a Group<'a>, z: f64) -> Pair<'a> {
+        let (larger, smaller) = (more.rate.exact(), less.rate.exact());
+        let (found, range, verdict) = match self {
             Self::Gap(max) => {
                 let range = difference(more.rate, less.rate, z);
                 // Which of the two is ahead is not known beforehand.
                 let range = Interval { low: range.low.max(0.0), high: range.high.max(-range.low) };
-                let verdict = verdict(range.high <= *max, range.low > *max);
-                (more.rate.rate() - less.rate.rate(), range, verdict)
+                (larger - smaller, range, verdict(range.high <= *max, range.low > *max))
             }
             Self::Ratio(min) => {
                 let range = ratio(less.rate, more.rate, z);
                 let other_way = if range.high > 0.0 { 1.0 / range.high } else { f64::INFINITY };
                 let range = Interval { low: range.low.min(other_way), high: range.high.min(1.0) };
-                let found = if more.rate.part > 0 { less.rate.rate() / more.rate.rate() } else { 1.0 };
+                let found = if larger.is_zero() { rational::one() } else { smaller / larger };
                 (found, range, verdict(range.low >= *min, range.high < *min))
             }
-        }
+        };
+        Pair { more, less, found, range, verdict }
     }
 }
 
@@ -117,74 +122,91 @@ const fn verdict(holds: bool, is_broken: bool) -> Verdict {
     }
 }
 
-/// Compares each two groups: a pass needs every pair within the bound, a fail some pair beyond it.
+/// Two groups, the larger rate first, and what comparing them says.
+struct Pair<'a> {
+    more: &'a Group<'a>,
+    less: &'a Group<'a>,
+    found: Rational,
+    range: Interval,
+    verdict: Verdict,
+}
+
+/// The verdict of all: a pass needs each to hold, a fail one that is broken.
+fn of_all(verdicts: impl Iterator<Item = Verdict> + Clone) -> Verdict {
+    [Verdict::Failed, Verdict::Inconclusive]
+        .into_iter()
+        .find(|wanted| verdicts.clone().any(|verdict| verdict == *wanted))
+        .unwrap_or(Verdict::Passed)
+}
+
+/// Compares each two groups. The sentence names those that are furthest apart of the pairs that decide.
 fn compare(rule: &FairnessRule, groups: &[Group<'_>], comparison: &Comparison) -> Finding {
     let mut sorted: Vec<&Group<'_>> = groups.iter().collect();
-    sorted.sort_by(|one, other| other.rate.rate().total_cmp(&one.rate.rate()));
-    let (Some(most), Some(least)) = (sorted.first(), sorted.last().filter(|_| sorted.len() > 1)) else {
+    sorted.sort_by_key(|group| Reverse(group.rate.exact()));
+    let z = z(LEVEL, sorted.len() * sorted.len().saturating_sub(1) / 2);
+    let pairs: Vec<Pair<'_>> = sorted
+        .iter()
+        .enumerate()
+        .flat_map(|(number, more)| sorted.iter().skip(number + 1).map(move |less| (*more, *less)))
+        .map(|(more, less)| comparison.of(more, less, z))
+        .collect();
+    let verdict = of_all(pairs.iter().map(|pair| pair.verdict));
+    let apart = |one: &&Pair<'_>, other: &&Pair<'_>| match comparison {
+        Comparison::Gap(_) => one.found.cmp(&other.found),
+        Comparison::Ratio(_) => other.found.cmp(&one.found),
+    };
+    let Some(pair) = pairs.iter().filter(|pair| pair.verdict == verdict).max_by(apart) else {
         let message = format!("there are no two groups of {} to compare", rule.slice);
         return Finding { verdict: Verdict::Inconclusive, value: None, message };
     };
-    let pairs = sorted.len() * (sorted.len() - 1) / 2;
-    let z = z(LEVEL, pairs);
-    let verdicts: Vec<Verdict> = sorted
-        .iter()
-        .enumerate()
-        .flat_map(|(number, more)| sorted.iter().skip(number + 1).map(move |less| (more, less)))
-        .map(|(more, less)| comparison.of(more, less, z).2)
-        .collect();
-    let verdict = [Verdict::Failed, Verdict::Inconclusive]
-        .into_iter()
-        .find(|verdict| verdicts.contains(verdict))
-        .unwrap_or(Verdict::Passed);
-    let (found, range, _) = comparison.of(most, least, z);
-    let (apart, bound, allowed) = match comparison {
+    let Pair { more, less, found, range, .. } = pair;
+    let points = |part: f64| number(part * 100.0);
+    let (apart, bound, says) = match comparison {
         Comparison::Gap(max) => (
-            format!("{} points apart", number(found * 100.0)),
-            format!("between {} and {}", number(range.low * 100.0), number(range.high * 100.0)),
-            format!("{} points", number(max * 100.0)),
+            format!("{} points apart", points(rational::to_f64(found))),
+            format!("between {} and {}", points(range.low), points(range.high)),
+            match verdict {
+                Verdict::Passed => format!("within the {} points that are allowed", points(*max)),
+                Verdict::Failed => format!("more than the {} points that are allowed", points(*max)),
+                _ => format!("too uncertain to say whether they are within {} points", points(*max)),
+            },
         ),
         Comparison::Ratio(min) => (
-            format!("a ratio of {}", number(found)),
+            format!("a ratio of {}", shown(found)),
             format!("between {} and {}", number(range.low), number(range.high)),
-            number(*min),
+            match verdict {
+                Verdict::Passed => format!("at least the {} that is asked for", number(*min)),
+                Verdict::Failed => format!("less than the {} that is asked for", number(*min)),
+                _ => format!("too uncertain to say whether it is at least {}", number(*min)),
+            },
         ),
     };
-    let within = matches!(comparison, Comparison::Gap(_));
-    let says = match (verdict, within) {
-        (Verdict::Passed, true) => format!("within the {allowed} that are allowed"),
-        (Verdict::Passed, false) => format!("at least the {allowed} that is asked for"),
-        (Verdict::Failed, true) => format!("more than the {allowed} that are allowed"),
-        (Verdict::Failed, false) => format!("less than the {allowed} that is asked for"),
-        (_, true) => format!("too uncertain to say whether they are within {allowed}"),
-        (_, false) => format!("too uncertain to say whether it is at least {allowed}"),
-    };
-    let what = metric_name(rule);
     let message = format!(
-        "{what} is {} where {} is {}, and {} where it is {}: {apart} ({bound} at 95 %), {says}",
-        counted(most.rate),
+        "{} is {} where {} is {}, and {} where it is {}: {apart} ({bound} at 95 %), {says}",
+        metric_name(rule),
+        counted(more.rate),
         rule.slice,
-        most.name,
-        counted(least.rate),
-        least.name
+        more.name,
+        counted(less.rate),
+        less.name
     );
-    Finding { verdict, value: Some(format!("{found:.12}")), message }
+    Finding { verdict, value: Some(rational::decimal(found)), message }
 }
 
-/// The lowest rate of any group.
+/// The rate of each group by itself. The sentence names the lowest of those that decide.
 fn lowest(rule: &FairnessRule, groups: &[Group<'_>], min: f64) -> Finding {
     let z = z(LEVEL, groups.len());
-    let judged = groups.iter().map(|group| (group, group.rate.wilson(z)));
-    let judged: Vec<(&Group<'_>, Interval, Verdict)> =
-        judged.map(|(group, range)| (group, range, verdict(range.low >= min, range.high < min))).collect();
-    let Some((least, range, _)) = judged.iter().min_by(|one, other| one.0.rate.rate().total_cmp(&other.0.rate.rate()))
-    else {
+    let judged: Vec<(&Group<'_>, Interval, Verdict)> = groups
+        .iter()
+        .map(|group| (group, group.rate.wilson(z)))
+        .map(|(group, range)| (group, range, verdict(range.low >= min, range.high < min)))
+        .collect();
+    let verdict = of_all(judged.iter().map(|(_, _, verdict)| *verdict));
+    let decisive = judged.iter().filter(|(_, _, own)| *own == verdict);
+    let Some((least, range, _)) = decisive.min_by(|one, other| one.0.rate.exact().cmp(&other.0.rate.exact())) else {
         let message = format!("there is no group of {} with enough rows", rule.slice);
         return Finding { verdict: Verdict::Inconclusive, value: None, message };
     };
-    let any = |wanted: Verdict| judged.iter().any(|(_, _, verdict)| *verdict == wanted);
-    let verdict =
-        [Verdict::Failed, Verdict::Inconclusive].into_iter().find(|wanted| any(*wanted)).unwrap_or(Verdict::Passed);
     let says = match verdict {
         Verdict::Passed => format!("at least the {} that are asked for in each group", rate(min)),
         Verdict::Failed => format!("less than the {} that are asked for in each group", rate(min)),
@@ -199,7 +221,7 @@ fn lowest(rule: &FairnessRule, groups: &[Group<'_>], min: f64) -> Finding {
         rate(range.low),
         rate(range.high)
     );
-    Finding { verdict, value: Some(format!("{:.12}", least.rate.rate())), message }
+    Finding { verdict, value: Some(rational::decimal(&least.rate.exact())), message }
 }
 
 fn counted(proportion: Proportion) -> String {

@@ -1,10 +1,64 @@
 //! The metrics that a judge measured, and those that follow from its counts.
 
-use seatrial_crds::Measurement;
+use seatrial_crds::{Measurement, Task, TaskType};
 
-use super::intervals::{Interval, Proportion, z};
-use super::pooled::Pooled;
+use super::intervals::{self, Interval, Proportion, z};
+use super::pooled::{self, Pooled};
 use crate::rational;
+
+/// What a judge says of a binary classification; the second says whether there is an interval.
+const BINARY: [(&str, bool); 10] = [
+    ("rocAuc", true),
+    ("prAuc", false),
+    ("logLoss", true),
+    ("brier", true),
+    ("calibrationError", false),
+    ("accuracy", true),
+    ("precision", true),
+    ("recall", true),
+    ("specificity", true),
+    ("f1", false),
+];
+/// What it says of a regression.
+const REGRESSION: [(&str, bool); 4] = [("mae", true), ("rmse", true), ("mape", true), ("r2", false)];
+
+/// Fewer rows have no mean whose error is normally distributed.
+const MIN_ROWS: i64 = 30;
+/// Fewer rows of a class have no area whose error is known.
+const MIN_CLASS: i64 = 10;
+
+fn of_task(task: Option<&Task>) -> Vec<(&'static str, bool)> {
+    match task.map(|task| task.kind) {
+        Some(TaskType::BinaryClassification) => BINARY.to_vec(),
+        Some(TaskType::Regression) => REGRESSION.to_vec(),
+        Some(TaskType::Other) => Vec::new(),
+        None => BINARY.into_iter().chain(REGRESSION).collect(),
+    }
+}
+
+/// The metrics that a judge may measure for a task; for any where none is said.
+pub(super) fn measurable(task: Option<&Task>) -> Vec<&'static str> {
+    of_task(task).into_iter().map(|(name, _)| name).collect()
+}
+
+/// The least and the greatest that a metric of a judge can be.
+pub(super) fn range(name: &str) -> (Option<&'static str>, Option<&'static str>) {
+    match name {
+        "logLoss" | "mae" | "rmse" | "mape" => (Some("0"), None),
+        "r2" => (None, Some("1")),
+        _ => (Some("0"), Some("1")),
+    }
+}
+
+/// Whether an interval of the metric never ends at an end of its range.
+pub(super) fn is_rate(name: &str) -> bool {
+    ["rocAuc", "accuracy", "precision", "recall", "specificity"].contains(&name)
+}
+
+/// Whether a judge knows an interval of the metric.
+pub(super) fn has_interval(name: &str, task: &Task) -> bool {
+    of_task(Some(task)).contains(&(name, true))
+}
 
 /// A metric of the measurement.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,6 +67,8 @@ pub(super) struct MeasuredValue {
     pub(super) comparable: String,
     /// The value as it is kept.
     pub(super) value: String,
+    /// Why it says too little; the first without regard to confidence, the second where confidence is asked for.
+    pub(super) doubts: (Option<String>, Option<String>),
     uncertainty: Uncertainty,
 }
 
@@ -20,12 +76,13 @@ pub(super) struct MeasuredValue {
 enum Uncertainty {
     Rate(Proportion),
     StandardError { value: f64, error: f64 },
+    Area { value: f64, error: f64, smaller_class: i64 },
     Unknown,
 }
 
 impl MeasuredValue {
-    /// The interval at a level: Wilson's for rates, else the value and as many standard errors to both sides as the normal
-    /// distribution asks for. `None` where the judge knows no error.
+    /// The interval at a level: Wilson's for rates, the logit's for an area, else the value and as many standard errors to both
+    /// sides as the normal distribution asks for. `None` where the judge knows no error.
     pub(super) fn interval(&self, level: f64) -> Option<Interval> {
         let z = z(level, 1);
         match self.uncertainty {
@@ -33,6 +90,7 @@ impl MeasuredValue {
             Uncertainty::StandardError { value, error } => {
                 Some(Interval { low: value - z * error, high: value + z * error })
             }
+            Uncertainty::Area { value, error, smaller_class } => Some(intervals::area(value, error, smaller_class, z)),
             Uncertainty::Unknown => None,
         }
     }
@@ -54,22 +112,39 @@ pub(super) fn find(name: &str, measurement: &Measurement, pooled: Option<&Pooled
     if let Some(metric) = measurement.metrics.iter().find(|metric| metric.name == name) {
         let number = |text: &str| text.parse::<f64>().ok().filter(|number| number.is_finite());
         let error = metric.standard_error.as_deref().and_then(number);
-        let uncertainty = match (number(&metric.value), error) {
-            (Some(value), Some(error)) => Uncertainty::StandardError { value, error },
-            _ => Uncertainty::Unknown,
+        let classes = pooled::rows(measurement);
+        let smaller_class = classes.positives.min(classes.negatives);
+        let (uncertainty, doubt) = match (number(&metric.value), error) {
+            (Some(value), Some(error)) if name == "rocAuc" => {
+                let few = (smaller_class < MIN_CLASS).then(|| {
+                    format!(
+                        "{} positives and {} negatives are too few, {MIN_CLASS} of each are needed",
+                        classes.positives, classes.negatives
+                    )
+                });
+                (Uncertainty::Area { value, error, smaller_class }, few)
+            }
+            (Some(value), Some(error)) => {
+                let rows = measurement.rows;
+                let few = (rows < MIN_ROWS).then(|| format!("{rows} rows are too few, {MIN_ROWS} are needed"));
+                (Uncertainty::StandardError { value, error }, few)
+            }
+            _ => (Uncertainty::Unknown, None),
         };
-        return Some(MeasuredValue { comparable: metric.value.clone(), value: metric.value.clone(), uncertainty });
+        let (comparable, value) = (metric.value.clone(), metric.value.clone());
+        return Some(MeasuredValue { comparable, value, doubts: (None, doubt), uncertainty });
     }
     let pooled = pooled?;
     if name == "f1" {
         let f1 = pooled.all.f1();
         let (comparable, value) = (rational::comparable(&f1), rational::decimal(&f1));
-        return Some(MeasuredValue { comparable, value, uncertainty: Uncertainty::Unknown });
+        return Some(MeasuredValue { comparable, value, doubts: (None, None), uncertainty: Uncertainty::Unknown });
     }
     let (_, rate) = rates(pooled).into_iter().find(|(known, _)| *known == name)?;
     let exact = rational::of(rate.part, rate.whole);
     let (comparable, value) = (rational::comparable(&exact), rational::decimal(&exact));
-    Some(MeasuredValue { comparable, value, uncertainty: Uncertainty::Rate(rate) })
+    let nothing = (rate.whole <= 0).then(|| "there are no rows that it is of".to_owned());
+    Some(MeasuredValue { comparable, value, doubts: (nothing, None), uncertainty: Uncertainty::Rate(rate) })
 }
 
 /// The names that there are.

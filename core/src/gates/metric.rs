@@ -3,6 +3,7 @@
 use seatrial_crds::{Metric, MetricGate, ModelVersionSpec, Verdict, limits};
 
 use super::intervals::Interval;
+use super::measured::MeasuredValue;
 use super::wording::{level, percent};
 use super::{Finding, Known, measured};
 use crate::decimal::Decimal;
@@ -16,49 +17,49 @@ pub(super) fn judge(gate: Option<&MetricGate>, version: &ModelVersionSpec, known
     let Some(gate) = gate else {
         return error("the gate does not say which metric: set its field metric".to_owned());
     };
-    if MEASURABLE.contains(&gate.name.as_str())
-        && let Err(finding) = known.measurement()
-        && finding.verdict == Verdict::Pending
-    {
-        return finding;
+    if known.is_measured(&gate.name) {
+        return of_judge(gate, version, known);
     }
-    let measured = known.measurement().ok().and_then(|measurement| {
-        let found = measured::find(&gate.name, measurement, known.pooled.as_ref())?;
-        Some((found, super::wording::source(measurement.labels)))
-    });
-    let mut finding = match &measured {
-        Some((found, _)) => bounded(gate, &gate.name, &found.comparable, &found.value, |level| found.interval(level)),
-        None => match find(&gate.name, version) {
-            Ok(metric) if Decimal::parse(&metric.value).is_none() => {
-                error(format!("the metric \"{}\" is {}, which is no number", qualified(metric), metric.value))
-            }
-            Ok(metric) => bounded(gate, &gate.name, &metric.value, &metric.value, |_| None),
-            Err(message) => error(with_measured(message, known)),
-        },
+    match find(&gate.name, version) {
+        Ok(metric) if Decimal::parse(&metric.value).is_none() => {
+            error(format!("the metric \"{}\" is {}, which is no number", qualified(metric), metric.value))
+        }
+        Ok(metric) => bounded(gate, &metric.value, &metric.value, |_| None),
+        Err(message) => error(with_measured(message, known)),
+    }
+}
+
+/// Judges a metric that the judge's word alone decides.
+fn of_judge(gate: &MetricGate, version: &ModelVersionSpec, known: &Known<'_>) -> Finding {
+    let measurement = match known.measurement() {
+        Ok(measurement) => measurement,
+        Err(finding) => return finding,
     };
-    if let Some((_, source)) = measured {
-        finding.message.push_str(source);
+    let mut finding = match measured::find(&gate.name, measurement, known.pooled.as_ref()) {
+        Some(found) => of_measured(gate, &found),
+        None => {
+            let message = format!("the judge did not measure \"{}\"", gate.name);
+            Finding::without_value(Verdict::Error, with_measured(message, known))
+        }
+    };
+    if let Ok(own) = find(&gate.name, version) {
+        let value = rounded(&own.value);
+        finding.message.push_str(&format!(" (as measured; {} says {value}, which does not count)", qualified(own)));
     }
+    super::wording::name_source(&mut finding.message, measurement.labels);
     finding
 }
 
-/// The metrics that a judge may measure: a gate that names one waits for the measurement.
-const MEASURABLE: [&str; 14] = [
-    "rocAuc",
-    "prAuc",
-    "logLoss",
-    "brier",
-    "calibrationError",
-    "mae",
-    "rmse",
-    "mape",
-    "r2",
-    "accuracy",
-    "precision",
-    "recall",
-    "specificity",
-    "f1",
-];
+fn of_measured(gate: &MetricGate, found: &MeasuredValue) -> Finding {
+    let (always, with_confidence) = &found.doubts;
+    match always.as_ref().or(with_confidence.as_ref().filter(|_| gate.confidence.is_some())) {
+        Some(doubt) => {
+            let message = format!("{} is {}, which says nothing: {doubt}", gate.name, rounded(&found.value));
+            Finding { verdict: Verdict::Inconclusive, value: Some(found.value.clone()), message }
+        }
+        None => bounded(gate, &found.comparable, &found.value, |level| found.interval(level)),
+    }
+}
 
 /// What is said of a metric that there is not, with those that were measured.
 fn with_measured(message: String, known: &Known<'_>) -> String {
@@ -72,14 +73,9 @@ fn with_measured(message: String, known: &Known<'_>) -> String {
 }
 
 /// A value within bounds: by itself, or with the confidence that the gate asks for. `exact` decides, `value` is kept.
-fn bounded(
-    gate: &MetricGate,
-    name: &str,
-    exact: &str,
-    value: &str,
-    interval: impl Fn(f64) -> Option<Interval>,
-) -> Finding {
+fn bounded(gate: &MetricGate, exact: &str, value: &str, interval: impl Fn(f64) -> Option<Interval>) -> Finding {
     let error = |message: String| Finding { verdict: Verdict::Error, value: None, message };
+    let name = &gate.name;
     let Some(number) = Decimal::parse(exact) else {
         return error(format!("the metric \"{name}\" is {value}, which is no number"));
     };
@@ -165,7 +161,7 @@ impl Bounds<'_> {
             Verdict::Failed => format!("not {asked}"),
             _ => format!("too uncertain to say whether it is {asked}"),
         };
-        let rounded = Decimal::parse(text).map_or_else(|| text.to_owned(), |value| value.rounded(SHOWN_DIGITS));
+        let rounded = rounded(text);
         let (low, high) = (super::wording::number(range.low), super::wording::number(range.high));
         let message = format!("{name} is {rounded} (between {low} and {high} at {}), {says}", percent(confidence));
         (verdict, message)
@@ -223,6 +219,9 @@ pub(super) fn short(metric: &Metric) -> String {
 
 /// A name and a value in a few characters.
 pub(super) fn shortened(name: &str, value: &str) -> String {
-    let rounded = Decimal::parse(value).map_or_else(|| value.to_owned(), |value| value.rounded(SHOWN_DIGITS));
-    format!("{name}={rounded}")
+    format!("{name}={}", rounded(value))
+}
+
+fn rounded(value: &str) -> String {
+    Decimal::parse(value).map_or_else(|| value.to_owned(), |value| value.rounded(SHOWN_DIGITS))
 }

@@ -16,8 +16,8 @@ mod wording;
 pub use contradictions::problem;
 
 use seatrial_crds::{
-    FairnessRule, Gate, GateJudgement, GateType, Measurement, ModelSpec, ModelVersionSpec, OutputType, TaskType,
-    Threshold, Verdict, limits,
+    FairnessRule, Gate, GateJudgement, GateType, Measurement, Metric, ModelSpec, ModelVersionSpec, OutputType,
+    TaskType, Threshold, Verdict, limits,
 };
 use serde_json::json;
 
@@ -60,18 +60,23 @@ impl Finding {
 /// What all gates of a Model know of a version's predictions.
 struct Known<'a> {
     evidence: &'a Evidence<'a>,
+    /// The metrics that nobody but the judge may say.
+    measurable: Vec<&'static str>,
     costs: Option<Costs<'a>>,
     pooled: Option<Pooled>,
 }
 
 impl<'a> Known<'a> {
-    fn new(model: &'a ModelSpec, evidence: &'a Evidence<'a>) -> Self {
+    fn new(model: &'a ModelSpec, version: &ModelVersionSpec, evidence: &'a Evidence<'a>) -> Self {
         let costs = model.error_costs.as_ref().and_then(Costs::of);
+        // Who breaks the predictions, or leaves them out, must not be judged by what a step says of itself instead.
+        let is_measured = model.evaluation.is_some() || needs_measurement(model, version);
+        let measurable = if is_measured { measured::measurable(model.task.as_ref()) } else { Vec::new() };
         let pooled = match evidence {
             Evidence::Measured(measurement) => pooled::pool(measurement, costs.as_ref()),
             _ => None,
         };
-        Self { evidence, costs, pooled }
+        Self { evidence, measurable, costs, pooled }
     }
 
     /// The measurement; or what a gate finds that needs one.
@@ -84,6 +89,12 @@ impl<'a> Known<'a> {
             Evidence::Pending(how) => Err(Finding::without_value(Verdict::Pending, how.clone())),
             Evidence::Unavailable(why) => Err(Finding::without_value(Verdict::Error, why.clone())),
         }
+    }
+
+    /// Whether the judge's word alone decides about a metric.
+    fn is_measured(&self, name: &str) -> bool {
+        self.measurable.contains(&name)
+            || self.measurement().is_ok_and(|known| known.metrics.iter().any(|metric| metric.name == name))
     }
 
     /// The measurement with its decisions; or what a gate finds that needs them.
@@ -101,7 +112,7 @@ impl<'a> Known<'a> {
         match self.decisions() {
             Ok((measurement, pooled)) => {
                 let mut finding = find(measurement, pooled);
-                finding.message.push_str(wording::source(measurement.labels));
+                wording::name_source(&mut finding.message, measurement.labels);
                 finding
             }
             Err(finding) => finding,
@@ -111,14 +122,17 @@ impl<'a> Known<'a> {
 
 /// All verdicts of a Model on a version: its gates in their order, then its answers, and what it left unanswered.
 pub fn judge(model: &ModelSpec, version: &ModelVersionSpec, evidence: &Evidence<'_>) -> Vec<GateJudgement> {
-    let known = Known::new(model, evidence);
+    let known = Known::new(model, version, evidence);
     let mut judgements: Vec<GateJudgement> = model
         .gates
         .iter()
         .map(|gate| judgement(&gate.name, Some(gate.kind), judge_gate(gate, version, &known)))
         .collect();
-    if let Some(costs) = &known.costs {
-        let finding = known.decide(|_, pooled| costs::judge_answer(costs, pooled));
+    if applies(model) {
+        let finding = match &known.costs {
+            Some(costs) => known.decide(|_, pooled| costs::judge_answer(costs, pooled)),
+            None => Finding::without_value(Verdict::Error, contradictions::INCOMPLETE_COSTS.to_owned()),
+        };
         judgements.push(judgement(ERROR_COSTS, None, finding));
     }
     for rule in rules(model) {
@@ -159,6 +173,11 @@ fn judgement(name: &str, kind: Option<GateType>, finding: Finding) -> GateJudgem
     GateJudgement { name: name.to_owned(), kind, verdict, value, message }
 }
 
+/// Whether the errors of a Model have costs.
+fn applies(model: &ModelSpec) -> bool {
+    model.error_costs.as_ref().is_some_and(|answer| answer.not_applicable.is_none())
+}
+
 fn rules(model: &ModelSpec) -> &[FairnessRule] {
     model.fairness.as_ref().map(|fairness| fairness.rules.as_slice()).unwrap_or_default()
 }
@@ -167,7 +186,10 @@ fn rules(model: &ModelSpec) -> &[FairnessRule] {
 pub fn unanswered(model: &ModelSpec) -> Vec<&'static str> {
     [
         (ERROR_COSTS, model.error_costs.is_some()),
-        (FAIRNESS, model.fairness.is_some()),
+        (
+            FAIRNESS,
+            model.fairness.as_ref().is_some_and(|answer| answer.not_applicable.is_some() || !answer.rules.is_empty()),
+        ),
         (CONSUMERS, model.consumers.is_some()),
     ]
     .into_iter()
@@ -219,7 +241,7 @@ pub fn threshold(model: &ModelSpec, measurement: &Measurement) -> Option<Thresho
 /// Whether a Model judges at all: by gates, by its answers, or by its budget.
 pub fn judges(model: &ModelSpec) -> bool {
     !model.gates.is_empty()
-        || model.error_costs.as_ref().is_some_and(|answer| answer.not_applicable.is_none())
+        || applies(model)
         || !rules(model).is_empty()
         || model.budget.as_ref().is_some_and(|budget| budget.max_size.is_some())
 }
@@ -227,12 +249,16 @@ pub fn judges(model: &ModelSpec) -> bool {
 /// What says most about a version, for tables: the metric that the first gate names, else what errors cost, else the first
 /// metric there is.
 pub fn headline(model: Option<&ModelSpec>, version: &ModelVersionSpec, evidence: &Evidence<'_>) -> Option<String> {
-    let known = model.map(|model| Known::new(model, evidence));
+    let known = model.map(|model| Known::new(model, version, evidence));
+    // What the judge's word alone decides is not shown by another's.
+    let is_own = |metric: &&Metric| known.as_ref().is_none_or(|known| !known.is_measured(&metric.name));
     let by_gate = |name: &str| {
         let measurement = known.as_ref().and_then(|known| known.measurement().ok());
         let pooled = known.as_ref().and_then(|known| known.pooled.as_ref());
         let measured = measurement.and_then(|measurement| measured::find(name, measurement, pooled));
-        let own = || metric::find(name, version).ok().map(metric::short);
+        let own = || {
+            metric::find(name, version).ok().filter(|metric| metric.name != name || is_own(metric)).map(metric::short)
+        };
         measured.map(|found| metric::shortened(name, &found.value)).or_else(own)
     };
     let gates = model.map(|model| model.gates.as_slice()).unwrap_or_default();
@@ -243,7 +269,7 @@ pub fn headline(model: Option<&ModelSpec>, version: &ModelVersionSpec, evidence:
         let cost = costs.per_prediction(&known.pooled.as_ref()?.all);
         Some(format!("cost={} {}", wording::shown(&cost), costs.unit))
     };
-    named.or_else(cost).or_else(|| version.metrics.first().map(metric::short))
+    named.or_else(cost).or_else(|| version.metrics.iter().find(is_own).map(metric::short))
 }
 
 /// The verdict of the whole: what is not met decides; then what could not be judged, what is still measured, and what nobody
@@ -273,6 +299,10 @@ pub fn digest(model: &ModelSpec) -> String {
 }
 
 #[cfg(test)]
+mod chance_tests;
+#[cfg(test)]
 mod measured_tests;
+#[cfg(test)]
+mod problem_tests;
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,6 @@
 //! folds is the table. So every row counts once, at a threshold that was chosen without it (cross-fitting), and no version
 //! is flattered by its own choice. Without costs decisions fall at 0.5.
 
-use num_traits::Zero;
 use seatrial_crds::{ClassCounts, ErrorCosts, FlaggedCounts, FoldPoint, Measurement, StatusQuo, Threshold};
 
 use super::intervals::Proportion;
@@ -32,6 +31,9 @@ pub(super) struct Costs<'a> {
 impl<'a> Costs<'a> {
     /// The costs that were answered; `None` where they do not apply, or are no numbers.
     pub(super) fn of(answer: &'a ErrorCosts) -> Option<Self> {
+        if answer.not_applicable.is_some() {
+            return None;
+        }
         let number = |text: &Option<String>| rational::parse(text.as_deref()?);
         Some(Self {
             false_positive: number(&answer.false_positive)?,
@@ -151,6 +153,12 @@ pub(super) struct Pooled {
     pub(super) groups: Vec<Table>,
 }
 
+/// The rows of all folds.
+pub(super) fn rows(measurement: &Measurement) -> ClassCounts {
+    let rows = measurement.folds.iter().map(|fold| Table::new(fold.rows, FlaggedCounts::default()));
+    rows.fold(Table::default(), Table::plus).rows
+}
+
 /// Pools the folds. `None` where no decision falls: there are no counts, or the scores are no probabilities and no costs
 /// choose.
 pub(super) fn pool(measurement: &Measurement, costs: Option<&Costs<'_>>) -> Option<Pooled> {
@@ -170,7 +178,7 @@ fn chosen<'a>(measurement: &'a Measurement, costs: Option<&Costs<'_>>) -> Option
         ([only], _) if measurement.folds.len() == 1 => Some(only),
         (points, Some(costs)) => {
             let other = measurement.folds.get(1_usize.checked_sub(number)?)?;
-            cheapest(points, costs, |point| Table::new(other.rows, point.choosing))
+            cheapest(points, costs, other.rows, |point| point.choosing)
         }
         (points, None) => points.iter().find(|point| is_middle(point.threshold.as_deref())),
     };
@@ -182,23 +190,26 @@ fn is_middle(threshold: Option<&str>) -> bool {
     threshold.and_then(Decimal::parse).is_some_and(|threshold| Some(threshold) == Decimal::parse(MIDDLE))
 }
 
-/// The first point with the least cost.
-fn cheapest<'a, P>(points: &'a [P], costs: &Costs<'_>, table: impl Fn(&P) -> Table) -> Option<&'a P> {
-    let mut best: Option<(&P, Rational)> = None;
-    for point in points {
-        let cost = costs.per_prediction(&table(point));
-        if best.as_ref().is_none_or(|(_, least)| cost < *least) {
-            best = Some((point, cost));
-        }
-    }
-    best.map(|(point, _)| point)
+/// The first point with the least cost, of points that speak of the same rows. As the rows are the same, whole numbers suffice to
+/// compare: misses and false alarms, each by a weight.
+fn cheapest<'a, P>(
+    points: &'a [P],
+    costs: &Costs<'_>,
+    rows: ClassCounts,
+    flagged: impl Fn(&P) -> FlaggedCounts,
+) -> Option<&'a P> {
+    let miss = costs.miss() * rational::of(1, rows.positives);
+    let alarm = costs.alarm() * rational::of(1, rows.negatives);
+    let (miss, alarm) = (miss.numer() * alarm.denom(), alarm.numer() * miss.denom());
+    points.iter().min_by_key(|point| {
+        let table = Table::new(rows, flagged(point));
+        &miss * table.missed().part + &alarm * table.false_alarms().part
+    })
 }
 
 /// The threshold that serves, and the range of those that the folds chose.
 pub(super) fn threshold(measurement: &Measurement, costs: &Costs<'_>) -> Option<Threshold> {
-    let rows = measurement.folds.iter().map(|fold| Table::new(fold.rows, FlaggedCounts::default()));
-    let rows = rows.fold(Table::default(), Table::plus).rows;
-    let serving = cheapest(&measurement.curve, costs, |point| Table::new(rows, point.flagged))?;
+    let serving = cheapest(&measurement.curve, costs, rows(measurement), |point| point.flagged)?;
     let mut range: Vec<(Decimal, &str)> = chosen(measurement, Some(costs))?
         .into_iter()
         .filter_map(|point| point.threshold.as_deref())
@@ -207,9 +218,4 @@ pub(super) fn threshold(measurement: &Measurement, costs: &Costs<'_>) -> Option<
     range.sort_by(|one, other| one.0.cmp(&other.0));
     let (lowest, highest) = (range.first()?.1.to_owned(), range.last()?.1.to_owned());
     Some(Threshold { value: serving.threshold.clone(), lowest, highest })
-}
-
-/// Whether nothing can ever be chosen by these costs: both weigh nothing.
-pub(super) fn weigh_nothing(costs: &Costs<'_>) -> bool {
-    costs.miss().is_zero() && costs.alarm().is_zero()
 }

@@ -1,9 +1,10 @@
 //! Numbers as a person would write them. The exact values decide.
 
-use seatrial_crds::LabelSource;
+use seatrial_crds::{LabelSource, limits};
 
 use crate::decimal::Decimal;
 use crate::rational::{self, Rational};
+use crate::text;
 
 /// How many significant digits people are shown.
 const DIGITS: usize = 3;
@@ -38,10 +39,12 @@ pub(super) fn percent(confidence: &str) -> String {
         .map_or_else(|| confidence.to_owned(), |level| format!("{} %", level.rounded(6)))
 }
 
-/// What is added to a sentence that rests on labels of those who are judged.
-pub(super) const fn source(labels: LabelSource) -> &'static str {
-    match labels {
-        LabelSource::Owner => "",
+/// Says of a sentence that it rests on labels of those who are judged. There is room for that, however long it is.
+pub(super) fn name_source(message: &mut String, labels: LabelSource) {
+    let source = match labels {
+        LabelSource::Owner => return,
         LabelSource::SelfReported => " (self-reported labels)",
-    }
+    };
+    text::truncate(message, limits::SENTENCE - source.len());
+    message.push_str(source);
 }
