@@ -26,23 +26,24 @@ pub enum Standing {
 }
 
 /// The word of a Model on its versions.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Authority<'a> {
-    model: Option<&'a Model>,
+    /// The Model, with the digest of what it judges by.
+    model: Option<(&'a Model, String)>,
     versions: &'a [Arc<ModelVersion>],
     now: Timestamp,
 }
 
 impl<'a> Authority<'a> {
     /// Of a Model, if there is one, and all the versions that bear its name.
-    pub const fn new(model: Option<&'a Model>, versions: &'a [Arc<ModelVersion>], now: Timestamp) -> Self {
-        Self { model, versions, now }
+    pub fn new(model: Option<&'a Model>, versions: &'a [Arc<ModelVersion>], now: Timestamp) -> Self {
+        Self { model: model.map(|model| (model, gates::digest(&model.spec))), versions, now }
     }
 
     /// Whether a version that does not pass is refused. Where the Model is deleted, its answer is unknown: what it judged
     /// cannot be released by taking the judge away.
     pub fn blocks(&self) -> bool {
-        self.model.is_none_or(|model| model.spec.enforcement.unwrap_or_default() == Enforcement::Block)
+        self.model.as_ref().is_none_or(|(model, _)| model.spec.enforcement.unwrap_or_default() == Enforcement::Block)
     }
 
     /// Whether a ModelDeployment may begin to serve a version.
@@ -64,8 +65,8 @@ impl<'a> Authority<'a> {
         let name = version.name_any();
         let nothing = ModelVersionStatus::default();
         let status = version.status.as_ref().unwrap_or(&nothing);
-        match self.model {
-            Some(model) => standing(model, version, status, self.now),
+        match &self.model {
+            Some((model, digest)) => standing(model, digest, version, status, self.now),
             None if !self.has_judged() => Standing::NobodyJudges,
             None => match status.judgements.first() {
                 Some(last) if last.verdict == Verdict::Passed => Standing::Passes,
@@ -84,11 +85,17 @@ impl<'a> Authority<'a> {
     }
 }
 
-fn standing(model: &Model, version: &ModelVersion, status: &ModelVersionStatus, now: Timestamp) -> Standing {
+fn standing(
+    model: &Model,
+    digest: &str,
+    version: &ModelVersion,
+    status: &ModelVersionStatus,
+    now: Timestamp,
+) -> Standing {
     let name = version.name_any();
     let owner = &model.spec.owner;
     let who = format!("the Model \"{}\" of {} ({})", version.spec.model, owner.team, owner.contact);
-    let current = status.judgements.first().filter(|last| last.gates_digest == gates::digest(&model.spec));
+    let current = status.judgements.first().filter(|last| last.gates_digest == digest);
     let open = || Standing::Open(format!("{who} has not judged {name} yet as it stands now: wait"));
     match (status.verdict, current) {
         (Some(Verdict::Passed), Some(_)) => Standing::Passes,
