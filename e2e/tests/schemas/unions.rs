@@ -29,6 +29,11 @@ fn with_gate(gate: &Value) -> Value {
     object("Model", "union", json!({"owner": owner, "objective": "o", "uses": ["Batch"], "gates": [gate]}))
 }
 
+fn with_answer(field: &str, answer: &Value) -> Value {
+    let owner = json!({"team": "t", "contact": "c"});
+    object("Model", "union", json!({"owner": owner, "objective": "o", "uses": ["Batch"], field: answer}))
+}
+
 /// Of a union none is as wrong as two.
 pub(crate) async fn exactly_one_member(client: &Client) {
     let env = |variable: Value| with_step(&json!({"env": [variable]}));
@@ -41,6 +46,11 @@ pub(crate) async fn exactly_one_member(client: &Client) {
         volume(json!({"name": "v", "secret": {"secretName": "s"}})),
         with_step(&json!({"envFrom": [{"secretRef": {"name": "s"}}]})),
         with_gate(&json!({"name": "g", "type": "Metric", "metric": {"name": "auc", "max": "0.5"}})),
+        with_gate(&json!({"name": "g", "type": "Cost", "cost": {"maxPerPrediction": "0.5", "confidence": "0.95"}})),
+        with_answer("errorCosts", &json!({"notApplicable": {"reason": "x"}})),
+        with_answer("fairness", &json!({"notApplicable": {"reason": "x"}})),
+        with_answer("consumers", &json!([])),
+        with_answer("task", &json!({"type": "Regression"})),
     ];
     for value in good {
         dry_run(client, &value).await.unwrap();
@@ -78,9 +88,37 @@ pub(crate) async fn exactly_one_member(client: &Client) {
         ("a type without its gate", with_gate(&json!({"name": "g", "type": "Metric"})), gate_type),
         (
             "a gate of no known type",
-            with_gate(&json!({"name": "g", "type": "Cost", "metric": {"name": "auc", "min": "0"}})),
+            with_gate(&json!({"name": "g", "type": "Sum", "metric": {"name": "auc", "min": "0"}})),
             "Unsupported value",
         ),
+        (
+            "a gate of another type",
+            with_gate(&json!({"name": "g", "type": "Cost", "metric": {"name": "auc", "min": "0"}})),
+            gate_type,
+        ),
+        (
+            "half of the costs",
+            with_answer("errorCosts", &json!({"falsePositive": "1"})),
+            "or notApplicable with a reason",
+        ),
+        (
+            "costs that do not apply",
+            with_answer(
+                "errorCosts",
+                &json!({"falsePositive": "1", "falseNegative": "1", "unit": "EUR", "prevalence": "0.1", "statusQuo": "FlagAll", "notApplicable": {"reason": "x"}}),
+            ),
+            "not both",
+        ),
+        ("no rules", with_answer("fairness", &json!({})), "rules or notApplicable"),
+        (
+            "a rule with two bounds",
+            with_answer(
+                "fairness",
+                &json!({"rules": [{"name": "r", "slice": "s", "metric": "Recall", "min": "0.1", "maxGap": "0.1"}]}),
+            ),
+            "exactly one of maxGap, minRatio and min",
+        ),
+        ("a task without its label", with_answer("task", &json!({"type": "BinaryClassification"})), "positiveLabel"),
     ];
     refused(client, cases).await;
 }
