@@ -56,6 +56,10 @@ bench-store: ## Measure how fast the agent and the store are, beside s5cmd
 agreement: ## Compare what the judge measures with scikit-learn and fairlearn
 	evidence/agreement/run
 
+# ROWS: how many predictions. ROUNDS: how often each is measured.
+bench-evidence: ## Measure how fast the judge is, beside scikit-learn and fairlearn
+	ROWS=$(ROWS) ROUNDS=$(ROUNDS) evidence/bench/run
+
 generate: ## Write the CRDs and the reference that the types describe
 	cargo run --quiet --package seatrial-crds --bin generate-manifests crds/manifests charts/seatrial/files/crds docs/reference/api.md
 
@@ -74,4 +78,4 @@ images: ## Build all images that changed
 $(SEATRIAL_CACHE)/tools/cargo-deny-$(CARGO_DENY)/bin/cargo-deny:
 	cargo install cargo-deny --version $(CARGO_DENY) --locked --quiet --root $(SEATRIAL_CACHE)/tools/cargo-deny-$(CARGO_DENY)
 
-.PHONY: help demo test bench bench-store agreement lint unit simulation simulate examples e2e generate cluster-up cluster-down kubeconfig images
+.PHONY: help demo test bench bench-store bench-evidence agreement lint unit simulation simulate examples e2e generate cluster-up cluster-down kubeconfig images

@@ -102,7 +102,8 @@ fn class(cell: Cell<'_>) -> Option<String> {
     }
 }
 
-fn comparable(text: &str) -> String {
+/// A text that is the same for texts of the same integer, or boolean.
+pub(crate) fn comparable(text: &str) -> String {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     if !fraction.is_empty()
         && fraction.bytes().all(|byte| byte == b'0')

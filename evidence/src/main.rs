@@ -103,13 +103,13 @@ fn say(message: &JudgeMessage) {
 }
 
 fn measure(memory: Option<u64>) -> ExitCode {
-    let message = match supervise::bound_memory(memory) {
+    let message = match supervise::bound(memory) {
         Ok(()) => match configured().and_then(|config| measured(&config)) {
             Ok(measured) => JudgeMessage::Measured(measured),
             Err(Problem::Unusable(why)) => JudgeMessage::Unusable(why),
             Err(Problem::Failed(why)) => JudgeMessage::Failed(why),
         },
-        Err(error) => JudgeMessage::Failed(format!("the judge cannot bound its memory: {error}")),
+        Err(error) => JudgeMessage::Failed(format!("the judge cannot bound its memory and core dumps: {error}")),
     };
     match writeln!(std::io::stdout(), "{}", message.to_json()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -135,6 +135,7 @@ fn configured() -> Result<JudgeConfig, Problem> {
 /// Reads, joins and measures.
 fn measured(config: &JudgeConfig) -> Result<Measured, Problem> {
     let evidence = rows::load(config)?;
+    supervise::say_measuring(evidence.rows.len());
     match config.task.kind {
         TaskType::BinaryClassification => binary::measure(evidence),
         _ => regression::measure(&evidence),

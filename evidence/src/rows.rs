@@ -7,13 +7,15 @@ use seatrial_core::contract::{JudgeConfig, LabelsConfig};
 use seatrial_crds::{MeasuredGroup, TaskType};
 use sha2::{Digest, Sha256};
 
-use crate::classes::{Classes, Groups, GroupsOfRow};
+use crate::classes::{Classes, Groups, GroupsOfRow, comparable};
 use crate::number;
 use crate::problem::{Problem, count, quoted, reading};
 use crate::table::{Cell, Table};
 
 const PREDICTIONS: &str = "the predictions";
 const LABELS: &str = "the labels";
+/// What tables are called.
+pub(crate) const TABLES: [&str; 2] = [PREDICTIONS, LABELS];
 /// Ids that a message names.
 const EXAMPLES: usize = 3;
 
@@ -217,8 +219,8 @@ fn apart(
 fn join(
     rows: &mut [Row],
     predicted: &[Predicted],
-    missing: impl FnOnce(&[u32]) -> Result<String, Problem>,
-    extra: impl FnOnce(&[u32]) -> Result<String, Problem>,
+    missing: impl FnOnce(&[u32]) -> Result<Vec<String>, Problem>,
+    extra: impl FnOnce(&[u32]) -> Result<Vec<String>, Problem>,
 ) -> Result<(), Problem> {
     let total = rows.len();
     let (mut without_prediction, mut without_label) = (Found::default(), Found::default());
@@ -233,20 +235,39 @@ fn join(
         }
     }
     rest.for_each(|stray| without_label.add(stray.number));
-    let mut said = Vec::new();
+    if without_prediction.count == 0 && without_label.count == 0 {
+        return Ok(());
+    }
+    let (mut said, mut of_labels, mut of_predictions) = (Vec::new(), Vec::new(), Vec::new());
     if without_prediction.count > 0 {
-        let named = missing(&without_prediction.first)?;
+        of_labels = missing(&without_prediction.first)?;
+        let named = list(&of_labels);
         said.push(format!("{} of {total} labels have no prediction: {named}", without_prediction.count));
     }
     if without_label.count > 0 {
-        let named = extra(&without_label.first)?;
+        of_predictions = extra(&without_label.first)?;
+        let named = list(&of_predictions);
         said.push(format!("{} of {} predictions have no label: {named}", without_label.count, predicted.len()));
     }
-    if said.is_empty() {
-        return Ok(());
-    }
+    said.extend(written_otherwise(&of_labels, &of_predictions));
     said.push("predict exactly the rows that the labels name".to_owned());
     Err(Problem::Unusable(said.join("; ")))
+}
+
+/// That one table writes integers in another way than the other, as far as the ids tell that have no counterpart.
+fn written_otherwise(labels: &[String], predictions: &[String]) -> Option<String> {
+    let integer = |id: &&String| id.parse::<i128>().is_ok_and(|number| number.to_string() == **id);
+    let alike = |id: &String| Some(comparable(id.trim_ascii())).filter(|alike| alike != id && integer(&alike));
+    let (id, alike) = match (labels.iter().any(|id| integer(&id)), predictions.iter().any(|id| integer(&id))) {
+        (true, false) => predictions.iter().find_map(|id| Some((id, alike(id)?)))?,
+        (false, true) => labels.iter().find_map(|id| Some((id, alike(id)?)))?,
+        _ => return None,
+    };
+    Some(format!(
+        "ids are compared as texts, for which {} is not {}: write the integers of both tables alike",
+        quoted(id),
+        quoted(&alike)
+    ))
 }
 
 /// Rows with something wrong: how many, and the first few.
@@ -277,19 +298,19 @@ fn refuse_repeated<T>(table: &Table, column: &str, rows: &[T], of: fn(&T) -> (Ke
         return Ok(());
     }
     let many = count(repeated.count, "id stands", "ids stand");
-    let named = examples(table, column, &repeated.first)?;
+    let named = list(&examples(table, column, &repeated.first)?);
     Err(Problem::Unusable(format!("{many} in more than one row of {}: {named}; an id names one row", table.name)))
 }
 
 /// The ids of rows, looked up a second time since only their hashes are kept.
-fn examples(table: &Table, column: &str, numbers: &[u32]) -> Result<String, Problem> {
+fn examples(table: &Table, column: &str, numbers: &[u32]) -> Result<Vec<String>, Problem> {
     let mut found = BTreeMap::new();
     table.each(&[column], &mut |number, cells| {
         if let ([id], Some(place)) = (cells, numbers.iter().position(|one| *one == number)) {
             found.insert(
                 place,
                 match id {
-                    Cell::Text(text) => quoted(text),
+                    Cell::Text(text) => (*text).to_owned(),
                     Cell::Whole(whole) => whole.to_string(),
                     _ => String::new(),
                 },
@@ -297,7 +318,12 @@ fn examples(table: &Table, column: &str, numbers: &[u32]) -> Result<String, Prob
         }
         Ok(())
     })?;
-    Ok(found.into_values().collect::<Vec<_>>().join(", "))
+    Ok(found.into_values().collect())
+}
+
+/// Ids as a message lists them.
+fn list(ids: &[String]) -> String {
+    ids.iter().map(|id| quoted(id)).collect::<Vec<_>>().join(", ")
 }
 
 /// What turns ids into keys.

@@ -8,16 +8,35 @@ use std::thread;
 use nix::sys::resource::{Resource, setrlimit};
 use seatrial_core::contract::JudgeMessage;
 
+use crate::rows::TABLES;
+
 /// Where the limit of the container's memory stands: version 2 of control groups, and version 1.
 const LIMITS: [&str; 2] = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
 /// Bytes of a message that are read at most.
 const MAX_OUTPUT: u64 = 1 << 16;
 /// What the standard library says last where memory is short.
-const NO_MEMORY: &[u8] = b"memory allocation of";
+const NO_MEMORY: &str = "memory allocation of";
+/// What a child says first on a line before it reads a table, with the table's name.
+const READING: &str = "reading ";
+/// What a child says first on a line once it has read all tables.
+const MEASURING: &str = "measuring ";
+/// Bytes of a line that are looked at.
+const MAX_LINE: usize = 256;
 
-/// Bounds this process's memory: to so many bytes, or to 90% of the container's, so that a lack of memory is an error of
-/// this process rather than the end of its container.
-pub(crate) fn bound_memory(bytes: Option<u64>) -> io::Result<()> {
+/// Says that a table is read from here on: a parent names it should reading it end this process.
+pub(crate) fn say_reading(table: &str) {
+    eprintln!("{READING}{table}");
+}
+
+/// Says that all tables are read.
+pub(crate) fn say_measuring(rows: usize) {
+    eprintln!("{MEASURING}{rows} rows");
+}
+
+/// Bounds this process: no core dump, which would hold the rows of people, and memory of so many bytes, or of 90% of the
+/// container's, so that a lack of it is an error of this process rather than the end of its container.
+pub(crate) fn bound(bytes: Option<u64>) -> io::Result<()> {
+    setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
     let Some(bytes) = bytes.or_else(|| container_memory().map(|limit| limit / 10 * 9)) else { return Ok(()) };
     setrlimit(Resource::RLIMIT_AS, bytes, bytes).map_err(io::Error::from)
 }
@@ -47,42 +66,73 @@ pub(crate) fn run(command: &mut Command) -> JudgeMessage {
         Ok(status) => status,
         Err(error) => return failed(error),
     };
-    let no_memory = said.and_then(|said| said.join().ok()).unwrap_or_default();
+    let said = said.and_then(|said| said.join().ok()).unwrap_or_default();
     if status.success()
         && let Ok(message) = JudgeMessage::parse(&output)
     {
         return message;
     }
-    JudgeMessage::Failed(crashed(status, no_memory))
+    JudgeMessage::Failed(crashed(status, &said))
 }
 
-/// Passes on what a child says on standard error; whether it says that memory is short.
-fn pass_on(mut stderr: impl Read) -> bool {
-    let (mut buffer, mut last, mut no_memory) = ([0_u8; 4096], Vec::new(), false);
+/// What a child said on standard error, as far as it explains its end.
+#[derive(Debug, Default)]
+struct Said {
+    /// That memory is short.
+    no_memory: bool,
+    /// Which table it was reading.
+    reading: Option<&'static str>,
+}
+
+impl Said {
+    fn line(&mut self, line: &[u8]) {
+        let line = String::from_utf8_lossy(line);
+        self.no_memory |= line.contains(NO_MEMORY);
+        if let Some(table) = line.strip_prefix(READING) {
+            // Texts of a table may stand in an error: only names of our own are repeated.
+            self.reading = TABLES.into_iter().find(|name| *name == table);
+        } else if line.starts_with(MEASURING) {
+            self.reading = None;
+        }
+    }
+}
+
+/// Passes on what a child says on standard error, and takes from it what explains its end.
+fn pass_on(mut stderr: impl Read) -> Said {
+    let (mut buffer, mut line, mut said) = ([0_u8; 4096], Vec::new(), Said::default());
     while let Ok(length @ 1..) = stderr.read(&mut buffer) {
         let piece = buffer.get(..length).unwrap_or_default();
         // Nobody is left to tell where this cannot be written.
         let _ = io::stderr().write_all(piece);
-        last.extend_from_slice(piece);
-        no_memory |= last.windows(NO_MEMORY.len()).any(|window| window == NO_MEMORY);
-        last.drain(..last.len().saturating_sub(NO_MEMORY.len()));
+        for byte in piece {
+            if *byte == b'\n' {
+                said.line(&line);
+                line.clear();
+            } else if line.len() < MAX_LINE {
+                line.push(*byte);
+            }
+        }
     }
-    no_memory
+    said.line(&line);
+    said
 }
 
-fn crashed(status: ExitStatus, no_memory: bool) -> String {
+fn crashed(status: ExitStatus, said: &Said) -> String {
     use std::os::unix::process::ExitStatusExt;
+    let place = said.reading.map_or_else(|| "while it measured".to_owned(), |table| format!("while it read {table}"));
     let killed = status.signal() == Some(9);
-    if no_memory || killed {
-        let how = if killed && !no_memory { "was killed, as where it ran out of memory," } else { "ran out of memory" };
+    if said.no_memory || killed {
+        let how =
+            if killed && !said.no_memory { "was killed, as where it ran out of memory," } else { "ran out of memory" };
         format!(
-            "the judge {how} while it read the tables: check that they are what they should be, \
-             or raise the memory of the judge's container"
+            "the judge {how} {place}: check that the tables are what they should be, \
+             or raise the memory of the judge's container, judge.resources in the chart's values"
         )
     } else {
+        let table = said.reading.unwrap_or("the tables");
         format!(
-            "the judge crashed ({status}) while it read the tables: check that they are not damaged, \
-             and report it with the container's log"
+            "the judge crashed ({status}) {place}: check that {table} are not damaged, write them again, as CSV where they \
+             are Parquet, and report it with the container's log"
         )
     }
 }
@@ -102,6 +152,11 @@ mod tests {
             ("exit 101", "crashed"),
             ("echo nonsense", "crashed"),
             ("echo 'memory allocation of 99 bytes failed' >&2; kill -ABRT $$", "ran out of memory"),
+            ("echo 'memory allocation of 99 bytes failed' >&2; kill -ABRT $$", "judge.resources"),
+            ("echo reading the labels >&2; echo reading the predictions >&2; kill -SEGV $$", "read the predictions"),
+            ("echo reading the labels >&2; kill -KILL $$", "read the labels"),
+            ("echo reading the labels >&2; echo measuring 7 rows >&2; kill -SEGV $$", "while it measured"),
+            ("echo reading forged names >&2; kill -SEGV $$", "while it measured"),
             ("kill -KILL $$", "killed"),
         ] {
             let JudgeMessage::Failed(why) = shell(script) else { panic!("{script}") };

@@ -3,8 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 use std::fmt::Write as _;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use seatrial_core::contract::{CONFIG_VARIABLE, JudgeMessage};
 use serde_json::json;
@@ -67,5 +68,37 @@ fn a_lack_of_memory_is_a_failure_that_says_so() {
     let (output, message) = judge(folder.path(), &table, &["--memory", "30000000"]);
     assert_eq!(output.status.code(), Some(1));
     let JudgeMessage::Failed(why) = message else { panic!("{message:?}") };
-    assert!(why.contains("ran out of memory") && why.contains("raise the memory"), "{why}");
+    assert!(why.contains("ran out of memory while it read the predictions"), "{why}");
+    assert!(why.contains("raise the memory"), "{why}");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("reading the predictions\n"), "{said}");
+}
+
+#[test]
+fn the_process_that_reads_is_bounded() {
+    // It waits for the other end of a pipe, so that its limits can be looked at.
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let config = json!({"version": 1, "task": {"type": "Regression"}, "predictions": pipe});
+    let mut child = Command::new(env!("CARGO_BIN_EXE_seatrial-evidence"))
+        .args(["measure", "--memory", "300000000"])
+        .env(CONFIG_VARIABLE, config.to_string())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = String::new();
+    BufReader::new(child.stderr.take().unwrap()).read_line(&mut said).unwrap();
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", child.id()));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(said, "reading the predictions\n");
+    let limits = limits.unwrap();
+    let of = |name: &str| {
+        let line = limits.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.split_whitespace().take(2).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(of("Max core file size"), ["0", "0"]);
+    assert_eq!(of("Max address space"), ["300000000", "300000000"]);
 }

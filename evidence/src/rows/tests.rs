@@ -24,12 +24,17 @@ fn ids_that_do_not_fit_are_counted_and_named() {
         ("id,score\n1,0.9\n2,0.3\n3,0.7\nx,0.2\n", &["no prediction: \"4\"", "no label: \"x\""]),
         ("id,score\n1,0.9\n2,0.3\n3,0.7\n4,0.1\n2,0.3\n", &["1 id stands in more than one row", "\"2\""]),
         ("id,score\n1,0.9\n2,0.3\n,0.7\n,0.1\n", &["2 rows of the predictions have no id", "row 3"]),
-        ("id,score\n1,0.9\n2,0.3\n3,0.7\n4.0,0.1\n", &["no label: \"4.0\""]),
+        ("id,score\n1,0.9\n2,0.3\n3,0.7\n4.0,0.1\n", &["no label: \"4.0\"", "\"4.0\" is not \"4\""]),
     ];
     for (predictions, said) in cases {
         let why = Tables::new(predictions).labels(LABELS).unusable();
         assert!(said.iter().all(|part| why.contains(part)), "{predictions}: {why}");
     }
+    // The hint is for integers that one table writes otherwise, in either table.
+    let why = Tables::new(SCORES).labels("customer,left\n01,1\n02,0\n3,1\n4,0\n").unusable();
+    assert!(why.contains("\"02\" is not \"2\"") || why.contains("\"01\" is not \"1\""), "{why}");
+    let why = Tables::new("id,score\n1,0.9\n2,0.3\n3,0.7\nx,0.2\n").labels(LABELS).unusable();
+    assert!(!why.contains("compared as texts"), "{why}");
     let why = Tables::new(SCORES).labels("customer,left\n1,1\n1,0\n").unusable();
     assert!(why.contains("more than one row of the labels"), "{why}");
     // As many are named as have room.

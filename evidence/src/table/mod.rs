@@ -8,9 +8,13 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::problem::{Problem, quoted, reading};
+use crate::supervise::say_reading;
 
 /// The most columns that are read at once: id, score, label and the slices.
 pub(crate) const MAX_WANTED: usize = 3 + seatrial_crds::limits::SLICES;
+
+/// Rows after which it is said how many were read.
+const PROGRESS: u32 = 1_000_000;
 
 /// A value of a table.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -43,6 +47,7 @@ pub(crate) struct Table {
 impl Table {
     /// Opens a table and reads the names of its columns.
     pub(crate) fn open(name: &'static str, path: &Path) -> Result<Self, Problem> {
+        say_reading(name);
         let mut magic = Vec::new();
         let file = File::open(path).map_err(|error| reading(name, &error))?;
         file.take(4).read_to_end(&mut magic).map_err(|error| reading(name, &error))?;
@@ -83,6 +88,7 @@ impl Table {
 
     /// Shows each row, in the order of the file.
     pub(crate) fn each(&self, wanted: &[&str], visit: &mut Visit<'_>) -> Result<(), Problem> {
+        say_reading(self.name);
         for column in wanted {
             self.require(column)?;
         }
@@ -96,7 +102,12 @@ impl Table {
 
 /// The next row's number.
 fn next_row(name: &str, row: u32) -> Result<u32, Problem> {
-    row.checked_add(1).ok_or_else(|| Problem::Unusable(format!("{name} have more than {} rows", u32::MAX)))
+    let next =
+        row.checked_add(1).ok_or_else(|| Problem::Unusable(format!("{name} have more than {} rows", u32::MAX)))?;
+    if next.is_multiple_of(PROGRESS) {
+        eprintln!("{next} rows of {name}");
+    }
+    Ok(next)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@ use std::io::Write;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use proptest::prelude::*;
 
 use super::{Cell, Table};
 use crate::problem::Problem;
@@ -110,6 +111,34 @@ fn a_truncated_or_garbled_gzip_is_damaged() {
     let end = garbled.len() - 6;
     garbled[end] ^= 1;
     assert!(unusable(&garbled).contains("damaged"));
+}
+
+/// A field in quotes.
+fn written(field: &str) -> String {
+    format!("\"{}\"", field.replace('"', "\"\""))
+}
+
+proptest! {
+    #[test]
+    fn what_is_quoted_is_read_as_it_was(rows in prop::collection::vec((any::<String>(), any::<String>()), 0..8)) {
+        let mut table = "a,b\r\n".to_owned();
+        for (one, other) in &rows {
+            table.push_str(&format!("{},{}\r\n", written(one), written(other)));
+        }
+        let expected: Vec<_> = rows.into_iter().map(|(one, other)| vec![one, other]).collect();
+        prop_assert_eq!(read(table.as_bytes()), Ok(expected));
+    }
+
+    // Bytes of the kind that states of the reader change at: something is read or refused, compressed or not.
+    #[test]
+    fn broken_csv_is_never_called_a_failure(
+        bytes in prop::collection::vec(prop::sample::select(b"ab1,,\"\"\n\r \0\xc3\xbc\xff\x1f".as_slice()), 0..64)
+    ) {
+        let content = [b"a,b\n".as_slice(), &bytes].concat();
+        let found = read(&content);
+        prop_assert!(!matches!(found, Err(Problem::Failed(_))), "{found:?}");
+        prop_assert_eq!(read(&compressed(&content)), found);
+    }
 }
 
 mod of_parquet;
