@@ -8,6 +8,7 @@ mod classes;
 mod folds;
 mod number;
 mod problem;
+mod progress;
 mod ranked;
 mod regression;
 mod rows;
@@ -135,7 +136,7 @@ fn configured() -> Result<JudgeConfig, Problem> {
 /// Reads, joins and measures.
 fn measured(config: &JudgeConfig) -> Result<Measured, Problem> {
     let evidence = rows::load(config)?;
-    supervise::say_measuring(evidence.rows.len());
+    progress::say_measuring(evidence.rows.len());
     match config.task.kind {
         TaskType::BinaryClassification => binary::measure(evidence),
         _ => regression::measure(&evidence),

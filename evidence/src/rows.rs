@@ -10,12 +10,9 @@ use sha2::{Digest, Sha256};
 use crate::classes::{Classes, Groups, GroupsOfRow, comparable};
 use crate::number;
 use crate::problem::{Problem, count, quoted, reading};
+use crate::progress::{LABELS, PREDICTIONS};
 use crate::table::{Cell, Table};
 
-const PREDICTIONS: &str = "the predictions";
-const LABELS: &str = "the labels";
-/// What tables are called.
-pub(crate) const TABLES: [&str; 2] = [PREDICTIONS, LABELS];
 /// Ids that a message names.
 const EXAMPLES: usize = 3;
 

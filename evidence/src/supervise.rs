@@ -8,7 +8,7 @@ use std::thread;
 use nix::sys::resource::{Resource, setrlimit};
 use seatrial_core::contract::JudgeMessage;
 
-use crate::rows::TABLES;
+use crate::progress::{MEASURING, READING, TABLES};
 
 /// Where the limit of the container's memory stands: version 2 of control groups, and version 1.
 const LIMITS: [&str; 2] = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
@@ -16,22 +16,8 @@ const LIMITS: [&str; 2] = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/m
 const MAX_OUTPUT: u64 = 1 << 16;
 /// What the standard library says last where memory is short.
 const NO_MEMORY: &str = "memory allocation of";
-/// What a child says first on a line before it reads a table, with the table's name.
-const READING: &str = "reading ";
-/// What a child says first on a line once it has read all tables.
-const MEASURING: &str = "measuring ";
 /// Bytes of a line that are looked at.
 const MAX_LINE: usize = 256;
-
-/// Says that a table is read from here on: a parent names it should reading it end this process.
-pub(crate) fn say_reading(table: &str) {
-    eprintln!("{READING}{table}");
-}
-
-/// Says that all tables are read.
-pub(crate) fn say_measuring(rows: usize) {
-    eprintln!("{MEASURING}{rows} rows");
-}
 
 /// Bounds this process: no core dump, which would hold the rows of people, and memory of so many bytes, or of 90% of the
 /// container's, so that a lack of it is an error of this process rather than the end of its container.

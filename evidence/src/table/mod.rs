@@ -8,7 +8,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::problem::{Problem, quoted, reading};
-use crate::supervise::say_reading;
+use crate::progress::say_reading;
 
 /// The most columns that are read at once: id, score, label and the slices.
 pub(crate) const MAX_WANTED: usize = 3 + seatrial_crds::limits::SLICES;
