@@ -10,8 +10,9 @@ use futures::{Stream, StreamExt};
 use s3s::{S3Result, StdError, s3_error};
 
 use super::checksums::{self, Expected, Sums};
-use super::files::{Draft, storage};
+use super::files::Draft;
 use super::slots::Slot;
+use super::volume::storage;
 
 /// How much of a body is written at once, in bytes. So much is in memory for each that is under way.
 const PIECE: usize = 256 * 1024;

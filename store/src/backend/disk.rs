@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, bail};
 use nix::sys::statvfs::statvfs;
 
-use super::files::is_full;
+use super::volume::is_full;
 use crate::durable::sync;
 
 /// Of how many parts of a volume one must be free.

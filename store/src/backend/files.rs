@@ -14,6 +14,7 @@ use super::conditions::Condition;
 use super::folders::Folders;
 use super::syncs::Syncs;
 use super::usage::{Origin, Usage};
+use super::volume::{etag, storage};
 
 /// How often a folder that is removed between being made and being used is made again.
 const TRIES: usize = 100;
@@ -253,12 +254,6 @@ fn is_same(one: &Path, other: &Path) -> io::Result<bool> {
     Ok((one.dev(), one.ino()) == (other.dev(), other.ino()))
 }
 
-/// Names a content: objects are never changed in place, so each has a file of its own.
-pub(super) fn etag(metadata: &Metadata) -> ETag {
-    let (inode, seconds, nanos) = (metadata.ino(), metadata.mtime(), metadata.mtime_nsec());
-    ETag::Strong(format!("{inode:x}-{:x}-{seconds:x}{nanos:08x}", metadata.len()))
-}
-
 /// An object's metadata.
 pub(super) fn stat(file: &Path) -> S3Result<Metadata> {
     match fs::metadata(file) {
@@ -267,23 +262,6 @@ pub(super) fn stat(file: &Path) -> S3Result<Metadata> {
         Err(error) if error.kind() == ErrorKind::NotFound => Err(s3_error!(NoSuchKey)),
         Err(error) => Err(storage(error)),
     }
-}
-
-/// True where there is no room. Some errors went through tokio, which keeps their kind alone.
-pub(super) fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
-}
-
-/// What a file system's error is called in S3.
-pub(super) fn storage(error: io::Error) -> S3Error {
-    if is_full(&error) {
-        tracing::error!("the volume is full");
-        let mut refusal = s3_error!(ServiceUnavailable, "the store's volume is full: free space, or enlarge it");
-        refusal.set_status_code(http::StatusCode::INSUFFICIENT_STORAGE);
-        return refusal;
-    }
-    tracing::error!(%error, "the volume cannot be used");
-    s3_error!(error, InternalError, "the store's volume cannot be used")
 }
 
 #[cfg(test)]

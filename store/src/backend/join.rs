@@ -20,8 +20,8 @@ use s3s::{S3Result, s3_error};
 use serde::{Deserialize, Serialize};
 
 use super::checksums::{self, composite};
-use super::files::{is_full, storage};
 use super::parts::{self, part_file, whole_file};
+use super::volume::{is_full, storage};
 use crate::durable::sync;
 
 /// How much is copied before it is put on the disk and its parts are removed, in bytes: the room that a join needs
@@ -68,6 +68,14 @@ pub(super) enum Failure {
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         Self::Storage(error)
+    }
+}
+
+/// How many bytes an upload has: all that its client sent, or, once it is being completed, what it becomes.
+pub(super) fn held(upload: &Path) -> io::Result<u64> {
+    match Plan::read(upload) {
+        Ok(Some(plan)) => Ok(plan.size()),
+        _ => parts::held(upload),
     }
 }
 

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use s3s::S3Result;
 
-use super::files::storage;
 use super::names;
+use super::volume::storage;
 use super::windows::{Start, Windows};
 
 /// What is asked for.

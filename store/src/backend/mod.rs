@@ -3,7 +3,7 @@
 //! ```text
 //! <data>/lock                 held by the one process that may write
 //! <data>/objects/<bucket>.<UID of its namespace>/…   objects, see `names`
-//! <data>/uploads/<id>/…       uploads in parts, see `multipart`, `parts` and `join`
+//! <data>/uploads/<id>/…       uploads in parts, see `target`, `multipart`, `parts` and `join`
 //! <data>/drafts/<nonce>       what is being written
 //! ```
 
@@ -21,7 +21,9 @@ mod parts;
 mod s3;
 mod slots;
 mod syncs;
+mod target;
 mod usage;
+mod volume;
 mod windows;
 
 use std::fs::{self, File};

@@ -9,25 +9,20 @@ use std::time::{Duration, SystemTime};
 
 use s3s::dto::{CompletedPart, ETag};
 use s3s::{S3Error, S3Result, s3_error};
-use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedMutexGuard;
 
-use super::files::{etag, measured, storage};
+use super::files::measured;
 use super::join::{Failure, Joined, Plan};
 use super::parts::{self, Record};
 use super::slots::{Slot, Slots};
+use super::target::Target;
 use super::usage::{Room, Usage};
+use super::volume::{etag, storage};
 
 /// S3's bounds of a part's number.
 const NUMBERS: std::ops::RangeInclusive<i32> = 1..=10_000;
 /// How many completed uploads are remembered.
 const REMEMBERED: usize = 1000;
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Target {
-    bucket: String,
-    key: String,
-}
 
 /// The object that an upload became.
 #[derive(Clone, Debug)]
@@ -79,9 +74,8 @@ impl Uploads {
         let id = hex::encode(rand::random::<[u8; 16]>());
         let folder = self.folder.join(&id);
         let target = Target { bucket: bucket.to_owned(), key: key.to_owned() };
-        let json = serde_json::to_vec(&target).map_err(|error| s3_error!(error, InternalError))?;
         fs::create_dir(&folder).map_err(storage)?;
-        if let Err(error) = fs::write(folder.join("target"), json) {
+        if let Err(error) = target.write(&folder) {
             let _ = fs::remove_dir_all(&folder);
             return Err(storage(error));
         }
@@ -92,7 +86,7 @@ impl Uploads {
     pub(super) fn find(&self, id: &str, bucket: &str, key: &str) -> S3Result<Upload> {
         let is_id = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
         let folder = self.folder.join(id);
-        let target = Some(&folder).filter(|_| is_id).and_then(|folder| target(folder));
+        let target = Some(&folder).filter(|_| is_id).and_then(|folder| Target::read(folder));
         if target.is_some_and(|target| target.bucket == bucket && target.key == key) {
             Ok(Upload { id: id.to_owned(), folder, slots: self.slots.clone(), usage: self.usage.clone() })
         } else {
@@ -136,7 +130,7 @@ impl Uploads {
     /// Removes what nobody can go on with: uploads whose beginning or end was cut off. Nobody may begin one meanwhile.
     pub(super) fn sweep_remains(&self) -> io::Result<()> {
         for folder in self.folders()? {
-            if target(&folder).is_none() {
+            if Target::read(&folder).is_none() {
                 remove(&folder);
             }
         }
@@ -156,23 +150,6 @@ fn remove(folder: &Path) -> bool {
             false
         }
         _ => true,
-    }
-}
-
-fn target(folder: &Path) -> Option<Target> {
-    serde_json::from_slice(&fs::read(folder.join("target")).ok()?).ok()
-}
-
-/// True for the folder of an upload to a bucket.
-pub(super) fn is_of(folder: &Path, bucket: &str) -> bool {
-    target(folder).is_some_and(|target| target.bucket == bucket)
-}
-
-/// How many bytes an upload has: all that its client sent, or, once it is being completed, what it becomes.
-pub(super) fn size(folder: &Path) -> io::Result<u64> {
-    match Plan::read(folder) {
-        Ok(Some(plan)) => Ok(plan.size()),
-        _ => parts::held(folder),
     }
 }
 
@@ -264,7 +241,7 @@ impl Upload {
     /// Removes it with all its parts.
     pub(super) fn end(&self) -> S3Result<()> {
         // First what it is found by: half an upload is none.
-        fs::remove_file(self.folder.join("target")).map_err(|error| match error.kind() {
+        Target::remove(&self.folder).map_err(|error| match error.kind() {
             ErrorKind::NotFound => s3_error!(NoSuchUpload),
             _ => storage(error),
         })?;

@@ -15,7 +15,7 @@ use s3s::dto::ETag;
 use serde::{Deserialize, Serialize};
 
 use super::checksums;
-use super::files::etag;
+use super::volume::etag;
 
 /// What is known of a part in its place.
 #[derive(Debug, Serialize, Deserialize)]

@@ -13,10 +13,11 @@ use tokio_util::io::ReaderStream;
 use super::body::Body;
 use super::checksums::{self, Expected};
 use super::conditions::{Condition, is_version, readable, unchecked, unchecked_of_body, unknown};
-use super::files::{self, Content, Draft, etag, storage};
+use super::files::{self, Content, Draft};
 use super::list::Item;
 use super::multipart::Completed;
 use super::usage::Origin;
+use super::volume::{etag, storage};
 use super::{Backend, Completion, PAGE, names};
 use crate::keys::{self, Namespace};
 

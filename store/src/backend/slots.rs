@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, We
 
 use s3s::{S3Result, s3_error};
 
-use super::files::storage;
 use super::parts::{self, whole_file};
+use super::volume::storage;
 
 /// What a part has at least, unless it is the last: S3's own bound, in bytes. A shorter one says nothing of the others.
 const LEAST: u64 = 5 << 20;

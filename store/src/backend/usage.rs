@@ -11,8 +11,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use s3s::{S3Error, S3ErrorCode, S3Result, s3_error};
 
-use super::files::storage;
-use super::{multipart, names};
+use super::target::Target;
+use super::volume::storage;
+use super::{join, names};
 
 /// Counts buckets, and knows what each may hold.
 #[derive(Debug, Default)]
@@ -225,8 +226,9 @@ impl Usage {
         let mut uploads = HashMap::new();
         for upload in entries(&self.uploads)? {
             let folder = upload.path();
-            if let (Some(id), true) = (upload.file_name().to_str(), multipart::is_of(&folder, bucket)) {
-                uploads.insert(id.to_owned(), multipart::size(&folder)?);
+            let is_of_bucket = Target::read(&folder).is_some_and(|target| target.bucket == bucket);
+            if let (Some(id), true) = (upload.file_name().to_str(), is_of_bucket) {
+                uploads.insert(id.to_owned(), join::held(&folder)?);
             }
         }
         Ok(Count { objects, uploads, reserved: 0 })

@@ -11,8 +11,8 @@ use std::time::{Duration, SystemTime};
 
 use s3s::S3Result;
 
-use super::files::storage;
 use super::names::segment;
+use super::volume::storage;
 
 /// How many names are read at once. Fewer than a page has are not kept.
 const NAMES: usize = 32 * 1024;
