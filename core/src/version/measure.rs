@@ -157,7 +157,7 @@ fn attempt(
             }
             Err(problem) => {
                 progress.requeue_after = Some(STORE_WAIT);
-                Known::Pending(format!("cannot be measured yet: {problem}"))
+                Known::Pending(waiting_text(&problem))
             }
         };
     }
@@ -180,13 +180,17 @@ fn attempt(
             }
             Outcome::Failed(why) => why,
         },
-        JobState::Create => {
-            if let Ok(job) = job() {
+        JobState::Create => match job() {
+            Ok(job) => {
                 progress.stages.push(Stage::proceed(vec![Write::Create(Object::Job(Box::new(job)))]));
+                progress.requeue_after = Some(SOON);
+                return Known::Pending(refused(observed, &name).unwrap_or_else(|| measuring_text(number)));
             }
-            progress.requeue_after = Some(SOON);
-            return Known::Pending(refused(observed, &name).unwrap_or_else(|| measuring_text(number)));
-        }
+            Err(problem) => {
+                progress.requeue_after = Some(STORE_WAIT);
+                return Known::Pending(waiting_text(&problem));
+            }
+        },
         JobState::Wait => {
             progress.requeue_after = Some(SOON);
             return Known::Pending(measuring_text(number));
@@ -205,6 +209,10 @@ fn attempt(
         Some(Measuring { key: key.to_owned(), attempt: number, failure: Some(failure), failed_at: Some(Time(now)) });
     progress.requeue_after = Some(Duration::from_secs(delay(number).unsigned_abs()));
     known
+}
+
+fn waiting_text(problem: &StoreProblem) -> String {
+    format!("the predictions cannot be measured yet: {problem}")
 }
 
 fn measuring_text(attempt: i64) -> String {

@@ -290,6 +290,14 @@ fn a_new_leader_asks_before_it_gives_a_job_up() {
     let name = fixture.observed.jobs.pop().unwrap().metadata.name.clone().unwrap();
     fixture.observed.expectations.insert(name, Expectation::Recorded);
     assert_eq!(fixture.pass().writes().count(), 1);
+    // Its store went away in between.
+    let (mut fixture, name) = (Fixture::new(), fixture.job().metadata.name.clone().unwrap());
+    fixture.pass();
+    fixture.observed.jobs.clear();
+    fixture.observed.expectations.insert(name, Expectation::Recorded);
+    Arc::make_mut(&mut fixture.observed.platform).default_store = None;
+    assert_eq!(fixture.pass().writes().count(), 0);
+    assert!(fixture.says().1.contains("cannot be measured yet"), "{:?}", fixture.says());
 }
 
 #[test]
