@@ -323,14 +323,15 @@ fn refused(observed: &VersionObserved, name: &str) -> Option<String> {
 }
 
 /// Deletes Jobs of the version under way that no attempt names: another key is asked for, or nothing. A Job whose judge has
-/// ended is about to end by itself.
+/// ended well is about to end by itself; one whose pod came to grief starts another.
 fn stop_strays(observed: &VersionObserved, name: Option<&str>, progress: &mut Progress) {
+    let has_measured = |pod: &Pod| terminated(pod, JUDGE).is_some_and(|end| end.exit_code == 0);
     let stray = |job: &&Job| {
         cluster(observed).owns(job)
             && job.metadata.deletion_timestamp.is_none()
             && !crate::attempt::job_has_ended(job)
             && job.metadata.name.as_deref() != name
-            && !observed.pods.iter().any(|pod| is_pod_of(pod, job) && terminated(pod, JUDGE).is_some())
+            && !observed.pods.iter().any(|pod| is_pod_of(pod, job) && has_measured(pod))
     };
     let writes: Vec<Write> = observed
         .jobs

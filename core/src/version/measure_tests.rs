@@ -232,6 +232,20 @@ fn another_cost_is_judged_at_once_and_another_task_is_measured_anew() {
 }
 
 #[test]
+fn a_job_that_goes_on_after_a_failed_pod_is_stopped_where_something_else_is_asked_for() {
+    let (failed, done) = (JudgeMessage::Failed("no memory".into()).to_json(), good());
+    for (code, message, is_stopped) in [(1, &failed, true), (0, &done, false)] {
+        let mut fixture = Fixture::new();
+        fixture.pass();
+        fixture.pod_ends(code, message);
+        fixture.observed.model = Some(model(|spec| spec["evaluation"]["label"] = "left".into()));
+        let plan = fixture.pass();
+        let stops = plan.writes().any(|write| matches!(write, Write::Delete { .. }));
+        assert_eq!(stops, is_stopped, "exit code {code}");
+    }
+}
+
+#[test]
 fn tables_that_cannot_be_measured_are_an_error_and_are_not_tried_again() {
     let mut fixture = Fixture::new();
     fixture.pass();
