@@ -34,6 +34,15 @@ pub struct PipelineObserved {
     pub blocked: Vec<Blocked>,
 }
 
+/// What this leader knows of a pod that was told to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ending {
+    /// When it saw that first, by the time of day.
+    pub first_seen: Timestamp,
+    /// For how long it has seen it. A time of day that is set does not change it.
+    pub seen_for: Duration,
+}
+
 /// For [`crate::run::plan`].
 #[derive(Clone, Debug)]
 pub struct RunObserved {
@@ -49,6 +58,8 @@ pub struct RunObserved {
     pub jobs: Vec<Arc<Job>>,
     /// The pods with the run's name in the same label.
     pub pods: Vec<Arc<Pod>>,
+    /// Those of them that failed and were deleted lately, in their last states.
+    pub deleted_pods: Vec<Arc<Pod>>,
     /// The namespace's stores.
     pub stores: Vec<Arc<Store>>,
     /// The counters (ControllerRevisions with [`seatrial_crds::names::MODEL_LABEL`]) of the namespace, by model.
@@ -60,8 +71,8 @@ pub struct RunObserved {
     /// For how long this leader has led. Until a minute (`LATE_WRITE` of `attempt`), a Job that an earlier leader asked for may
     /// still come to be.
     pub leading_for: Duration,
-    /// For how long this leader has seen that a pod was told to end, by the pod's UID.
-    pub ending_for: BTreeMap<String, Duration>,
+    /// The pods that were told to end, by UID.
+    pub ending: BTreeMap<String, Ending>,
     /// The siblings that this leader let begin, by name, though the caches may not show it yet.
     pub begun: BTreeSet<String>,
     /// When the API server was last asked about a Job and its pods, by this leader, by name.

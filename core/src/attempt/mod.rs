@@ -20,7 +20,7 @@ use kube_core::ResourceExt;
 
 use seatrial_crds::Step;
 
-use crate::observed::Expectation;
+use crate::observed::{Ending, Expectation};
 use crate::pod_state::phase;
 use crate::validation;
 
@@ -115,10 +115,8 @@ const NODE_LOST: Duration = Duration::from_secs(300);
 /// Tells pods that may still do something from those whose node does not answer any more.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Liveness<'a> {
-    /// Now.
-    pub(crate) now: Timestamp,
-    /// For how long this leader has seen that a pod was told to end, by the pod's UID. A clock that is set does not change it.
-    pub(crate) ending_for: &'a BTreeMap<String, Duration>,
+    /// The pods that were told to end, by UID.
+    pub(crate) ending: &'a BTreeMap<String, Ending>,
 }
 
 impl Liveness<'_> {
@@ -132,18 +130,19 @@ impl Liveness<'_> {
         matches!(phase(pod), "Pending" | "Running") && !self.is_live(pod)
     }
 
-    /// How long a pod that was told to end is still waited for; `None` where nobody told it to. The time of its deletion
-    /// includes its grace.
+    /// How long a pod that was told to end is still waited for: what was left of its grace when this leader saw that first,
+    /// and [`NODE_LOST`]; `None` where nobody told it to. The time of day is looked at once: one that is set later neither
+    /// ends the wait for a pod that goes on nor prolongs it.
     pub(crate) fn time_until_lost(self, pod: &Pod) -> Option<Duration> {
-        let gone_by = pod.metadata.deletion_timestamp.as_ref()?;
-        let overdue = Duration::try_from(self.now.duration_since(gone_by.0));
-        // It is not gone by now: what is left of its grace, and the time after that.
-        let by_clock = overdue.map_or_else(
-            |_| NODE_LOST + Duration::try_from(gone_by.0.duration_since(self.now)).unwrap_or_default(),
-            |overdue| NODE_LOST.saturating_sub(overdue),
-        );
-        let seen = pod.metadata.uid.as_ref().and_then(|uid| self.ending_for.get(uid)).copied().unwrap_or_default();
-        Some(by_clock.max(NODE_LOST.saturating_sub(seen)))
+        // It includes the grace.
+        let gone_by = pod.metadata.deletion_timestamp.as_ref()?.0;
+        let grace = pod.metadata.deletion_grace_period_seconds.and_then(|seconds| u64::try_from(seconds).ok());
+        let grace = Duration::from_secs(grace.unwrap_or_default());
+        let Some(ending) = pod.metadata.uid.as_ref().and_then(|uid| self.ending.get(uid)) else {
+            return Some(grace.saturating_add(NODE_LOST));
+        };
+        let left = Duration::try_from(gone_by.duration_since(ending.first_seen)).unwrap_or_default();
+        Some(left.min(grace).saturating_add(NODE_LOST).saturating_sub(ending.seen_for))
     }
 }
 

@@ -314,7 +314,7 @@ impl<'a> Draft<'a> {
     }
 
     fn liveness(&self) -> Liveness<'a> {
-        Liveness { now: self.now, ending_for: &self.observed.ending_for }
+        Liveness { ending: &self.observed.ending }
     }
 
     fn seconds_since(&self, time: &Time) -> i64 {

@@ -134,7 +134,10 @@ impl<'a> Draft<'a> {
     fn read_job(&mut self, spec: &MLPipelineSpec, step: &Step, job: &Job, status: &mut StepStatus) {
         let pods: Vec<&Pod> =
             self.observed.pods.iter().map(AsRef::as_ref).filter(|pod| attempt::is_pod_of(pod, job)).collect();
-        status.interruptions = interruption::interruptions(&status.interruptions, &pods);
+        // A pod that is gone by now was interrupted all the same.
+        let deleted = self.observed.deleted_pods.iter().map(AsRef::as_ref).filter(|pod| attempt::is_pod_of(pod, job));
+        let ended: Vec<&Pod> = deleted.chain(pods.iter().copied()).collect();
+        status.interruptions = interruption::interruptions(&status.interruptions, &ended);
         status.image_digest = outcome::image_digest(&pods).or_else(|| status.image_digest.take());
         let before = status.reason.take().zip(status.message.take());
         let confirmed = self.observed.live_reads.get(&job.name_any()).copied();

@@ -38,10 +38,15 @@ pub(crate) fn group(label: &str, value: &str) -> String {
 impl Caches {
     /// Empty caches. With `awaits_authority`, the store's authority is watched, too.
     pub(crate) fn new(platform: Platform, awaits_authority: bool) -> Self {
-        Self::of(Shared {
+        let caches = Self::of(Shared {
             platform: RwLock::new(Arc::new(platform)),
             awaits_authority: AtomicBool::new(awaits_authority),
-        })
+        });
+        // A pod that was interrupted counts, also where it is gone before its run is planned.
+        caches
+            .pods
+            .keep_deleted(|pod| pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Failed"));
+        caches
     }
 
     /// The kinds that have not been listed yet. Nothing is planned before: an object that is not known would be taken

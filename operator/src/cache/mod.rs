@@ -29,7 +29,7 @@ use std::time::Duration;
 use kube::ResourceExt;
 use tokio::time::Instant;
 
-/// How long the UID of a deleted object is remembered: longer than any request may take.
+/// How long a deleted object is remembered: longer than any request, and than a pass over what it belonged to, may take.
 const DELETED_FOR: Duration = Duration::from_secs(120);
 
 /// Namespace and name, or namespace and group.
@@ -57,6 +57,14 @@ pub(crate) enum Change<K> {
     },
 }
 
+/// An object that the watch deleted.
+struct Deleted<K> {
+    at: Instant,
+    uid: String,
+    /// Its last state, where that is kept.
+    object: Option<Arc<K>>,
+}
+
 struct Content<K> {
     objects: BTreeMap<String, BTreeMap<String, Entry<K>>>,
     groups: BTreeMap<String, BTreeMap<String, BTreeSet<String>>>,
@@ -65,8 +73,10 @@ struct Content<K> {
     listing: Option<BTreeSet<Place>>,
     /// The objects that exist, but did not fit our types when they last arrived. Of some there is an older copy.
     unreadable: BTreeSet<Place>,
-    /// The UIDs of objects that the watch deleted, oldest first.
-    deleted: VecDeque<(Instant, String)>,
+    /// The objects that the watch deleted, oldest first.
+    deleted: VecDeque<Deleted<K>>,
+    /// Of which deleted objects the last state is kept.
+    keeps_deleted: fn(&K) -> bool,
     synced: bool,
 }
 
@@ -84,6 +94,7 @@ impl<K: ResourceExt + PartialEq> Content<K> {
             listing: None,
             unreadable: BTreeSet::new(),
             deleted: VecDeque::new(),
+            keeps_deleted: |_| false,
             synced: false,
         }
     }
@@ -147,7 +158,7 @@ impl<K: ResourceExt + PartialEq> Content<K> {
         let place = place(&object);
         let is_news = match self.get(&place.0, &place.1) {
             Some(cached) => number(cached.as_ref()) < number(&object),
-            None => object.uid().is_none_or(|uid| !self.deleted.iter().any(|(_, deleted)| *deleted == uid)),
+            None => object.uid().is_none_or(|uid| !self.deleted.iter().any(|deleted| deleted.uid == uid)),
         };
         if is_news { self.put(place, object, true) } else { Change::Unchanged }
     }
@@ -184,12 +195,16 @@ impl<K: ResourceExt + PartialEq> Content<K> {
     /// The watch says that the object of this UID is gone; without it, whatever has the name.
     fn remove(&mut self, place: &Place, uid: Option<&str>) -> Option<Arc<K>> {
         self.unreadable.remove(place);
-        if let Some(uid) = uid {
-            self.note_deleted(uid.to_owned());
+        let cached = self.get(&place.0, &place.1);
+        let is_another =
+            cached.is_none_or(|cached| uid.is_some() && cached.uid().is_some() && cached.uid().as_deref() != uid);
+        if !is_another {
+            return self.drop_object(place);
         }
-        let cached = self.get(&place.0, &place.1)?;
-        let is_another = uid.is_some() && cached.uid().is_some() && cached.uid().as_deref() != uid;
-        if is_another { None } else { self.drop_object(place) }
+        if let Some(uid) = uid {
+            self.note_deleted(uid.to_owned(), None);
+        }
+        None
     }
 
     fn drop_object(&mut self, place: &Place) -> Option<Arc<K>> {
@@ -200,16 +215,17 @@ impl<K: ResourceExt + PartialEq> Content<K> {
         }
         self.leave_groups(place, &old);
         if let Some(uid) = old.uid() {
-            self.note_deleted(uid);
+            self.note_deleted(uid, Some(&old));
         }
         Some(old)
     }
 
-    fn note_deleted(&mut self, uid: String) {
-        while self.deleted.front().is_some_and(|(at, _)| at.elapsed() > DELETED_FOR) {
+    fn note_deleted(&mut self, uid: String, object: Option<&Arc<K>>) {
+        while self.deleted.front().is_some_and(|deleted| deleted.at.elapsed() > DELETED_FOR) {
             self.deleted.pop_front();
         }
-        self.deleted.push_back((Instant::now(), uid));
+        let object = object.filter(|object| (self.keeps_deleted)(object)).cloned();
+        self.deleted.push_back(Deleted { at: Instant::now(), uid, object });
     }
 
     fn leave_groups(&mut self, place: &Place, object: &K) {
@@ -271,6 +287,23 @@ impl<K: ResourceExt + PartialEq> Cache<K> {
         self.read(|content| {
             let names = content.groups.get(namespace).and_then(|groups| groups.get(group)).into_iter().flatten();
             names.filter_map(|name| content.get(namespace, name).cloned()).collect()
+        })
+    }
+
+    /// Keeps the last states of deleted objects for two minutes, where this says so.
+    pub(crate) fn keep_deleted(&self, keeps: fn(&K) -> bool) {
+        self.write(|content| content.keeps_deleted = keeps);
+    }
+
+    /// The last states of a group's objects that were deleted lately, as far as they are kept.
+    pub(crate) fn deleted(&self, namespace: &str, group: &str) -> Vec<Arc<K>> {
+        self.read(|content| {
+            let kept = content.deleted.iter().filter_map(|deleted| deleted.object.as_ref());
+            let of_group = |object: &&Arc<K>| {
+                object.namespace().as_deref() == Some(namespace)
+                    && (content.group)(object).iter().any(|own| own == group)
+            };
+            kept.filter(of_group).cloned().collect()
         })
     }
 

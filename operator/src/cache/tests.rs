@@ -46,6 +46,23 @@ fn objects_are_found_by_group_and_leave_it_when_it_changes() {
     assert!(names(&cache, "r1").is_empty());
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_last_states_of_deleted_objects_are_kept_for_two_minutes_where_that_is_asked_for() {
+    let cache = cache();
+    cache.keep_deleted(|pod| pod.name_any().starts_with("failed"));
+    let deleted = |group: &str| cache.deleted("ns", group).iter().map(|pod| pod.name_any()).collect::<Vec<_>>();
+    for name in ["failed-a", "other"] {
+        cache.insert(pod(name, "r", "1"));
+        cache.remove("ns", name, Some(&format!("uid-{name}")));
+    }
+    assert_eq!((deleted("r"), deleted("s")), (vec!["failed-a".to_owned()], vec![]));
+    tokio::time::advance(DELETED_FOR + Duration::from_secs(1)).await;
+    cache.insert(pod("failed-b", "r", "2"));
+    cache.list_begins();
+    cache.list_ends();
+    assert_eq!(deleted("r"), ["failed-b"]);
+}
+
 #[test]
 fn what_a_new_list_does_not_bring_is_gone() {
     let cache = cache();

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use seatrial_core::observed::{Expectation, ProbeReport, RefusalReport};
+use seatrial_core::observed::{Ending, Expectation, ProbeReport, RefusalReport};
 use seatrial_core::plan::{Blocked, Kind};
 use tokio::time::Instant;
 
@@ -43,7 +43,7 @@ struct Entry {
     live_reads: BTreeMap<String, Timestamp>,
     probes: BTreeMap<String, ProbeReport>,
     refusals: BTreeMap<String, RefusalReport>,
-    ending: BTreeMap<String, Instant>,
+    ending: BTreeMap<String, (Timestamp, Instant)>,
     failures: u32,
 }
 
@@ -129,8 +129,8 @@ impl Expectations {
         self.entries().get(key).map(|entry| entry.live_reads.clone()).unwrap_or_default()
     }
 
-    /// For how long this leader has seen that each of these pods of a run was told to end, by UID. Others are forgotten.
-    pub(crate) fn ending_for(&self, key: &ObjectKey, pods: &[&str]) -> BTreeMap<String, Duration> {
+    /// What this leader knows of the pods of a run that were told to end, by UID. Others are forgotten.
+    pub(crate) fn ending(&self, key: &ObjectKey, pods: &[&str], now: Timestamp) -> BTreeMap<String, Ending> {
         let mut entries = self.entries();
         if pods.is_empty() && !entries.contains_key(key) {
             return BTreeMap::new();
@@ -138,9 +138,11 @@ impl Expectations {
         let ending = &mut entries.entry(key.clone()).or_default().ending;
         ending.retain(|uid, _| pods.contains(&uid.as_str()));
         for uid in pods {
-            ending.entry((*uid).to_owned()).or_insert_with(Instant::now);
+            ending.entry((*uid).to_owned()).or_insert_with(|| (now, Instant::now()));
         }
-        ending.iter().map(|(uid, since)| (uid.clone(), since.elapsed())).collect()
+        let known =
+            |(first_seen, since): &(Timestamp, Instant)| Ending { first_seen: *first_seen, seen_for: since.elapsed() };
+        ending.iter().map(|(uid, one)| (uid.clone(), known(one))).collect()
     }
 
     /// The API server was asked about the pods of a Job that could not be created.

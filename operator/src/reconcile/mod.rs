@@ -137,7 +137,7 @@ impl Reconciler {
             let pipeline = (key.namespace.clone(), run.spec.pipeline.clone());
             loop {
                 let (begun, count) = self.begun.observe(&pipeline);
-                let plan = run::plan(&self.observe_run(key, run, begun), now);
+                let plan = run::plan(&self.observe_run(key, run, begun, now), now);
                 let has_begun = run.status.as_ref().is_some_and(|status| status.started_at.is_some());
                 let begins = plan.status.as_ref().is_some_and(|status| status.started_at.is_some()) && !has_begun;
                 if !begins || self.begun.claim(&pipeline, &key.name, count) {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use kube::ResourceExt;
 use seatrial_core::observed::{DeploymentObserved, ModelObserved, PipelineObserved, RunObserved, VersionObserved};
 use seatrial_core::plan::Kind;
@@ -53,6 +54,7 @@ impl Reconciler {
         key: &ObjectKey,
         run: &Arc<MLPipelineRun>,
         begun: BTreeSet<String>,
+        now: Timestamp,
     ) -> RunObserved {
         let caches = &self.caches;
         let namespace = &key.namespace;
@@ -87,12 +89,13 @@ impl Reconciler {
             .filter(|pod| pod.metadata.deletion_timestamp.is_some())
             .filter_map(|pod| pod.metadata.uid.as_deref())
             .collect();
-        let ending_for = self.expectations.ending_for(key, &ending);
+        let ending = self.expectations.ending(key, &ending, now);
         RunObserved {
             run: run.clone(),
             pipeline: caches.pipelines.get(namespace, &run.spec.pipeline),
             siblings: caches.runs.group(namespace, &pipeline),
             revisions: caches.revisions.group(namespace, &pipeline),
+            deleted_pods: caches.pods.deleted(namespace, &own),
             pods,
             jobs,
             stores: caches.stores.group(namespace, ALL),
@@ -103,7 +106,7 @@ impl Reconciler {
                 .collect(),
             expectations,
             leading_for: self.expectations.leading_for(),
-            ending_for,
+            ending,
             begun,
             live_reads: self.expectations.live_reads(key),
             refusals,

@@ -235,7 +235,7 @@ async fn a_foreign_job_with_a_runs_label_is_not_remembered_as_an_attempt() {
         reconciler.caches.jobs.insert(from_value(job).unwrap());
     }
     let run = reconciler.caches.runs.get("ns", "churn-c1").unwrap();
-    let observed = reconciler.observe_run(&key(Primary::Run, "churn-c1"), &run, BTreeSet::new());
+    let observed = reconciler.observe_run(&key(Primary::Run, "churn-c1"), &run, BTreeSet::new(), Timestamp::UNIX_EPOCH);
     assert_eq!(observed.jobs.len(), 2, "a plan sees both, to name a clash");
     assert_eq!(observed.expectations.into_keys().collect::<Vec<_>>(), ["ours"]);
 }

@@ -251,6 +251,19 @@ fn disruptions_cost_no_attempt_but_are_bounded() {
     );
 }
 
+#[test]
+fn an_interrupted_pod_counts_once_also_where_it_is_gone_by_now() {
+    let mut fixture = Fixture::new(plain());
+    fixture.settle();
+    fixture.pod("one", json!({"phase": "Failed", "conditions": [{"type": "DisruptionTarget", "status": "True"}]}));
+    fixture.observed.deleted_pods = std::mem::take(&mut fixture.observed.pods);
+    for _ in 0..2 {
+        fixture.settle();
+        let reasons: Vec<_> = fixture.step("one").interruptions.iter().map(|one| one.reason.as_str()).collect();
+        assert_eq!(reasons, ["Disruption"]);
+    }
+}
+
 /// A container that somebody injected may never end: the step is over all the same, and its Job goes a little later.
 #[test]
 fn a_step_is_over_when_its_pod_has_said_so() {

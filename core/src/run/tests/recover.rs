@@ -1,6 +1,7 @@
 //! What becomes of an attempt whose Job or report is lost.
 
 use super::*;
+use crate::observed::Ending;
 use crate::plan::Object;
 
 #[test]
@@ -108,6 +109,11 @@ fn a_job_on_its_way_out_that_is_complete_counts() {
     assert_eq!((fixture.step("prepare").state, fixture.step("prepare").attempt), (StepState::Succeeded, Some(1)));
 }
 
+/// A leader has seen for so many seconds that a pod was told to end, as it was at second 100.
+fn ending(seen_for: u64) -> Ending {
+    Ending { first_seen: at(100), seen_for: Duration::from_secs(seen_for) }
+}
+
 #[test]
 fn an_attempt_on_a_node_that_does_not_answer_is_given_up() {
     let mut fixture = Fixture::new(plain());
@@ -115,21 +121,20 @@ fn an_attempt_on_a_node_that_does_not_answer_is_given_up() {
     let job = fixture.step("one").job.clone().unwrap();
     fixture.pod("one", json!({"phase": "Running", "containerStatuses": [
         {"name": "step", "image": "churn:1", "imageID": "", "ready": true, "restartCount": 0, "state": {"running": {}}}]}));
-    // Told to end; the deletion's time includes the grace.
+    // Told to end, with 600 seconds for that.
     let pod = Arc::make_mut(fixture.observed.pods.last_mut().unwrap());
-    pod.metadata.deletion_timestamp = Some(Time(at(100)));
+    pod.metadata.deletion_timestamp = Some(Time(at(700)));
+    pod.metadata.deletion_grace_period_seconds = Some(600);
     let uid = pod.metadata.uid.clone().unwrap();
-    fixture.now = 399;
-    fixture.observed.ending_for.insert(uid.clone(), Duration::from_secs(299));
-    fixture.settle();
-    assert_eq!(fixture.step("one").attempt, Some(1));
-    assert_eq!(plan(&fixture.observed, at(399)).requeue_after, Some(Duration::from_secs(1)));
-    // A clock that jumps ahead says nothing about a node.
-    fixture.now = 7200;
-    fixture.settle();
-    assert_eq!(fixture.step("one").attempt, Some(1));
-    fixture.now = 400;
-    fixture.observed.ending_for.insert(uid, Duration::from_secs(300));
+    // A clock that is set, ahead or back, says nothing about a node.
+    for now in [899, 7200, 150] {
+        fixture.now = now;
+        fixture.observed.ending.insert(uid.clone(), ending(899));
+        fixture.settle();
+        assert_eq!(fixture.step("one").attempt, Some(1));
+        assert_eq!(plan(&fixture.observed, at(now)).requeue_after, Some(Duration::from_secs(1)));
+    }
+    fixture.observed.ending.insert(uid, ending(900));
     fixture.settle();
     assert_eq!(fixture.step("one").attempt, Some(2));
     assert!(
@@ -146,7 +151,7 @@ fn the_job_of_an_attempt_on_a_lost_node_ends_before_the_store_is_asked() {
     fixture.pod("prepare", json!({"phase": "Running"}));
     Arc::make_mut(fixture.observed.pods.last_mut().unwrap()).metadata.deletion_timestamp = Some(Time(at(100)));
     fixture.now = 400;
-    fixture.observed.ending_for.insert("pod-0".into(), Duration::from_secs(300));
+    fixture.observed.ending.insert("pod-0".into(), ending(300));
     let planned = plan(&fixture.observed, at(400));
     let asks = planned.writes().any(|write| matches!(write, Write::Create(Object::Job(_))));
     let ends = planned.writes().any(|write| matches!(write, Write::Delete { name, .. } if *name == job));
@@ -155,6 +160,7 @@ fn the_job_of_an_attempt_on_a_lost_node_ends_before_the_store_is_asked() {
     // The node is back, and its pod has not ended yet: what the store said must wait for it.
     let pod = Arc::make_mut(&mut fixture.observed.pods[0]);
     pod.metadata.deletion_timestamp = Some(Time(at(1000)));
+    pod.metadata.deletion_grace_period_seconds = Some(900);
     fixture.answer_questions();
     fixture.settle();
     let step = fixture.step("prepare");
