@@ -19,10 +19,12 @@ test: ## Run everything that CI checks
 	e2e/packages/install test
 	@for stage in lint unit simulation examples e2e; do echo "[test] $$stage"; $(MAKE) --no-print-directory $$stage || exit; done
 
+# The patches of the mutants must fit the sources.
 lint: $(SEATRIAL_CACHE)/tools/cargo-deny-$(CARGO_DENY)/bin/cargo-deny ## Check format, lints, licences and bans
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
 	$(SEATRIAL_CACHE)/tools/cargo-deny-$(CARGO_DENY)/bin/cargo-deny --log-level error check bans licenses sources
+	e2e/simulation/mutants/run --check
 
 unit: ## Run the tests that need no cluster
 	cargo test --workspace --locked --quiet --exclude seatrial-e2e --exclude seatrial-simulation
@@ -36,6 +38,9 @@ simulate: ## Play simulations with faults: SEEDS=n seeded mixes, or SEED=n alone
 	cargo test --quiet --locked --profile simulation -p seatrial-simulation --no-run
 	$${CARGO_TARGET_DIR:-target}/simulation/simulate
 
+mutants: ## Make faults in the operator's code, each of which the simulation must notice (an hour)
+	e2e/simulation/mutants/run $(MUTANTS)
+
 examples: ## Check the examples' Python: format, lints, types, tests
 	examples/test
 
@@ -47,6 +52,11 @@ bench: ## Measure runs a minute, beside what the cluster can do without Seatrial
 	e2e/cluster/tools kubernetes kwok >/dev/null
 	cargo build --locked --quiet --profile image -p seatrial-operator -p seatrial-e2e --bin seatrial-operator --bin bench
 	target/image/bench --sizes $(or $(SIZES),200,500,1000) --rounds $(or $(ROUNDS),5)
+
+largest: ## Run the largest pipeline that the API takes to its end, on a cluster whose pods are played
+	e2e/cluster/tools kubernetes kwok >/dev/null
+	cargo build --locked --quiet --profile image -p seatrial-operator -p seatrial-e2e --bin seatrial-operator --bin bench
+	target/image/bench --largest
 
 # LARGE: MiB of the large file. MEDIUM: how many files of 128 MiB. SMALL: how many of 4 KiB. ROUNDS: how often each is measured.
 bench-store: ## Measure how fast the agent and the store are, beside s5cmd
@@ -78,4 +88,4 @@ images: ## Build all images that changed
 $(SEATRIAL_CACHE)/tools/cargo-deny-$(CARGO_DENY)/bin/cargo-deny:
 	cargo install cargo-deny --version $(CARGO_DENY) --locked --quiet --root $(SEATRIAL_CACHE)/tools/cargo-deny-$(CARGO_DENY)
 
-.PHONY: help demo test bench bench-store bench-evidence agreement lint unit simulation simulate examples e2e generate cluster-up cluster-down kubeconfig images
+.PHONY: help demo test bench largest bench-store bench-evidence agreement lint unit simulation simulate mutants examples e2e generate cluster-up cluster-down kubeconfig images

@@ -17,7 +17,7 @@ use serde_json::json;
 /// How long a load may take at most.
 const LIMIT: Duration = Duration::from_secs(1200);
 /// The namespace of the loads.
-const NAMESPACE: &str = "bench";
+pub(crate) const NAMESPACE: &str = "bench";
 /// How many requests the benchmark itself has under way.
 const PARALLEL: usize = 32;
 
@@ -58,20 +58,34 @@ fn is_complete(job: &Job) -> bool {
     conditions.is_some_and(|all| all.iter().any(|one| one.type_ == "Complete" && one.status == "True"))
 }
 
-fn has_succeeded(run: &MLPipelineRun) -> anyhow::Result<bool> {
+/// Whether a run ended well, and its message; `None` where it has not ended.
+pub(crate) fn ending(run: &MLPipelineRun) -> Option<(bool, &str)> {
     let conditions = run.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
-    match conditions.iter().find(|one| one.type_ == "Succeeded").map(|one| (one.status.as_str(), &one.message)) {
-        Some(("False", message)) => bail!("the run {} failed: {message}", run.name_any()),
-        Some((status, _)) => Ok(status == "True"),
-        None => Ok(false),
+    let condition = conditions.iter().find(|one| one.type_ == "Succeeded")?;
+    match condition.status.as_str() {
+        "True" => Some((true, &condition.message)),
+        "False" => Some((false, &condition.message)),
+        _ => None,
     }
 }
 
+fn has_succeeded(run: &MLPipelineRun) -> anyhow::Result<bool> {
+    match ending(run) {
+        Some((false, message)) => bail!("the run {} failed: {message}", run.name_any()),
+        other => Ok(other.is_some()),
+    }
+}
+
+pub(crate) async fn make_namespace(client: &Client) -> anyhow::Result<()> {
+    let namespace: Namespace = serde_json::from_value(json!({"metadata": {"name": NAMESPACE}}))?;
+    Api::<Namespace>::all(client.clone()).create(&PostParams::default(), &namespace).await?;
+    Ok(())
+}
+
 impl Load {
-    /// Lets Seatrial make one run, whose Jobs are the pattern for those of the benchmark.
+    /// Makes the namespace, and lets Seatrial make one run, whose Jobs are the pattern for those of the benchmark.
     pub(crate) async fn prepare(client: Client) -> anyhow::Result<Self> {
-        let namespace: Namespace = serde_json::from_value(json!({"metadata": {"name": NAMESPACE}}))?;
-        Api::<Namespace>::all(client.clone()).create(&PostParams::default(), &namespace).await?;
+        make_namespace(&client).await?;
         let mut own = Self { client, steps: [Job::default(), Job::default()] };
         own.run(Made::Seatrial, 1).await.context("not even one run ends")?;
         let jobs = own.api::<Job>().list(&ListParams::default()).await?.items;

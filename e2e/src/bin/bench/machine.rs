@@ -25,11 +25,11 @@ pub(crate) struct Machine {
 
 impl Machine {
     /// Starts them on a control plane.
-    pub(crate) async fn start(kubeconfig: &Path) -> anyhow::Result<Self> {
+    pub(crate) async fn start(kubeconfig: &Path, said: &Said) -> anyhow::Result<Self> {
         let folder = kubeconfig.parent().context("the kubeconfig has no folder")?;
         let tools = tools()?;
         let stages = folder.join("stages.yaml");
-        std::fs::write(&stages, stages_of(&std::fs::read_to_string(checkout().join("e2e/bench/stages.yaml"))?))?;
+        std::fs::write(&stages, said.stages(&std::fs::read_to_string(checkout().join("e2e/bench/stages.yaml"))?))?;
         let log = |name: &str| std::fs::File::create(folder.join(format!("{name}.log")));
         let port = |offset: u16| (28_100 + offset).to_string();
         let scheduler = Command::new(tool(&tools, "kube-scheduler")?)
@@ -62,16 +62,31 @@ impl Drop for Machine {
     }
 }
 
-/// What kwok lets the agent's containers say.
-fn stages_of(text: &str) -> String {
-    let digest = Digest::of(b"bench");
-    let input = ReportedInput { name: "data".into(), digest: digest.clone(), size: 1 };
-    let output = |name: &str| ReportedOutput { name: name.into(), digest: digest.clone(), size: 1, files: 1 };
-    let said = |message: Message| message.to_json();
-    text.replace("FETCHED_FIRST", &said(Message::new()))
-        .replace("FETCHED_SECOND", &said(Message { inputs: vec![input], ..Message::new() }))
-        .replace("PUBLISHED_FIRST", &said(Message { outputs: vec![output("data")], ..Message::new() }))
-        .replace("PUBLISHED_SECOND", &said(Message { outputs: vec![output("model")], ..Message::new() }))
+/// What kwok lets the agent's containers say: of a step that is not called `second`, and of one that is.
+pub(crate) struct Said {
+    pub(crate) fetched: [String; 2],
+    pub(crate) published: [String; 2],
+}
+
+impl Said {
+    /// Of two steps, the second of which takes what the first made.
+    pub(crate) fn two_steps() -> Self {
+        let digest = Digest::of(b"bench");
+        let input = ReportedInput { name: "data".into(), digest: digest.clone(), size: 1 };
+        let output = |name: &str| {
+            let output = ReportedOutput { name: name.into(), digest: digest.clone(), size: 1, files: 1 };
+            Message { outputs: vec![output], ..Message::new() }.to_json()
+        };
+        let fetched = [Message::new().to_json(), Message { inputs: vec![input], ..Message::new() }.to_json()];
+        Self { fetched, published: [output("data"), output("model")] }
+    }
+
+    fn stages(&self, text: &str) -> String {
+        let [first, second] = &self.fetched;
+        let text = text.replace("FETCHED_FIRST", first).replace("FETCHED_SECOND", second);
+        let [first, second] = &self.published;
+        text.replace("PUBLISHED_FIRST", first).replace("PUBLISHED_SECOND", second)
+    }
 }
 
 fn tools() -> anyhow::Result<Vec<PathBuf>> {

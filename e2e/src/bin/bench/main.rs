@@ -2,12 +2,15 @@
 //!
 //! ```text
 //! bench [--sizes 200,500,1000] [--rounds 5] [--by-hand 100]
+//! bench --largest
 //! ```
 //! On a control plane of its own, with a scheduler, and with kwok as the life of pods. In each round, in turn: bare Jobs
 //! of one container, Jobs with Seatrial's own pods, and Seatrial; each "run" is two steps in sequence. The result is a
-//! table in Markdown, medians of the rounds, on standard output. `make bench` runs it optimised.
+//! table in Markdown, medians of the rounds, on standard output. `make bench` runs it optimised. With `--largest`, the
+//! largest pipeline that the API takes is run instead.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a benchmark that cannot go on ends")]
 
+mod largest;
 mod load;
 mod machine;
 mod report;
@@ -18,13 +21,14 @@ use anyhow::{Context, bail};
 use seatrial_e2e::{ControlPlane, Operator, client, wait_until};
 
 use load::{Load, Made};
-use machine::{Cost, Machine};
+use machine::{Cost, Machine, Said};
 use report::Report;
 
 /// Nobody pulls the image, and nobody reaches the store: kwok says that all went well.
 const PLATFORM: &str = "agentImage: registry.local/seatrial/agent:bench
 agentResources: {requests: {cpu: 50m, memory: 64Mi}, limits: {memory: 512Mi}}
 defaultStore: {endpoint: 'https://seatrial-store.seatrial-system.svc:9000', audience: seatrial-store}
+readablePrefixes: ['http://data/']
 ";
 
 /// Further flags of the controller manager: with its defaults, 5 Jobs at a time and 20 requests a second, it would be
@@ -37,19 +41,26 @@ struct Arguments {
     sizes: Vec<usize>,
     rounds: usize,
     by_hand: usize,
+    largest: bool,
 }
 
 impl Arguments {
     fn parse() -> anyhow::Result<Self> {
-        let mut own = Self { sizes: vec![200, 500, 1000], rounds: 5, by_hand: 100 };
+        let mut own = Self { sizes: vec![200, 500, 1000], rounds: 5, by_hand: 100, largest: false };
         let mut arguments = std::env::args().skip(1);
         while let Some(name) = arguments.next() {
+            if name == "--largest" {
+                own.largest = true;
+                continue;
+            }
             let value = arguments.next().with_context(|| format!("{name} needs a value"))?;
             match name.as_str() {
                 "--sizes" => own.sizes = value.split(',').map(str::parse).collect::<Result<_, _>>()?,
                 "--rounds" => own.rounds = value.parse()?,
                 "--by-hand" => own.by_hand = value.parse()?,
-                _ => bail!("unknown argument {name}; usage: bench [--sizes N,N] [--rounds N] [--by-hand N]"),
+                _ => {
+                    bail!("unknown argument {name}; usage: bench [--sizes N,N] [--rounds N] [--by-hand N] [--largest]")
+                }
             }
         }
         Ok(own)
@@ -61,9 +72,18 @@ async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse()?;
     let plane =
         ControlPlane::start_with("bench", &[("SEATRIAL_CONTROLLER_MANAGER_FLAGS", CONTROLLER_MANAGER_FLAGS)]).await?;
-    let machine = Machine::start(&plane.kubeconfig).await?;
+    let said = if arguments.largest { largest::said() } else { Said::two_steps() };
+    let machine = Machine::start(&plane.kubeconfig, &said).await?;
     let client = client(&plane.kubeconfig).await?;
     let mut operator = start(&plane).await?;
+    if arguments.largest {
+        load::make_namespace(&client).await?;
+        let before = Cost::measure(&machine, &operator)?;
+        println!("{}", largest::run(&client).await?);
+        let cost = Cost::measure(&machine, &operator)?.since(&before);
+        println!("{:.1} s of the operator's CPU; writes: {}", cost.operator.as_secs_f64(), report::writes(&cost, 1));
+        return Ok(());
+    }
     let load = Load::prepare(client).await?;
     let mut report = Report::default();
 

@@ -35,7 +35,8 @@ fn each(cost: &Cost, runs: usize, pick: impl Fn(&Cost) -> Duration) -> f64 {
     pick(cost).as_secs_f64() * 1000.0 / runs as f64
 }
 
-fn writes(cost: &Cost, runs: usize) -> String {
+/// Writes for each of so many runs, in all and by kind.
+pub(crate) fn writes(cost: &Cost, runs: usize) -> String {
     let all: u64 = cost.writes.values().sum();
     let kinds = cost.writes.iter().filter(|(_, count)| **count > 0);
     let kinds: Vec<String> = kinds.map(|(kind, count)| format!("{kind} {:.1}", *count as f64 / runs as f64)).collect();
