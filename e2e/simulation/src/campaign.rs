@@ -1,16 +1,20 @@
-//! Which simulations are played: a crash before and after every write of every scenario, late writes of dead leaders, and
-//! seeded mixes of everything that can go wrong.
+//! Which simulations are played: a crash before and after every write of every scenario, late writes of dead leaders, two
+//! leaders at once, and seeded mixes of everything that can go wrong.
 
 use std::fmt;
 use std::time::Duration;
 
-use crate::faults::{Moment, Plan};
+use crate::faults::{Moment, Plan, Second};
 use crate::mutants::Mutant;
 use crate::scenario::{self, Scenario};
 use crate::simulation::{Depth, Outcome, simulate};
 
 /// How late the write of a dead leader may land: after its successor has listed everything.
 const LATE: [u64; 3] = [10, 25, 58];
+/// How late the watches of an operator are that leads beside another, in milliseconds.
+const LAGS: [u64; 4] = [2, 700, 5_000, 40_000];
+/// How long it leads.
+const LEADS_FOR: Duration = Duration::from_secs(150);
 /// How long everything goes wrong in a mix.
 const STORM: Duration = Duration::from_secs(300);
 
@@ -21,6 +25,8 @@ pub enum Trial {
     Calm(&'static str),
     /// The operator dies at a write.
     Crash(&'static str, u64, Moment),
+    /// Two operators lead at once, one of which sees everything so many milliseconds late.
+    Twice(&'static str, u64),
     /// Everything goes wrong, by a seed, which also says in which scenario.
     Mix(u64),
 }
@@ -34,6 +40,7 @@ impl fmt::Display for Trial {
             Self::Crash(scenario, write, Moment::Late(delay)) => {
                 write!(formatter, "{scenario}:{write}:late{}", delay.as_secs())
             }
+            Self::Twice(scenario, lag) => write!(formatter, "{scenario}:twice:{lag}"),
             Self::Mix(seed) => write!(formatter, "seed {seed}"),
         }
     }
@@ -46,6 +53,9 @@ impl Trial {
         let wanted = parts.next()?;
         let scenario = scenario::all().into_iter().find(|scenario| scenario.name == wanted)?.name;
         let Some(write) = parts.next() else { return Some(Self::Calm(scenario)) };
+        if write == "twice" {
+            return Some(Self::Twice(scenario, parts.next()?.parse().ok()?));
+        }
         let moment = match parts.next()? {
             "before" => Moment::Before,
             "after" => Moment::After,
@@ -68,11 +78,17 @@ impl Trial {
             Self::Crash(name, write, moment) => {
                 (find(name), Plan { crash: Some((*write, *moment)), ..Plan::default() })
             }
+            Self::Twice(name, lag) => {
+                let second = Second { leads_for: LEADS_FOR, lag: Duration::from_millis(*lag) };
+                (find(name), Plan { second: Some(second), ..Plan::default() })
+            }
             Self::Mix(seed) => {
-                let index = usize::try_from(*seed).unwrap_or(0) % scenarios.len().max(1);
-                let plan =
-                    Plan { seed: *seed, storm: Some(STORM), clock_jumps: seed.is_multiple_of(5), ..Plan::default() };
-                (scenarios.get(index), plan)
+                let number = usize::try_from(*seed).unwrap_or(0);
+                let lag = LAGS.get(number / 7 % LAGS.len()).map(|lag| Duration::from_millis(*lag));
+                let second = lag.filter(|_| seed.is_multiple_of(7)).map(|lag| Second { leads_for: STORM, lag });
+                let (storm, clock_jumps) = (Some(STORM), seed.is_multiple_of(5));
+                let plan = Plan { seed: *seed, storm, clock_jumps, second, ..Plan::default() };
+                (scenarios.get(number % scenarios.len().max(1)), plan)
             }
         };
         let outcome = scenario.map(|scenario| simulate(scenario, &Plan { is_printed, mutant, ..plan }, Depth::End));
@@ -84,13 +100,15 @@ impl Trial {
     }
 }
 
-/// A crash before and after every write of every scenario, and every write of a dead leader landing late.
+/// A crash before and after every write of every scenario, every write of a dead leader landing late, and two operators that
+/// lead at once.
 pub fn crashes() -> Vec<Trial> {
     let mut trials = vec![];
     for scenario in scenario::all() {
         let calm = Trial::Calm(scenario.name);
         let writes = calm.play(false).writes;
         trials.push(calm);
+        trials.extend(LAGS.map(|lag| Trial::Twice(scenario.name, lag)));
         for write in 1..=writes {
             let late = LATE.map(|seconds| Moment::Late(Duration::from_secs(seconds)));
             for moment in [Moment::Before, Moment::After].into_iter().chain(late) {

@@ -15,6 +15,8 @@ use crate::trace::Trace;
 
 /// What the names of operators begin with.
 pub const OPERATOR: &str = "operator-";
+/// What the names of operators begin with that lead beside another.
+pub const SECOND: &str = "operator-second-";
 
 /// When the operator dies, relative to a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +27,15 @@ pub enum Moment {
     After,
     /// The write is on its way meanwhile, and carried out so much later.
     Late(Duration),
+}
+
+/// An operator that leads beside another, as one does that has not noticed yet that it lost the Lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Second {
+    /// How long it leads, from the beginning.
+    pub leads_for: Duration,
+    /// How late its watches are.
+    pub lag: Duration,
 }
 
 /// What shall go wrong.
@@ -38,6 +49,8 @@ pub struct Plan {
     pub storm: Option<Duration>,
     /// Whether the operator's clock jumps by an hour, both ways, in the storm.
     pub clock_jumps: bool,
+    /// Another operator that believes to lead, for a while from the beginning.
+    pub second: Option<Second>,
     /// A fault of the operator itself, which must be noticed.
     pub mutant: Option<Mutant>,
     /// Whether the trace is printed as it goes on.
@@ -48,7 +61,7 @@ struct State {
     drawn: u64,
     writes: u64,
     dead: BTreeSet<String>,
-    newest: String,
+    lived: BTreeSet<String>,
 }
 
 /// Decides what goes wrong.
@@ -63,7 +76,7 @@ pub struct Faults {
 impl Faults {
     /// Faults that begin now.
     pub fn new(plan: Plan, trace: Trace) -> Arc<Self> {
-        let state = State { drawn: 0, writes: 0, dead: BTreeSet::new(), newest: String::new() };
+        let state = State { drawn: 0, writes: 0, dead: BTreeSet::new(), lived: BTreeSet::new() };
         Arc::new(Self { plan, began: Instant::now(), trace, state: Mutex::new(state), crashed: Notify::new() })
     }
 
@@ -89,7 +102,7 @@ impl Faults {
 
     /// An operator begins to live.
     pub fn lives(&self, actor: &str) {
-        actor.clone_into(&mut self.state().newest);
+        self.state().lived.insert(actor.to_owned());
     }
 
     /// By how many seconds the clock of operators is wrong.
@@ -151,6 +164,12 @@ impl Faults {
         let drawn = state.drawn;
         drop(state);
         self.hash("draw", drawn) % below.max(1)
+    }
+
+    /// All operators whose names begin so die.
+    pub fn die_all(&self, called: &str, how: &str) {
+        let lived: Vec<String> = self.state().lived.iter().filter(|name| name.starts_with(called)).cloned().collect();
+        lived.iter().for_each(|name| self.die(name, how));
     }
 
     fn die(&self, actor: &str, how: &str) {
@@ -290,6 +309,9 @@ impl Interceptor for Faults {
     }
 
     fn lag(&self, actor: &str, kind: &str) -> Duration {
+        if let (true, Some(second)) = (actor.starts_with(SECOND), self.plan.second) {
+            return second.lag;
+        }
         if !actor.starts_with(OPERATOR) || !self.is_storming() {
             return Duration::from_millis(if actor.starts_with(OPERATOR) { 2 } else { 0 });
         }

@@ -5,13 +5,17 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::api::{Change, ChangeType, Key, Store};
+use crate::api::{Change, ChangeType, Key, Store, by_kind};
 use crate::faults::OPERATOR;
 use crate::models::{has_condition, has_ended};
 
 /// What was seen so far, and what of it should not have been.
 #[derive(Debug, Default)]
 pub struct Invariants {
+    /// Whether several operators lead at once.
+    leads_twice: bool,
+    /// Whether no request is lost and no watch is late, unless an operator dies.
+    is_calm: bool,
     violations: Vec<String>,
     /// Run UID, step, attempt and component of all Jobs, and who removed them.
     jobs: BTreeMap<String, Option<String>>,
@@ -23,9 +27,19 @@ pub struct Invariants {
     versions: BTreeSet<String>,
     /// The ModelDeployments that served once.
     serving: BTreeSet<String>,
+    /// Who created the Jobs that measure versions.
+    creators: BTreeMap<Key, String>,
+    /// The UIDs of the versions of which a judge ended well.
+    judged: BTreeSet<String>,
 }
 
 impl Invariants {
+    /// Nothing was seen so far. `leads_twice`: several operators lead at once. `is_calm`: no request is lost and no watch is
+    /// late, unless an operator dies.
+    pub fn new(leads_twice: bool, is_calm: bool) -> Self {
+        Self { leads_twice, is_calm, ..Self::default() }
+    }
+
     /// What was violated.
     pub fn violations(&self) -> &[String] {
         &self.violations
@@ -48,6 +62,7 @@ impl Invariants {
             ("Pod", _) => self.pod(store, change),
             ("MLPipelineRun", ChangeType::Modified) => self.run(change),
             ("ModelVersion", ChangeType::Added) => self.version(change),
+            ("ModelVersion", ChangeType::Modified) => self.judgement(change),
             ("Service", ChangeType::Added | ChangeType::Modified) => self.service(store, change),
             _ => {}
         }
@@ -59,19 +74,25 @@ impl Invariants {
 
     fn job(&mut self, store: &Store, change: &Change) {
         let job = &change.new;
-        let Some(owner) = controller(job).filter(|owner| owner["kind"] == "MLPipelineRun") else { return };
+        let Some(owner) = controller(job) else { return };
         let (step, attempt) = (label(job, "seatrial.dev/step"), label(job, "seatrial.dev/attempt"));
         if let Some(identity) = identity(job) {
-            // After its removal, a Job comes back only by the late write of an operator that died before, or where a person
-            // removed it before its creator saw it.
+            // After its removal, a Job comes back only by the late write of an operator that died before, or of one that leads
+            // beside the remover, or where a person removed it before its creator saw it.
             let before = self.jobs.insert(identity.clone(), None);
-            let may_come_back =
-                |remover: &String| !remover.starts_with(OPERATOR) || number_of(remover) > number_of(&change.actor);
+            let is_later = |remover: &str| {
+                number_of(remover) > number_of(&change.actor) || (self.leads_twice && remover != change.actor)
+            };
+            let may_come_back = |remover: &String| !remover.starts_with(OPERATOR) || is_later(remover);
             if before.is_some_and(|remover| !remover.as_ref().is_some_and(may_come_back)) {
                 self.violated(change, &format!("a second Job for {identity}"));
             }
         }
         let name = owner["name"].as_str().unwrap_or_default();
+        if owner["kind"] == "ModelVersion" {
+            self.judge(store, change, name, attempt.parse().unwrap_or(0));
+            return;
+        }
         let Some(run) = store.get(&Key::new("MLPipelineRun", &change.key.namespace, name)) else { return };
         if run["metadata"]["uid"] != owner["uid"] || label(job, "seatrial.dev/component") != "step" {
             return;
@@ -84,6 +105,43 @@ impl Invariants {
             if run_step(run, &needed).is_none_or(|step| step["state"] != "Succeeded") {
                 self.violated(change, &format!("step {step} starts before {needed}, which it needs, has ended well"));
             }
+        }
+    }
+
+    /// A Job that measures a version: its attempt is recorded before it is created, and its creator has no other
+    /// under way.
+    fn judge(&mut self, store: &Store, change: &Change, version: &str, attempt: u64) {
+        let owner = |job: &Value| controller(job).map(|owner| owner["uid"].clone());
+        let goes_on = |job: &Value| !is_over(job) && job["metadata"]["deletionTimestamp"].is_null();
+        let others = store
+            .of_kind("Job")
+            .filter(|(key, other)| **key != change.key && owner(other) == owner(&change.new) && goes_on(other));
+        // The late write of an operator that died may add one, and so may a leader that does not see another yet, or whose
+        // deletion of it was lost. It is deleted as soon as it is seen.
+        let creator = |key: &Key| self.creators.get(key).map(String::as_str);
+        let beside = others.map(|(key, _)| key).find(|key| creator(key) == Some(change.actor.as_str())).cloned();
+        if let (Some(other), true) = (beside, self.is_calm) {
+            self.violated(change, &format!("it measures beside {other}"));
+        }
+        self.creators.insert(change.key.clone(), change.actor.clone());
+        let Some(version) = store.get(&Key::new("ModelVersion", &change.key.namespace, version)) else { return };
+        let recorded = version["status"]["measuring"]["attempt"].as_u64().unwrap_or(0);
+        if version["metadata"]["uid"] == owner(&change.new).unwrap_or_default() && recorded < attempt {
+            self.violated(change, &format!("its attempt {attempt} is not recorded, but {recorded}"));
+        }
+    }
+
+    /// A measurement comes of a judge that ended well, and no attempt to measure is left out.
+    fn judgement(&mut self, change: &Change) {
+        let (Some(old), new) = (&change.old, &change.new) else { return };
+        let measured = |version: &Value| version["status"]["measurement"]["key"].clone();
+        let uid = new["metadata"]["uid"].as_str().unwrap_or_default();
+        if !measured(new).is_null() && measured(new) != measured(old) && !self.judged.contains(uid) {
+            self.violated(change, "it has a measurement though no judge of it ended well");
+        }
+        let attempt = |version: &Value| version["status"]["measuring"]["attempt"].as_u64().unwrap_or(0);
+        if attempt(new) > attempt(old) + 1 {
+            self.violated(change, "an attempt to measure it is left out");
         }
     }
 
@@ -129,6 +187,12 @@ impl Invariants {
                 }
             }
             "server" => self.serving(store, change),
+            "judge" if pod["status"]["phase"] == "Succeeded" => {
+                let job = controller(pod).and_then(|owner| owner["name"].as_str()).unwrap_or_default();
+                let job = store.get(&Key::new("Job", &change.key.namespace, job));
+                let version = job.and_then(|job| controller(job)).and_then(|owner| owner["uid"].as_str());
+                self.judged.extend(version.map(str::to_owned));
+            }
             _ => {}
         }
     }
@@ -235,18 +299,20 @@ pub fn is_written_by_an_operator(change: &Change) -> bool {
     change.actor.starts_with(OPERATOR) && change.key.kind != "Lease"
 }
 
-/// What has not come to its end: runs, and the Jobs and pods of runs.
+/// What has not come to its end: runs, and the Jobs and pods of runs and of judges.
 pub fn left_over(store: &Store) -> Vec<String> {
     let mut left = vec![];
     for (key, job) in store.of_kind("Job") {
-        let owner = controller(job).and_then(|owner| owner["name"].as_str()).unwrap_or_default();
-        let run = store.get(&Key::new("MLPipelineRun", &key.namespace, owner));
-        let is_over = has_condition(job, "Complete") || has_condition(job, "Failed");
-        if run.is_none() || !is_over {
+        let owner = controller(job).and_then(|owner| {
+            let resource = by_kind(owner["kind"].as_str()?)?;
+            store.get(&Key::new(resource.kind, &key.namespace, owner["name"].as_str()?))
+        });
+        if owner.is_none() || !is_over(job) {
             left.push(format!("{key} is left over at the end"));
         }
     }
-    for (key, pod) in store.of_kind("Pod").filter(|(_, pod)| label(pod, "seatrial.dev/component") == "step") {
+    let works = |pod: &Value| ["step", "judge"].contains(&label(pod, "seatrial.dev/component"));
+    for (key, pod) in store.of_kind("Pod").filter(|(_, pod)| works(pod)) {
         if !has_ended(pod) {
             left.push(format!("{key} lives at the end"));
         } else if controller(pod).is_none() {
@@ -261,6 +327,10 @@ pub fn left_over(store: &Store) -> Vec<String> {
     left
 }
 
+fn is_over(job: &Value) -> bool {
+    has_condition(job, "Complete") || has_condition(job, "Failed")
+}
+
 fn label<'a>(object: &'a Value, name: &str) -> &'a str {
     object["metadata"]["labels"][name].as_str().unwrap_or_default()
 }
@@ -273,13 +343,14 @@ fn run_step<'a>(run: &'a Value, name: &str) -> Option<&'a Value> {
     run["status"]["steps"].as_array()?.iter().find(|step| step["name"] == name)
 }
 
-/// What a Job is for: run UID, step, attempt and component.
+/// What a Job is for: run UID, step, attempt and component; version UID and name for one that measures.
 fn identity(job: &Value) -> Option<String> {
-    let owner = controller(job).filter(|owner| owner["kind"] == "MLPipelineRun")?;
+    let owner = controller(job)?;
     let (step, attempt) = (label(job, "seatrial.dev/step"), label(job, "seatrial.dev/attempt"));
-    // The store may be asked more than once what an attempt made: each question has a name of its own.
+    // The store may be asked more than once what an attempt made, and a version be measured for another Model: each question
+    // has a name of its own.
     let role = match label(job, "seatrial.dev/component") {
-        "recover" => format!("recover {}", job["metadata"]["name"].as_str().unwrap_or_default()),
+        role @ ("recover" | "judge") => format!("{role} {}", job["metadata"]["name"].as_str().unwrap_or_default()),
         role => role.to_owned(),
     };
     Some(format!("{} {step} {attempt} {role}", owner["uid"]))

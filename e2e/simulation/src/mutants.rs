@@ -28,11 +28,13 @@ pub enum Mutant {
     VersionsByChance,
     /// It never records that a run has ended.
     EndNotRecorded,
+    /// It creates Jobs that measure versions without recording them first.
+    MeasuringNotRecorded,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::NoFence,
         Self::NoRecord,
         Self::NamesByChance,
@@ -43,6 +45,7 @@ impl Mutant {
         Self::RetrySpentTwice,
         Self::VersionsByChance,
         Self::EndNotRecorded,
+        Self::MeasuringNotRecorded,
     ];
 
     /// Does it to a request; `number` says how many writes there were before.
@@ -79,6 +82,11 @@ impl Mutant {
             }
             (Self::EndNotRecorded, "MLPipelineRun", Verb::Replace(object))
                 if *status && !object["status"]["finishedAt"].is_null() =>
+            {
+                *dry_run = true;
+            }
+            (Self::MeasuringNotRecorded, "ModelVersion", Verb::Replace(object))
+                if *status && !object["status"]["measuring"].is_null() =>
             {
                 *dry_run = true;
             }

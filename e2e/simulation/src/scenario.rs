@@ -16,6 +16,8 @@ pub enum Action {
     Apply(Value),
     /// Deletes an object.
     Delete(&'static str, &'static str),
+    /// Deletes an object, and creates it again from a file that says everything but its status, as backups do.
+    Restore(&'static str, &'static str),
 }
 
 /// A scenario.
@@ -48,6 +50,20 @@ impl Action {
                 let key = Key::new(resource.kind, NAMESPACE, name);
                 let how = Deletion { propagation: "Background".into(), ..Deletion::default() };
                 let _ = api.change("person", |store| store.delete(resource, &key, &how));
+            }
+            Self::Restore(kind, name) => {
+                let Some(resource) = by_kind(kind) else { return };
+                let key = Key::new(resource.kind, NAMESPACE, name);
+                let how = Deletion { propagation: "Background".into(), ..Deletion::default() };
+                let _ = api.change("person", |store| {
+                    let Some(object) = store.get(&key).cloned() else { return Ok(()) };
+                    let mut copy = json!({"apiVersion": object["apiVersion"], "kind": kind, "spec": object["spec"]});
+                    for field in ["name", "labels", "annotations"] {
+                        copy["metadata"][field] = object["metadata"][field].clone();
+                    }
+                    store.delete(resource, &key, &how)?;
+                    store.create(resource, NAMESPACE, copy).map(|_| ())
+                });
             }
         }
     }
@@ -99,6 +115,65 @@ fn model() -> Action {
             "gates": [{"name": "good", "type": "Metric", "metric": {"name": "auc", "min": "0.8"}}],
         }),
     )
+}
+
+/// One step that scores, a version of what it made, and costs by which the version is judged.
+fn judged() -> Vec<(u64, Action)> {
+    let pipeline = own(
+        "MLPipeline",
+        "churn",
+        &json!({
+            "image": "churn:1",
+            "steps": [{"name": "train", "command": ["train"], "inputs": [{"name": "raw", "uri": "http://data/raw"}],
+                       "outputs": [{"name": "model", "type": "Model"}, {"name": "scored", "type": "Predictions"}]}],
+            "publishes": [{"model": "churn", "artifact": {"step": "train", "output": "model"},
+                           "evidence": [{"step": "train", "output": "scored"}]}],
+        }),
+    );
+    let model = |miss: &str, label: &str| {
+        own(
+            "Model",
+            "churn",
+            &json!({
+                "owner": {"team": "growth", "contact": "growth@example.com"}, "objective": "Find who leaves", "uses": ["Realtime"],
+                "task": {"type": "BinaryClassification", "positiveLabel": "1"},
+                "evaluation": {"uri": "http://data/labels.csv", "id": "customer", "label": label},
+                "errorCosts": {"falsePositive": "1", "falseNegative": miss, "unit": "EUR", "prevalence": "0.07", "statusQuo": "FlagNone"},
+                "fairness": {"notApplicable": {"reason": "x"}}, "consumers": [],
+            }),
+        )
+    };
+    // Another cost measures nothing again; another label does, also while a Job goes on that measures by the former.
+    vec![
+        (0, model("20", "churned")),
+        (0, deployment()),
+        (1, pipeline),
+        (12, model("20", "moved")),
+        (40, model("30", "moved")),
+        (200, model("30", "left")),
+    ]
+}
+
+/// The first Job that measures fails by its pods, and a pod of the second is evicted.
+fn unmeasured(step: &str, before: usize) -> Fate {
+    match (step, before) {
+        ("judge", 0..=2) => Fate::Fails(1),
+        ("judge", 3) => Fate::Evicted,
+        _ => Fate::Succeeds,
+    }
+}
+
+/// What is missing until version 1 of the model is judged by these labels.
+fn judgement(store: &Store, label: &str) -> Option<String> {
+    let version = store.get(&Key::new("ModelVersion", NAMESPACE, "churn-v1"));
+    let Some(version) = version else { return Some("there is no version churn-v1".to_owned()) };
+    let status = &version["status"];
+    if !status["measuring"].is_null() || status["measurement"]["key"].is_null() || !has_condition(version, "Passed") {
+        return Some(format!("churn-v1 is not judged, but {status}"));
+    }
+    let model = store.get(&Key::new("Model", NAMESPACE, "churn"));
+    let is_newest = model.is_some_and(|model| model["spec"]["evaluation"]["label"] == label);
+    (!is_newest).then(|| format!("the labels are not \"{label}\" yet"))
 }
 
 fn deployment() -> Action {
@@ -214,6 +289,51 @@ pub fn all() -> Vec<Scenario> {
             ],
             fates: well,
             missing: |store| until(store, &[("churn-c2", true)], None),
+            once: true,
+        },
+        Scenario {
+            name: "restored-run",
+            actions: vec![
+                (0, pipeline("churn:1")),
+                (0, model()),
+                (0, deployment()),
+                (60, pipeline("churn:2")),
+                (700, Action::Restore("MLPipelineRun", "churn-c1")),
+            ],
+            fates: well,
+            missing: |store| {
+                let runs = [("churn-c1", false), ("churn-c2", true)];
+                until(store, &runs, Some("churn-v2")).or_else(|| {
+                    let run = store.get(&Key::new("MLPipelineRun", NAMESPACE, "churn-c1"))?;
+                    let is_restored = run["status"].to_string().contains("\"Restored\"");
+                    (!is_restored).then(|| "churn-c1 should have ended as Restored".to_owned())
+                })
+            },
+            once: true,
+        },
+        Scenario {
+            name: "restored-pipeline",
+            actions: vec![
+                (0, pipeline("churn:1")),
+                (0, model()),
+                (0, deployment()),
+                (200, Action::Restore("MLPipeline", "churn")),
+                (260, pipeline("churn:2")),
+            ],
+            fates: well,
+            missing: |store| {
+                until(store, &[("churn-c2", true)], Some("churn-v2")).or_else(|| {
+                    let third = store.get(&Key::new("MLPipelineRun", NAMESPACE, "churn-c3"));
+                    third.map(|_| "the restored pipeline started a run".to_owned())
+                })
+            },
+            once: true,
+        },
+        Scenario {
+            name: "judged",
+            actions: judged(),
+            fates: unmeasured,
+            missing: |store| until(store, &[("churn-c1", true)], Some("churn-v1")).or_else(|| judgement(store, "left")),
             once: true,
         },
     ]

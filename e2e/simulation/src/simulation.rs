@@ -4,12 +4,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use seatrial_core::platform::{DefaultStore, Platform};
+use seatrial_core::platform::{DefaultStore, Judge, Platform};
 use seatrial_operator::{Clock, Observability, Options, run};
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::api::{Api, Deletion, Key, Store, by_kind};
-use crate::faults::{Faults, OPERATOR, Plan};
+use crate::faults::{Faults, OPERATOR, Plan, SECOND, Second};
 use crate::invariants::{Invariants, is_written_by_an_operator, left_over};
 use crate::models::deployments::Deployments;
 use crate::models::garbage::Garbage;
@@ -22,7 +23,7 @@ use crate::wait::{wait_until, wait_until_still};
 
 /// The time of day at which each simulation begins.
 const BEGINNING: i64 = 1_800_000_000;
-/// How long a simulation may take where at most one operator dies.
+/// How long a simulation may take, after the last that people do, where at most one operator dies.
 const PATIENCE: Duration = Duration::from_secs(600);
 /// How long it may take after a storm: what is held up is given up after an hour.
 const PATIENCE_AFTER_STORM: Duration = Duration::from_secs(2 * 3600);
@@ -80,12 +81,12 @@ pub fn simulate(scenario: &Scenario, plan: &Plan, depth: Depth) -> std::io::Resu
 async fn play(scenario: &Scenario, plan: Plan, depth: Depth) -> Outcome {
     let began = Instant::now();
     let trace = Trace::begin(plan.is_printed);
-    let storm = plan.storm.unwrap_or_default();
+    let (storm, second) = (plan.storm.unwrap_or_default(), plan.second);
     let (is_calm, is_late) = (plan.storm.is_none(), matches!(plan.crash, Some((_, crate::faults::Moment::Late(_)))));
     let faults = Faults::new(plan, trace.clone());
     let api = Api::new(Timestamp::from_second(BEGINNING).unwrap_or_default(), Some(faults.clone()));
     api.add_namespace(NAMESPACE);
-    let invariants = Arc::new(Mutex::new(Invariants::default()));
+    let invariants = Arc::new(Mutex::new(Invariants::new(second.is_some(), is_calm)));
     api.observe({
         let (trace, invariants) = (trace.clone(), invariants.clone());
         move |store, change| {
@@ -105,9 +106,11 @@ async fn play(scenario: &Scenario, plan: Plan, depth: Depth) -> Outcome {
         Box::new(Garbage::default()),
     ];
     let controllers = tokio::spawn(models::run(api.clone(), controllers));
-    let operators = tokio::spawn(operate(api.clone(), faults.clone(), trace.clone()));
+    let operators = tokio::spawn(operate(api.clone(), faults.clone(), trace.clone(), OPERATOR));
+    let others = second.map(|second| tokio::spawn(lead_beside(api.clone(), faults.clone(), trace.clone(), second)));
 
-    let patience = if is_calm { PATIENCE } else { storm + PATIENCE_AFTER_STORM };
+    let acting = Duration::from_secs(scenario.actions.iter().map(|(second, _)| *second).max().unwrap_or(0));
+    let patience = acting * 4 + if is_calm { PATIENCE } else { storm + PATIENCE_AFTER_STORM };
     let mut moved = (0, began);
     let mut actions = scenario.actions.iter().peekable();
     // People act, and look at what came of it, at each second of the simulated clock.
@@ -155,6 +158,7 @@ async fn play(scenario: &Scenario, plan: Plan, depth: Depth) -> Outcome {
         });
     }
     operators.abort();
+    others.inspect(tokio::task::JoinHandle::abort);
     controllers.abort();
     let invariants = invariants.lock().unwrap_or_else(PoisonError::into_inner);
     let mut violations = invariants.violations().to_vec();
@@ -167,10 +171,12 @@ async fn play(scenario: &Scenario, plan: Plan, depth: Depth) -> Outcome {
     Outcome { violations, trace: trace.text(), writes: faults.writes(), took }
 }
 
-/// After a storm it is enough that every run ends: how, nobody can say.
+/// After a storm it is enough that every run ends, and that every version has a verdict: how and which, nobody can say.
 fn under_way(store: &Store) -> Option<String> {
-    let mut runs = store.of_kind("MLPipelineRun").filter(|(_, run)| run["status"]["finishedAt"].is_null());
-    runs.next().map(|(key, _)| format!("{key} has not ended"))
+    let run = store.of_kind("MLPipelineRun").find(|(_, run)| run["status"]["finishedAt"].is_null());
+    let pending = |version: &Value| [Value::Null, json!("Pending")].contains(&version["status"]["verdict"]);
+    let version = store.of_kind("ModelVersion").find(|(_, version)| pending(version));
+    run.or(version).map(|(key, _)| format!("{key} has not come to its end"))
 }
 
 /// How the pods end: as the scenario says, where nothing worse befalls them.
@@ -200,10 +206,19 @@ fn meddle(api: &Api, faults: &Faults) {
     }
 }
 
-/// Operators, one after the other, as a Deployment with one replica starts them.
-async fn operate(api: Api, faults: Arc<Faults>, trace: Trace) {
+/// Operators that lead beside the others, for a while.
+async fn lead_beside(api: Api, faults: Arc<Faults>, trace: Trace, second: Second) {
+    let leading = operate(api, faults.clone(), trace, SECOND);
+    if tokio::time::timeout(second.leads_for, leading).await.is_err() {
+        faults.die_all(SECOND, "DIES: it has led beside another");
+    }
+}
+
+/// Operators, one after the other, as a Deployment with one replica starts them. Those with the same beginning of their names
+/// want the same Lease.
+async fn operate(api: Api, faults: Arc<Faults>, trace: Trace, called: &'static str) {
     for life in 1_u32.. {
-        let name = format!("{OPERATOR}{life}");
+        let name = format!("{called}{life}");
         faults.lives(&name);
         let clock = {
             let (api, faults) = (api.clone(), faults.clone());
@@ -212,7 +227,8 @@ async fn operate(api: Api, faults: Arc<Faults>, trace: Trace) {
                 now.saturating_add(SignedDuration::from_secs(faults.skew())).unwrap_or(now)
             }
         };
-        let options = Options { platform: platform(), ..Options::new(&name, Clock::new(clock)) };
+        let options =
+            Options { platform: platform(), lease_name: called.to_owned(), ..Options::new(&name, Clock::new(clock)) };
         let observability = Observability::new();
         let client = api.client(&name);
         tokio::select! {
@@ -237,6 +253,7 @@ fn platform() -> Platform {
         }),
         readable_prefixes: vec!["http://data/".into()],
         run_as_non_root: true,
+        judge: Some(Judge { image: "evidence:1".into(), ..Judge::default() }),
         ttl_seconds_after_finished: Some(JOBS_KEPT),
         ..Platform::default()
     }

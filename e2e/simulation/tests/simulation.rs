@@ -38,7 +38,8 @@ fn a_trial_leaves_the_same_trace_alone_and_after_others() {
 
 #[test]
 fn a_trial_is_found_by_its_name() {
-    for trial in [Trial::Calm("change"), Trial::Crash("release", 3, Moment::Late(Duration::from_secs(25)))] {
+    let crash = Trial::Crash("release", 3, Moment::Late(Duration::from_secs(25)));
+    for trial in [Trial::Calm("change"), crash, Trial::Twice("judged", 700)] {
         assert_eq!(Trial::parse(&trial.to_string()), Some(trial));
     }
 }
@@ -55,6 +56,7 @@ const NOTICED_BY: [(Mutant, &str); Mutant::ALL.len()] = [
     (Mutant::RetrySpentTwice, "retries"),
     (Mutant::VersionsByChance, "release"),
     (Mutant::EndNotRecorded, "retries"),
+    (Mutant::MeasuringNotRecorded, "judged"),
 ];
 
 #[test]

@@ -6,6 +6,7 @@ pub mod deployments;
 pub mod garbage;
 pub mod jobs;
 pub mod pods;
+mod programs;
 
 use tokio::time::Instant;
 

@@ -1,19 +1,20 @@
 //! Scheduler and kubelet: a pod is bound, its init containers run, then its containers; each ends as the [`Fates`] say.
-//! The agent's containers end with the message that the agent would have written.
+//! Containers of Seatrial's own end with the message that their programs would have written (see [`super::programs`]).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use seatrial_core::contract::{Digest, Message, ReportedInput, ReportedMetric, ReportedOutput};
+use seatrial_core::pods::JUDGE;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::programs::{RECOVER, judged, keep_record, message, recovered};
 use super::{Model, has_ended};
 use crate::api::{Api, Deletion, Key, Store, by_kind, seconds};
 
-/// How a pod of a step ends.
+/// How a pod of a step, or of a judge, ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// Its command ends well, and its outputs are uploaded.
@@ -26,7 +27,8 @@ pub enum Fate {
     Lingers,
 }
 
-/// Says how the pods end: by name of the step, and how many pods that step had before.
+/// Says how the pods end: by name of the step (`judge` for those of a version's judge), and how many pods that step of the
+/// run, or that version, had before.
 pub type Fates = Box<dyn FnMut(&str, usize) -> Fate + Send>;
 
 /// Scheduler and kubelet.
@@ -74,12 +76,13 @@ impl Model for Pods {
             }
             let (fates, tries, pace) = (&mut self.fates, &mut self.tries, self.pace);
             let known = self.known.entry(uid).or_insert_with(|| {
-                if pod["metadata"]["labels"]["seatrial.dev/component"] == "recover" {
-                    return Pod { fate: Fate::Succeeds, stage: 0, due: now + pace };
-                }
-                let step = pod["metadata"]["labels"]["seatrial.dev/step"].as_str().unwrap_or_default();
-                let run = pod["metadata"]["labels"]["seatrial.dev/run"].as_str().unwrap_or_default();
-                let tried = tries.entry(format!("{}/{run}/{step}", key.namespace)).or_default();
+                let label = |name: &str| pod["metadata"]["labels"][name].as_str().unwrap_or_default();
+                let (owner, step) = match label("seatrial.dev/component") {
+                    "recover" => return Pod { fate: Fate::Succeeds, stage: 0, due: now + pace },
+                    "judge" => (label("seatrial.dev/version"), "judge"),
+                    _ => (label("seatrial.dev/run"), label("seatrial.dev/step")),
+                };
+                let tried = tries.entry(format!("{}/{owner}/{step}", key.namespace)).or_default();
                 *tried += 1;
                 Pod { fate: fates(step, *tried - 1), stage: 0, due: now + pace }
             });
@@ -146,6 +149,11 @@ fn advance(store: &mut Store, key: &Key, pod: &Value, stage: u8, fate: Fate) {
         2 if mains == [RECOVER] => {
             let (code, text) = recovered(store, pod);
             new["status"]["containerStatuses"] = json!([terminated(now, RECOVER, code, &text)]);
+            new["status"]["phase"] = if code == 0 { "Succeeded" } else { "Failed" }.into();
+        }
+        2 if mains == [JUDGE] && fate != Fate::Evicted => {
+            let (code, text) = judged(fate);
+            new["status"]["containerStatuses"] = json!([terminated(now, JUDGE, code, &text)]);
             new["status"]["phase"] = if code == 0 { "Succeeded" } else { "Failed" }.into();
         }
         2 => {
@@ -227,73 +235,4 @@ fn set_condition(pod: &mut Value, condition: Value) {
     } else {
         pod["status"]["conditions"] = json!([condition]);
     }
-}
-
-/// The container that asks the store for a record.
-const RECOVER: &str = "seatrial-recover";
-
-/// What the agent was told in a pod.
-fn configs(pod: &Value) -> Vec<Value> {
-    let containers = ["initContainers", "containers"]
-        .into_iter()
-        .flat_map(|list| pod["spec"][list].as_array().into_iter().flatten());
-    let variables = containers.flat_map(|container| container["env"].as_array().into_iter().flatten());
-    variables.filter_map(|variable| serde_json::from_str(variable["value"].as_str()?).ok()).collect()
-}
-
-/// The key of an attempt's record.
-fn record_key(run_uid: &Value, step: &Value, attempt: &Value) -> String {
-    format!("{run_uid}/{step}/{attempt}")
-}
-
-/// `publish` writes the record of an attempt, unless there is one.
-fn keep_record(store: &mut Store, pod: &Value) {
-    for config in configs(pod) {
-        let step = &config["step"];
-        if step["store"].is_string() {
-            let key = record_key(&step["runUid"], &step["name"], &step["attempt"]);
-            store.records.entry(key).or_insert_with(|| json!(message(pod, "seatrial-publish")));
-        }
-    }
-}
-
-/// What the store answers: the exit code, and the message.
-fn recovered(store: &Store, pod: &Value) -> (i64, String) {
-    let asked = configs(pod).into_iter().find_map(|config| {
-        let attempt = &config["attempt"];
-        store.records.get(&record_key(&attempt["runUid"], &attempt["step"], &attempt["attempt"])).cloned()
-    });
-    match asked.as_ref().and_then(Value::as_str) {
-        Some(record) => (0, record.to_owned()),
-        None => (66, String::new()),
-    }
-}
-
-/// What a container of the agent says, by what its pod was told to do.
-fn message(pod: &Value, container: &str) -> String {
-    let configs = configs(pod);
-    let listed = |pointer: &str| -> Vec<Value> {
-        configs.iter().find_map(|config| config.pointer(pointer)?.as_array()).cloned().unwrap_or_default()
-    };
-    let name = |one: &Value| one["name"].as_str().unwrap_or_default().to_owned();
-    let mut message = Message::new();
-    if container == "seatrial-publish" {
-        for one in listed("/step/outputs") {
-            let name = name(&one);
-            message.outputs.push(ReportedOutput {
-                digest: Digest::of(pod["metadata"]["uid"].to_string().as_bytes()),
-                name: name.clone(),
-                size: 10,
-                files: 1,
-            });
-            if one["type"] == "Metrics" {
-                message.metrics.push(ReportedMetric { output: name, name: "auc".into(), value: "0.9".into() });
-            }
-        }
-    } else {
-        let input =
-            |one: &Value| ReportedInput { digest: Digest::of(one.to_string().as_bytes()), name: name(one), size: 10 };
-        message.inputs = listed("/inputs").iter().map(input).collect();
-    }
-    message.to_json()
 }

@@ -1,0 +1,90 @@
+//! What Seatrial's own programs say in their containers' termination messages, and what they leave in a store.
+
+use seatrial_core::contract::{Digest, JudgeMessage, Measured, Message, ReportedInput, ReportedMetric, ReportedOutput};
+use seatrial_crds::{ClassCounts, FlaggedCounts, Fold, FoldPoint};
+use serde_json::{Value, json};
+
+use super::pods::Fate;
+use crate::api::Store;
+
+/// The container that asks the store for a record.
+pub(super) const RECOVER: &str = "seatrial-recover";
+
+/// What the agent was told in a pod.
+fn configs(pod: &Value) -> Vec<Value> {
+    let containers = ["initContainers", "containers"]
+        .into_iter()
+        .flat_map(|list| pod["spec"][list].as_array().into_iter().flatten());
+    let variables = containers.flat_map(|container| container["env"].as_array().into_iter().flatten());
+    variables.filter_map(|variable| serde_json::from_str(variable["value"].as_str()?).ok()).collect()
+}
+
+/// The key of an attempt's record.
+fn record_key(run_uid: &Value, step: &Value, attempt: &Value) -> String {
+    format!("{run_uid}/{step}/{attempt}")
+}
+
+/// `publish` writes the record of an attempt, unless there is one.
+pub(super) fn keep_record(store: &mut Store, pod: &Value) {
+    for config in configs(pod) {
+        let step = &config["step"];
+        if step["store"].is_string() {
+            let key = record_key(&step["runUid"], &step["name"], &step["attempt"]);
+            store.records.entry(key).or_insert_with(|| json!(message(pod, "seatrial-publish")));
+        }
+    }
+}
+
+/// What the store answers: the exit code, and the message.
+pub(super) fn recovered(store: &Store, pod: &Value) -> (i64, String) {
+    let asked = configs(pod).into_iter().find_map(|config| {
+        let attempt = &config["attempt"];
+        store.records.get(&record_key(&attempt["runUid"], &attempt["step"], &attempt["attempt"])).cloned()
+    });
+    match asked.as_ref().and_then(Value::as_str) {
+        Some(record) => (0, record.to_owned()),
+        None => (66, String::new()),
+    }
+}
+
+/// What a container of the agent says, by what its pod was told to do.
+pub(super) fn message(pod: &Value, container: &str) -> String {
+    let configs = configs(pod);
+    let listed = |pointer: &str| -> Vec<Value> {
+        configs.iter().find_map(|config| config.pointer(pointer)?.as_array()).cloned().unwrap_or_default()
+    };
+    let name = |one: &Value| one["name"].as_str().unwrap_or_default().to_owned();
+    let mut message = Message::new();
+    if container == "seatrial-publish" {
+        for one in listed("/step/outputs") {
+            let name = name(&one);
+            message.outputs.push(ReportedOutput {
+                digest: Digest::of(pod["metadata"]["uid"].to_string().as_bytes()),
+                name: name.clone(),
+                size: 10,
+                files: 1,
+            });
+            if one["type"] == "Metrics" {
+                message.metrics.push(ReportedMetric { output: name, name: "auc".into(), value: "0.9".into() });
+            }
+        }
+    } else {
+        let input =
+            |one: &Value| ReportedInput { digest: Digest::of(one.to_string().as_bytes()), name: name(one), size: 10 };
+        message.inputs = listed("/inputs").iter().map(input).collect();
+    }
+    message.to_json()
+}
+
+/// What a judge says, and its exit code: four of five positives are found, one of ten negatives is flagged.
+pub(super) fn judged(fate: Fate) -> (i64, String) {
+    if let Fate::Fails(code) = fate {
+        return (code, JudgeMessage::Failed("no memory".into()).to_json());
+    }
+    let counted = FlaggedCounts { true_positives: 80, false_positives: 90 };
+    let point = FoldPoint { threshold: None, choosing: FlaggedCounts::default(), counted, groups: vec![] };
+    let rows = ClassCounts { positives: 100, negatives: 900 };
+    let measured =
+        Measured { rows: 1000, folds: vec![Fold { rows, groups: vec![], points: vec![point] }], ..Measured::default() };
+    (0, JudgeMessage::Measured(measured).to_json())
+}
