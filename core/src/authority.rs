@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use kube_core::ResourceExt;
-use seatrial_crds::{Enforcement, Judgement, Model, ModelVersion, ModelVersionStatus, Verdict};
+use seatrial_crds::{Enforcement, Judgement, Model, ModelVersion, ModelVersionStatus, Purpose, Verdict};
 
 use crate::conditions::{self, types};
 use crate::gates;
@@ -21,6 +21,8 @@ pub enum Standing {
     NobodyJudges,
     /// It is not judged yet by the Model as it is now. The sentence says why.
     Open(String),
+    /// It passes, but only since its Model changed. The sentence says what it was before.
+    Held(String),
     /// It does not pass. The sentence says by whose word.
     Fails(String),
 }
@@ -31,13 +33,28 @@ pub struct Authority<'a> {
     /// The Model, with the digest of what it judges by.
     model: Option<(&'a Model, String)>,
     versions: &'a [Arc<ModelVersion>],
+    /// The number of the newest release that the Model as it is now passes of itself: what is older is no longer held.
+    newest_passed: Option<i64>,
     now: Timestamp,
 }
 
 impl<'a> Authority<'a> {
     /// Of a Model, if there is one, and all the versions that bear its name.
     pub fn new(model: Option<&'a Model>, versions: &'a [Arc<ModelVersion>], now: Timestamp) -> Self {
-        Self { model: model.map(|model| (model, gates::digest(&model.spec))), versions, now }
+        let model = model.map(|model| (model, gates::digest(&model.spec)));
+        let passes = |version: &&Arc<ModelVersion>| {
+            let judgement = version.status.as_ref().and_then(|status| status.judgements.first());
+            let digest = model.as_ref().map(|(_, digest)| digest.as_str());
+            version.metadata.deletion_timestamp.is_none()
+                && version.spec.purpose == Purpose::Release
+                && judgement.is_some_and(|last| {
+                    last.verdict == Verdict::Passed
+                        && last.overrules.is_none()
+                        && Some(last.gates_digest.as_str()) == digest
+                })
+        };
+        let newest_passed = versions.iter().filter(passes).map(|version| version.spec.number).max();
+        Self { model, versions, newest_passed, now }
     }
 
     /// Whether a version that does not pass is refused. Where the Model is deleted, its answer is unknown: what it judged
@@ -66,7 +83,10 @@ impl<'a> Authority<'a> {
         let nothing = ModelVersionStatus::default();
         let status = version.status.as_ref().unwrap_or(&nothing);
         match &self.model {
-            Some((model, digest)) => standing(model, digest, version, status, self.now),
+            Some((model, digest)) => match standing(model, digest, version, status, self.now) {
+                Standing::Held(_) if self.newest_passed > Some(version.spec.number) => Standing::Passes,
+                standing => standing,
+            },
             None if !self.has_judged() => Standing::NobodyJudges,
             None => match status.judgements.first() {
                 Some(last) if last.verdict == Verdict::Passed => Standing::Passes,
@@ -99,6 +119,13 @@ fn standing(
     let open = || Standing::Open(format!("{who} has not judged {name} yet as it stands now: wait"));
     match (status.verdict, current) {
         (Some(Verdict::Passed), Some(_)) => Standing::Passes,
+        (Some(Verdict::Held), Some(_)) => {
+            let message = conditions::find(&status.conditions, types::PASSED).map(|passed| passed.message.as_str());
+            Standing::Held(format!(
+                "{who} holds {name}: {}",
+                message.unwrap_or("it passes only since the Model changed")
+            ))
+        }
         (Some(Verdict::Waived), Some(last)) if waivers::hold(&model.spec, version, &last.gates, now) => {
             Standing::Waived
         }

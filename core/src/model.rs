@@ -13,6 +13,8 @@ use crate::observed::ModelObserved;
 use crate::plan::{Event, EventType, Plan};
 use crate::{gates, names, text};
 
+mod states;
+
 /// Decides. Experiments are judged like releases, but count for neither: followers take releases only.
 pub fn plan(observed: &ModelObserved, now: Timestamp) -> Plan<ModelStatus> {
     let model = &observed.model;
@@ -49,8 +51,10 @@ pub fn plan(observed: &ModelObserved, now: Timestamp) -> Plan<ModelStatus> {
     set_serving(observed, &mut status);
     status.waiting = waiting(&model.spec, &versions);
     let events = set_serving_meets_gates(observed, &mut status, generation, now);
+    status.gates_revision = Some(states::current(&model.name_any(), &model.spec));
     let changed = Some(&status) != model.status.as_ref();
-    Plan { status: changed.then_some(status), events, ..Plan::default() }
+    let plan = Plan { status: changed.then_some(status), stages: states::keep(observed), events, ..Plan::default() };
+    plan.defer_blocked(&observed.blocked, now)
 }
 
 /// Says which questions are open.
@@ -106,6 +110,10 @@ fn waiting(model: &ModelSpec, versions: &[&ModelVersion]) -> Vec<WaitingVersion>
     if status.verdict == Some(Verdict::Pending) {
         let how = conditions::find(&status.conditions, types::PASSED);
         return vec![wait(None, how.map_or("it is being measured", |passed| &passed.message))];
+    }
+    if status.verdict == Some(Verdict::Held) {
+        let why = conditions::find(&status.conditions, types::PASSED);
+        return vec![wait(None, why.map_or("a newer version", |passed| &passed.message))];
     }
     let judgement = status.judgements.first();
     let judgement = judgement.filter(|judgement| judgement.gates_digest == gates::digest(model));

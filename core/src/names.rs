@@ -17,6 +17,12 @@ pub fn counter(model: &str) -> String {
     format!("{model}-versions")
 }
 
+/// The state of what a Model judges by that has this digest.
+pub fn gates(model: &str, digest: &str) -> String {
+    let hash = digest.strip_prefix("sha256:").unwrap_or(digest);
+    format!("{model}-gates-{}", hash.get(..10).unwrap_or(hash))
+}
+
 /// A version.
 pub fn version(model: &str, number: i64) -> String {
     format!("{model}-v{number}")

@@ -163,6 +163,10 @@ pub struct ModelObserved {
     pub versions: Vec<Arc<ModelVersion>>,
     /// The ModelDeployments that serve it.
     pub deployments: Vec<Arc<ModelDeployment>>,
+    /// The ControllerRevisions with the model's name in [`seatrial_crds::names::MODEL_LABEL`].
+    pub revisions: Vec<Arc<ControllerRevision>>,
+    /// The writes that failed, and until when each waits.
+    pub blocked: Vec<Blocked>,
 }
 
 /// For [`crate::deployment::plan`].

@@ -56,7 +56,7 @@ pub use run::{
 pub use store::{Credentials, Store, StoreSpec};
 pub use version::{
     Artifact, Evidence, GateJudgement, Judgement, Lineage, LineageImage, LineageInput, Measuring, Metric, ModelVersion,
-    ModelVersionSpec, ModelVersionStatus, Threshold, Verdict,
+    ModelVersionSpec, ModelVersionStatus, Overruled, Threshold, Verdict,
 };
 pub use volume::{
     ConfigMapVolume, EmptyDirMedium, EmptyDirVolume, KeyToPath, PersistentVolumeClaimVolume, SecretVolume, Volume,

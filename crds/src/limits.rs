@@ -49,6 +49,10 @@ pub const COLUMN: usize = 63;
 pub const LABEL: usize = 63;
 /// Bytes of a unit of costs.
 pub const UNIT: usize = 16;
+/// Verdicts of one judgement: gates, rules of fairness, and the other answers.
+pub const VERDICTS: usize = GATES + FAIRNESS_RULES + 4;
+/// States of a Model that no judgement names and that are kept all the same, the newest.
+pub const GATES_HISTORY: usize = 10;
 /// Bytes of what a verdict is named by: `fairness.` and a rule's name.
 pub const VERDICT_NAME: usize = 63;
 /// Jobs that try to measure a version.

@@ -243,6 +243,10 @@ pub struct ModelStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = limits::RUN_NAME))]
     pub passed_version: Option<String>,
+    /// gatesRevision is the ControllerRevision that has what versions are judged by now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = limits::SUBDOMAIN))]
+    pub gates_revision: Option<String>,
     /// unanswered are the questions that keep every version from Passed: errorCosts, fairness, consumers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(transform = unanswered)]

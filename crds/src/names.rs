@@ -26,6 +26,8 @@ pub mod components {
     pub const REVISION: &str = "revision";
     /// The last number of a model's versions.
     pub const COUNTER: &str = "counter";
+    /// One state of what a Model judges by.
+    pub const GATES: &str = "gates";
 }
 /// `app.kubernetes.io/managed-by`: on every object the operator makes, for people. Helm and others write it, too.
 pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";

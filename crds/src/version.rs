@@ -104,7 +104,14 @@ fn judgements(schema: &mut Schema) {
 }
 
 fn gates(schema: &mut Schema) {
-    atomic_list(schema, limits::GATES + limits::FAIRNESS_RULES + 4);
+    atomic_list(schema, limits::VERDICTS);
+}
+
+fn overruled_gates(schema: &mut Schema) {
+    atomic_list(schema, limits::VERDICTS);
+    if let Some(items) = schema.get_mut("items").and_then(serde_json::Value::as_object_mut) {
+        items.insert("maxLength".into(), limits::VERDICT_NAME.into());
+    }
 }
 
 /// A headline metric.
@@ -304,6 +311,8 @@ pub enum Verdict {
     Pending,
     /// A gate is not met, and the owner waives it for a while; of a whole: all else is met.
     Waived,
+    /// All is met, but only since the Model changed: under an earlier state of it, it was not.
+    Held,
     /// There is no Model, it judges by nothing, or it leaves a question open.
     Unjudged,
 }
@@ -317,6 +326,18 @@ pub struct Judgement {
     /// gatesDigest names what was judged by: the answers, the budget and the gates. Another digest means another judgement.
     #[schemars(length(max = limits::DIGEST))]
     pub gates_digest: String,
+    /// gatesRevision is the ControllerRevision that has them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = limits::SUBDOMAIN))]
+    pub gates_revision: Option<String>,
+    /// digest names the judgement by what it found: the version's files, what was judged by, and each gate's verdict and value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = limits::DIGEST))]
+    pub digest: Option<String>,
+    /// overrules is what the version was judged to be under an earlier state of the Model, where it did not pass then. A
+    /// version that passes now is Held for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overrules: Option<Overruled>,
     /// verdict is the whole's.
     pub verdict: Verdict,
     /// labels says whose labels the measurement compared with; absent where nothing was measured.
@@ -327,6 +348,24 @@ pub struct Judgement {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(transform = gates)]
     pub gates: Vec<GateJudgement>,
+}
+
+/// What a version was judged to be under an earlier state of its Model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Overruled {
+    /// judgedAt is when.
+    pub judged_at: Time,
+    /// gatesRevision is the ControllerRevision that has what was judged by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = limits::SUBDOMAIN))]
+    pub gates_revision: Option<String>,
+    /// verdict is what it was.
+    pub verdict: Verdict,
+    /// gates are what was not met, by name, under this state of the Model and those before it that the version did not pass.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = overruled_gates)]
+    pub gates: Vec<String>,
 }
 
 /// One gate's verdict.

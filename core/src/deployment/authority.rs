@@ -24,8 +24,8 @@ impl Rollout<'_> {
         let before = conditions::find(&self.status.conditions, types::REFUSED);
         let told = format!("{version} ");
         let is_new = before.is_none_or(|before| before.reason != reason || !before.message.starts_with(&told));
-        if is_new && reason == "VersionRefused" {
-            self.warn("VersionRefused", message.clone());
+        if is_new && ["VersionRefused", "VersionHeld"].contains(&reason) {
+            self.warn(reason, message.clone());
         }
         self.set_condition(types::REFUSED, Status::True, reason, message);
     }
@@ -46,6 +46,13 @@ impl Rollout<'_> {
             Standing::Open(_) => return,
             Standing::Passes => (Status::True, "AllGatesPassed", format!("{name} serves, and its Model passes it")),
             Standing::Waived => (Status::True, "GatesWaived", format!("{name} serves by a waiver of its Model")),
+            Standing::Held(_) => (
+                Status::True,
+                "ServesHeld",
+                format!(
+                    "{name} serves, and its Model passes it, but only since the Model changed: elsewhere it is held"
+                ),
+            ),
             Standing::Fails(message) => {
                 (Status::False, "ServesUnpassed", format!("{name} serves and is not withdrawn, but {message}"))
             }

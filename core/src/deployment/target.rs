@@ -95,6 +95,7 @@ fn refusal(authority: &Authority<'_>, version: &ModelVersion) -> Refusal {
     let (reason, message) = match authority.standing(version) {
         Standing::Open(message) => ("VersionNotJudged", message),
         Standing::Fails(message) => ("VersionRefused", message),
+        Standing::Held(message) => ("VersionHeld", message),
         // These are let through.
         Standing::Passes | Standing::Waived | Standing::NobodyJudges => ("VersionNotJudged", String::new()),
     };

@@ -19,7 +19,7 @@ use seatrial_crds::{
     FairnessRule, Gate, GateJudgement, GateType, Measurement, Metric, ModelSpec, ModelVersionSpec, OutputType,
     TaskType, Threshold, Verdict, limits,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use self::pooled::{Costs, Pooled};
 use crate::{digest, text};
@@ -282,11 +282,15 @@ pub fn overall(judgements: &[GateJudgement]) -> Verdict {
         .unwrap_or(if judgements.is_empty() { Verdict::Unjudged } else { Verdict::Passed })
 }
 
-/// Names what is judged by: another digest means another judgement. The Model's other fields, its contact for one, are not
-/// part of it.
+/// Names what is judged by: another digest means another judgement.
 pub fn digest(model: &ModelSpec) -> String {
+    format!("sha256:{}", digest::of_json(&judging(model)))
+}
+
+/// What is judged by. The Model's other fields, its contact for one, are not part of it, nor are waivers.
+pub fn judging(model: &ModelSpec) -> Value {
     let max_size = model.budget.as_ref().and_then(|budget| budget.max_size.as_ref());
-    let judging = json!({
+    json!({
         "task": model.task,
         "evaluation": model.evaluation,
         "errorCosts": model.error_costs,
@@ -294,8 +298,7 @@ pub fn digest(model: &ModelSpec) -> String {
         "consumers": model.consumers.is_some(),
         "maxSize": max_size,
         "gates": model.gates,
-    });
-    format!("sha256:{}", digest::of_json(&judging))
+    })
 }
 
 #[cfg(test)]

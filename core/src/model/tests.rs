@@ -4,6 +4,7 @@ use seatrial_crds::{Model, ModelDeployment};
 use serde_json::{Value, from_value, json};
 
 use super::*;
+use crate::plan::{Object, Write};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + second).unwrap()
@@ -45,7 +46,13 @@ fn deployment(name: &str, status: Value) -> Arc<ModelDeployment> {
 }
 
 fn observed(versions: Vec<Arc<ModelVersion>>, deployments: Vec<Arc<ModelDeployment>>) -> ModelObserved {
-    ModelObserved { model: Arc::new(Model::new("churn", spec(true))), versions, deployments }
+    ModelObserved {
+        model: Arc::new(Model::new("churn", spec(true))),
+        versions,
+        deployments,
+        revisions: vec![],
+        blocked: vec![],
+    }
 }
 
 /// Plans until nothing changes; returns the status and the events.
@@ -53,6 +60,12 @@ fn settle(observed: &mut ModelObserved) -> (ModelStatus, Vec<&'static str>) {
     let first = plan(observed, at(0));
     if let Some(status) = first.status {
         Arc::make_mut(&mut observed.model).status = Some(status);
+    }
+    for stage in first.stages {
+        observed.revisions.extend(stage.writes.into_iter().filter_map(|write| match write {
+            Write::Create(Object::ControllerRevision(state)) => Some(Arc::from(state)),
+            _ => None,
+        }));
     }
     assert!(plan(observed, at(60)).is_quiet(), "it writes again");
     let events = first.events.iter().map(|event| event.reason).collect();
@@ -126,6 +139,15 @@ fn the_newest_version_says_what_it_waits_for() {
         assert_eq!(waiting, expected, "{verdict:?}");
         assert!(status.waiting.iter().all(|waiting| waiting.version == "churn-v2"));
     }
+}
+
+#[test]
+fn a_version_that_is_held_is_not_the_one_that_passed_and_says_what_it_waits_for() {
+    let mut observed = observed(vec![version(1, Verdict::Passed), version(2, Verdict::Held)], vec![]);
+    let (status, _) = settle(&mut observed);
+    assert_eq!(status.passed_version.as_deref(), Some("churn-v1"));
+    assert_eq!((status.waiting.len(), status.waiting[0].version.as_str()), (1, "churn-v2"));
+    assert_eq!(observed.revisions[0].name_any(), status.gates_revision.unwrap());
 }
 
 #[test]

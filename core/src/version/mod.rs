@@ -1,5 +1,6 @@
 //! Decides for a version: what is measured of it, and what it is judged to be.
 
+mod held;
 mod judge_job;
 mod measure;
 
@@ -14,9 +15,9 @@ use seatrial_crds::{
 };
 
 use crate::conditions::{self, Status, types};
-use crate::gates;
 use crate::observed::VersionObserved;
-use crate::plan::Plan;
+use crate::plan::{Event, EventType, Plan};
+use crate::{gates, names};
 
 /// The reason of a version that nobody here vouches for.
 const UNKNOWN_ORIGIN: &str = "UnknownOrigin";
@@ -57,15 +58,20 @@ pub fn plan(observed: &VersionObserved, now: Timestamp) -> Plan<ModelVersionStat
     match verdict {
         Verdict::Passed => set(types::PASSED, Status::True, "AllGatesPassed", &message),
         Verdict::Waived => set(types::PASSED, Status::True, "GatesWaived", &message),
+        Verdict::Held => set(types::PASSED, Status::False, "Held", &message),
         Verdict::Failed => set(types::PASSED, Status::False, "GateFailed", &message),
         Verdict::Error => set(types::PASSED, Status::False, "EvidenceUnusable", &message),
         Verdict::Inconclusive => set(types::PASSED, Status::Unknown, "Inconclusive", &message),
         Verdict::Pending => set(types::PASSED, Status::Unknown, "Measuring", &message),
         Verdict::Unjudged => set(types::PASSED, Status::Unknown, reason, &message),
     }
+    let was_held = version.status.as_ref().is_some_and(|status| status.verdict == Some(Verdict::Held));
+    let held = (verdict == Verdict::Held && !was_held).then_some(message);
+    let event = |message| Event { kind: EventType::Warning, reason: "Held", action: "Judge", message };
+    let events = held.map(event).into_iter().collect();
     let changed = Some(&status) != version.status.as_ref();
     let Progress { stages, live_reads, requeue_after } = progress;
-    let plan = Plan { status: changed.then_some(status), stages, live_reads, requeue_after, ..Plan::default() };
+    let plan = Plan { status: changed.then_some(status), stages, events, live_reads, requeue_after, ..Plan::default() };
     plan.defer_blocked(&observed.blocked, now)
 }
 
@@ -86,7 +92,6 @@ fn judge(
         (Known::Measured, None) => gates::Evidence::Unavailable("the measurement is gone".to_owned()),
     };
     let mut gates = gates::judge(&model.spec, &version.spec, &evidence);
-    let waived_until = gates::waivers::apply(&model.spec, version, &mut gates, now);
     status.headline = gates::headline(Some(&model.spec), &version.spec, &evidence);
     let labels = match &evidence {
         gates::Evidence::Measured(measurement) => Some(measurement.labels),
@@ -96,9 +101,27 @@ fn judge(
         gates::Evidence::Measured(measurement) => gates::threshold(&model.spec, measurement),
         _ => status.threshold.take(),
     };
-    let verdict = gates::overall(&gates);
-    let judgement =
-        Judgement { judged_at: Time(now), gates_digest: gates::digest(&model.spec), verdict, labels, gates };
+    let gates_digest = gates::digest(&model.spec);
+    // What was found has its name whatever is waived of it.
+    let judgement_digest = held::digest(&version.spec.artifact.digest, &gates_digest, labels, &gates);
+    let waived_until = gates::waivers::apply(&model.spec, version, &mut gates, now);
+    let overrules = held::overruled(status.judgements.first(), &gates_digest);
+    let verdict = match gates::overall(&gates) {
+        Verdict::Passed | Verdict::Waived if overrules.as_ref().is_some_and(|it| held::holds(it, &gates)) => {
+            Verdict::Held
+        }
+        found => found,
+    };
+    let judgement = Judgement {
+        judged_at: Time(now),
+        gates_revision: Some(names::gates(&version.spec.model, &gates_digest)),
+        digest: Some(judgement_digest),
+        overrules,
+        gates_digest,
+        verdict,
+        labels,
+        gates,
+    };
     let message = sentence(&judgement);
     let is_pending = judgement.gates.iter().any(|gate| gate.verdict == Verdict::Pending);
     if !is_pending && status.judgements.first().is_none_or(|newest| !says_the_same(newest, &judgement)) {
@@ -113,7 +136,10 @@ fn says_the_same(one: &Judgement, other: &Judgement) -> bool {
     fn verdicts(judgement: &Judgement) -> Vec<(&str, Verdict, Option<&str>)> {
         judgement.gates.iter().map(|gate| (gate.name.as_str(), gate.verdict, gate.value.as_deref())).collect()
     }
-    one.gates_digest == other.gates_digest && one.labels == other.labels && verdicts(one) == verdicts(other)
+    one.gates_digest == other.gates_digest
+        && one.verdict == other.verdict
+        && one.labels == other.labels
+        && verdicts(one) == verdicts(other)
 }
 
 /// The Model that judges; or why there is none.
@@ -183,6 +209,9 @@ fn vouches(status: &MLPipelineRunStatus, version: &ModelVersion) -> bool {
 
 /// What a judgement says, in a sentence for the product owner.
 fn sentence(judgement: &Judgement) -> String {
+    if judgement.verdict == Verdict::Held {
+        return judgement.overrules.as_ref().map(held::sentence).unwrap_or_default();
+    }
     let decisive: Vec<&str> = judgement
         .gates
         .iter()

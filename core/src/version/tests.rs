@@ -123,6 +123,52 @@ fn a_waiver_lets_a_version_pass_until_it_expires_and_then_it_is_judged_again() {
 }
 
 #[test]
+fn who_lowers_a_gate_releases_nothing_and_it_is_said_once() {
+    let mut observed =
+        observe(version(1, "Release", "0.8"), Some(judge(auc("0.9"))), Some(run("run-uid", "churn-v1", "0.8")));
+    let first = settle(&mut observed);
+    assert_eq!(first.verdict, Some(Verdict::Failed));
+    observed.model = Some(judge(auc("0.7")));
+    let events =
+        |observed: &VersionObserved| plan(observed, now()).events.iter().map(|it| it.reason).collect::<Vec<_>>();
+    assert_eq!(events(&observed), ["Held"]);
+    let status = settle(&mut observed);
+    assert_eq!((status.verdict, reason(&status, types::PASSED)), (Some(Verdict::Held), "Held"));
+    assert!(conditions::is(&status.conditions, types::PASSED, Status::False));
+    let (held, overruled) = (&status.judgements[0], status.judgements[0].overrules.as_ref().unwrap());
+    assert_eq!((held.verdict, overruled.gates.as_slice()), (Verdict::Held, ["good".to_owned()].as_slice()));
+    assert_eq!(overruled.gates_revision, first.judgements[0].gates_revision);
+    assert_ne!(held.gates_revision, overruled.gates_revision);
+    let message = &conditions::find(&status.conditions, types::PASSED).unwrap().message;
+    for word in ["Failed", overruled.gates_revision.as_ref().unwrap(), "good", "newer version"] {
+        assert!(message.contains(word), "{word} is not in: {message}");
+    }
+    // More edits, no gates at all, or a Model that is made again change nothing of it, and nothing is said twice.
+    for model in [Some(judge(auc("0.6"))), Some(judge(json!([]))), None, Some(judge(auc("0.5")))] {
+        observed.model = model;
+        let was_held = observed.version.status.as_ref().unwrap().verdict == Some(Verdict::Held);
+        assert!(!was_held || events(&observed).is_empty());
+        settle(&mut observed);
+    }
+    assert_eq!(settle(&mut observed).verdict, Some(Verdict::Held));
+    // Back under the first bar it fails again.
+    observed.model = Some(judge(auc("0.9")));
+    assert_eq!(settle(&mut observed).verdict, Some(Verdict::Failed));
+}
+
+#[test]
+fn whoever_passes_at_first_goes_on_passing_under_another_bar() {
+    let mut observed =
+        observe(version(1, "Release", "0.8"), Some(judge(auc("0.7"))), Some(run("run-uid", "churn-v1", "0.8")));
+    settle(&mut observed);
+    for min in ["0.75", "0.6"] {
+        observed.model = Some(judge(auc(min)));
+        let status = settle(&mut observed);
+        assert_eq!((status.verdict, &status.judgements[0].overrules), (Some(Verdict::Passed), &None));
+    }
+}
+
+#[test]
 fn without_a_model_or_gates_it_is_unjudged_and_says_what_to_do() {
     let known = || Some(run("run-uid", "churn-v1", "1"));
     for (model, expected) in [(None, "ModelNotFound"), (Some(judge(json!([]))), "NoGates")] {
@@ -186,12 +232,13 @@ fn a_model_names_its_newest_and_its_passed_release() {
         with(1, "Release", Verdict::Passed),
         with(11, "Experiment", Verdict::Passed),
     ];
-    let mut observed = ModelObserved { model: judge(auc("0")), versions, deployments: vec![] };
+    let mut observed =
+        ModelObserved { model: judge(auc("0")), versions, deployments: vec![], revisions: vec![], blocked: vec![] };
     let status = model::plan(&observed, now()).status.unwrap();
     assert_eq!(
         (status.newest_version.as_deref(), status.passed_version.as_deref()),
         (Some("churn-v10"), Some("churn-v2"))
     );
     Arc::make_mut(&mut observed.model).status = Some(status);
-    assert!(model::plan(&observed, now()).is_quiet());
+    assert_eq!(model::plan(&observed, now()).status, None);
 }

@@ -281,6 +281,10 @@ fn of_revision(revision: &ControllerRevision, before: Option<&ControllerRevision
         }
         return keys;
     }
+    if labels.get(COMPONENT_LABEL).is_some_and(|component| component == components::GATES) {
+        let model = labels.get(MODEL_LABEL);
+        return model.map(|model| ObjectKey::beside(Primary::Model, revision, model)).into_iter().collect();
+    }
     // A counter: a run that lost a race for its number takes another.
     labels.get(MODEL_LABEL).map(|model| caches.publishers(&namespace, model)).unwrap_or_default()
 }

@@ -145,6 +145,8 @@ impl Reconciler {
             model: model.clone(),
             versions: self.caches.versions.group(&key.namespace, &own),
             deployments: self.caches.model_deployments.group(&key.namespace, &own),
+            revisions: self.caches.revisions.group(&key.namespace, &own),
+            blocked: self.expectations.blocked(key),
         }
     }
 

@@ -15,6 +15,14 @@ fn judged_before(number: i64) -> Arc<ModelVersion> {
     Arc::new(other)
 }
 
+/// Passes only since its Model changed.
+fn held(number: i64) -> Arc<ModelVersion> {
+    let mut held = version(number, "Release", Verdict::Held).as_ref().clone();
+    let overrules = json!({"judgedAt": now(), "verdict": "Failed", "gates": ["auc"]});
+    held.status.as_mut().unwrap().judgements[0].overrules = Some(from_value(overrules).unwrap());
+    Arc::new(held)
+}
+
 fn message<'a>(cluster: &'a Cluster, kind: &str) -> &'a str {
     &conditions::find(&cluster.status().conditions, kind).unwrap().message
 }
@@ -34,6 +42,9 @@ fn no_version_that_does_not_pass_takes_over_in_whatever_way_it_is_asked_for() {
         (json!({"version": "churn-v2"}), version(2, "Release", Verdict::Error), Some("VersionRefused")),
         (json!({"version": "churn-v2"}), version(2, "Release", Verdict::Inconclusive), Some("VersionRefused")),
         (json!({"version": "churn-v2"}), waived(), Some("VersionRefused")),
+        (json!({"version": "churn-v2"}), held(2), Some("VersionHeld")),
+        (json!({"follow": "Newest"}), held(2), Some("VersionHeld")),
+        (json!({}), held(2), None),
         (json!({"version": "churn-v2"}), pending(), Some("VersionNotJudged")),
         (json!({"version": "churn-v2"}), never_judged(2), Some("VersionNotJudged")),
         (json!({"version": "churn-v2"}), judged_before(2), Some("VersionNotJudged")),
@@ -58,7 +69,7 @@ fn no_version_that_does_not_pass_takes_over_in_whatever_way_it_is_asked_for() {
         assert_eq!(cluster.run_until_ready(), Vec::<String>::new(), "{text}");
         assert_eq!((cluster.served(), cluster.reason(types::READY)), (Some("churn-v1"), Some("Serving")), "{text}");
         assert_eq!(cluster.reason(types::REFUSED), refused, "{text}");
-        let expected: &[&str] = if refused == Some("VersionRefused") { &["VersionRefused"] } else { &[] };
+        let expected: Vec<&str> = refused.into_iter().filter(|reason| *reason != "VersionNotJudged").collect();
         assert_eq!(warned, expected, "{text}");
         assert!(warnings(&cluster).is_empty(), "it is said once: {text}");
     }
@@ -77,6 +88,34 @@ fn a_refusal_says_by_whose_word_and_goes_when_the_version_passes() {
     cluster.0.versions[1] = passed(2);
     cluster.run_until_ready();
     assert_eq!((cluster.served(), cluster.reason(types::REFUSED)), (Some("churn-v2"), None));
+}
+
+#[test]
+fn a_held_version_serves_once_a_newer_one_passes_and_what_serves_goes_on() {
+    let pin = json!({"version": "churn-v1"});
+    let mut approved = passed(2).as_ref().clone();
+    approved.status.as_mut().unwrap().judgements[0].overrules =
+        held(2).status.as_ref().unwrap().judgements[0].overrules.clone();
+    for (newer, expected) in [
+        (None, None),
+        (Some(failed(2)), None),
+        (Some(version(2, "Release", Verdict::Waived)), None),
+        (Some(version(2, "Experiment", Verdict::Passed)), None),
+        (Some(judged_before(2)), None),
+        (Some(Arc::new(approved)), None),
+        (Some(passed(2)), Some("churn-v1")),
+    ] {
+        let mut cluster = Cluster::new(pin.clone(), &[held(1)]);
+        cluster.0.versions.extend(newer.clone());
+        cluster.run_until_ready();
+        assert_eq!(cluster.served(), expected, "{newer:?}");
+    }
+    let mut cluster = Cluster::new(json!({}), &[passed(1)]);
+    cluster.run_until_ready();
+    cluster.0.versions[0] = held(1);
+    assert!(warnings(&cluster).is_empty());
+    assert_eq!(cluster.run_until_ready(), Vec::<String>::new());
+    assert_eq!((cluster.served(), cluster.reason(types::SERVING_MEETS_GATES)), (Some("churn-v1"), Some("ServesHeld")));
 }
 
 #[test]
