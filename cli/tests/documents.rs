@@ -31,6 +31,7 @@ const NO_REASONS: &[&str] = &[
     "ImageInspectError",
     "ImagePullBackOff",
     "InvalidImageName",
+    "Judge",
     "MLPipelineRun",
     "Memory",
     "ModelVersion",

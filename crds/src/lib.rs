@@ -55,8 +55,8 @@ pub use run::{
 };
 pub use store::{Credentials, Store, StoreSpec};
 pub use version::{
-    Artifact, Evidence, GateJudgement, Judgement, Lineage, LineageImage, LineageInput, Measuring, Metric, ModelVersion,
-    ModelVersionSpec, ModelVersionStatus, Overruled, Threshold, Verdict,
+    Artifact, Evidence, GateJudgement, Judgement, Lineage, LineageImage, LineageInput, MeasurementState, Measuring,
+    Metric, ModelVersion, ModelVersionSpec, ModelVersionStatus, Overruled, Threshold, Verdict,
 };
 pub use volume::{
     ConfigMapVolume, EmptyDirMedium, EmptyDirVolume, KeyToPath, PersistentVolumeClaimVolume, SecretVolume, Volume,

@@ -344,10 +344,21 @@ pub struct Judgement {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "LabelSource")]
     pub labels: Option<LabelSource>,
+    /// measurement is Unavailable where the predictions could not be measured, for an outage for one; absent otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "MeasurementState")]
+    pub measurement: Option<MeasurementState>,
     /// gates are the single gates' verdicts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(transform = gates)]
     pub gates: Vec<GateJudgement>,
+}
+
+/// How a measurement stands that a judgement did without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum MeasurementState {
+    /// Several attempts failed; it is tried again.
+    Unavailable,
 }
 
 /// What a version was judged to be under an earlier state of its Model.

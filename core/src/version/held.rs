@@ -1,7 +1,7 @@
 //! Holds a version that passes only because its Model changed. Whoever lowers a bar releases nothing by it: a newer version
 //! must pass.
 
-use seatrial_crds::{GateJudgement, Judgement, LabelSource, Overruled, Verdict, limits};
+use seatrial_crds::{GateJudgement, Judgement, LabelSource, MeasurementState, Overruled, Verdict, limits};
 use serde_json::json;
 
 use crate::digest;
@@ -19,6 +19,8 @@ pub(super) fn overruled(before: Option<&Judgement>, gates_digest: &str) -> Optio
     match before.verdict {
         Verdict::Passed => None,
         Verdict::Held | Verdict::Unjudged | Verdict::Pending => inherited,
+        // It says nothing about the version.
+        Verdict::Error if before.measurement == Some(MeasurementState::Unavailable) => inherited,
         Verdict::Failed | Verdict::Error | Verdict::Inconclusive | Verdict::Waived => {
             let unmet = before.gates.iter().filter(|gate| gate.verdict != Verdict::Passed);
             let mut gates: Vec<String> = unmet.map(|gate| gate.name.clone()).collect();
@@ -110,6 +112,13 @@ mod tests {
             let found = overruled(before.as_ref(), digest).map(|overruled| overruled.gates);
             assert_eq!(found, expected.map(|names| names.into_iter().map(str::to_owned).collect()), "{before:?}");
         }
+    }
+
+    #[test]
+    fn an_outage_says_nothing_about_a_version() {
+        let mut before = judgement("a", Verdict::Error, &[("x", Verdict::Error)], None);
+        before.measurement = Some(MeasurementState::Unavailable);
+        assert_eq!(overruled(Some(&before), "b"), None);
     }
 
     #[test]

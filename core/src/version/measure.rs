@@ -54,6 +54,8 @@ pub(super) enum Known {
     Pending(String),
     /// They cannot be; the sentence says why.
     Unavailable(String),
+    /// Several attempts failed, and there will be more; the sentence says why.
+    Unmeasured(String),
 }
 
 /// Decides what is next, and records it in the status.
@@ -227,7 +229,7 @@ fn failed(attempt: i64, failure: &str) -> Known {
     if attempt < i64::from(limits::MEASURING_ATTEMPTS) {
         Known::Pending(format!("the predictions could not be measured and will be tried again: {failure}"))
     } else {
-        Known::Unavailable(format!("the predictions could not be measured; it is tried every hour: {failure}"))
+        Known::Unmeasured(format!("the predictions could not be measured; it is tried every hour: {failure}"))
     }
 }
 

@@ -273,6 +273,8 @@ fn a_failed_attempt_is_followed_by_another_later_and_later_without_end() {
         let expected = if attempt < 3 { Verdict::Pending } else { Verdict::Error };
         assert_eq!(fixture.status().verdict, Some(expected), "{attempt}");
         assert!(fixture.says().1.ends_with("no memory"), "{:?}", fixture.says());
+        let unmeasured = fixture.status().judgements.first().map(|judgement| judgement.measurement.is_some());
+        assert_eq!(unmeasured, (attempt >= 3).then_some(true));
         fixture.now = at(fixture.now.as_second() - at(0).as_second() + i64::try_from(delay.as_secs()).unwrap() - 1);
         assert!(fixture.pass().is_quiet(), "it is not yet time");
         fixture.now = at(fixture.now.as_second() - at(0).as_second() + 1);

@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use kube_core::ResourceExt;
 use measure::{Known, Progress, measure};
 use seatrial_crds::{
-    Evidence, Judgement, MLPipelineRunStatus, Metric, Model, ModelVersion, ModelVersionStatus, StepStatus, Time,
-    Verdict, limits,
+    Evidence, Judgement, MLPipelineRunStatus, MeasurementState, Metric, Model, ModelVersion, ModelVersionStatus,
+    StepStatus, Time, Verdict, limits,
 };
 
 use crate::conditions::{self, Status, types};
@@ -85,10 +85,11 @@ fn judge(
     now: Timestamp,
 ) -> (Verdict, String, Option<Timestamp>) {
     let measurement = status.measurement.clone();
+    let is_unmeasured = matches!(known, Known::Unmeasured(_));
     let evidence = match (known, &measurement) {
         (Known::Measured, Some(measurement)) => gates::Evidence::Measured(measurement),
         (Known::Pending(how), _) => gates::Evidence::Pending(how),
-        (Known::Unavailable(why), _) => gates::Evidence::Unavailable(why),
+        (Known::Unavailable(why) | Known::Unmeasured(why), _) => gates::Evidence::Unavailable(why),
         (Known::Measured, None) => gates::Evidence::Unavailable("the measurement is gone".to_owned()),
     };
     let mut gates = gates::judge(&model.spec, &version.spec, &evidence);
@@ -120,6 +121,7 @@ fn judge(
         gates_digest,
         verdict,
         labels,
+        measurement: is_unmeasured.then_some(MeasurementState::Unavailable),
         gates,
     };
     let message = sentence(&judgement);
