@@ -19,8 +19,10 @@ const NO_REASONS: &[&str] = &[
     "Correct",
     "CreateContainerConfigError",
     "CreateContainerError",
+    "Deny",
     "Deployment",
     "DisruptionTarget",
+    "Equivalent",
     "ErrImageNeverPull",
     "ErrImagePull",
     "FailJob",
@@ -58,6 +60,8 @@ const NO_REASONS: &[&str] = &[
     "String",
     "True",
     "Unknown",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
 ];
 
 fn checkout() -> PathBuf {
@@ -130,7 +134,7 @@ fn the_objects_in_documents_pass_the_lint() {
     for path in documents() {
         let text = fs::read_to_string(&path).unwrap();
         for (line, block) in blocks(&text, "yaml") {
-            let ours = ["MLPipeline", "MLPipelineRun", "Model", "ModelVersion", "ModelDeployment", "Store"];
+            let ours = ["MLPipeline", "MLPipelineRun", "Model", "ModelVersion", "ModelDeployment", "Store", "Approval"];
             for kind in ours {
                 let kinds = block.lines().filter(|line| line.trim() == format!("kind: {kind}")).count();
                 let whole = block.contains("apiVersion: seatrial.dev/v1alpha1");

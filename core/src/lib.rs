@@ -3,6 +3,7 @@
 //! Everything here is a pure function of what was observed and of the time that is passed in: no client, no clock,
 //! no randomness, no I/O.
 
+pub mod approvals;
 pub(crate) mod attempt;
 pub mod authority;
 pub mod conditions;

@@ -9,10 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use k8s_openapi::api::admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding};
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Pod, Service};
-use seatrial_crds::{MLPipeline, MLPipelineRun, Model, ModelDeployment, ModelVersion, Store};
+use seatrial_crds::{Approval, MLPipeline, MLPipelineRun, Model, ModelDeployment, ModelVersion, Store};
 
 use crate::plan::Blocked;
 use crate::platform::Platform;
@@ -115,6 +116,12 @@ pub struct VersionObserved {
     pub version: Arc<ModelVersion>,
     /// The Model of its name, if there is one.
     pub model: Option<Arc<Model>>,
+    /// The Approvals that name it.
+    pub approvals: Vec<Arc<Approval>>,
+    /// The policy that proves who writes Approvals, if there is one of the configured name.
+    pub approval_policy: Option<Arc<ValidatingAdmissionPolicy>>,
+    /// Its binding, if there is one.
+    pub approval_binding: Option<Arc<ValidatingAdmissionPolicyBinding>>,
     /// The run of its lineage, if there is one of that name.
     pub run: Option<Arc<MLPipelineRun>>,
     /// The Jobs with the version's name in [`seatrial_crds::names::VERSION_LABEL`].
@@ -141,6 +148,9 @@ impl VersionObserved {
         Self {
             version,
             model: None,
+            approvals: vec![],
+            approval_policy: None,
+            approval_binding: None,
             run: None,
             jobs: vec![],
             pods: vec![],

@@ -44,6 +44,10 @@ pub struct Platform {
     /// Who measures predictions; absent: nobody, and what needs a measurement is an Error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub judge: Option<Judge>,
+    /// The name of the ValidatingAdmissionPolicy that proves who writes Approvals, and of its binding; absent: nothing does, and
+    /// no Approval counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval_policy: Option<String>,
     /// How long a Job and its pods are kept after they ended, in seconds. An operator that is away for longer finds what a
     /// step made in the store; a step that failed, or has no outputs, is run again then.
     /// Absent: as long as their run.

@@ -9,6 +9,7 @@ pub mod names;
 pub mod reference;
 
 mod affinity;
+mod approval;
 mod deployment;
 mod measurement;
 mod metadata;
@@ -28,6 +29,7 @@ pub use affinity::{
     NodeSelectorTerm, PodAffinity, PodAffinityTerm, PreferredNodes, PreferredPods, TopologySpreadConstraint,
     UnsatisfiableAction,
 };
+pub use approval::{Approval, ApprovalGate, ApprovalSpec, Approver, Decision};
 pub use deployment::{
     Correction, DeployedRole, DeployedVersion, Follow, ModelDeployment, ModelDeploymentSpec, ModelDeploymentStatus,
     Server,

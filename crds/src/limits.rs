@@ -91,6 +91,14 @@ pub const GROUPS: usize = 16;
 pub const USER_ID: i64 = 2_147_483_647;
 /// Pull secrets.
 pub const PULL_SECRETS: usize = 8;
+/// Bytes of the name of an account or a group.
+pub const ACCOUNT: usize = 256;
+/// Groups that an Approval names.
+pub const APPROVER_GROUPS: usize = 32;
+/// Accounts of tools that a gate accepts.
+pub const WRITERS: usize = 8;
+/// Approvals that a gate may ask for.
+pub const APPROVALS: u32 = 8;
 /// Bytes of a URI or endpoint.
 pub const URI: usize = 1024;
 /// Bytes of a Store's prefix: what an artifact's URI adds to it is a little less than the difference to [`URI`].

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::limits;
 use crate::schema::{list_map, rule};
-use crate::{MLPipeline, MLPipelineRun, Model, ModelDeployment, ModelVersion, Store};
+use crate::{Approval, MLPipeline, MLPipelineRun, Model, ModelDeployment, ModelVersion, Store};
 
 /// A version's name is its model's, `-v` and its number. Concatenating and comparing would be shorter, but the API
 /// server cannot bound the result's length and refuses the rule as too expensive.
@@ -69,6 +69,7 @@ pub fn all() -> Result<Vec<Manifest>, serde_json::Error> {
         manifest(&MLPipeline::crd(), label(limits::PIPELINE_NAME))?,
         manifest(&MLPipelineRun::crd(), run_name)?,
         manifest(&ModelVersion::crd(), version_rules)?,
+        manifest(&Approval::crd(), vec![])?,
         manifest(&ModelDeployment::crd(), label(limits::DEPLOYMENT_NAME))?,
     ])
 }

@@ -4,6 +4,7 @@ use kube::CustomResource;
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
+use crate::approval::ApprovalGate;
 use crate::limits;
 use crate::objectives::{Consumer, CostGate, ErrorCosts, Evaluation, Fairness, Task, consumers};
 use crate::schema::{atomic_list, list_map, quantity, rule, set_list};
@@ -179,13 +180,13 @@ pub struct Budget {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [
-    rule("(self.type == 'Metric') == has(self.metric) && (self.type == 'Cost') == has(self.cost)", "a gate has exactly the field that its type names: metric with type Metric, cost with type Cost"),
+    rule("(self.type == 'Metric') == has(self.metric) && (self.type == 'Cost') == has(self.cost) && (self.type == 'Approval') == has(self.approval)", "a gate has exactly the field that its type names: metric with type Metric, cost with type Cost, approval with type Approval"),
 ]))]
 pub struct Gate {
     /// name is the gate's name, unique in its model.
     #[schemars(length(min = 1, max = limits::NAME), regex(pattern = limits::NAME_PATTERN))]
     pub name: String,
-    /// type is what kind of gate it is: Metric or Cost.
+    /// type is what kind of gate it is: Metric, Cost or Approval.
     #[serde(rename = "type")]
     pub kind: GateType,
     /// metric bounds a headline metric, with type Metric.
@@ -194,6 +195,9 @@ pub struct Gate {
     /// cost bounds what the errors of a version cost, with type Cost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<CostGate>,
+    /// approval says who must approve a version, with type Approval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ApprovalGate>,
 }
 
 /// The kinds of gates.
@@ -203,6 +207,8 @@ pub enum GateType {
     Metric,
     /// What errors cost, for each prediction.
     Cost,
+    /// The word of people.
+    Approval,
 }
 
 /// Bounds of a metric, both included.

@@ -28,6 +28,7 @@ pub fn problem(model: &ModelSpec) -> Option<(&'static str, String)> {
 fn of_gates(model: &ModelSpec) -> Option<String> {
     model.gates.iter().find_map(|gate| match gate.kind {
         GateType::Metric => of_metric(model, &gate.name, gate.metric.as_ref()?),
+        GateType::Approval => None,
         GateType::Cost if applies(model) => of_cost(&gate.name, gate.cost.as_ref()?),
         GateType::Cost => Some(format!(
             "the gate \"{}\" bounds what errors cost, and spec.errorCosts does not say what they do",

@@ -2,6 +2,7 @@
 //! its predictions. One file for each type of gate, and for each answer. Nothing here starts anything: another bar, another
 //! cost or another prevalence has its verdict at once.
 
+pub mod approval;
 mod contradictions;
 mod costs;
 mod fairness;
@@ -151,6 +152,7 @@ pub fn judge(model: &ModelSpec, version: &ModelVersionSpec, evidence: &Evidence<
 
 fn judge_gate(gate: &Gate, version: &ModelVersionSpec, known: &Known<'_>) -> Finding {
     match gate.kind {
+        GateType::Approval => approval::unheard(),
         GateType::Metric => metric::judge(gate.metric.as_ref(), version, known),
         GateType::Cost => match (&gate.cost, &known.costs) {
             (Some(gate), Some(costs)) => known.decide(|_, pooled| costs::judge_gate(gate, costs, pooled)),

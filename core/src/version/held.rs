@@ -1,7 +1,7 @@
 //! Holds a version that passes only because its Model changed. Whoever lowers a bar releases nothing by it: a newer version
 //! must pass.
 
-use seatrial_crds::{GateJudgement, Judgement, LabelSource, MeasurementState, Overruled, Verdict, limits};
+use seatrial_crds::{GateJudgement, GateType, Judgement, LabelSource, MeasurementState, Overruled, Verdict, limits};
 use serde_json::json;
 
 use crate::digest;
@@ -45,28 +45,30 @@ pub(super) fn holds(overruled: &Overruled, gates: &[GateJudgement]) -> bool {
     !overruled.gates.iter().all(is_waived)
 }
 
-/// What is said of a version that is held.
-pub(super) fn sentence(overruled: &Overruled) -> String {
+/// What is said of a version that is held, by the judgement of this digest; `problem` is why Approvals do not count.
+pub(super) fn sentence(overruled: &Overruled, judgement: &str, problem: Option<&str>) -> String {
+    let problem = problem.map(|problem| format!("; {problem}")).unwrap_or_default();
     let by = match &overruled.gates_revision {
         Some(revision) => format!(" by the gates in the ControllerRevision {revision}"),
         None => " by earlier gates".to_owned(),
     };
     format!(
-        "it passes only since the Model changed: it was {:?}{by} ({}); make a newer version that passes",
+        "it passes only since the Model changed: it was {:?}{by} ({}); make a newer version that passes, or create an Approval that names the judgement {judgement}{problem}",
         overruled.verdict,
         overruled.gates.join(", ")
     )
 }
 
-/// Names a judgement by what it found. The verdict of the whole is not part of it: a version that is held and then let go has
-/// one judgement.
+/// Names a judgement by what it found. The verdict of the whole is not part of it, nor what people say of it: who approves
+/// names what all else found.
 pub(super) fn digest(
     artifact: &str,
     gates_digest: &str,
     labels: Option<LabelSource>,
     gates: &[GateJudgement],
 ) -> String {
-    let found: Vec<_> = gates.iter().map(|gate| (&gate.name, gate.verdict, &gate.value)).collect();
+    let heard = gates.iter().filter(|gate| gate.kind != Some(GateType::Approval));
+    let found: Vec<_> = heard.map(|gate| (&gate.name, gate.verdict, &gate.value)).collect();
     let parts = json!({"artifact": artifact, "gates": gates_digest, "labels": labels, "found": found});
     format!("sha256:{}", digest::of_json(&parts))
 }

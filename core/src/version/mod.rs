@@ -14,6 +14,7 @@ use seatrial_crds::{
     StepStatus, Time, Verdict, limits,
 };
 
+use crate::approvals::{self, Counted};
 use crate::conditions::{self, Status, types};
 use crate::observed::VersionObserved;
 use crate::plan::{Event, EventType, Plan};
@@ -36,7 +37,7 @@ pub fn plan(observed: &VersionObserved, now: Timestamp) -> Plan<ModelVersionStat
         Ok(model) => {
             let known;
             (known, progress) = measure(observed, model, &mut status, now);
-            let (verdict, message, waived_until) = judge(model, version, known, &mut status, now);
+            let (verdict, message, waived_until) = judge(observed, model, known, &mut status, now);
             let expiry = waived_until.map(|until| Duration::try_from(until.duration_since(now)).unwrap_or_default());
             progress.requeue_after = progress.requeue_after.into_iter().chain(expiry).min();
             let reason = if verdict == Verdict::Unjudged { "Unanswered" } else { "Judged" };
@@ -78,12 +79,13 @@ pub fn plan(observed: &VersionObserved, now: Timestamp) -> Plan<ModelVersionStat
 /// Judges by what is known. A judgement is kept once nothing of it is pending, and only if it says something else than the
 /// one before. Returns the verdict, what is said of it, and when the first of the waivers that it rests on ends.
 fn judge(
+    observed: &VersionObserved,
     model: &Model,
-    version: &ModelVersion,
     known: Known,
     status: &mut ModelVersionStatus,
     now: Timestamp,
 ) -> (Verdict, String, Option<Timestamp>) {
+    let version = &observed.version;
     let measurement = status.measurement.clone();
     let is_unmeasured = matches!(known, Known::Unmeasured(_));
     let evidence = match (known, &measurement) {
@@ -103,16 +105,21 @@ fn judge(
         _ => status.threshold.take(),
     };
     let gates_digest = gates::digest(&model.spec);
-    // What was found has its name whatever is waived of it.
+    // What was found has its name whatever is waived of it, and whatever people say of it.
     let judgement_digest = held::digest(&version.spec.artifact.digest, &gates_digest, labels, &gates);
+    let counted = counted(observed, &judgement_digest);
+    gates::approval::apply(&model.spec, &mut gates, &judgement_digest, &counted);
     let waived_until = gates::waivers::apply(&model.spec, version, &mut gates, now);
     let overrules = held::overruled(status.judgements.first(), &gates_digest);
-    let verdict = match gates::overall(&gates) {
-        Verdict::Passed | Verdict::Waived if overrules.as_ref().is_some_and(|it| held::holds(it, &gates)) => {
-            Verdict::Held
-        }
-        found => found,
-    };
+    let found = gates::overall(&gates);
+    let would_pass = matches!(found, Verdict::Passed | Verdict::Waived);
+    let holds = overrules.as_ref().filter(|overruled| would_pass && held::holds(overruled, &gates));
+    let released = counted.release();
+    let verdict = if holds.is_some() && released.is_none() { Verdict::Held } else { found };
+    let of_hold = holds.map(|overruled| match released {
+        Some(by) => format!("; it passes only since the Model changed, and that is approved by {by}"),
+        None => held::sentence(overruled, &judgement_digest, counted.problem()),
+    });
     let judgement = Judgement {
         judged_at: Time(now),
         gates_revision: Some(names::gates(&version.spec.model, &gates_digest)),
@@ -124,13 +131,23 @@ fn judge(
         measurement: is_unmeasured.then_some(MeasurementState::Unavailable),
         gates,
     };
-    let message = sentence(&judgement);
+    let message = match (verdict, of_hold) {
+        (Verdict::Held, of_hold) => of_hold.unwrap_or_default(),
+        (_, of_hold) => sentence(&judgement) + &of_hold.unwrap_or_default(),
+    };
     let is_pending = judgement.gates.iter().any(|gate| gate.verdict == Verdict::Pending);
     if !is_pending && status.judgements.first().is_none_or(|newest| !says_the_same(newest, &judgement)) {
         status.judgements.insert(0, judgement);
         status.judgements.truncate(limits::JUDGEMENTS);
     }
     (verdict, message, waived_until)
+}
+
+/// The Approvals of a judgement that count.
+fn counted<'a>(observed: &'a VersionObserved, judgement: &str) -> Counted<'a> {
+    let name = observed.platform.approval_policy.as_deref();
+    let proof = approvals::proof(name, observed.approval_policy.as_deref(), observed.approval_binding.as_deref());
+    Counted::of(&observed.version, judgement, &observed.approvals, &proof)
 }
 
 /// Whether two judgements say the same, in whatever words: a release that finds better ones judges nothing anew.
@@ -211,9 +228,6 @@ fn vouches(status: &MLPipelineRunStatus, version: &ModelVersion) -> bool {
 
 /// What a judgement says, in a sentence for the product owner.
 fn sentence(judgement: &Judgement) -> String {
-    if judgement.verdict == Verdict::Held {
-        return judgement.overrules.as_ref().map(held::sentence).unwrap_or_default();
-    }
     let decisive: Vec<&str> = judgement
         .gates
         .iter()

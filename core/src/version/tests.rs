@@ -1,11 +1,13 @@
 use std::sync::Arc;
 
-use seatrial_crds::{MLPipelineRun, ModelSpec, ModelVersion};
+use seatrial_crds::{Approval, MLPipelineRun, ModelSpec, ModelVersion};
 use serde_json::{Value, from_value, json};
 
 use super::*;
+use crate::approvals::tests as said;
 use crate::model;
 use crate::observed::ModelObserved;
+use crate::platform::Platform;
 
 fn now() -> Timestamp {
     Timestamp::from_second(1_800_000_000).unwrap()
@@ -154,6 +156,68 @@ fn who_lowers_a_gate_releases_nothing_and_it_is_said_once() {
     // Back under the first bar it fails again.
     observed.model = Some(judge(auc("0.9")));
     assert_eq!(settle(&mut observed).verdict, Some(Verdict::Failed));
+}
+
+/// A policy that proves writers, and Approvals beside it.
+fn with_approvals(observed: &mut VersionObserved, approvals: &[Arc<Approval>]) {
+    observed.platform = Arc::new(Platform { approval_policy: Some(said::POLICY_NAME.into()), ..Platform::default() });
+    observed.approval_policy = Some(Arc::new(said::policy()));
+    observed.approval_binding = Some(Arc::new(said::binding()));
+    observed.approvals = approvals.to_vec();
+}
+
+fn judgement(status: &ModelVersionStatus) -> String {
+    status.judgements[0].digest.clone().unwrap()
+}
+
+#[test]
+fn an_approval_of_this_judgement_lets_a_held_version_go() {
+    let mut observed =
+        observe(version(1, "Release", "0.8"), Some(judge(auc("0.9"))), Some(run("run-uid", "churn-v1", "0.8")));
+    settle(&mut observed);
+    observed.model = Some(judge(auc("0.7")));
+    let held = judgement(&settle(&mut observed));
+    let message =
+        |status: &ModelVersionStatus| conditions::find(&status.conditions, types::PASSED).unwrap().message.clone();
+    let status = settle(&mut observed);
+    assert!(message(&status).contains(&held) && message(&status).contains("admissionPolicy.enabled"));
+    with_approvals(&mut observed, &[said::approval("jane", "Approved", 100, json!({"judgement": held}))]);
+    let status = settle(&mut observed);
+    assert_eq!((status.verdict, judgement(&status)), (Some(Verdict::Passed), held.clone()));
+    assert!(message(&status).contains("jane"), "{}", message(&status));
+    // It rests on the word, and on the proof.
+    let approvals = std::mem::take(&mut observed.approvals);
+    assert_eq!(settle(&mut observed).verdict, Some(Verdict::Held));
+    observed.approvals = approvals;
+    assert_eq!(settle(&mut observed).verdict, Some(Verdict::Passed));
+    observed.approval_policy = None;
+    assert_eq!(settle(&mut observed).verdict, Some(Verdict::Held));
+    with_approvals(&mut observed, &[said::approval("jane", "Approved", 60, json!({"judgement": held}))]);
+    assert_eq!(settle(&mut observed).verdict, Some(Verdict::Held), "it is older than the proof");
+    // Another bar is another judgement.
+    with_approvals(&mut observed, &[said::approval("jane", "Approved", 100, json!({"judgement": held}))]);
+    observed.model = Some(judge(auc("0.6")));
+    assert_eq!(settle(&mut observed).verdict, Some(Verdict::Held));
+}
+
+#[test]
+fn a_gate_of_type_approval_waits_for_people() {
+    let mut gates = auc("0.7");
+    let signed = json!({"name": "signed", "type": "Approval", "approval": {"group": "crm"}});
+    gates.as_array_mut().unwrap().push(signed);
+    let mut observed =
+        observe(version(1, "Release", "0.8"), Some(judge(gates)), Some(run("run-uid", "churn-v1", "0.8")));
+    let status = settle(&mut observed);
+    assert_eq!(status.verdict, Some(Verdict::Inconclusive));
+    let named = judgement(&status);
+    with_approvals(&mut observed, &[said::approval("jane", "Approved", 100, json!({"judgement": named}))]);
+    let status = settle(&mut observed);
+    assert_eq!((status.verdict, judgement(&status)), (Some(Verdict::Passed), named.clone()));
+    with_approvals(&mut observed, &[said::approval("jane", "Rejected", 101, json!({"judgement": named}))]);
+    assert_eq!(settle(&mut observed).verdict, Some(Verdict::Failed));
+    // To take the gate away is to lower the bar.
+    observed.model = Some(judge(auc("0.7")));
+    assert_eq!(settle(&mut observed).verdict, Some(Verdict::Held));
 }
 
 #[test]

@@ -10,6 +10,7 @@ use seatrial_core::run::{has_ended, triggered_revision};
 use seatrial_crds::names::{MODEL_LABEL, PIPELINE_LABEL, RUN_LABEL};
 use seatrial_crds::{MLPipelineRun, ModelVersion};
 
+use crate::cache::Cache;
 pub(crate) use crate::cache::kinds::Caches;
 use crate::queue::object_key::{ObjectKey, Primary};
 
@@ -55,6 +56,11 @@ impl Caches {
         let mut kinds = self.unlisted_kinds();
         kinds.extend(self.shared.awaits_authority.load(Ordering::Acquire).then_some("ConfigMap"));
         kinds
+    }
+
+    /// The object of a kind that proves who writes Approvals, if there is one.
+    pub(crate) fn proof_of_approvals<K: ResourceExt + PartialEq>(&self, cache: &Cache<K>) -> Option<Arc<K>> {
+        cache.get("", self.platform().approval_policy.as_deref()?)
     }
 
     /// The store's authority has been looked for: it is known, or not published yet.

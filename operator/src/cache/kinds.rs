@@ -3,6 +3,7 @@
 
 use std::fmt::Debug;
 
+use k8s_openapi::api::admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding};
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Pod, PodStatus, Service};
@@ -11,7 +12,7 @@ use seatrial_core::run::{has_ended, triggered_revision};
 use seatrial_crds::names::{
     COMPONENT_LABEL, DEPLOYMENT_LABEL, MODEL_LABEL, PIPELINE_LABEL, RUN_LABEL, VERSION_LABEL, components,
 };
-use seatrial_crds::{MLPipeline, MLPipelineRun, Model, ModelDeployment, ModelVersion, Store, Time};
+use seatrial_crds::{Approval, MLPipeline, MLPipelineRun, Model, ModelDeployment, ModelVersion, Store, Time};
 use serde::de::DeserializeOwned;
 
 use crate::cache::Cache;
@@ -25,6 +26,8 @@ pub(crate) enum Selection {
     All,
     /// Those that the operator made.
     Ours,
+    /// The one of the name that the platform's `approval_policy` has; none where there is no name.
+    ProofOfApprovals,
 }
 
 /// A kind that is watched.
@@ -103,6 +106,9 @@ watched_kinds! {
     pipelines: MLPipeline, All, |_| vec![], keep, of_pipeline;
     runs: MLPipelineRun, All, groups_of_run, keep, of_run;
     versions: ModelVersion, All, groups_of_version, keep, of_version;
+    approvals: Approval, All, groups_of_approval, keep, of_approval;
+    approval_policies: ValidatingAdmissionPolicy, ProofOfApprovals, |_| vec![], keep, of_proof;
+    approval_bindings: ValidatingAdmissionPolicyBinding, ProofOfApprovals, |_| vec![], keep, of_proof;
     model_deployments: ModelDeployment, All, groups_of_deployment, keep, of_deployment;
     jobs: Job, Ours, by_labels, prune_job, of_job_or_pod;
     pods: Pod, Ours, by_labels, prune_pod, of_job_or_pod;
@@ -239,6 +245,23 @@ fn of_version(version: &ModelVersion, _: Option<&ModelVersion>, caches: &Caches)
     {
         keys.push(ObjectKey::of(Primary::Run, run.as_ref()));
     }
+    keys
+}
+
+fn groups_of_approval(approval: &Approval) -> Vec<String> {
+    vec![group(VERSION_LABEL, &approval.spec.version)]
+}
+
+fn of_approval(approval: &Approval, _: Option<&Approval>, _: &Caches) -> Vec<ObjectKey> {
+    vec![ObjectKey::beside(Primary::Version, approval, &approval.spec.version)]
+}
+
+/// Every version that somebody said something of: whether it counts may have changed.
+fn of_proof<K>(_: &K, _: Option<&K>, caches: &Caches) -> Vec<ObjectKey> {
+    let approvals = caches.approvals.all();
+    let mut keys: Vec<ObjectKey> = approvals.iter().flat_map(|approval| of_approval(approval, None, caches)).collect();
+    keys.sort_unstable();
+    keys.dedup();
     keys
 }
 

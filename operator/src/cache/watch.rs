@@ -35,7 +35,7 @@ pub(crate) struct Feed {
 impl Feed {
     /// Watches a kind. Returns only where that cannot go on, and says why.
     async fn watch<K: WatchedKind>(self, client: Client, selection: Selection) -> String {
-        let mut events = events::<K>(client, selection);
+        let mut events = events::<K>(client, selection, self.caches.platform().approval_policy.as_deref());
         let (kind, mut outage) = (K::kind(&()).into_owned(), Outage::default());
         loop {
             match events.try_next().await {
@@ -149,6 +149,12 @@ pub(crate) fn start_watches(client: &Client, feed: &Feed, into: &mut JoinSet<Str
     struct Start<'a>(&'a Client, &'a Feed, &'a mut JoinSet<String>);
     impl ForEachKind for Start<'_> {
         fn kind<K: WatchedKind>(&mut self, selection: Selection) {
+            let is_unnamed = self.1.caches.platform().approval_policy.is_none();
+            if selection == Selection::ProofOfApprovals && is_unnamed {
+                // There is none to be known, and nothing waits for it.
+                K::cache(&self.1.caches).list_ends();
+                return;
+            }
             self.2.spawn(self.1.clone().watch::<K>(self.0.clone(), selection));
         }
     }
@@ -159,6 +165,7 @@ pub(crate) fn start_watches(client: &Client, feed: &Feed, into: &mut JoinSet<Str
 fn events<K: WatchedKind>(
     client: Client,
     selection: Selection,
+    proof_of_approvals: Option<&str>,
 ) -> BoxStream<'static, Result<watcher::Event<DeserializeGuard<K>>, watcher::Error>> {
     let config = watcher::Config::default();
     match selection {
@@ -168,8 +175,14 @@ fn events<K: WatchedKind>(
             watcher(api, config).backoff(WatchBackoff::default()).boxed()
         }
         // Kubernetes' own kinds fit, and the guard would decode each object twice.
-        Selection::Ours => {
-            let config = config.labels(COMPONENT_LABEL);
+        Selection::Ours | Selection::ProofOfApprovals => {
+            let config = match selection {
+                Selection::ProofOfApprovals => {
+                    // The right to read is one to read what has this name.
+                    config.fields(&format!("metadata.name={}", proof_of_approvals.unwrap_or_default()))
+                }
+                _ => config.labels(COMPONENT_LABEL),
+            };
             let events = watcher(Api::<K>::all(client), config).backoff(WatchBackoff::default());
             let guard = |object| DeserializeGuard(Ok(object));
             let guarded = move |event| match event {

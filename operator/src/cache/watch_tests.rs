@@ -1,7 +1,8 @@
 use jiff::Timestamp;
+use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
 use seatrial_core::observed::VersionObserved;
 use seatrial_core::platform::{DefaultStore, Platform};
-use seatrial_crds::{MLPipelineRun, Model, ModelDeployment, ModelVersion};
+use seatrial_crds::{Approval, MLPipelineRun, Model, ModelDeployment, ModelVersion};
 use serde_json::{Value, from_value, json};
 
 use super::*;
@@ -228,4 +229,29 @@ async fn an_event_wakes_the_keys_whose_plans_read_what_changed_and_no_other() {
 
 fn model_spec(objective: &str) -> Value {
     json!({"owner": {"team": "t", "contact": "c"}, "objective": objective, "uses": ["Batch"]})
+}
+
+#[tokio::test]
+async fn an_approval_and_what_proves_it_wake_its_version() {
+    let feed = feed(Platform { approval_policy: Some("proof".into()), ..Platform::default() }, false);
+    let digest = format!("sha256:{}", "a".repeat(64));
+    let approval: DeserializeGuard<Approval> = read(json!({
+        "apiVersion": "seatrial.dev/v1alpha1", "kind": "Approval",
+        "metadata": {"name": "jane", "namespace": "ns", "uid": "uid-jane", "resourceVersion": "1"},
+        "spec": {"model": "churn", "version": "churn-v1", "digest": digest, "judgement": digest, "decision": "Approved",
+                 "reason": "x", "by": {"user": "jane"}},
+    }));
+    feed.take(watcher::Event::Apply(approval));
+    assert_eq!(woken(&feed).await, [key(Primary::Version, "churn-v1")]);
+    let policy = || -> DeserializeGuard<ValidatingAdmissionPolicy> {
+        read(json!({
+            "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy",
+            "metadata": {"name": "proof", "uid": "uid-proof", "resourceVersion": "2"},
+        }))
+    };
+    let known = || feed.caches.proof_of_approvals(&feed.caches.approval_policies).is_some();
+    feed.take(watcher::Event::Apply(policy()));
+    assert_eq!((woken(&feed).await, known()), (vec![key(Primary::Version, "churn-v1")], true));
+    feed.take(watcher::Event::Delete(policy()));
+    assert_eq!((woken(&feed).await, known()), (vec![key(Primary::Version, "churn-v1")], false));
 }

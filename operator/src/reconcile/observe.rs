@@ -127,6 +127,9 @@ impl Reconciler {
         VersionObserved {
             version: version.clone(),
             model: caches.models.get(&key.namespace, &version.spec.model),
+            approvals: caches.approvals.group(&key.namespace, &own),
+            approval_policy: caches.proof_of_approvals(&caches.approval_policies),
+            approval_binding: caches.proof_of_approvals(&caches.approval_bindings),
             run: version.spec.run().and_then(|run| caches.runs.get(&key.namespace, run)),
             expectations: self.expectations.of_jobs(key, ours.filter_map(|job| job.metadata.name.as_deref())),
             jobs,

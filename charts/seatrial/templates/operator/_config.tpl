@@ -19,6 +19,9 @@ judge:
     {{- include "seatrial.operator.resources" . | nindent 4 }}
   {{- end }}
 {{- end }}
+{{- if .Values.admissionPolicy.enabled }}
+approvalPolicy: {{ include "seatrial.approvalPolicy" . }}
+{{- end }}
 {{- $env := .Values.agent.env }}
 {{- with .Values.agent.caBundle }}
 {{- $env = append $env (dict "name" "SEATRIAL_CA_BUNDLE" "value" .) }}
@@ -46,6 +49,14 @@ agentRunAsGroup: {{ int64 .runAsGroup }}
 {{- end }}
 agentReadinessProbe: {{ .Values.agent.readinessProbe }}
 ttlSecondsAfterFinished: {{ int64 .Values.jobs.ttlSecondsAfterFinished }}
+{{- end -}}
+
+{{/*
+The policy that proves who writes Approvals, and its binding. A release whose policy says something else gives it another
+name: an object that was changed proves nothing.
+*/}}
+{{- define "seatrial.approvalPolicy" -}}
+{{ include "seatrial.fullname" . }}-approvals-v1
 {{- end -}}
 
 {{/* Requests and limits. As text, also where somebody wrote a number: `cpu: 1`. */}}

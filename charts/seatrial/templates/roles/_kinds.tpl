@@ -22,7 +22,7 @@ write it is decided in each role.
 - apiGroups: [seatrial.dev]
   resources:
     {{- range $kinds }}
-    {{- if ne . "stores" }}
+    {{- if not (has . (list "approvals" "stores")) }}
     - {{ . }}/status
     {{- end }}
     {{- end }}

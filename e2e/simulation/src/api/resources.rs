@@ -52,6 +52,7 @@ pub static RESOURCES: &[Resource] = &[
     own("Model", "models", true),
     own("ModelVersion", "modelversions", true),
     own("ModelDeployment", "modeldeployments", true),
+    own("Approval", "approvals", false),
     own("Store", "stores", false),
 ];
 
