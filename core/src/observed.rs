@@ -72,6 +72,8 @@ pub struct RunObserved {
     /// For how long this leader has led. Until a minute (`LATE_WRITE` of `attempt`), a Job that an earlier leader asked for may
     /// still come to be.
     pub leading_for: Duration,
+    /// For how long this leader has seen each Job that has no pod, by the Job's UID.
+    pub without_pod_for: BTreeMap<String, Duration>,
     /// The pods that were told to end, by UID.
     pub ending: BTreeMap<String, Ending>,
     /// The siblings that this leader let begin, by name, though the caches may not show it yet.

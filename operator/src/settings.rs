@@ -39,7 +39,7 @@ pub struct Settings {
     #[arg(long)]
     pub threads: Option<NonZeroUsize>,
     /// Where metrics and health are served.
-    #[arg(long, default_value = "0.0.0.0:8080")]
+    #[arg(long, default_value = "[::]:8080")]
     pub http_listen: SocketAddr,
     /// What is logged, as in `info` or `info,seatrial_operator=debug`.
     #[arg(long, env = "SEATRIAL_LOG", default_value = "info")]

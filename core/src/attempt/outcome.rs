@@ -74,6 +74,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) job: &'a Job,
     /// The Job's pods.
     pub(crate) pods: &'a [&'a Pod],
+    /// For how long it has been seen that the Job has no pod.
+    pub(crate) without_pod_for: Option<Duration>,
     /// The word and sentence that were last said of it.
     pub(crate) before: Option<&'a (String, String)>,
     /// When the API server was last asked about Job and pods.
@@ -213,16 +215,19 @@ fn waiting(seen: &Seen<'_>, now: Timestamp) -> Outcome {
     let Seen { step, job, pods, .. } = *seen;
     let age = |at: Option<&Time>| at.map_or(0, |at| now.as_second() - at.0.as_second());
     let job_age = age(job.metadata.creation_timestamp.as_ref());
+    // A Job whose pod is gone makes another: its age says nothing about how long that takes.
+    let seen_for = seen.without_pod_for.and_then(|time| i64::try_from(time.as_secs()).ok());
+    let without_pod_for = seen_for.map_or(job_age, |seen_for| seen_for.min(job_age));
     let live = pods.iter().filter(|pod| seen.liveness.is_live(pod));
     let newest = live.max_by_key(|pod| pod.metadata.creation_timestamp.clone());
     let held = match newest {
-        None if pods.is_empty() => no_pod(seen, job_age),
+        None if pods.is_empty() => no_pod(seen, without_pod_for),
         None => between_pods(seen),
         Some(pod) => not_started(seen, pod),
     };
     if let Some((reason, message)) = held {
-        // Since when its command could have run: the newest pod's begin, or, where there is none, the Job's.
-        let waited = newest.map_or(job_age, |pod| age(pod.metadata.creation_timestamp.as_ref()));
+        // Since when its command could have run: the newest pod's begin, or, where there is none, the end of the last one.
+        let waited = newest.map_or(without_pod_for, |pod| age(pod.metadata.creation_timestamp.as_ref()));
         let limit = start_limit(step, reason).filter(|_| is_not_started(reason));
         return match limit.filter(|limit| waited >= *limit) {
             Some(_) => Outcome::Failed(reason, message),
@@ -249,9 +254,9 @@ fn start_limit(step: &Step, reason: &str) -> Option<i64> {
 }
 
 /// A Job without a pod: something refuses it, or a queue holds it back, which may take as long as it likes.
-fn no_pod(seen: &Seen<'_>, age: i64) -> Option<(&'static str, String)> {
+fn no_pod(seen: &Seen<'_>, without_pod_for: i64) -> Option<(&'static str, String)> {
     let Seen { step, job, refused, .. } = *seen;
-    if age < POD_GRACE || is_suspended(job) {
+    if without_pod_for < POD_GRACE || is_suspended(job) {
         return None;
     }
     if let Some(said) = refused {
@@ -260,7 +265,7 @@ fn no_pod(seen: &Seen<'_>, age: i64) -> Option<(&'static str, String)> {
         return Some(("PodsRefused", message));
     }
     let message = format!(
-        "step \"{}\" has no pod {POD_GRACE} s after its Job was created: a quota, a LimitRange, Pod Security or an admission policy may refuse it; kubectl describe job {} says which",
+        "step \"{}\" has had no pod for {POD_GRACE} s: a quota, a LimitRange, Pod Security or an admission policy may refuse it; kubectl describe job {} says which",
         step.name,
         job.name_any()
     );

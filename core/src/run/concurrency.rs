@@ -73,13 +73,17 @@ pub(super) fn turn(observed: &RunObserved) -> Turn {
     if max_runs <= 1 {
         return match ahead.count() {
             0 => Turn::Now,
-            _ => Turn::Waits("it waits for the runs before it, since spec.concurrency.maxRuns is 1".to_owned()),
+            _ => Turn::Waits("it waits for the runs before it, since spec.concurrency.maxRuns is 1: kubectl get mlpipelineruns shows them; delete one, or raise maxRuns".to_owned()),
         };
     }
     if triggered_revision(run).is_some() {
         let first = ahead.filter(|other| triggered_revision(other).is_some()).min_by_key(|other| place(other));
-        return first
-            .map_or(Turn::Now, |first| Turn::Waits(format!("it waits for the run \"{}\" to end", first.name_any())));
+        return first.map_or(Turn::Now, |first| {
+            let name = first.name_any();
+            Turn::Waits(format!(
+                "it waits for the run \"{name}\" to end: kubectl describe mlpipelinerun {name} says how that stands; delete it to begin at once"
+            ))
+        });
     }
     // One place is kept for runs that changes start.
     let places = max_runs - 1;

@@ -30,6 +30,7 @@ use crate::attempt::{self, Liveness};
 use crate::conditions::{self, Status, types};
 use crate::observed::RunObserved;
 use crate::plan::{Blocked, BlockedReason, Event, EventType, LiveRead, Plan, Stage, Write};
+use crate::pod_state::statuses;
 use crate::{names, revision, text, validation};
 use concurrency::Turn;
 use phase::{Conclusion, Next, Phase};
@@ -356,9 +357,29 @@ impl<'a> Draft<'a> {
             let ended = attempt::job_has_ended(job) || job.metadata.deletion_timestamp.is_some();
             if self.is_ours(job.as_ref()) && !wanted && !ended {
                 let uid = job.metadata.uid.clone().unwrap_or_default();
+                self.events.extend(step.filter(|step| step.state == StepState::Succeeded).and_then(|step| {
+                    let message = self.left_containers(step, job)?;
+                    Some(Event { kind: EventType::Warning, reason: "ContainerLeft", action: "Delete", message })
+                }));
                 self.deletions.push(Write::Delete { kind: crate::plan::Kind::Job, name, uid });
             }
         }
+    }
+
+    /// Names the containers that somebody injected into a pod of a step and that go on though the step is done.
+    fn left_containers(&self, step: &StepStatus, job: &Job) -> Option<String> {
+        let mut pods = self.observed.pods.iter().filter(|pod| attempt::is_pod_of(pod, job));
+        let pod = pods.find(|pod| has_ended_well(pod))?;
+        let goes_on = statuses(pod).filter(|one| one.state.as_ref().is_some_and(|state| state.running.is_some()));
+        let left: Vec<&str> = goes_on.map(|one| one.name.as_str()).collect();
+        (!left.is_empty()).then(|| {
+            format!(
+                "step \"{}\" is done, but {} of its pod {} did not end within {JOB_GRACE} s: its Job is deleted; let who injects it add it as a sidecar (an init container with restartPolicy: Always), which ends with the pod",
+                step.name,
+                left.join(", "),
+                pod.name_any()
+            )
+        })
     }
 
     /// Whether a Job goes on with a pod that has not ended well, after another one has.
@@ -401,7 +422,11 @@ impl<'a> Draft<'a> {
         self.status.published = (!published.is_empty()).then(|| published.join(", "));
         for step in &mut self.status.steps {
             match step.state {
-                StepState::Pending => step.state = StepState::Skipped,
+                StepState::Pending => {
+                    step.state = StepState::Skipped;
+                    // Why it did not run: why the run ended before it.
+                    step.reason = Some(reason.to_owned());
+                }
                 // Its Job goes with the run, if there is one.
                 StepState::Running => {
                     step.state = StepState::Failed;

@@ -146,7 +146,18 @@ impl<'a> Draft<'a> {
         let refused = refusal.and_then(|refusal| refusal.message.as_deref());
         let resources = step.options.resources.as_ref().or(spec.options.resources.as_ref());
         let liveness = self.liveness();
-        let attempt = Seen { step, liveness, resources, job, pods: &pods, before: before.as_ref(), confirmed, refused };
+        let without_pod_for = self.observed.without_pod_for.get(&uid).copied();
+        let attempt = Seen {
+            step,
+            liveness,
+            resources,
+            without_pod_for,
+            job,
+            pods: &pods,
+            before: before.as_ref(),
+            confirmed,
+            refused,
+        };
         match outcome::read(&attempt, self.now) {
             Outcome::Running(_) if interruption::too_many(status) => {
                 let last = status.interruptions.last().map_or_else(String::new, |last| last.reason.clone());

@@ -44,6 +44,7 @@ struct Entry {
     probes: BTreeMap<String, ProbeReport>,
     refusals: BTreeMap<String, RefusalReport>,
     ending: BTreeMap<String, (Timestamp, Instant)>,
+    without_pod: BTreeMap<String, Instant>,
     failures: u32,
 }
 
@@ -143,6 +144,20 @@ impl Expectations {
         let known =
             |(first_seen, since): &(Timestamp, Instant)| Ending { first_seen: *first_seen, seen_for: since.elapsed() };
         ending.iter().map(|(uid, one)| (uid.clone(), known(one))).collect()
+    }
+
+    /// For how long this leader has seen each of these Jobs of a run without a pod, by UID. Others are forgotten.
+    pub(crate) fn without_pod_for(&self, key: &ObjectKey, jobs: &[&str]) -> BTreeMap<String, Duration> {
+        let mut entries = self.entries();
+        if jobs.is_empty() && !entries.contains_key(key) {
+            return BTreeMap::new();
+        }
+        let without = &mut entries.entry(key.clone()).or_default().without_pod;
+        without.retain(|uid, _| jobs.contains(&uid.as_str()));
+        for uid in jobs {
+            without.entry((*uid).to_owned()).or_insert_with(Instant::now);
+        }
+        without.iter().map(|(uid, since)| (uid.clone(), since.elapsed())).collect()
     }
 
     /// The API server was asked about the pods of a Job that could not be created.

@@ -90,6 +90,11 @@ impl Reconciler {
             .filter_map(|pod| pod.metadata.uid.as_deref())
             .collect();
         let ending = self.expectations.ending(key, &ending, now);
+        let owners = pods.iter().flat_map(|pod| pod.owner_references());
+        let with_pod: BTreeSet<&str> = owners.map(|owner| owner.uid.as_str()).collect();
+        let uids = jobs.iter().filter_map(|job| job.metadata.uid.as_deref());
+        let without_pod: Vec<&str> = uids.filter(|uid| !with_pod.contains(uid)).collect();
+        let without_pod_for = self.expectations.without_pod_for(key, &without_pod);
         RunObserved {
             run: run.clone(),
             pipeline: caches.pipelines.get(namespace, &run.spec.pipeline),
@@ -106,6 +111,7 @@ impl Reconciler {
                 .collect(),
             expectations,
             leading_for: self.expectations.leading_for(),
+            without_pod_for,
             ending,
             begun,
             live_reads: self.expectations.live_reads(key),

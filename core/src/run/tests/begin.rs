@@ -39,7 +39,13 @@ fn one_run_of_a_change_at_a_time_and_only_the_newest_waits() {
     let mut fixture = Fixture::new(plain());
     fixture.observed.siblings.push(sibling("churn-c0", Some(0), -1, running()));
     fixture.settle();
-    assert_eq!(fixture.stands(), ("Queued", "it waits for the run \"churn-c0\" to end"));
+    assert_eq!(
+        fixture.stands(),
+        (
+            "Queued",
+            "it waits for the run \"churn-c0\" to end: kubectl describe mlpipelinerun churn-c0 says how that stands; delete it to begin at once"
+        )
+    );
     assert!(fixture.jobs_created.is_empty());
     fixture.observed.siblings.push(sibling("churn-c2", Some(2), 1, json!({})));
     fixture.settle();

@@ -93,6 +93,7 @@ impl Fixture {
             versions: vec![],
             expectations: BTreeMap::new(),
             leading_for: Duration::from_secs(3600),
+            without_pod_for: BTreeMap::new(),
             ending: BTreeMap::new(),
             deleted_pods: vec![],
             begun: BTreeSet::new(),

@@ -287,6 +287,11 @@ fn a_step_is_over_when_its_pod_has_said_so() {
     assert!(has_job(&fixture), "its Job is usually complete in a moment");
     assert!(plan(&fixture.observed, at(1)).requeue_after.is_some_and(|after| after <= Duration::from_secs(30)));
     fixture.now = 31;
+    let events = plan(&fixture.observed, at(31)).events;
+    assert!(
+        matches!(events.as_slice(), [event] if event.reason == "ContainerLeft" && event.message.contains("but proxy of its pod pod-0")),
+        "{events:?}"
+    );
     fixture.settle();
     assert!(!has_job(&fixture));
 }

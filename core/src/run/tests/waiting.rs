@@ -205,6 +205,29 @@ fn a_step_without_a_pod_says_what_may_refuse_it() {
     );
 }
 
+/// A pod that ran and is gone is no pod that was refused, however old its Job is.
+#[test]
+fn a_job_between_two_pods_is_neither_refused_nor_given_up() {
+    let mut fixture = Fixture::new(json!({
+        "image": "churn:1", "steps": [{"name": "one", "command": ["one"], "startTimeout": "1h"}],
+    }));
+    fixture.settle();
+    Arc::make_mut(&mut fixture.observed.jobs[0]).metadata.creation_timestamp = Some(Time(at(0)));
+    let uid = fixture.observed.jobs[0].metadata.uid.clone().unwrap();
+    for (without_pod_for, state, reason) in [
+        (5, StepState::Running, None),
+        (3599, StepState::Running, Some("PodsRefused")),
+        (3600, StepState::Failed, Some("PodsRefused")),
+    ] {
+        fixture.now = 7200 + without_pod_for;
+        let seen = Duration::from_secs(without_pod_for.unsigned_abs());
+        fixture.observed.without_pod_for.insert(uid.clone(), seen);
+        fixture.settle();
+        let step = fixture.step("one");
+        assert_eq!((step.state, step.reason.as_deref()), (state, reason), "{without_pod_for}");
+    }
+}
+
 #[test]
 fn a_refused_pod_is_told_in_the_api_servers_words() {
     let mut fixture = Fixture::new(json!({"image": "churn:1", "steps": [{"name": "one", "command": ["one"]}]}));
@@ -353,7 +376,13 @@ fn a_newer_change_waits_for_an_older_one_to_step_aside() {
     let older = sibling("churn-c0", "0", owner_of_runs(), json!({}));
     fixture.observed.siblings.push(older);
     fixture.settle();
-    assert_eq!(fixture.stands(), ("Queued", "it waits for the run \"churn-c0\" to end"));
+    assert_eq!(
+        fixture.stands(),
+        (
+            "Queued",
+            "it waits for the run \"churn-c0\" to end: kubectl describe mlpipelinerun churn-c0 says how that stands; delete it to begin at once"
+        )
+    );
 }
 
 #[test]
