@@ -148,10 +148,16 @@ pub fn has_secret_environment(options: &WorkloadOptions) -> bool {
     options.env_from.iter().any(|source| source.secret_ref.is_some())
 }
 
+/// Where Secrets are mounted into the user's container.
+pub fn secret_mounts(options: &WorkloadOptions) -> Vec<String> {
+    let secret = |name: &str| options.pod.volumes.iter().any(|volume| volume.name == name && volume.secret.is_some());
+    let mounts = options.pod.volume_mounts.iter().filter(|mount| secret(&mount.name));
+    mounts.map(|mount| mount.mount_path.clone()).collect()
+}
+
 /// Whether the user's container is given a Secret, as variables or as files.
 pub fn has_secrets(options: &WorkloadOptions) -> bool {
-    let mounted = options.pod.volumes.iter().any(|volume| volume.secret.is_some());
-    mounted || has_secret_environment(options) || !secret_variables(options).is_empty()
+    !secret_mounts(options).is_empty() || has_secret_environment(options) || !secret_variables(options).is_empty()
 }
 
 /// The mounts of the user's container beside those of Seatrial.

@@ -109,3 +109,36 @@ pub fn newest<R: AsRef<ControllerRevision>>(revisions: &[R]) -> Option<&Controll
 pub fn pipeline_uid(revision: &ControllerRevision) -> Option<&str> {
     revision.metadata.annotations.as_ref()?.get(PIPELINE_UID_ANNOTATION).map(String::as_str)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The paths of all fields that a schema names.
+    fn fields(schema: &Value, path: &str, into: &mut Vec<String>) {
+        for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+            let path = format!("{path}.{name}");
+            fields(field, &path, into);
+            into.push(path);
+        }
+        if schema["items"].is_object() {
+            fields(&schema["items"], &format!("{path}[]"), into);
+        }
+    }
+
+    /// An operator that does not know a field runs a step as if the field were not there, unless the projection has grown with
+    /// it. So this snapshot bears the projection's number. Where it fails: grow `PROJECTION` if the field changes what is
+    /// executed, then accept the new snapshot, and delete the old one.
+    #[test]
+    fn the_projection_grows_with_the_fields_of_a_pipeline() {
+        let manifests = seatrial_crds::manifests::all().unwrap();
+        let pipelines = manifests.iter().find(|manifest| manifest.plural == "mlpipelines").unwrap();
+        let schema = &pipelines.value["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
+        let mut paths = vec![];
+        fields(schema, "spec", &mut paths);
+        // What a pod says is Kubernetes' own, and a known field as a whole.
+        paths.retain(|path| !path.contains(".pod.") && !path.contains(".env[]") && !path.contains(".envFrom[]"));
+        paths.sort();
+        insta::assert_snapshot!(format!("fields_of_projection_{PROJECTION}"), paths.join("\n"));
+    }
+}

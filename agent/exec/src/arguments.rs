@@ -25,6 +25,8 @@ pub(crate) struct Arguments {
     pub(crate) secret_variables: Vec<String>,
     /// Whether variables come from a whole Secret.
     pub(crate) secret_environment: bool,
+    /// Where Secrets are mounted, folders or files.
+    pub(crate) secret_mounts: Vec<PathBuf>,
     /// The file of the termination message.
     pub(crate) termination_message: PathBuf,
     /// The command.
@@ -41,6 +43,7 @@ impl Arguments {
             outputs: vec![],
             secret_variables: vec![],
             secret_environment: false,
+            secret_mounts: vec![],
             termination_message: TERMINATION_MESSAGE.into(),
             command: vec![],
         };
@@ -57,6 +60,7 @@ impl Arguments {
                 "--grace" => read.grace = seconds(&name, &value()?)?,
                 "--output" => read.outputs.push(file_name(&name, &value()?)?),
                 "--secret-variable" => read.secret_variables.push(value()?.to_string_lossy().into_owned()),
+                "--secret-mount" => read.secret_mounts.push(value()?.into()),
                 "--secret-environment" => read.secret_environment = true,
                 "--termination-message" => read.termination_message = value()?.into(),
                 _ => return Err(format!("{} is no argument", argument.display())),
@@ -88,7 +92,7 @@ mod tests {
     #[test]
     fn all_is_read_up_to_the_command() {
         let line = "--timeout 5 --grace 2 --output a --output b --root /r --secret-variable TOKEN --secret-environment
-            --termination-message /m -- sh --timeout 9";
+            --secret-mount /k --termination-message /m -- sh --timeout 9";
         let expected = Arguments {
             root: "/r".into(),
             timeout: Some(5),
@@ -96,6 +100,7 @@ mod tests {
             outputs: vec!["a".into(), "b".into()],
             secret_variables: vec!["TOKEN".into()],
             secret_environment: true,
+            secret_mounts: vec!["/k".into()],
             termination_message: "/m".into(),
             command: ["sh", "--timeout", "9"].map(OsString::from).to_vec(),
         };

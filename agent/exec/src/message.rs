@@ -6,7 +6,8 @@
 use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 /// The size that a message of ours stays within, in bytes.
 const MESSAGE_BYTES: usize = 1024;
@@ -20,6 +21,10 @@ const TAIL_BYTES: usize = 16 << 10;
 const MASK: &str = "***";
 /// The shortest value that is masked, in bytes: shorter ones are in every other word.
 const SHORTEST_SECRET: usize = 4;
+/// The longest that is masked, in bytes: of a longer value each line is.
+const LONGEST_SECRET: usize = 64 << 10;
+/// How much of a file of a mounted Secret is read, in bytes: what a Secret may hold.
+const SECRET_BYTES: u64 = 1 << 20;
 /// The shortest line that is masked of a value of several lines, in bytes.
 const SHORTEST_LINE: usize = 8;
 
@@ -65,20 +70,50 @@ impl Secrets {
         whole: bool,
     ) -> Self {
         let is_secret = |name: &str| names.iter().any(|secret| secret == name) || (whole && !is_harmless(name));
-        let values = variables.filter(|(name, _)| is_secret(name)).map(|(_, value)| clean(&value));
-        let mut secrets: Vec<String> = values
-            .flat_map(|value| {
-                let lines = value.lines().map(str::trim).filter(|line| line.len() >= SHORTEST_LINE);
-                let mut parts: Vec<String> = lines.map(str::to_owned).collect();
-                parts.push(value.trim().to_owned());
-                parts
-            })
-            .filter(|secret| secret.len() >= SHORTEST_SECRET)
-            .collect();
-        // The longest first: one may be a part of another.
-        secrets.sort_by(|a, b| b.len().cmp(&a.len()).then(a.cmp(b)));
-        secrets.dedup();
-        Self(secrets)
+        Self::of_values(variables.filter(|(name, _)| is_secret(name)).map(|(_, value)| value))
+    }
+
+    /// What the files of mounted Secrets hold. A file that cannot be read, or is no text, has nothing that a message could
+    /// show.
+    pub(crate) fn of_mounts(mounts: &[PathBuf]) -> Self {
+        let files = mounts.iter().flat_map(|mount| match fs::read_dir(mount) {
+            // The kubelet's own folders begin with two points; the keys are links into them.
+            Ok(entries) => entries
+                .filter_map(|entry| Some(entry.ok()?.path()))
+                .filter(|path| path.file_name().is_some_and(|name| !name.as_bytes().starts_with(b"..")))
+                .collect(),
+            Err(_) => vec![mount.clone()],
+        });
+        let text = |path: PathBuf| {
+            let mut text = String::new();
+            File::open(path).ok()?.take(SECRET_BYTES).read_to_string(&mut text).ok()?;
+            Some(text)
+        };
+        Self::of_values(files.filter_map(text))
+    }
+
+    /// These values: each as a whole, and each of its lines.
+    fn of_values(values: impl Iterator<Item = String>) -> Self {
+        let parts = values.map(|value| clean(&value)).flat_map(|value| {
+            let lines = value.lines().map(str::trim).filter(|line| line.len() >= SHORTEST_LINE);
+            let mut parts: Vec<String> = lines.map(str::to_owned).collect();
+            parts.push(value.trim().to_owned());
+            parts
+        });
+        Self(parts.filter(|secret| (SHORTEST_SECRET..=LONGEST_SECRET).contains(&secret.len())).collect()).sorted()
+    }
+
+    /// These and others.
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
+        self.sorted()
+    }
+
+    /// The longest first: one may be a part of another.
+    fn sorted(mut self) -> Self {
+        self.0.sort_by(|a, b| b.len().cmp(&a.len()).then(a.cmp(b)));
+        self.0.dedup();
+        self
     }
 
     pub(crate) fn longest(&self) -> usize {
@@ -218,6 +253,29 @@ mod tests {
         );
         let text = "fast: hunt\u{1b}[1mer22 refused, x stays\nMIIEvAIBADANBg\nlast";
         assert_eq!(secrets.mask(text), "fast: *** refused, x stays\n***\nlast");
+    }
+
+    /// As the kubelet mounts a Secret: the keys are links into a folder of the kubelet's own.
+    #[test]
+    fn what_mounted_secrets_hold_is_masked() {
+        let folder = tempfile::tempdir().unwrap();
+        let (data, mount) = (folder.path().join("..data"), folder.path().to_owned());
+        fs::create_dir(&data).unwrap();
+        for (key, value) in [
+            ("password", "swordfish\n".as_bytes()),
+            ("token.json", b"{\"key\": \"abcdefgh\"}"),
+            ("binary", &[0xff, 0xfe]),
+        ] {
+            fs::write(data.join(key), value).unwrap();
+            std::os::unix::fs::symlink(Path::new("..data").join(key), mount.join(key)).unwrap();
+        }
+        let alone = data.join("password");
+        for mounts in [vec![mount.clone()], vec![alone, mount.join("token.json")]] {
+            let secrets = Secrets::of_mounts(&mounts);
+            let text = "login with swordfish failed: {\"key\": \"abcdefgh\"}";
+            assert_eq!(secrets.mask(text), "login with *** failed: ***", "{mounts:?}");
+        }
+        assert_eq!(Secrets::of_mounts(&["/nowhere".into()]).longest(), 0);
     }
 
     #[test]

@@ -68,7 +68,7 @@ impl Supervisor {
         if let Err(error) = outputs::make(&outputs, &arguments.outputs) {
             return fail("the folder of an output cannot be made", &error);
         }
-        let secrets = Secrets::of_environment(variables(), &arguments.secret_variables, arguments.secret_environment);
+        let secrets = self.secrets();
         let (output, ends) = match Output::open(&state.join("logs"), secrets.longest()) {
             Ok(opened) => opened,
             Err(error) => return fail("the command's output cannot be read", &error),
@@ -85,7 +85,8 @@ impl Supervisor {
         let (last, dropped_log_bytes) = output.drain();
         outputs::make_readable(&outputs, deadline);
         let last = (!end.is_success()).then_some(&last);
-        if let Err(error) = message::write(&arguments.termination_message, &secrets, last) {
+        // A Secret that was renewed meanwhile has new values.
+        if let Err(error) = message::write(&arguments.termination_message, &secrets.and(self.secrets()), last) {
             eprintln!("exec: the termination message cannot be written: {error}");
         }
         let oom_kills = oom_kills().saturating_sub(killed_before);
@@ -95,6 +96,13 @@ impl Supervisor {
         }
         drop(lock);
         end.container_code()
+    }
+
+    /// What the command was given of Secrets.
+    fn secrets(&self) -> Secrets {
+        let arguments = &self.arguments;
+        Secrets::of_environment(variables(), &arguments.secret_variables, arguments.secret_environment)
+            .and(Secrets::of_mounts(&arguments.secret_mounts))
     }
 
     /// Forwards signals until the command has ended, and reaps every other process that falls to us.

@@ -20,6 +20,8 @@ pub struct ExecArguments {
     /// Whether variables come from a whole Secret (`envFrom`): then every variable that is not known to be harmless is
     /// masked in the termination message.
     pub secret_environment: bool,
+    /// Where Secrets are mounted, folders or files: what they hold is masked in the termination message.
+    pub secret_mounts: Vec<String>,
 }
 
 impl ExecArguments {
@@ -36,6 +38,9 @@ impl ExecArguments {
         }
         for variable in &self.secret_variables {
             say("--secret-variable", variable.clone());
+        }
+        for mount in &self.secret_mounts {
+            say("--secret-mount", mount.clone());
         }
         if self.secret_environment {
             line.push("--secret-environment".into());
@@ -120,11 +125,12 @@ mod tests {
             outputs: vec!["model".into(), "report".into()],
             secret_variables: vec!["TOKEN".into()],
             secret_environment: true,
+            secret_mounts: vec!["/etc/keys".into()],
         };
         let line = all.command(&["true".to_owned()]).join(" ");
         assert_eq!(
             line,
-            "/seatrial/bin/exec --timeout 60 --grace 25 --output model --output report --secret-variable TOKEN --secret-environment -- true"
+            "/seatrial/bin/exec --timeout 60 --grace 25 --output model --output report --secret-variable TOKEN --secret-mount /etc/keys --secret-environment -- true"
         );
     }
 

@@ -140,6 +140,7 @@ impl StepJob<'_> {
             outputs: self.attempt.step.outputs.iter().map(|output| output.name.clone()).collect(),
             secret_variables: pods::secret_variables(options),
             secret_environment: pods::has_secret_environment(options),
+            secret_mounts: pods::secret_mounts(options),
         };
         Container {
             name: STEP.into(),

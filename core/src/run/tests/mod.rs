@@ -72,8 +72,9 @@ fn options_of_pipeline_and_step_reach_the_pod_and_the_step_wins() {
         "serviceAccountName": "trainer", "imagePullSecrets": [{"name": "registry"}],
         "labels": {"cost": "42"}, "annotations": {"sidecar.istio.io/inject": "false"},
         "volumes": [{"name": "cache", "persistentVolumeClaim": {"claimName": "cache"}},
-                    {"name": "config", "configMap": {"name": "config", "items": [{"key": "a", "path": "a.yaml"}]}}],
-        "volumeMounts": [{"name": "cache", "mountPath": "/cache"}],
+                    {"name": "config", "configMap": {"name": "config", "items": [{"key": "a", "path": "a.yaml"}]}},
+                    {"name": "keys", "secret": {"secretName": "keys"}}],
+        "volumeMounts": [{"name": "cache", "mountPath": "/cache"}, {"name": "keys", "mountPath": "/etc/keys"}],
         "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
             {"matchExpressions": [{"key": "gpu", "operator": "In", "values": ["a100", "h100"]}]}]}}},
         "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}],
