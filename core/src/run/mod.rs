@@ -46,6 +46,9 @@ const LOOK_AGAIN: Duration = Duration::from_secs(15);
 /// seconds, before it is given up. A newer change does not wait for that.
 const HOLD_LIMIT: i64 = 3600;
 
+/// How long a new run waits for its revision before it says so: a change makes its run first, and its revision a moment later.
+const REVISION_LAG: Duration = Duration::from_secs(5);
+
 /// How long the revision of a run under way may be missing, in seconds, before it counts as gone: the caches lag behind.
 const REVISION_GRACE: i64 = 300;
 
@@ -65,6 +68,7 @@ pub fn plan(observed: &RunObserved, now: Timestamp) -> Plan<MLPipelineRunStatus>
         match draft.begin() {
             Ok((spec, parameters)) => draft.advance(&spec, &parameters),
             Err(CannotRun::Waits(reason, message)) if draft.status.started_at.is_some() => draft.wait(reason, message),
+            Err(CannotRun::Waits("RevisionNotFound", _)) if draft.is_new() => draft.requeue_after = Some(REVISION_LAG),
             Err(CannotRun::Waits(reason, message)) => draft.under_way(reason, message),
             Err(CannotRun::Ends(conclusion)) => draft.end(conclusion),
         }
@@ -308,6 +312,13 @@ impl<'a> Draft<'a> {
         Next::Go(Phase::Ended(Conclusion { message, ..conclusion }))
     }
 
+    /// Whether nothing was said of the run yet, and it was created a moment ago.
+    fn is_new(&self) -> bool {
+        let created = self.observed.run.metadata.creation_timestamp.as_ref();
+        let age = created.and_then(|at| u64::try_from(self.seconds_since(at)).ok());
+        self.observed.run.status.is_none() && age.is_some_and(|age| age < REVISION_LAG.as_secs())
+    }
+
     /// Whether nothing is at work, and something waits for what a person must see to.
     fn is_held_up(&self) -> bool {
         let steps = &self.status.steps;
@@ -451,7 +462,7 @@ impl<'a> Draft<'a> {
         for message in self.status.steps.iter_mut().filter_map(|step| step.message.as_mut()) {
             text::shorten(message, limits::STEP_MESSAGE);
         }
-        let changed = Some(&self.status) != self.observed.run.status.as_ref();
+        let changed = self.status != self.observed.run.status.clone().unwrap_or_default();
         let mut stages = vec![Stage::proceed(self.jobs)];
         stages.append(&mut self.publishing);
         stages.push(Stage::proceed(self.deletions));

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use seatrial_simulation::campaign::Trial;
 use seatrial_simulation::faults::{Moment, Plan};
+use seatrial_simulation::models::pods::Fate;
 use seatrial_simulation::mutants::Mutant;
-use seatrial_simulation::scenario;
+use seatrial_simulation::scenario::{self, Action, Scenario};
 use seatrial_simulation::simulation::{Depth, simulate};
+use serde_json::{Value, json};
 
 #[test]
 fn every_scenario_comes_to_its_end_and_then_an_hour_passes_without_a_write() {
@@ -42,6 +44,46 @@ fn a_trial_is_found_by_its_name() {
     for trial in [Trial::Calm("change"), crash, Trial::Twice("judged", 700)] {
         assert_eq!(Trial::parse(&trial.to_string()), Some(trial));
     }
+}
+
+/// Two steps and nothing else.
+fn writes_of(by_hand: usize) -> (u64, String) {
+    let object = |kind: &str, name: &str, spec: Value| json!({"apiVersion": "seatrial.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec});
+    let outputs = json!([{"name": "data", "type": "Dataset"}]);
+    let steps = json!([
+        {"name": "first", "command": ["prepare"], "outputs": outputs},
+        {"name": "second", "command": ["train"], "inputs": [{"name": "data", "from": {"step": "first", "output": "data"}}]},
+    ]);
+    let pipeline = object("MLPipeline", "churn", json!({"image": "churn:1", "steps": steps}));
+    let run = |number: usize| object("MLPipelineRun", &format!("by-hand-{number}"), json!({"pipeline": "churn"}));
+    let by_hand = (0..by_hand).map(|number| (60, Action::Apply(run(number))));
+    let scenario = Scenario {
+        name: "counted",
+        actions: std::iter::once((0, Action::Apply(pipeline))).chain(by_hand).collect(),
+        fates: |_, _| Fate::Succeeds,
+        missing: |store| {
+            let mut runs = store.of_kind("MLPipelineRun").filter(|(_, run)| run["status"]["finishedAt"].is_null());
+            runs.next().map(|(key, _)| format!("{key} has not ended"))
+        },
+        once: true,
+    };
+    let outcome = simulate(&scenario, &Plan::default(), Depth::End).unwrap();
+    assert!(outcome.violations.is_empty(), "{:#?}\n{}", outcome.violations, outcome.trace);
+    // The Jobs of ended runs are deleted after their time, which the chart may set to never.
+    let deletions = outcome.trace.matches("removes Job").count();
+    (outcome.writes - u64::try_from(deletions).unwrap(), outcome.trace)
+}
+
+/// 2n + 5 for a change: a revision, the run, its status at its beginning, after each step and at its end, two statuses of the
+/// pipeline, and the Jobs. A run by hand does without the first two; of many at once, those that wait are written once more.
+#[test]
+fn what_a_run_writes_is_counted() {
+    let (by_change, trace) = writes_of(0);
+    assert_eq!(by_change, 9, "{trace}");
+    let (one, trace) = writes_of(1);
+    assert_eq!(one - by_change, 6, "{trace}");
+    let (many, trace) = writes_of(30);
+    assert!(many - by_change <= 30 * 7, "{}: {trace}", many - by_change);
 }
 
 /// A simulation that notices each fault of the operator itself.

@@ -350,6 +350,7 @@ fn a_run_by_hand_executes_what_the_pipeline_says_by_now() {
     let mut pipeline = fixture.observed.pipeline.as_ref().unwrap().as_ref().clone();
     pipeline.spec.options.image = Some("churn:2".into());
     fixture.observed.pipeline = Some(Arc::new(pipeline.clone()));
+    fixture.now = 5;
     fixture.settle();
     assert_eq!(fixture.stands().0, "RevisionNotFound");
     fixture.observed.revisions.push(Arc::new(revision::build(&pipeline, 2)));
