@@ -47,6 +47,8 @@ pub mod types {
     pub const REFUSED: &str = "Refused";
     /// The Model passes what serves.
     pub const SERVING_MEETS_GATES: &str = "ServingMeetsGates";
+    /// What serves decides at the threshold that the costs of errors choose by now.
+    pub const THRESHOLD_CURRENT: &str = "ThresholdCurrent";
     /// A Model answers every question.
     pub const ANSWERED: &str = "Answered";
 }

@@ -127,6 +127,11 @@ pub struct ModelDeploymentStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = limits::RUN_NAME))]
     pub served_version: Option<String>,
+    /// servedThreshold is the score from which the servers take somebody for positive, a decimal, as their environment
+    /// variable SEATRIAL_THRESHOLD says; absent where no costs of errors chose one. It stays while servedVersion serves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = limits::DECIMAL))]
+    pub served_threshold: Option<String>,
     /// servedSince is when servedVersion began to serve.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub served_since: Option<Time>,
@@ -158,7 +163,7 @@ pub struct ModelDeploymentStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = limits::URI))]
     pub selector: Option<String>,
-    /// conditions: Available, Ready, Reconciling, Stalled, FieldConflict, Refused, ServingMeetsGates.
+    /// conditions: Available, Ready, Reconciling, Stalled, FieldConflict, Refused, ServingMeetsGates, ThresholdCurrent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(transform = crate::manifests::condition_list)]
     pub conditions: Vec<Condition>,
@@ -171,6 +176,11 @@ pub struct DeployedVersion {
     /// name is the version's name.
     #[schemars(length(max = limits::RUN_NAME))]
     pub name: String,
+    /// threshold is the score from which its servers take somebody for positive, a decimal; absent where no costs of errors
+    /// chose one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = limits::DECIMAL))]
+    pub threshold: Option<String>,
     /// role is Stable for the version that serves, and Candidate for the one that is being brought up.
     pub role: DeployedRole,
     /// weight is its part of the requests, in percent.

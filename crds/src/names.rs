@@ -50,7 +50,7 @@ pub const DEPLOYMENT_LABEL: &str = "seatrial.dev/deployment";
 /// The ModelVersion that a Deployment's servers serve, or that a judge's Job measures. Not on their pods: a version with the same files takes the servers
 /// over as they are.
 pub const VERSION_LABEL: &str = "seatrial.dev/version";
-/// The files of a server's pods: the beginning of their digest.
+/// What a server's pods serve: the beginning of their files' digest, and a hash of the threshold where they are told one.
 pub const ARTIFACT_LABEL: &str = "seatrial.dev/artifact";
 
 /// The digest of the people's inputs that a pod template was rendered from.

@@ -28,6 +28,7 @@ use crate::schema::{atomic_list, list_map, rule};
     printcolumn(name = "Purpose", type_ = "string", json_path = ".spec.purpose"),
     printcolumn(name = "Verdict", type_ = "string", json_path = ".status.verdict"),
     printcolumn(name = "Metric", type_ = "string", json_path = ".status.headline"),
+    printcolumn(name = "Threshold", type_ = "string", json_path = ".status.threshold.value"),
     printcolumn(name = "Run", type_ = "string", json_path = ".spec.lineage.run"),
     printcolumn(name = "Digest", type_ = "string", json_path = ".spec.artifact.digest", priority = 1),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
@@ -250,7 +251,8 @@ pub struct ModelVersionStatus {
     /// measurement is what was measured of the version's predictions. Gates decide from it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub measurement: Option<Measurement>,
-    /// threshold is the score from which the version takes somebody for positive, where the costs of errors choose it.
+    /// threshold is the score from which the version takes somebody for positive, where the costs of errors choose it. Servers
+    /// get the one of when they are brought up, and keep it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threshold: Option<Threshold>,
     /// headline is the metric that says most, rounded for people: the first that a gate names.

@@ -47,3 +47,6 @@ pub const VERSION: u32 = 2;
 
 /// The environment variable that carries the JSON of a [`PodConfig`], [`RecoverConfig`] or [`ReadConfig`].
 pub const CONFIG_VARIABLE: &str = "SEATRIAL_CONFIG";
+/// The environment variable that tells a model server from which score to take somebody for positive, a decimal. Absent
+/// where no costs choose a threshold.
+pub const THRESHOLD_VARIABLE: &str = "SEATRIAL_THRESHOLD";

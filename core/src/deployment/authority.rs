@@ -3,6 +3,7 @@
 use kube_core::ResourceExt;
 
 use super::Rollout;
+use super::served::chosen;
 use super::target::Refusal;
 use crate::authority::{Authority, Standing};
 use crate::conditions::{self, Status, types};
@@ -64,6 +65,39 @@ impl Rollout<'_> {
             self.warn(reason, message.clone());
         }
         self.set_condition(types::SERVING_MEETS_GATES, status, reason, message);
+    }
+
+    /// Says whether what serves decides at the threshold that the costs of errors choose by now. Servers keep the one that they
+    /// came with: see `docs/adr/0047-served-threshold.md`.
+    pub(super) fn set_threshold_current(&mut self) {
+        let kind = types::THRESHOLD_CURRENT;
+        let Some(served) = self.recorded() else {
+            return conditions::remove(&mut self.status.conditions, kind);
+        };
+        let name = &served.version;
+        let Some(version) = self.observed.versions.iter().find(|version| &version.name_any() == name) else { return };
+        let (status, reason, message) = match (&served.threshold, chosen(version)) {
+            (None, None) => return conditions::remove(&mut self.status.conditions, kind),
+            (Some(told), Some(chosen)) if *told == chosen => {
+                (Status::True, "ThresholdCurrent", format!("{name} decides at {told}, as the costs of errors choose"))
+            }
+            (told, chosen) => {
+                let decides = match told {
+                    Some(told) => format!("{name} goes on deciding at {told}"),
+                    None => format!("{name} was told no threshold and goes on without"),
+                };
+                let chosen = chosen.unwrap_or_else(|| "none".to_owned());
+                let message = format!(
+                    "{decides}; the costs of errors as they are now choose {chosen}. Servers keep the threshold that they came with: the next version brings its own, even with the same files"
+                );
+                (Status::False, "ThresholdMoved", message)
+            }
+        };
+        let was_said = conditions::find(&self.status.conditions, kind).is_some_and(|before| before.message == message);
+        if status == Status::False && !was_said {
+            self.warn(reason, message.clone());
+        }
+        self.set_condition(kind, status, reason, message);
     }
 
     fn warn(&mut self, reason: &'static str, message: String) {

@@ -11,6 +11,7 @@ use seatrial_crds::names::{ARTIFACT_LABEL, INPUTS_DIGEST_ANNOTATION, VERSION_LAB
 
 use super::applied::Applied;
 use super::problem::{Patience, Problem};
+use super::served::{self, Served};
 use super::server::{self, ServerOf};
 use super::{Rollout, desired};
 use crate::contract::Digest;
@@ -23,12 +24,13 @@ const UNKNOWN: &str = "metadata.annotations";
 impl Rollout<'_> {
     /// Keeps the served version as it is; brings its servers to what people ask for now, unless they are about to be
     /// replaced.
-    pub(super) fn ensure_served(&mut self, name: &str, follow_changes: bool) {
-        let version = self.observed.versions.iter().find(|version| version.name_any() == name).cloned();
-        match (self.child(name).cloned(), version) {
-            (Some(child), Some(version)) if follow_changes => self.ensure_deployment(&version, Some(&child)),
+    pub(super) fn ensure_served(&mut self, served: &Served, follow_changes: bool) {
+        let name = &served.version;
+        let version = self.observed.versions.iter().find(|version| &version.name_any() == name).cloned();
+        match (self.child(served).cloned(), version) {
+            (Some(child), Some(version)) if follow_changes => self.ensure_deployment(&version, served, Some(&child)),
             (Some(child), _) => self.keep(&child, name, None),
-            (None, Some(version)) => self.ensure_deployment(&version, None),
+            (None, Some(version)) => self.ensure_deployment(&version, served, None),
             (None, None) => {
                 let message =
                     format!("the servers of {name} are gone, and so is its ModelVersion: name another version");
@@ -37,13 +39,13 @@ impl Rollout<'_> {
         }
     }
 
-    pub(super) fn ensure_candidate(&mut self, version: &ModelVersion) {
-        let child = self.child(&version.name_any()).cloned();
-        self.ensure_deployment(version, child.as_ref());
+    pub(super) fn ensure_candidate(&mut self, version: &ModelVersion, candidate: &Served) {
+        let child = self.child(candidate).cloned();
+        self.ensure_deployment(version, candidate, child.as_ref());
     }
 
     /// Creates a version's Deployment, or gives it a new template where people's inputs changed since it was rendered.
-    fn ensure_deployment(&mut self, version: &ModelVersion, child: Option<&Arc<Deployment>>) {
+    fn ensure_deployment(&mut self, version: &ModelVersion, served: &Served, child: Option<&Arc<Deployment>>) {
         let name = version.name_any();
         let (store, artifact) = match self.locate(version) {
             Ok(found) => found,
@@ -58,7 +60,9 @@ impl Rollout<'_> {
         };
         let platform = self.observed.platform.clone();
         let deployment = self.observed.deployment.clone();
-        let server = ServerOf { deployment: &deployment, version, store: &store, artifact, platform: &platform };
+        let threshold = served.threshold.as_deref();
+        let server =
+            ServerOf { deployment: &deployment, version, threshold, store: &store, artifact, platform: &platform };
         let Some(child) = child else {
             let mut built = server.deployment(self.replicas());
             let spec = built.spec.clone().unwrap_or_default();
@@ -146,10 +150,10 @@ impl Rollout<'_> {
 
     /// Lets the Service lead to the version that serves; before there is one, to the first candidate.
     pub(super) fn ensure_service(&mut self) {
-        let Some(version) = self.routed_version() else { return };
-        let Some(artifact) = self.artifact_of(&version) else { return };
+        let Some(routed) = self.routed() else { return };
+        let Some(artifact) = self.artifact_of(&routed) else { return };
         let deployment = self.observed.deployment.clone();
-        let mut built = server::service(&deployment, &version, &artifact);
+        let mut built = server::service(&deployment, &routed.version, &artifact);
         let wanted = Applied::of(&built, built.spec.clone().unwrap_or_default());
         match self.observed.service.clone() {
             None => {
@@ -193,26 +197,29 @@ impl Rollout<'_> {
         }
     }
 
-    pub(super) fn routed_version(&self) -> Option<String> {
-        self.status.served_version.clone().or_else(|| self.status.candidate_version.clone())
+    pub(super) fn routed(&self) -> Option<Served> {
+        self.recorded().or_else(|| self.candidate.clone())
     }
 
-    /// The files of a version, as the label of its servers names them; of a version that is gone, as its servers say.
-    pub(super) fn artifact_of(&self, version: &str) -> Option<String> {
-        let known = self.observed.versions.iter().find(|known| known.name_any() == version);
+    /// The files and the threshold of a version, as the label of its servers names them; of a version that is gone, as its
+    /// servers say.
+    pub(super) fn artifact_of(&self, served: &Served) -> Option<String> {
+        let Served { version, threshold } = served;
+        let known = self.observed.versions.iter().find(|known| &known.name_any() == version);
         match known {
-            Some(version) => server::artifact(version),
+            Some(version) => server::artifact(version, threshold.as_deref()),
             None => {
-                let of_version =
-                    |child: &&Arc<Deployment>| child.labels().get(VERSION_LABEL).is_some_and(|v| v == version);
-                self.children().find(of_version)?.labels().get(ARTIFACT_LABEL).cloned()
+                let is_theirs = |child: &&Arc<Deployment>| {
+                    child.labels().get(VERSION_LABEL) == Some(version) && &served::threshold(child) == threshold
+                };
+                self.children().find(is_theirs)?.labels().get(ARTIFACT_LABEL).cloned()
             }
         }
     }
 
-    /// Our Deployment with a version's files.
-    pub(super) fn child(&self, version: &str) -> Option<&Arc<Deployment>> {
-        let artifact = self.artifact_of(version)?;
+    /// Our Deployment with a version's files and threshold.
+    pub(super) fn child(&self, served: &Served) -> Option<&Arc<Deployment>> {
+        let artifact = self.artifact_of(served)?;
         self.children().find(|child| child.labels().get(ARTIFACT_LABEL) == Some(&artifact))
     }
 

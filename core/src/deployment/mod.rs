@@ -12,6 +12,7 @@ mod correct;
 mod probe;
 mod problem;
 mod report;
+mod served;
 mod server;
 mod target;
 
@@ -27,13 +28,13 @@ use seatrial_crds::{ModelDeployment, ModelDeploymentStatus, ModelVersion, Time};
 
 use crate::authority::Authority;
 use crate::conditions;
-use crate::contract::Digest;
 use crate::names;
 use crate::observed::DeploymentObserved;
 use crate::plan::{BlockedReason, Event, EventType, Kind, LiveRead, Plan, Stage, Write};
 use crate::validation;
 use correct::Difference;
 use problem::Problem;
+use served::Served;
 use target::Target;
 
 /// For how long what the API server said of a child counts, in seconds.
@@ -50,28 +51,30 @@ pub fn plan(observed: &DeploymentObserved, now: Timestamp) -> Plan<ModelDeployme
     let served = rollout.served();
     let problems = validation::deployment(&observed.deployment.spec);
     let authority = Authority::new(observed.model.as_deref(), &observed.versions, now);
-    let (Target { version, refused }, waits) = match target::target(observed, &authority, served.as_deref()) {
-        // What serves goes on as it is.
-        _ if !problems.is_empty() => (Target::default(), Some(("InvalidSpec", validation::summary(&problems)))),
-        Ok(target) => (target, None),
-        Err(none) => (Target::default(), Some((none.reason, none.message))),
-    };
-    let candidate = version.filter(|version| served.as_ref() != Some(&version.name_any()));
-    if served.is_none() && candidate.is_some_and(|candidate| rollout.must_look_before(candidate)) {
+    let (Target { version, refused }, waits) =
+        match target::target(observed, &authority, served.as_ref().map(|served| served.version.as_str())) {
+            // What serves goes on as it is.
+            _ if !problems.is_empty() => (Target::default(), Some(("InvalidSpec", validation::summary(&problems)))),
+            Ok(target) => (target, None),
+            Err(none) => (Target::default(), Some((none.reason, none.message))),
+        };
+    // What serves keeps its threshold when it is judged again: it is no candidate beside itself.
+    let is_new = |version: &&ModelVersion| served.as_ref().is_none_or(|served| served.version != version.name_any());
+    let candidate = version.filter(is_new).map(|version| (version, Served::begin(version)));
+    if served.is_none() && candidate.as_ref().is_some_and(|(_, candidate)| rollout.must_look_before(candidate)) {
         return rollout.plan();
     }
     rollout.begin_corrections();
-    let renamed = rollout.rename(served.clone(), candidate);
-    let candidate = candidate.filter(|version| renamed != Some(version.name_any()));
-    let served = renamed;
+    let served = rollout.rename(served, candidate.as_ref().map(|(_, candidate)| candidate));
+    let candidate = candidate.filter(|(_, candidate)| served.as_ref() != Some(candidate));
     if let Some(served) = &served {
         rollout.ensure_served(served, candidate.is_none() && waits.is_none());
     }
-    rollout.promote(served, candidate.map(ResourceExt::name_any));
+    rollout.promote(served, candidate.as_ref().map(|(_, candidate)| candidate.clone()));
     // What serves comes first: a candidate that the API server refuses must not stand in its way.
     rollout.ensure_service();
-    if let Some(candidate) = candidate {
-        rollout.ensure_candidate(candidate);
+    if let Some((version, candidate)) = &candidate {
+        rollout.ensure_candidate(version, candidate);
     }
     rollout.prune();
     rollout.end_corrections();
@@ -79,6 +82,7 @@ pub fn plan(observed: &DeploymentObserved, now: Timestamp) -> Plan<ModelDeployme
     rollout.set_conditions(waits);
     rollout.set_refused(refused);
     rollout.set_serving_meets_gates(&authority);
+    rollout.set_threshold_current();
     rollout.plan()
 }
 
@@ -87,6 +91,8 @@ struct Rollout<'a> {
     observed: &'a DeploymentObserved,
     now: Timestamp,
     status: ModelDeploymentStatus,
+    /// What is being brought up, once that is decided.
+    candidate: Option<Served>,
     writes: Vec<Write>,
     deletions: Vec<Write>,
     events: Vec<Event>,
@@ -108,6 +114,7 @@ impl<'a> Rollout<'a> {
             observed,
             now,
             status,
+            candidate: None,
             writes: vec![],
             deletions: vec![],
             events: vec![],
@@ -124,25 +131,38 @@ impl<'a> Rollout<'a> {
         &self.observed.deployment
     }
 
+    /// The version in service, as recorded.
+    fn recorded(&self) -> Option<Served> {
+        let (version, threshold) = (self.status.served_version.clone()?, self.status.served_threshold.clone());
+        Some(Served { version, threshold })
+    }
+
     /// The version in service: as recorded, or, should the record be lost, the one that the Service leads to and that
     /// has a server ready.
-    fn served(&self) -> Option<String> {
-        self.status.served_version.clone().or_else(|| {
+    fn served(&self) -> Option<Served> {
+        self.recorded().or_else(|| {
             let service = self.own_service()?;
             let artifact = service.spec.as_ref()?.selector.as_ref()?.get(ARTIFACT_LABEL)?;
             let mut children = self.children();
             let child = children.find(|child| child.labels().get(ARTIFACT_LABEL) == Some(artifact))?;
-            (available(child) > 0).then(|| child.labels().get(VERSION_LABEL).cloned())?
+            let version = child.labels().get(VERSION_LABEL).cloned()?;
+            (available(child) > 0).then(|| Served { version, threshold: served::threshold(child) })
         })
+    }
+
+    /// What is waited for: the candidate, else what serves.
+    fn awaited(&self) -> Option<Served> {
+        self.candidate.clone().or_else(|| self.recorded())
     }
 
     /// Whether the API server must be asked first: clients are led to the servers of another version than this candidate,
     /// which may have become ready while the caches lagged behind. Then they serve, and are not taken away.
-    fn must_look_before(&mut self, candidate: &ModelVersion) -> bool {
+    fn must_look_before(&mut self, candidate: &Served) -> bool {
         let routed =
             self.own_service().and_then(|service| service.spec.as_ref()?.selector.as_ref()?.get(ARTIFACT_LABEL));
-        let (Some(routed), wanted) = (routed, self.artifact_of(&candidate.name_any())) else { return false };
-        let Some(name) = self.server_of(routed) else { return false };
+        let (Some(routed), wanted) = (routed, self.artifact_of(candidate)) else { return false };
+        // The caches need not show it yet.
+        let name = names::server(&self.deployment().name_any(), routed);
         let asked = self.observed.live_reads.get(&name);
         let is_known = asked.is_some_and(|asked| self.now.as_second() - asked.as_second() < LIVE_READ_HOLDS);
         if wanted.as_ref() == Some(routed) || is_known {
@@ -153,37 +173,33 @@ impl<'a> Rollout<'a> {
         true
     }
 
-    /// The name of the Deployment for these files, which the caches need not show yet.
-    fn server_of(&self, artifact: &str) -> Option<String> {
-        let is_of = |version: &&Arc<ModelVersion>| server::artifact(version).as_deref() == Some(artifact);
-        let digest: Digest = self.observed.versions.iter().find(is_of)?.spec.artifact.digest.parse().ok()?;
-        Some(names::server(&self.deployment().name_any(), digest.hex()))
-    }
-
-    /// A version with the files of the one that serves takes its servers over, as they are.
-    fn rename(&mut self, served: Option<String>, candidate: Option<&ModelVersion>) -> Option<String> {
-        let (Some(old), Some(new)) = (&served, candidate.map(ResourceExt::name_any)) else { return served };
-        if self.child(old).is_none() || self.artifact_of(old) != self.artifact_of(&new) {
+    /// A version with the files and the threshold of the one that serves takes its servers over, as they are.
+    fn rename(&mut self, served: Option<Served>, candidate: Option<&Served>) -> Option<Served> {
+        let (Some(old), Some(new)) = (&served, candidate) else { return served };
+        if self.child(old).is_none() || self.artifact_of(old) != self.artifact_of(new) {
             return served;
         }
-        self.record_serving(format!("{new} serves; it has the same files as {old}, whose servers go on"));
-        Some(new)
+        let (new_name, old_name) = (&new.version, &old.version);
+        let same = if new.threshold.is_some() { "files and the same threshold" } else { "files" };
+        self.record_serving(format!("{new_name} serves; it has the same {same} as {old_name}, whose servers go on"));
+        Some(new.clone())
     }
 
     /// Lets a candidate serve once all its servers have stayed ready.
-    fn promote(&mut self, served: Option<String>, candidate: Option<String>) {
-        let ready = candidate.clone().filter(|name| self.may_serve(name));
-        if let Some(name) = &ready {
+    fn promote(&mut self, served: Option<Served>, candidate: Option<Served>) {
+        let is_ready = candidate.as_ref().is_some_and(|candidate| self.may_serve(candidate));
+        if let Some(candidate) = candidate.as_ref().filter(|_| is_ready) {
             let message = match &served {
-                Some(old) => format!("{name} serves; it took over from {old}"),
-                None => format!("{name} serves"),
+                Some(old) => format!("{} serves; it took over from {}", candidate.text(), old.version),
+                None => format!("{} serves", candidate.text()),
             };
             self.record_serving(message);
         }
-        (self.status.served_version, self.status.candidate_version) = match ready {
-            Some(name) => (Some(name), None),
-            None => (served, candidate),
-        };
+        let (served, candidate) = if is_ready { (candidate, None) } else { (served, candidate) };
+        (self.status.served_version, self.status.served_threshold) =
+            served.map_or((None, None), |served| (Some(served.version), served.threshold));
+        self.status.candidate_version = candidate.as_ref().map(|candidate| candidate.version.clone());
+        self.candidate = candidate;
         let before = self.deployment().status.as_ref().and_then(|status| status.served_version.as_ref());
         if self.status.served_version.as_ref() != before {
             self.status.served_since =
@@ -196,16 +212,16 @@ impl<'a> Rollout<'a> {
     }
 
     /// Whether a candidate may serve.
-    fn may_serve(&mut self, version: &str) -> bool {
+    fn may_serve(&mut self, candidate: &Served) -> bool {
         let seconds = server::min_ready_seconds(self.deployment());
         // What somebody else made shorter counts only when it was put right.
         let stays_ready = |child: &Arc<Deployment>| {
             child.spec.as_ref().and_then(|spec| spec.min_ready_seconds).unwrap_or(0) >= seconds
         };
-        if !self.child(version).is_some_and(|child| is_ready(child) && stays_ready(child)) {
+        if !self.child(candidate).is_some_and(|child| is_ready(child) && stays_ready(child)) {
             return false;
         }
-        let pods = self.pods_of(version);
+        let pods = self.pods_of(candidate);
         let pods: Vec<&Pod> = pods.iter().map(AsRef::as_ref).collect();
         !self.must_ask_before_promotion(&pods) && self.probe_problem(&pods).is_none()
     }
@@ -215,9 +231,8 @@ impl<'a> Rollout<'a> {
         // Where the caches show no Service, nobody knows where clients are led.
         let Some(service) = self.own_service() else { return };
         let routed = service.spec.as_ref().and_then(|spec| spec.selector.as_ref()?.get(ARTIFACT_LABEL));
-        let versions = [&self.status.served_version, &self.status.candidate_version];
-        let kept: Vec<String> =
-            versions.into_iter().flatten().filter_map(|version| self.artifact_of(version)).collect();
+        let wanted = self.recorded().into_iter().chain(self.candidate.clone());
+        let kept: Vec<String> = wanted.filter_map(|wanted| self.artifact_of(&wanted)).collect();
         let stray = |child: &&Arc<Deployment>| {
             let artifact = child.labels().get(ARTIFACT_LABEL);
             !artifact.is_some_and(|artifact| kept.contains(artifact) || routed == Some(artifact))
@@ -230,9 +245,9 @@ impl<'a> Rollout<'a> {
         self.deletions = self.children().filter(stray).map(delete).collect();
     }
 
-    /// The pods with a version's files.
-    fn pods_of(&self, version: &str) -> Vec<Arc<Pod>> {
-        let artifact = self.artifact_of(version);
+    /// The pods with a version's files and threshold.
+    fn pods_of(&self, served: &Served) -> Vec<Arc<Pod>> {
+        let artifact = self.artifact_of(served);
         let of_version = |pod: &&Arc<Pod>| artifact.is_some() && pod.labels().get(ARTIFACT_LABEL) == artifact.as_ref();
         self.observed.pods.iter().filter(of_version).cloned().collect()
     }

@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::Pod;
 use seatrial_crds::{DeployedRole, DeployedVersion, Time};
 
 use super::problem::{self, Patience, Problem};
+use super::served::Served;
 use super::{Rollout, available, desired, is_ready, server};
 use crate::conditions::{self, Status, types};
 use crate::names;
@@ -15,20 +16,23 @@ use crate::plan::{Event, EventType};
 impl Rollout<'_> {
     /// Says which versions have servers.
     pub(super) fn set_versions(&mut self) {
-        let served = self.status.served_version.clone().map(|name| (name, DeployedRole::Stable, 100));
+        let served = self.recorded().map(|served| (served, DeployedRole::Stable, 100));
         // The first candidate gets the requests before it is ready: there is nobody else.
         let weight = if served.is_none() { 100 } else { 0 };
-        let candidate = self.status.candidate_version.clone().map(|name| (name, DeployedRole::Candidate, weight));
-        let deployed = |(name, role, weight): (String, DeployedRole, u32)| {
-            let child = self.child(&name)?;
+        let candidate = self.candidate.clone().map(|candidate| (candidate, DeployedRole::Candidate, weight));
+        let deployed = |(served, role, weight): (Served, DeployedRole, u32)| {
+            let child = self.child(&served)?;
             let count = |count: i32| u32::try_from(count).unwrap_or(0);
             let (replicas, ready_replicas) = (count(desired(child)), count(available(child)));
-            Some(DeployedVersion { name, role, weight, replicas, ready_replicas })
+            let Served { version: name, threshold } = served;
+            Some(DeployedVersion { name, threshold, role, weight, replicas, ready_replicas })
         };
         let versions: Vec<DeployedVersion> = [served, candidate].into_iter().flatten().filter_map(deployed).collect();
-        let routed = self.routed_version();
-        let routed = versions.iter().find(|version| Some(&version.name) == routed.as_ref());
-        self.status.replicas = self.routed_version().map(|_| routed.map_or(0, |version| version.replicas));
+        let routed = self.routed();
+        let deployed = routed.as_ref().and_then(|routed| {
+            versions.iter().find(|version| version.name == routed.version && version.threshold == routed.threshold)
+        });
+        self.status.replicas = routed.as_ref().map(|_| deployed.map_or(0, |version| version.replicas));
         self.status.versions = versions;
     }
 
@@ -36,9 +40,8 @@ impl Rollout<'_> {
     pub(super) fn set_conditions(&mut self, waits: Option<(&'static str, String)>) {
         self.status.observed_generation = self.deployment().metadata.generation;
         let serving = self.status.served_version.clone();
-        let child = serving.as_ref().and_then(|version| self.child(version)).cloned();
-        let found = self.status.candidate_version.clone().or_else(|| serving.clone());
-        let found = found.and_then(|version| self.problem_of(&version));
+        let child = self.recorded().and_then(|served| self.child(&served)).cloned();
+        let found = self.awaited().and_then(|awaited| self.problem_of(&awaited));
         let problem = self.problem.take().or(found);
         let timed_out = self.set_clock(waits.is_none());
         let problem = if timed_out { problem.or_else(|| Some(self.not_ready_in_time())) } else { problem };
@@ -105,14 +108,14 @@ impl Rollout<'_> {
         }
     }
 
-    fn problem_of(&mut self, version: &str) -> Option<Problem> {
-        let is_served = self.status.served_version.as_deref() == Some(version);
-        let child = self.child(version).cloned();
+    fn problem_of(&mut self, served: &Served) -> Option<Problem> {
+        let is_served = self.recorded().as_ref() == Some(served);
+        let child = self.child(served).cloned();
         // Servers that come and go while enough of them are ready are no trouble of the deployment.
         if child.as_ref().is_some_and(|child| is_ready(child)) && is_served {
             return None;
         }
-        let pods = self.pods_of(version);
+        let pods = self.pods_of(served);
         let pods: Vec<&Pod> = pods.iter().map(AsRef::as_ref).collect();
         problem::of(child.as_deref(), &pods).or_else(|| self.probe_problem(&pods))
     }
@@ -120,8 +123,7 @@ impl Rollout<'_> {
     /// Keeps the clock of servers that start: neither a new pod nor a newer version begins it again, people do. Returns
     /// whether they should have become ready by now.
     fn set_clock(&mut self, has_target: bool) -> bool {
-        let awaited = self.status.candidate_version.clone().or_else(|| self.status.served_version.clone());
-        let child = awaited.and_then(|version| self.child(&version).cloned());
+        let child = self.awaited().and_then(|awaited| self.child(&awaited).cloned());
         let starting = self.replicas() > 0
             && has_target
             && child.map_or(self.starts, |child| !is_ready(&child) || self.status.candidate_version.is_some());

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment};
 use k8s_openapi::api::core::v1::{
-    Container, ContainerPort, HTTPGetAction, Lifecycle, LifecycleHandler, PodSpec, PodTemplateSpec, Probe, Service,
-    ServicePort, ServiceSpec, SleepAction, TCPSocketAction,
+    Container, ContainerPort, EnvVar, HTTPGetAction, Lifecycle, LifecycleHandler, PodSpec, PodTemplateSpec, Probe,
+    Service, ServicePort, ServiceSpec, SleepAction, TCPSocketAction,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -47,6 +47,8 @@ const FETCH_OUTAGE: u32 = 120;
 pub(super) struct ServerOf<'a> {
     pub(super) deployment: &'a ModelDeployment,
     pub(super) version: &'a ModelVersion,
+    /// The threshold that the servers are told.
+    pub(super) threshold: Option<&'a str>,
     pub(super) store: &'a ResolvedStore,
     pub(super) artifact: contract::Digest,
     pub(super) platform: &'a Platform,
@@ -64,26 +66,30 @@ impl ServerOf<'_> {
             min_ready_seconds: None,
             ..self.deployment.spec.server.clone()
         };
-        let inputs = json!({
+        let mut inputs = json!({
             "server": server,
-            // Two versions with the same files have the same servers.
+            // Two versions with the same files and threshold have the same servers.
             "artifact": self.artifact,
             "store": self.store.config,
             "secret": self.store.secret_name,
             "audience": self.store.audience,
         });
+        // Servers that came without a threshold are not rendered again for one that is not there.
+        if let (Some(threshold), Some(inputs)) = (self.threshold, inputs.as_object_mut()) {
+            inputs.insert("threshold".to_owned(), threshold.into());
+        }
         digest::of_json(&inputs)
     }
 
     /// The Deployment.
     pub(super) fn deployment(&self, replicas: i32) -> Deployment {
-        let artifact = label_of(&self.artifact);
+        let artifact = label_of(&self.artifact, self.threshold);
         let options = &self.deployment.spec.server.options;
         let mut annotations = deployment_annotations(self.deployment);
         annotations.insert(INPUTS_DIGEST_ANNOTATION.to_owned(), self.inputs_digest());
         Deployment {
             metadata: ObjectMeta {
-                name: Some(names::server(&self.deployment.name_any(), self.artifact.hex())),
+                name: Some(names::server(&self.deployment.name_any(), &artifact)),
                 namespace: self.deployment.namespace(),
                 labels: Some(deployment_labels(self.deployment, &self.version.name_any(), &artifact)),
                 annotations: Some(annotations),
@@ -152,6 +158,16 @@ impl ServerOf<'_> {
         }
     }
 
+    /// The threshold, and the user's variables, which may name it.
+    fn variables(&self) -> Vec<EnvVar> {
+        let threshold = self.threshold.map(|threshold| EnvVar {
+            name: contract::THRESHOLD_VARIABLE.to_owned(),
+            value: Some(threshold.to_owned()),
+            ..EnvVar::default()
+        });
+        threshold.into_iter().chain(pods::user_variables(&self.deployment.spec.server.options)).collect()
+    }
+
     fn container(&self) -> Container {
         let server = &self.deployment.spec.server;
         let port = IntOrString::String(PORT_NAME.into());
@@ -168,7 +184,7 @@ impl ServerOf<'_> {
             image: server.options.image.clone(),
             command: (!server.command.is_empty()).then(|| server.command.clone()),
             args: (!server.args.is_empty()).then(|| server.args.clone()),
-            env: Some(pods::user_variables(&server.options)).filter(|env| !env.is_empty()),
+            env: Some(self.variables()).filter(|env| !env.is_empty()),
             env_from: pods::user_variable_sources(&server.options),
             resources: pods::resources(&server.options),
             security_context: Some(pods::user_security(&server.options, self.platform)),
@@ -209,14 +225,18 @@ pub(super) fn progress_deadline_seconds(deployment: &ModelDeployment) -> i32 {
     timeout.max(min_ready_seconds(deployment).saturating_add(1))
 }
 
-/// The label of a version's files; `None` where it does not name any.
-pub(super) fn artifact(version: &ModelVersion) -> Option<String> {
-    version.spec.artifact.digest.parse().ok().map(|digest| label_of(&digest))
+/// The label of a version's files and of the threshold at which they are served; `None` where it does not name any files.
+pub(super) fn artifact(version: &ModelVersion, threshold: Option<&str>) -> Option<String> {
+    version.spec.artifact.digest.parse().ok().map(|digest| label_of(&digest, threshold))
 }
 
 /// A label has 63 characters, a digest 64.
-fn label_of(artifact: &contract::Digest) -> String {
-    artifact.hex().chars().take(40).collect()
+fn label_of(artifact: &contract::Digest, threshold: Option<&str>) -> String {
+    let files: String = artifact.hex().chars().take(40).collect();
+    match threshold {
+        Some(threshold) => format!("{files}-{}", digest::short(&[threshold])),
+        None => files,
+    }
 }
 
 /// The Service that leads to one version.

@@ -2,6 +2,7 @@ mod authority;
 mod readiness;
 mod second_writer;
 mod servers;
+mod threshold;
 
 use std::collections::BTreeMap;
 
@@ -199,7 +200,7 @@ impl Cluster {
 
     fn pod(&mut self, version: &str, status: Value) {
         let known = self.0.versions.iter().find(|known| known.name_any() == version).unwrap();
-        let labels = json!({ARTIFACT_LABEL: server::artifact(known), "pod-template-hash": "a"});
+        let labels = json!({ARTIFACT_LABEL: server::artifact(known, None), "pod-template-hash": "a"});
         let name = format!("pod-{}", self.0.pods.len());
         let created = self.1.checked_add(jiff::SignedDuration::from_secs(self.0.pods.len() as i64)).unwrap();
         let metadata = json!({"name": name, "uid": name, "labels": labels, "creationTimestamp": created});

@@ -39,6 +39,7 @@ fn the_status_lists_the_versions_that_have_servers() {
     cluster.settle();
     let version = |name: &str, role, weight, ready_replicas| DeployedVersion {
         name: name.into(),
+        threshold: None,
         role,
         weight,
         replicas: 2,

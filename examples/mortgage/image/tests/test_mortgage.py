@@ -1,9 +1,12 @@
 """The functions on small tables, and the three steps on the real data."""
 
+import asyncio
+import importlib
 import json
 import socket
 import sys
 import threading
+import types
 import urllib.error
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -12,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mortgage import data, evaluate, export, predict, prepare, train
+from mortgage import data, decide, evaluate, export, predict, prepare, train
 
 
 @pytest.fixture(scope="session")
@@ -98,6 +101,51 @@ def test_the_steps_run_one_after_the_other(raw: Path, tmp_path: Path, monkeypatc
     assert results[0] == results[1]
     assert results[0][0]["auc"] > 0.7
     assert results[0][1].count("\n") == 1191
+
+
+class Scores:
+    """A classifier whose probabilities are what it is asked."""
+
+    def predict_proba(self, rows: list[float]) -> np.ndarray:
+        """Return both classes' probabilities."""
+        return np.array([[1 - row, row] for row in rows])
+
+
+@pytest.mark.parametrize(
+    ("told", "decided"), [("0.3", [0, 1, 1, 1]), ("0.30000000000000004", [0, 0, 1, 1]), (None, [0, 0, 1, 1])]
+)
+def test_the_server_decides_at_the_threshold_that_it_is_told(
+    told: str | None, decided: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The threshold itself counts as denied; without one it is a half."""
+    if told is None:
+        monkeypatch.delenv("SEATRIAL_THRESHOLD", raising=False)
+    else:
+        monkeypatch.setenv("SEATRIAL_THRESHOLD", told)
+    model = decide.AtThreshold(Scores(), decide.threshold())
+    assert model.predict([0.2, 0.3, 0.5, 0.9]).tolist() == decided
+
+
+def test_what_mlserver_loads_decides_at_the_threshold(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLServer, which is not installed here, loads the model; the settings that `train` writes name the class."""
+
+    class Loads:
+        """MLServer's class, as far as it is used."""
+
+        async def load(self) -> bool:
+            """Load."""
+            self._model = Scores()
+            return True
+
+    server = types.ModuleType("mlserver_sklearn")
+    monkeypatch.setattr(server, "SKLearnModel", Loads, raising=False)
+    monkeypatch.setitem(sys.modules, "mlserver_sklearn", server)
+    monkeypatch.delitem(sys.modules, "mortgage.serve", raising=False)
+    monkeypatch.setenv("SEATRIAL_THRESHOLD", "0.25")
+    module, name = train.RUNTIME.rsplit(".", 1)
+    model = getattr(importlib.import_module(module), name)()
+    assert asyncio.run(model.load())
+    assert model._model.predict([0.2, 0.25]).tolist() == [0, 1]
 
 
 class Answers(BaseHTTPRequestHandler):

@@ -17,10 +17,10 @@ APPLICATIONS = [
 
 
 def build_request() -> dict[str, object]:
-    """Build the request: one row for each application, probabilities wanted."""
+    """Build the request: one row for each application, probabilities and decisions wanted."""
     rows = [float(application.get(feature, 0)) for application in APPLICATIONS for feature in FEATURES]
     inputs = {"name": "applications", "shape": [len(APPLICATIONS), len(FEATURES)], "datatype": "FP64", "data": rows}
-    return {"inputs": [inputs], "outputs": [{"name": "predict_proba"}]}
+    return {"inputs": [inputs], "outputs": [{"name": "predict_proba"}, {"name": "predict"}]}
 
 
 def ask(url: str, body: str, patience: float = 15) -> str:
@@ -47,9 +47,10 @@ def main() -> None:
     body = json.dumps(build_request())
     print(f"POST {url}\n{body}\n")
     text = ask(url, body)
-    probabilities = json.loads(text)["outputs"][0]["data"][1::2]
-    for application, probability in zip(APPLICATIONS, probabilities, strict=True):
-        print(f"denied with probability {probability:.3f}: {application}")
+    outputs = {output["name"]: output["data"] for output in json.loads(text)["outputs"]}
+    probabilities, decisions = outputs["predict_proba"][1::2], outputs["predict"]
+    for application, probability, warned in zip(APPLICATIONS, probabilities, decisions, strict=True):
+        print(f"denied with probability {probability:.3f}, {'warned' if warned else 'not warned'}: {application}")
 
 
 if __name__ == "__main__":

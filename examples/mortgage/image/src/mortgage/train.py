@@ -13,6 +13,9 @@ from mortgage.paths import input_path, output_path, parameter
 
 MODEL_NAME = "mortgage-denial"
 
+RUNTIME = "mortgage.serve.Denial"
+"""The class that MLServer loads."""
+
 
 def fit(table: pd.DataFrame, learning_rate: float, seed: int) -> HistGradientBoostingClassifier:
     """Fit the model; the same table, rate and seed give the same model."""
@@ -27,7 +30,7 @@ def write(model: HistGradientBoostingClassifier, folder: Path) -> None:
     joblib.dump(model, folder / "model.joblib", compress=3)
     settings = {
         "name": MODEL_NAME,
-        "implementation": "mlserver_sklearn.SKLearnModel",
+        "implementation": RUNTIME,
         "parameters": {"uri": "./model.joblib"},
     }
     (folder / "model-settings.json").write_text(json.dumps(settings, indent=2))
