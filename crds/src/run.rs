@@ -301,7 +301,7 @@ pub struct StepMetric {
     /// name is the metric's name, as the step wrote it.
     #[schemars(length(max = limits::METRIC_NAME))]
     pub name: String,
-    /// value is a decimal.
+    /// value is a decimal, or what the step wrote instead: NaN, a text.
     #[schemars(length(max = limits::DECIMAL))]
     pub value: String,
 }

@@ -124,10 +124,10 @@ pub struct Metric {
     /// output is the step's output of type Metrics.
     #[schemars(length(max = limits::NAME))]
     pub output: String,
-    /// name is the metric's name, as the step wrote it.
+    /// name is the metric's name, as the step wrote it; in a nested object the names of all, with dots between them.
     #[schemars(length(min = 1, max = limits::METRIC_NAME))]
     pub name: String,
-    /// value is a decimal.
+    /// value is a decimal, or what the step wrote instead: NaN, a text.
     #[schemars(length(max = limits::DECIMAL))]
     pub value: String,
 }

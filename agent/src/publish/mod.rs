@@ -19,6 +19,7 @@ pub(crate) mod wait;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use metrics::Members;
 use seatrial_core::contract::{
     Exit, ExitCode, Message, PodConfig, RECORD_VERSION, Record, ReportedMetric, ReportedOutput, StepConfig, Try, paths,
 };
@@ -170,17 +171,21 @@ struct Made {
 
 async fn upload_all(step: &StepConfig, target: &Target<'_>, volume: &Volume) -> Result<Made, AgentError> {
     let mut made = Made::default();
+    // What is no number stands last: it takes no room from a metric.
+    let mut rest = vec![];
     // What is wrong with metrics is found before anything large is sent.
     for output in step.outputs.iter().filter(|output| output.kind == OutputType::Metrics) {
         let file = paths::file_name(output.kind).unwrap_or_default();
         let folder = OutputFolder::open(&volume.beneath()?, &Volume::relative(&output.folder))?;
-        let metrics = metrics::read(&folder, file, &mut made.notes)?;
+        let Members { numbers, others } = metrics::read(&folder, file, &mut made.notes)?;
         let reported = |(name, value)| ReportedMetric { output: output.name.clone(), name, value };
-        made.metrics.extend(metrics.into_iter().map(reported));
+        made.metrics.extend(numbers.into_iter().map(reported));
+        rest.extend(others.into_iter().map(reported));
     }
+    made.metrics.extend(rest);
     made.outputs = upload::outputs(target, &step.outputs, volume).await?;
     for note in &made.notes {
-        tracing::warn!(note, "a value is left out");
+        tracing::warn!(note, "a value is no metric");
     }
     Ok(made)
 }

@@ -79,7 +79,7 @@ exit_codes! {
     StoreUnavailable = 69, Outage, "the store could not be used";
     /// The agent failed in a way it has no name for.
     Internal = 70, Internal, "the agent failed";
-    /// An output is missing or not of its type: an empty folder, a `Metrics` file that is no flat JSON object.
+    /// An output is missing or not of its type: an empty folder, a `Metrics` file that is no JSON object.
     BadOutput = 73, User, "an output is missing or is not of its type";
     /// The step's process vanished without a record: killed for memory, or by SIGKILL.
     StepVanished = 74, User, "the step's process was killed";

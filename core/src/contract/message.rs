@@ -22,7 +22,7 @@ pub struct Message {
     pub inputs: Vec<ReportedInput>,
     /// What `publish` uploaded.
     pub outputs: Vec<ReportedOutput>,
-    /// The numbers of `Metrics` outputs, in the order of outputs.
+    /// The numbers of `Metrics` outputs, in the order of outputs; after them what is no number in these.
     pub metrics: Vec<ReportedMetric>,
     /// Processes of the step that were killed for memory though its command went on and ended well.
     pub oom_kills: u64,
@@ -38,7 +38,7 @@ pub struct ReportedMetric {
     pub output: String,
     /// The metric's name.
     pub name: String,
-    /// Its value as a decimal.
+    /// Its value as a decimal, or what the step wrote instead: `NaN`, `a text`.
     pub value: String,
 }
 

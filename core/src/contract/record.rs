@@ -50,7 +50,7 @@ pub struct Record {
     pub inputs: Vec<ReportedInput>,
     /// What was made.
     pub outputs: Vec<ReportedOutput>,
-    /// All numbers of `Metrics` outputs, in the order of outputs.
+    /// All numbers of `Metrics` outputs, in the order of outputs; after them what is no number in these.
     pub metrics: Vec<ReportedMetric>,
     /// How the command ended.
     pub exit: Exit,

@@ -22,7 +22,7 @@ pub(super) fn judge(gate: Option<&MetricGate>, version: &ModelVersionSpec, known
     }
     match find(&gate.name, version) {
         Ok(metric) if Decimal::parse(&metric.value).is_none() => {
-            error(format!("the metric \"{}\" is {}, which is no number", qualified(metric), metric.value))
+            error(format!("the metric \"{}\" is {}, which is no number to judge by", qualified(metric), metric.value))
         }
         Ok(metric) => bounded(gate, &metric.value, &metric.value, |_| None),
         Err(message) => error(with_measured(message, known)),
@@ -198,13 +198,19 @@ fn absent(name: &str, version: &ModelVersionSpec) -> String {
             "the evidence has no metric \"{name}\", nor any other: let a step write it into a Metrics output that publishes names as evidence"
         );
     }
-    let names: Vec<String> = version.metrics.iter().map(qualified).collect();
+    let (numbers, others): (Vec<&Metric>, Vec<&Metric>) =
+        version.metrics.iter().partition(|metric| Decimal::parse(&metric.value).is_some());
+    let names: Vec<String> = numbers.into_iter().map(qualified).collect();
+    let names = if names.is_empty() { "no number".to_owned() } else { names.join(", ") };
+    let others: Vec<String> =
+        others.into_iter().map(|metric| format!("{} ({})", qualified(metric), metric.value)).collect();
+    let others = if others.is_empty() { String::new() } else { format!("; no numbers are {}", others.join(", ")) };
     let left_out = if version.metrics.len() >= limits::METRICS {
         format!(" ({} are kept; further ones were left out: write those first that gates name)", limits::METRICS)
     } else {
         String::new()
     };
-    format!("the evidence has no metric \"{name}\"; it has {}{left_out}", names.join(", "))
+    format!("the evidence has no metric \"{name}\"; it has {names}{others}{left_out}")
 }
 
 /// The metric's name with its step and output, which no other metric of the version has.

@@ -125,6 +125,24 @@ fn people_read_rounded_numbers_unless_that_hides_the_verdict() {
 }
 
 #[test]
+fn what_a_step_wrote_beside_numbers_is_listed_with_what_it_is() {
+    let metrics = [("macro avg.f1-score", "0.7"), ("loss", "NaN"), ("note", "a text"), ("best", "null")];
+    let (verdict, said) = message("auc", &version(&metrics, 1));
+    assert_eq!(verdict, Verdict::Error);
+    for part in [
+        "no metric \"auc\"; it has evaluate.scores.macro avg.f1-score; no numbers are",
+        "evaluate.scores.loss (NaN)",
+        "evaluate.scores.note (a text)",
+        "evaluate.scores.best (null)",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
+    assert_eq!(message("macro avg.f1-score", &version(&metrics, 1)).0, Verdict::Passed);
+    let (_, said) = message("auc", &version(&metrics[1..], 1));
+    assert!(said.contains("it has no number; no numbers are"), "{said}");
+}
+
+#[test]
 fn a_budget_judges_without_gates() {
     let budget = model(json!([]), Some("1Ki"));
     assert!(judges(&budget) && !judges(&model(json!([]), None)));

@@ -23,6 +23,7 @@ use seatrial_crds::{
 };
 
 use super::step::artifact_uri;
+use crate::decimal::Decimal;
 use crate::names;
 use crate::observed::RunObserved;
 use crate::plan::{BlockedReason, Kind, Object, Stage, Write};
@@ -206,6 +207,8 @@ fn version(
             value: metric.value.clone(),
         }));
     }
+    // What is no number takes no room from a metric.
+    metrics.sort_by_key(|metric| Decimal::parse(&metric.value).is_none());
     metrics.truncate(limits::METRICS);
     let uri = |step: &str, input: &str| {
         let step = spec.steps.iter().find(|known| known.name == step)?;
