@@ -14,6 +14,17 @@ pub struct Decimal {
     exponent: i64,
 }
 
+/// A number as a decimal with so many digits that reading it gives the same number, without exponent unless it is long.
+pub fn exact(number: f64) -> String {
+    let plain = number.to_string();
+    if plain.len() <= 24 { plain } else { format!("{number:e}") }
+}
+
+/// A number as a decimal of twelve significant digits, as measurements have them.
+pub fn twelve_digits(number: f64) -> String {
+    exact(format!("{number:.11e}").parse::<f64>().unwrap_or(number) + 0.0)
+}
+
 impl Decimal {
     /// Reads a number as JSON and Kubernetes write them: `-12.50`, `1e-30`. `None` for anything else, also for `NaN`.
     pub fn parse(text: &str) -> Option<Self> {

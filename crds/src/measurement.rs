@@ -63,7 +63,8 @@ pub enum LabelSource {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MeasuredMetric {
-    /// name is the metric's name: rocAuc, prAuc, logLoss, brier, calibrationError, mae, rmse, mape, r2.
+    /// name is the metric's name: rocAuc, prAuc, logLoss, brier, calibrationError, mae, rmse, mape, r2,
+    /// underprediction, overprediction.
     #[schemars(length(min = 1, max = limits::METRIC_NAME))]
     pub name: String,
     /// value is a decimal.

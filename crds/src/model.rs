@@ -215,11 +215,16 @@ pub enum GateType {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(extend("x-kubernetes-validations" = [
     rule("has(self.min) || has(self.max)", "a metric gate needs min or max"),
+    rule("!has(self.quantile) || self.name == 'pinball'", "quantile goes with the metric pinball"),
 ]))]
 pub struct MetricGate {
     /// name is the metric's name: one that the judge measures, else one that a step wrote.
     #[schemars(length(min = 1, max = limits::METRIC_NAME))]
     pub name: String,
+    /// quantile is the quantile that predictions are of, a decimal between 0 and 1, both excluded: with name pinball.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = limits::DECIMAL), regex(pattern = limits::PROPORTION_PATTERN))]
+    pub quantile: Option<String>,
     /// min is the smallest value that passes, a decimal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = limits::DECIMAL), regex(pattern = limits::DECIMAL_PATTERN))]

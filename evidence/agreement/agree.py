@@ -1,9 +1,11 @@
 """Compares what seatrial-evidence measures with scikit-learn and fairlearn, on seeded tables: agree.py PROGRAM."""
 
+import base64
 import hashlib
 import json
 import math
 import os
+import struct
 import subprocess
 import sys
 import tempfile
@@ -32,7 +34,7 @@ def judge(folder: Path, predictions: pd.DataFrame, labels: pd.DataFrame, kind: s
     (folder / "labels").mkdir()
     labels.to_parquet(folder / "labels" / "part.parquet", index=False)
     config = {
-        "version": 1,
+        "version": 2,
         "task": task,
         "predictions": str(table),
         "labels": {"folder": str(folder / "labels"), "id": "id", "label": "label"},
@@ -43,8 +45,87 @@ def judge(folder: Path, predictions: pd.DataFrame, labels: pd.DataFrame, kind: s
     done = subprocess.run([PROGRAM, "judge"], env=environment, capture_output=True, text=True, check=False)
     message = json.loads(log.read_text())
     assert done.returncode == 0 and "unusable" not in message, (done.returncode, done.stderr, message)
-    # Near its bound a message may have been thinned.
-    return message | {"thinned": log.stat().st_size > 3800}
+    # Near its bounds a message may have been thinned.
+    folds, points = Counts(message).read()
+    most = max([len(points), *(len(fold[2]) for fold in folds)])
+    groups = [[slice_name, value] for slice_name, values in message.get("g", []) for value in values]
+    return message | {"f": folds, "c": points, "g": groups, "thinned": log.stat().st_size > 3800 or most >= 48}
+
+
+class Counts:
+    """The counts of a message, each in as many bits as its bound takes: what core/src/contract/counts.rs writes."""
+
+    def __init__(self, message: dict) -> None:
+        packed = base64.urlsafe_b64decode(message.get("b", "") + "=" * (-len(message.get("b", "")) % 4))
+        self.bits = "".join(f"{byte:08b}" for byte in packed)
+        self.rows = message.get("n", 0)
+        self.slices = [len(values) for _, values in message.get("g", [])]
+
+    def number(self, bound: int) -> int:
+        length = bound.bit_length()
+        here, self.bits = self.bits[:length], self.bits[length:]
+        return int(here or "0", 2)
+
+    def pair(self, bounds: list) -> list:
+        return [self.number(bound) for bound in bounds]
+
+    def parts(self, whole: list, most: list | None) -> list:
+        """A pair for each group: those of a slice share the whole, and what can only be one number takes no bit."""
+        parts: list = []
+        for groups in self.slices:
+            rest = list(whole)
+            bounds = [whole] * groups if most is None else most[len(parts) : len(parts) + groups]
+            everything = [sum(bound[which] for bound in bounds) for which in range(2)] == list(whole)
+            for place, bound in enumerate(bounds):
+                if everything or place + 1 == groups:
+                    part = list(bound) if everything else rest
+                else:
+                    part = self.pair([min(one) for one in zip(rest, bound, strict=True)])
+                parts.append(part)
+                rest = less(rest, part)
+        return parts
+
+    def threshold(self) -> str:
+        return repr(struct.unpack(">d", self.number(2**64 - 1).to_bytes(8, "big"))[0])
+
+    def read(self) -> tuple:
+        """The folds (rows, groups flat, points) and the points of the curve."""
+        if not self.bits:
+            return [], []
+        known = []
+        for _ in range(self.number(2)):
+            rows = self.pair([self.rows] * 2)
+            known.append((rows, self.parts(rows, None)))
+        folds = []
+        for number, (rows, groups) in enumerate(known):
+            other = known[1 - number][0] if len(known) == 2 else [0, 0]
+            points, choosing, counted, before = [], [0, 0], [0, 0], [[0, 0]] * len(groups)
+            for _ in range(self.number(48)):
+                threshold = self.threshold() if self.number(1) else None
+                choosing = add(choosing, self.pair(less(other, choosing)))
+                more = self.pair(less(rows, counted))
+                counted = add(counted, more)
+                most = [less(all_, one) for all_, one in zip(groups, before, strict=True)]
+                before = [add(one, part) for one, part in zip(before, self.parts(more, most), strict=True)]
+                points.append((threshold, choosing, counted, sum(before, [])))
+            folds.append((rows, sum(groups, []), points))
+        everybody = [sum(rows[which] for rows, _ in known) for which in range(2)]
+        curve, flagged = [], [0, 0]
+        for _ in range(self.number(48)):
+            threshold = self.threshold()
+            flagged = add(flagged, self.pair(less(everybody, flagged)))
+            curve.append((threshold, *flagged))
+        return folds, curve
+
+
+def add(one: list, other: list) -> list:
+    """Both pairs together."""
+    return [a + b for a, b in zip(one, other, strict=True)]
+
+
+def less(one: list, other: list) -> list:
+    """What a pair has beyond another."""
+    return [a - b for a, b in zip(one, other, strict=True)]
 
 
 def agree(what: str, ours: object, theirs: object) -> None:
@@ -113,7 +194,7 @@ def folds(message: dict, frame: pd.DataFrame) -> None:
                 chosen = frame[(parity == which) & (frame["score"] >= float(threshold))]
                 agree("flagged", flagged[0], chosen["label"].sum())
                 agree("flagged", flagged[1], (1 - chosen["label"]).sum())
-        half = next(point for point in points if point[0] == "0.5")
+        half = next(point for point in points if point[0] is not None and float(point[0]) == 0.5)
         rates = MetricFrame(
             metrics={"recall": true_positive_rate, "false": false_positive_rate},
             y_true=part["label"],
@@ -153,6 +234,18 @@ def regression(kind: str, random: np.random.Generator) -> None:
     agree("rmse", found["rmse"], metrics.root_mean_squared_error(labels, predictions))
     agree("mape", found["mape"], metrics.mean_absolute_percentage_error(labels, predictions))
     agree("r2", found["r2"], metrics.r2_score(labels, predictions))
+    # Gates make the pinball loss of these two means, at whatever quantile they ask for (core/src/gates/pinball.rs).
+    errors = {name: float(error) for name, _, error in message["m"] if error}
+    low, high = float(found["underprediction"]), float(found["overprediction"])
+    for quantile in (0.05, 0.5, 0.9):
+        rest = 1 - quantile
+        loss = quantile * low + rest * high
+        agree("pinball", loss, metrics.mean_pinball_loss(labels, predictions, alpha=quantile))
+        covariance = -low * high / (rows - 1)
+        square = (quantile * errors["underprediction"]) ** 2 + (rest * errors["overprediction"]) ** 2
+        losses = np.maximum(quantile * (labels - predictions), -rest * (labels - predictions))
+        ours = math.sqrt(square + 2 * quantile * rest * covariance)
+        agree("pinball's error", ours, losses.std(ddof=1) / math.sqrt(rows))
 
 
 def main() -> None:

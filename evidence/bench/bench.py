@@ -48,7 +48,7 @@ def main() -> None:
         for kind in ("csv", "parquet"):
             predictions = folder / f"predictions.{kind}"
             config = {
-                "version": 1,
+                "version": 2,
                 "task": {"type": "BinaryClassification", "positiveLabel": "1"},
                 "predictions": str(predictions),
                 "labels": {"folder": str(folder / kind), "id": "id", "label": "label"},

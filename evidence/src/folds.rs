@@ -8,6 +8,8 @@ use crate::problem::Problem;
 use crate::ranked::{self, Corner, Counts, wide};
 use crate::rows::{Evidence, Row};
 
+/// Counts of groups that the points of a fold have at most: a version's status has all of them.
+const GROUP_COUNTS: usize = 768;
 /// The threshold that is always there where scores are probabilities.
 const HALF: f64 = 0.5;
 
@@ -108,8 +110,11 @@ pub(crate) fn add(measured: &mut Measured, evidence: &Evidence, probabilities: b
         lists.push(List { all, ..source });
     }
     lists.push(List::new(&evidence.rows, probabilities));
-    for list in &mut lists {
-        while list.points.len() > limits::CURVE_POINTS {
+    for (number, list) in lists.iter_mut().enumerate() {
+        // The curve, the last list, knows no groups.
+        let groups = if number < 2 { evidence.groups.len() } else { 0 };
+        let most = limits::CURVE_POINTS.min(GROUP_COUNTS.checked_div(groups).unwrap_or(limits::CURVE_POINTS));
+        while list.points.len() > most {
             let Some((_, place)) = list.smallest() else { break };
             list.points.remove(place);
         }

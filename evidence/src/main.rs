@@ -6,6 +6,7 @@
 mod binary;
 mod classes;
 mod folds;
+mod group_names;
 mod number;
 mod problem;
 mod progress;

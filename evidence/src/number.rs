@@ -1,5 +1,7 @@
 //! Numbers of tables, and numbers as a measurement has them.
 
+pub(crate) use seatrial_core::decimal::{exact, twelve_digits as rounded};
+
 use crate::problem::{Problem, quoted};
 use crate::table::Cell;
 
@@ -24,17 +26,6 @@ pub(crate) fn read(cell: Cell<'_>, column: &str, row: u32, table: &str) -> Resul
             "{column} in row {row} of {table} is {text}, not a finite number: write every number, with a decimal point"
         ))),
     }
-}
-
-/// A number as a decimal with so many digits that reading it gives the same number, without exponent unless it is long.
-pub(crate) fn exact(number: f64) -> String {
-    let plain = number.to_string();
-    if plain.len() <= 24 { plain } else { format!("{number:e}") }
-}
-
-/// A number as a decimal of twelve significant digits.
-pub(crate) fn rounded(number: f64) -> String {
-    exact(format!("{number:.11e}").parse::<f64>().unwrap_or(number) + 0.0)
 }
 
 /// A sum that keeps what rounding would lose (Neumaier 1974), so that twelve digits are right after ten million terms.

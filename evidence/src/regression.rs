@@ -22,6 +22,9 @@ pub(crate) fn measure(evidence: &Evidence) -> Result<Measured, Problem> {
     if rows.iter().all(|row| row.label.abs() > 0.0) {
         found.push(("mape", mean(|| rows.iter().map(|row| (error(row) / row.label).abs()), number)));
     }
+    // From these two follows the pinball loss at each quantile.
+    found.push(("underprediction", mean(|| rows.iter().map(|row| (-error(row)).max(0.0)), number)));
+    found.push(("overprediction", mean(|| rows.iter().map(|row| error(row).max(0.0)), number)));
     let centre = rows.iter().map(|row| row.label).collect::<Sum>().total() / float(number);
     let spread = rows.iter().map(|row| (row.label - centre).powi(2)).collect::<Sum>().total();
     if spread > 0.0 {

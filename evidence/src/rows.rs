@@ -8,10 +8,10 @@ use seatrial_crds::{MeasuredGroup, TaskType};
 use sha2::{Digest, Sha256};
 
 use crate::classes::{Classes, Groups, GroupsOfRow, comparable};
-use crate::number;
 use crate::problem::{Problem, count, quoted, reading};
 use crate::progress::{LABELS, PREDICTIONS};
 use crate::table::{Cell, Table};
+use crate::{group_names, number};
 
 /// Ids that a message names.
 const EXAMPLES: usize = 3;
@@ -128,7 +128,8 @@ pub(crate) fn load(config: &JudgeConfig) -> Result<Evidence, Problem> {
         None => beside(&predictions, column, slices, &mut reader, &mut groups)?,
         Some(labels) => apart(&predictions, column, labels, slices, &mut reader, &mut groups)?,
     };
-    let (groups, places) = groups.sorted();
+    let (mut groups, places) = groups.sorted();
+    group_names::shorten(&mut groups);
     for row in &mut rows {
         for group in row.groups.iter_mut().take(slices.len()) {
             *group = places.get(usize::from(*group)).copied().unwrap_or_default();

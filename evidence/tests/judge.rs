@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use seatrial_core::contract::{CONFIG_VARIABLE, JudgeMessage};
+use seatrial_core::contract::{CONFIG_VARIABLE, JUDGE_VERSION, JudgeMessage};
 use serde_json::json;
 
 /// Runs `judge` on predictions; what it printed, and its message.
@@ -18,7 +18,7 @@ fn judge(folder: &Path, predictions: &str, arguments: &[&str]) -> (Output, Judge
     let output = Command::new(env!("CARGO_BIN_EXE_seatrial-evidence"))
         .arg("judge")
         .args(arguments)
-        .env(CONFIG_VARIABLE, json!({"version": 1, "task": task, "predictions": table}).to_string())
+        .env(CONFIG_VARIABLE, json!({"version": JUDGE_VERSION, "task": task, "predictions": table}).to_string())
         .env("SEATRIAL_TERMINATION_LOG", &log)
         .output()
         .unwrap();
@@ -46,7 +46,7 @@ fn an_unusable_table_is_a_result() {
 #[test]
 fn a_missing_file_is_a_failure() {
     let log = tempfile::NamedTempFile::new().unwrap();
-    let config = json!({"version": 1, "task": {"type": "Regression"}, "predictions": "/nowhere/table"});
+    let config = json!({"version": JUDGE_VERSION, "task": {"type": "Regression"}, "predictions": "/nowhere/table"});
     let status = Command::new(env!("CARGO_BIN_EXE_seatrial-evidence"))
         .args(["judge", "--termination-log"])
         .arg(log.path())
@@ -80,7 +80,7 @@ fn the_process_that_reads_is_bounded() {
     let folder = tempfile::tempdir().unwrap();
     let pipe = folder.path().join("pipe");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    let config = json!({"version": 1, "task": {"type": "Regression"}, "predictions": pipe});
+    let config = json!({"version": JUDGE_VERSION, "task": {"type": "Regression"}, "predictions": pipe});
     let mut child = Command::new(env!("CARGO_BIN_EXE_seatrial-evidence"))
         .args(["measure", "--memory", "300000000"])
         .env(CONFIG_VARIABLE, config.to_string())

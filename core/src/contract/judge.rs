@@ -1,15 +1,14 @@
 //! What a judge's container is told, and what it says: the judge measures, and decides nothing.
 
-use seatrial_crds::{
-    ClassCounts, CurvePoint, FlaggedCounts, Fold, FoldPoint, MeasuredGroup, MeasuredMetric, Task, limits,
-};
+use seatrial_crds::{ClassCounts, CurvePoint, FlaggedCounts, Fold, MeasuredGroup, MeasuredMetric, Task, limits};
 use serde::{Deserialize, Serialize};
 
+use super::counts::Counts;
 use crate::decimal::Decimal;
 
 /// The version of the judge's config and of its message. It is part of what names a measurement: a judge that measures
 /// otherwise measures again.
-pub const JUDGE_VERSION: u32 = 1;
+pub const JUDGE_VERSION: u32 = 2;
 
 /// The size in bytes that a judge's message stays within: what Kubernetes allows one container of a pod with three, of
 /// which a mesh may have injected one.
@@ -78,11 +77,8 @@ pub enum JudgeMessageError {
     OtherVersion(u32),
 }
 
-/// Two counts: true and false positives, or positives and negatives.
-type Pair = (i64, i64);
-
-/// A message as it is written: members by position, so that some fifty points of a few groups have room.
-#[derive(Serialize, Deserialize)]
+/// A message as it is written.
+#[derive(Default, Serialize, Deserialize)]
 struct Wire {
     v: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -94,19 +90,13 @@ struct Wire {
     /// Metrics: name, value, standard error or nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     m: Vec<(String, String, String)>,
-    /// Groups: slice and value.
+    /// Groups: slice, and its values.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    g: Vec<(String, String)>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    f: Vec<WireFold>,
-    /// The curve: threshold and counts.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    c: Vec<(String, i64, i64)>,
+    g: Vec<(String, Vec<String>)>,
+    /// The counts of folds and curve, packed; absent where there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    b: Option<String>,
 }
-
-/// A fold: rows, rows of each group, and points with threshold, choosing, counted and the counts of each group, flat.
-#[derive(Serialize, Deserialize)]
-struct WireFold(Pair, Vec<i64>, Vec<(Option<String>, Pair, Pair, Vec<i64>)>);
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 const fn is_zero(value: &i64) -> bool {
@@ -138,17 +128,21 @@ impl JudgeMessage {
                     value,
                     standard_error: (!error.is_empty()).then_some(error),
                 };
-                let measured = Measured {
-                    rows: wire.n,
-                    metrics: wire.m.into_iter().map(metric).collect(),
-                    groups: wire.g.into_iter().map(|(slice, value)| MeasuredGroup { slice, value }).collect(),
-                    folds: wire.f.into_iter().map(fold).collect(),
-                    curve: wire
-                        .c
-                        .into_iter()
-                        .map(|(threshold, t, f)| CurvePoint { threshold, flagged: flagged((t, f)) })
-                        .collect(),
+                let of_slice = |(slice, values): (String, Vec<String>)| {
+                    values.into_iter().map(move |value| MeasuredGroup { slice: slice.clone(), value })
                 };
+                let groups: Vec<MeasuredGroup> = wire.g.into_iter().flat_map(of_slice).collect();
+                if groups.len() > limits::MEASURED_GROUPS {
+                    return Err(JudgeMessageError::Malformed(format!("{} groups are too many", groups.len())));
+                }
+                let no_counts = || JudgeMessageError::Malformed("its counts cannot be read".to_owned());
+                let counts = match wire.b {
+                    Some(text) => Counts::unpack(&text, wire.n, &groups).ok_or_else(no_counts)?,
+                    None => Counts::default(),
+                };
+                let metrics = wire.m.into_iter().map(metric).collect();
+                let Counts { folds, curve } = counts;
+                let measured = Measured { rows: wire.n, metrics, groups, folds, curve };
                 measured.check().map_err(JudgeMessageError::Malformed)?;
                 Ok(Self::Measured(measured))
             }
@@ -157,8 +151,7 @@ impl JudgeMessage {
 
     /// The JSON that is written. A judge gives fewer points where it is longer than [`MAX_JUDGE_BYTES`]; a text is cut.
     pub fn to_json(&self) -> String {
-        let mut wire =
-            Wire { v: JUDGE_VERSION, unusable: None, failed: None, n: 0, m: vec![], g: vec![], f: vec![], c: vec![] };
+        let mut wire = Wire { v: JUDGE_VERSION, ..Wire::default() };
         let text = |why: &str| {
             let mut why = why.to_owned();
             crate::text::truncate(&mut why, limits::SENTENCE);
@@ -168,19 +161,25 @@ impl JudgeMessage {
             Self::Unusable(why) => wire.unusable = text(why),
             Self::Failed(why) => wire.failed = text(why),
             Self::Measured(measured) => {
-                wire.n = measured.rows;
-                wire.m = measured
-                    .metrics
+                let Measured { rows, metrics, groups, folds, curve } = measured;
+                let counts = Counts { folds: folds.clone(), curve: curve.clone() };
+                let is_empty = counts == Counts::default();
+                match counts.pack(*rows, groups).filter(|_| *rows >= 0) {
+                    Some(packed) => wire.b = Some(packed).filter(|_| !is_empty),
+                    None => {
+                        wire.failed = text("what the judge counted does not fit each other: report it with its log")
+                    }
+                }
+                wire.n = *rows;
+                wire.m = metrics
                     .iter()
                     .map(|m| (m.name.clone(), m.value.clone(), m.standard_error.clone().unwrap_or_default()))
                     .collect();
-                wire.g = measured.groups.iter().map(|group| (group.slice.clone(), group.value.clone())).collect();
-                wire.f = measured.folds.iter().map(wire_fold).collect();
-                wire.c = measured
-                    .curve
-                    .iter()
-                    .map(|p| (p.threshold.clone(), p.flagged.true_positives, p.flagged.false_positives))
-                    .collect();
+                let of_slice = |same: &[MeasuredGroup]| {
+                    let slice = same.first().map(|group| group.slice.clone()).unwrap_or_default();
+                    (slice, same.iter().map(|group| group.value.clone()).collect())
+                };
+                wire.g = groups.chunk_by(|one, next| one.slice == next.slice).map(of_slice).collect();
             }
         }
         serde_json::to_string(&wire).unwrap_or_default()
@@ -261,47 +260,15 @@ impl Measured {
     }
 }
 
-const fn flagged((true_positives, false_positives): Pair) -> FlaggedCounts {
-    FlaggedCounts { true_positives, false_positives }
-}
-
-fn fold(WireFold(rows, groups, points): WireFold) -> Fold {
-    let (positives, negatives) = rows;
-    let group = |pair: &[i64]| ClassCounts {
-        positives: pair.first().copied().unwrap_or_default(),
-        negatives: pair.get(1).copied().unwrap_or_default(),
-    };
-    let of_group =
-        |pair: &[i64]| flagged((pair.first().copied().unwrap_or_default(), pair.get(1).copied().unwrap_or_default()));
-    let point = |(threshold, choosing, counted, groups): (Option<String>, Pair, Pair, Vec<i64>)| FoldPoint {
-        threshold,
-        choosing: flagged(choosing),
-        counted: flagged(counted),
-        groups: groups.chunks(2).map(of_group).collect(),
-    };
-    Fold {
-        rows: ClassCounts { positives, negatives },
-        groups: groups.chunks(2).map(group).collect(),
-        points: points.into_iter().map(point).collect(),
-    }
-}
-
-fn wire_fold(fold: &Fold) -> WireFold {
-    let pair = |flagged: &FlaggedCounts| (flagged.true_positives, flagged.false_positives);
-    let point = |point: &FoldPoint| {
-        let groups = point.groups.iter().flat_map(|group| [group.true_positives, group.false_positives]).collect();
-        (point.threshold.clone(), pair(&point.choosing), pair(&point.counted), groups)
-    };
-    WireFold(
-        (fold.rows.positives, fold.rows.negatives),
-        fold.groups.iter().flat_map(|group| [group.positives, group.negatives]).collect(),
-        fold.points.iter().map(point).collect(),
-    )
-}
-
 #[cfg(test)]
 mod tests {
+    use seatrial_crds::FoldPoint;
+
     use super::*;
+
+    const fn flagged((true_positives, false_positives): (i64, i64)) -> FlaggedCounts {
+        FlaggedCounts { true_positives, false_positives }
+    }
 
     fn measured() -> Measured {
         let counts = |positives, negatives| ClassCounts { positives, negatives };
@@ -342,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_that_do_not_fit_each_other_are_refused() {
+    fn what_does_not_fit_each_other_is_refused() {
         let refused: [fn(&mut Measured); 13] = [
             |m| m.rows = -1,
             |m| {
@@ -365,8 +332,51 @@ mod tests {
             let mut measured = measured();
             change(&mut measured);
             let parsed = JudgeMessage::parse(&JudgeMessage::Measured(measured).to_json());
-            assert!(matches!(parsed, Err(JudgeMessageError::Malformed(_))), "{number}: {parsed:?}");
+            // Counts are not even written.
+            let is_refused = matches!(parsed, Err(JudgeMessageError::Malformed(_)) | Ok(JudgeMessage::Failed(_)));
+            assert!(is_refused, "{number}: {parsed:?}");
         }
+    }
+
+    /// What the API allows at most: eight slices with long names, 64 groups, two thousand million rows, and the three points of
+    /// each fold that no judge leaves out.
+    #[test]
+    fn the_largest_measurement_has_room() {
+        let half = 1_i64 << 29;
+        let slices = i64::try_from(limits::SLICES).unwrap();
+        let each = i64::try_from(limits::MEASURED_GROUPS).unwrap() / slices;
+        let group =
+            |number: i64| MeasuredGroup { slice: format!("{:a<63}", number / each), value: format!("{number:02}…#") };
+        let groups: Vec<_> = (0..slices * each).map(group).collect();
+        let point = |threshold: &str, of: i64| FoldPoint {
+            threshold: Some(threshold.into()),
+            choosing: flagged((half / 8 * of, half / 8 * of)),
+            counted: flagged((half / 8 * of, half / 8 * of)),
+            groups: groups.iter().map(|_| flagged((half / 8 / each * of, half / 8 / each * of))).collect(),
+        };
+        let rows = |count: i64| ClassCounts { positives: count, negatives: count };
+        let fold = Fold {
+            rows: rows(half),
+            groups: groups.iter().map(|_| rows(half / each)).collect(),
+            points: vec![point("0.9999999999999999", 0), point("0.5", 3), point("0.0000000000000001", 8)],
+        };
+        let point =
+            |threshold: &str, count: i64| CurvePoint { threshold: threshold.into(), flagged: flagged((count, count)) };
+        let metric = |name: &str| MeasuredMetric {
+            name: name.into(),
+            value: "0.123456789012".into(),
+            standard_error: Some("0.000123456789012".into()),
+        };
+        let measured = Measured {
+            rows: 4 * half,
+            metrics: ["rocAuc", "prAuc", "logLoss", "brier", "calibrationError"].map(metric).to_vec(),
+            groups: groups.clone(),
+            folds: vec![fold.clone(), fold],
+            curve: vec![point("0.9999999999999999", 0), point("0.5", half), point("0.0000000000000001", 2 * half)],
+        };
+        let text = JudgeMessage::Measured(measured.clone()).to_json();
+        assert!(text.len() <= MAX_JUDGE_BYTES, "{} bytes", text.len());
+        assert_eq!(JudgeMessage::parse(&text), Ok(JudgeMessage::Measured(measured)));
     }
 
     #[test]

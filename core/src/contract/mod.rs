@@ -16,6 +16,7 @@
 
 mod artifact;
 mod config;
+mod counts;
 mod exec;
 mod exit_code;
 mod judge;

@@ -6,7 +6,7 @@ use num_traits::{One, Zero};
 use seatrial_crds::{CostGate, FairnessRule, GateType, MetricGate, ModelSpec, StatusQuo, Task, TaskType};
 
 use super::pooled::Costs;
-use super::{applies, measured, rules};
+use super::{applies, measured, pinball, rules};
 use crate::decimal::Decimal;
 use crate::rational;
 
@@ -54,6 +54,9 @@ fn of_metric(model: &ModelSpec, gate_name: &str, gate: &MetricGate) -> Option<St
         ));
     }
     let known = measured::measurable(task);
+    if let Some(problem) = of_quantile(gate_name, gate, known.contains(&pinball::NAME)) {
+        return Some(problem);
+    }
     if model.evaluation.is_none() || task.is_none() || !known.contains(&metric.as_str()) {
         return None;
     }
@@ -72,6 +75,23 @@ fn of_metric(model: &ModelSpec, gate_name: &str, gate: &MetricGate) -> Option<St
     };
     let ends = if with_confidence { ", and no number of rows proves that it is at an end" } else { "" };
     is_out.then(|| format!("no value passes the gate \"{gate_name}\": {metric} is {range}{ends}"))
+}
+
+/// A quantile that is missing, or that predictions cannot be of.
+fn of_quantile(gate_name: &str, gate: &MetricGate, is_measured: bool) -> Option<String> {
+    let metric = &gate.name;
+    match gate.quantile.as_deref().map(rational::parse) {
+        None if metric == pinball::NAME && is_measured => Some(format!(
+            "the gate \"{gate_name}\" asks for the pinball loss, which is one of a quantile: set metric.quantile"
+        )),
+        Some(_) if metric != pinball::NAME => Some(format!(
+            "the gate \"{gate_name}\" has a quantile, and asks for {metric}: a quantile goes with the metric pinball"
+        )),
+        Some(quantile) if quantile.as_ref().is_none_or(|quantile| quantile.is_zero() || quantile.is_one()) => {
+            Some(format!("the gate \"{gate_name}\" has a quantile that is not between 0 and 1, both excluded"))
+        }
+        _ => None,
+    }
 }
 
 fn of_cost(gate_name: &str, gate: &CostGate) -> Option<String> {

@@ -1,8 +1,9 @@
 //! The metrics that a judge measured, and those that follow from its counts.
 
-use seatrial_crds::{Measurement, Task, TaskType};
+use seatrial_crds::{Measurement, MetricGate, Task, TaskType};
 
 use super::intervals::{self, Interval, Proportion, z};
+use super::pinball;
 use super::pooled::{self, Pooled};
 use crate::rational;
 
@@ -20,7 +21,15 @@ const BINARY: [(&str, bool); 10] = [
     ("f1", false),
 ];
 /// What it says of a regression.
-const REGRESSION: [(&str, bool); 4] = [("mae", true), ("rmse", true), ("mape", true), ("r2", false)];
+const REGRESSION: [(&str, bool); 7] = [
+    ("mae", true),
+    ("rmse", true),
+    ("mape", true),
+    ("r2", false),
+    (pinball::NAME, true),
+    (pinball::TOO_LOW, true),
+    (pinball::TOO_HIGH, true),
+];
 
 /// Fewer rows have no mean whose error is normally distributed.
 const MIN_ROWS: i64 = 30;
@@ -44,7 +53,7 @@ pub(super) fn measurable(task: Option<&Task>) -> Vec<&'static str> {
 /// The least and the greatest that a metric of a judge can be.
 pub(super) fn range(name: &str) -> (Option<&'static str>, Option<&'static str>) {
     match name {
-        "logLoss" | "mae" | "rmse" | "mape" => (Some("0"), None),
+        "logLoss" | "mae" | "rmse" | "mape" | pinball::NAME | pinball::TOO_LOW | pinball::TOO_HIGH => (Some("0"), None),
         "r2" => (None, Some("1")),
         _ => (Some("0"), Some("1")),
     }
@@ -107,8 +116,29 @@ fn rates(pooled: &Pooled) -> [(&'static str, Proportion); 4] {
     ]
 }
 
-/// The metric of a name.
-pub(super) fn find(name: &str, measurement: &Measurement, pooled: Option<&Pooled>) -> Option<MeasuredValue> {
+/// Why a mean of so many rows says too little where confidence is asked for.
+fn few_rows(measurement: &Measurement) -> Option<String> {
+    let rows = measurement.rows;
+    (rows < MIN_ROWS).then(|| format!("{rows} rows are too few, {MIN_ROWS} are needed"))
+}
+
+/// The pinball loss at the quantile that a gate names.
+fn pinball(gate: &MetricGate, measurement: &Measurement) -> Option<MeasuredValue> {
+    let quantile = gate.quantile.as_deref()?.parse().ok()?;
+    let (value, error) = pinball::at(quantile, measurement)?;
+    let uncertainty = match (value.parse::<f64>().ok(), error) {
+        (Some(value), Some(error)) => Uncertainty::StandardError { value, error },
+        _ => Uncertainty::Unknown,
+    };
+    Some(MeasuredValue { comparable: value.clone(), value, doubts: (None, few_rows(measurement)), uncertainty })
+}
+
+/// The metric that a gate names.
+pub(super) fn find(gate: &MetricGate, measurement: &Measurement, pooled: Option<&Pooled>) -> Option<MeasuredValue> {
+    let name = gate.name.as_str();
+    if name == pinball::NAME {
+        return pinball(gate, measurement);
+    }
     if let Some(metric) = measurement.metrics.iter().find(|metric| metric.name == name) {
         let number = |text: &str| text.parse::<f64>().ok().filter(|number| number.is_finite());
         let error = metric.standard_error.as_deref().and_then(number);
@@ -124,11 +154,7 @@ pub(super) fn find(name: &str, measurement: &Measurement, pooled: Option<&Pooled
                 });
                 (Uncertainty::Area { value, error, smaller_class }, few)
             }
-            (Some(value), Some(error)) => {
-                let rows = measurement.rows;
-                let few = (rows < MIN_ROWS).then(|| format!("{rows} rows are too few, {MIN_ROWS} are needed"));
-                (Uncertainty::StandardError { value, error }, few)
-            }
+            (Some(value), Some(error)) => (Uncertainty::StandardError { value, error }, few_rows(measurement)),
             _ => (Uncertainty::Unknown, None),
         };
         let (comparable, value) = (metric.value.clone(), metric.value.clone());
@@ -150,6 +176,9 @@ pub(super) fn find(name: &str, measurement: &Measurement, pooled: Option<&Pooled
 /// The names that there are.
 pub(super) fn names(measurement: &Measurement, pooled: Option<&Pooled>) -> Vec<String> {
     let mut names: Vec<String> = measurement.metrics.iter().map(|metric| metric.name.clone()).collect();
+    if pinball::at(0.5, measurement).is_some() {
+        names.push(format!("{} (at a quantile)", pinball::NAME));
+    }
     if let Some(pooled) = pooled {
         names.extend(rates(pooled).into_iter().map(|(name, _)| name.to_owned()));
         names.push("f1".to_owned());

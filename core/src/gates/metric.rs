@@ -5,7 +5,7 @@ use seatrial_crds::{Metric, MetricGate, ModelVersionSpec, Verdict, limits};
 use super::intervals::Interval;
 use super::measured::MeasuredValue;
 use super::wording::{level, percent};
-use super::{Finding, Known, measured};
+use super::{Finding, Known, measured, pinball};
 use crate::decimal::Decimal;
 
 /// How many significant digits people are shown. The exact values decide.
@@ -35,8 +35,11 @@ fn of_judge(gate: &MetricGate, version: &ModelVersionSpec, known: &Known<'_>) ->
         Ok(measurement) => measurement,
         Err(finding) => return finding,
     };
-    let mut finding = match measured::find(&gate.name, measurement, known.pooled.as_ref()) {
+    let mut finding = match measured::find(gate, measurement, known.pooled.as_ref()) {
         Some(found) => of_measured(gate, &found),
+        None if gate.name == pinball::NAME && gate.quantile.is_none() => {
+            Finding::without_value(Verdict::Error, pinball::WITHOUT_QUANTILE.to_owned())
+        }
         None => {
             let message = format!("the judge did not measure \"{}\"", gate.name);
             Finding::without_value(Verdict::Error, with_measured(message, known))

@@ -9,6 +9,7 @@ mod fairness;
 mod intervals;
 mod measured;
 mod metric;
+mod pinball;
 mod pooled;
 mod size;
 pub mod waivers;
@@ -17,8 +18,8 @@ mod wording;
 pub use contradictions::problem;
 
 use seatrial_crds::{
-    FairnessRule, Gate, GateJudgement, GateType, Measurement, Metric, ModelSpec, ModelVersionSpec, OutputType,
-    TaskType, Threshold, Verdict, limits,
+    FairnessRule, Gate, GateJudgement, GateType, Measurement, Metric, MetricGate, ModelSpec, ModelVersionSpec,
+    OutputType, TaskType, Threshold, Verdict, limits,
 };
 use serde_json::{Value, json};
 
@@ -254,17 +255,18 @@ pub fn headline(model: Option<&ModelSpec>, version: &ModelVersionSpec, evidence:
     let known = model.map(|model| Known::new(model, version, evidence));
     // What the judge's word alone decides is not shown by another's.
     let is_own = |metric: &&Metric| known.as_ref().is_none_or(|known| !known.is_measured(&metric.name));
-    let by_gate = |name: &str| {
+    let by_gate = |gate: &MetricGate| {
+        let name = gate.name.as_str();
         let measurement = known.as_ref().and_then(|known| known.measurement().ok());
         let pooled = known.as_ref().and_then(|known| known.pooled.as_ref());
-        let measured = measurement.and_then(|measurement| measured::find(name, measurement, pooled));
+        let measured = measurement.and_then(|measurement| measured::find(gate, measurement, pooled));
         let own = || {
             metric::find(name, version).ok().filter(|metric| metric.name != name || is_own(metric)).map(metric::short)
         };
         measured.map(|found| metric::shortened(name, &found.value)).or_else(own)
     };
     let gates = model.map(|model| model.gates.as_slice()).unwrap_or_default();
-    let named = gates.iter().find_map(|gate| by_gate(&gate.metric.as_ref()?.name));
+    let named = gates.iter().find_map(|gate| by_gate(gate.metric.as_ref()?));
     let cost = || {
         let known = known.as_ref()?;
         let costs = known.costs.as_ref()?;

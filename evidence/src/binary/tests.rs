@@ -129,25 +129,36 @@ fn large(rows: u32, groups: u32) -> String {
 
 #[test]
 fn points_are_dropped_until_the_message_has_room() {
-    for (rows, groups) in [(20_000, 1), (20_000, 6), (3_000, 12)] {
+    for (rows, groups, least) in [(20_000, 1, 30), (20_000, 6, 12), (3_000, 12, 12), (60_000, 60, 6)] {
         let measured = Tables::new(large(rows, groups)).slices(&["a"]).measured();
         let bytes = JudgeMessage::Measured(measured.clone()).to_json().len();
-        assert!((MAX_JUDGE_BYTES - 400..=MAX_JUDGE_BYTES).contains(&bytes), "{groups}: {bytes}");
+        assert!(bytes <= MAX_JUDGE_BYTES, "{groups}: {bytes}");
         let lists = measured.folds.iter().map(|fold| {
             let all = (fold.points.first().unwrap().choosing, fold.points.last().unwrap().choosing);
             (fold.points.len(), fold.points.iter().any(|point| point.threshold.as_deref() == Some("0.5")), all)
         });
         for (points, half, (nobody, everybody)) in lists {
-            assert!(half && (3..=limits::CURVE_POINTS).contains(&points));
+            assert!(half && (least..=limits::CURVE_POINTS).contains(&points), "{groups} groups: {points} points");
             assert_eq!((nobody, everybody.true_positives + everybody.false_positives > 1000), (flagged(0, 0), true));
         }
     }
 }
 
 #[test]
-fn groups_that_leave_no_room_are_refused() {
-    let why = Tables::new(large(60_000, 60)).slices(&["a"]).unusable();
-    assert!(why.contains("60 groups") && why.contains("fewer slices"), "{why}");
+fn the_largest_number_of_groups_has_room_whatever_they_are_called() {
+    let slices: Vec<String> = (0..8).map(|slice| format!("{:s<63}", slice)).collect();
+    let mut table = format!("id,score,label,{}\n", slices.join(","));
+    for row in 0..40_000_u32 {
+        let noise = f64::from(row.wrapping_mul(2_654_435_761) >> 8) / f64::from(1 << 24);
+        let place = f64::from(row) / 40_000.0;
+        let groups: Vec<String> = (0..8).map(|slice| format!("{:g<63}", (row >> slice) % 8)).collect();
+        let _ = writeln!(table, "{row},{},{},{}", place / 1.01, u8::from(noise < place), groups.join(","));
+    }
+    let names: Vec<&str> = slices.iter().map(String::as_str).collect();
+    let measured = Tables::new(table).slices(&names).measured();
+    assert_eq!((measured.groups.len(), measured.rows), (limits::MEASURED_GROUPS, 40_000));
+    assert!(measured.folds.iter().all(|fold| fold.points.len() >= 4), "too few points decide");
+    assert!(measured.groups.iter().all(|group| group.slice.len() == 63 && group.value.contains("…#")));
     let why = Tables::new(large(1_000, 65)).slices(&["a"]).unusable();
     assert!(why.contains("more than 64 groups"), "{why}");
 }

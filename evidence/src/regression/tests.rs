@@ -14,6 +14,13 @@ fn metrics_of_four_rows_are_those_computed_by_hand() {
     // (1 + 1/2 + 1/2 + 0)/4, and √(Σ(x−1/2)²/3/4).
     assert_eq!(value(&measured, "mape"), Some("0.5"));
     assert_eq!(error(&measured, "mape"), Some("0.204124145232"));
+    // (0 + 1 + 0 + 0)/4, and √(3/4/3/4); (1 + 0 + 2 + 0)/4, and √(11/4/3/4).
+    assert_eq!(
+        (value(&measured, "underprediction"), error(&measured, "underprediction")),
+        (Some("0.25"), Some("0.25"))
+    );
+    assert_eq!(value(&measured, "overprediction"), Some("0.75"));
+    assert_eq!(error(&measured, "overprediction"), Some("0.478713553878"));
     // 1 − 6/10.
     assert_eq!(value(&measured, "r2"), Some("0.4"));
     assert!(measured.folds.is_empty() && measured.curve.is_empty() && measured.groups.is_empty());
