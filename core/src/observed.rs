@@ -126,6 +126,8 @@ pub struct VersionObserved {
     pub approval_binding: Option<Arc<ValidatingAdmissionPolicyBinding>>,
     /// The run of its lineage, if there is one of that name.
     pub run: Option<Arc<MLPipelineRun>>,
+    /// The revision of its lineage, which has the spec that the run executed.
+    pub revision: Option<Arc<ControllerRevision>>,
     /// The Jobs with the version's name in [`seatrial_crds::names::VERSION_LABEL`].
     pub jobs: Vec<Arc<Job>>,
     /// The pods with the version's name in the same label.
@@ -154,6 +156,7 @@ impl VersionObserved {
             approval_policy: None,
             approval_binding: None,
             run: None,
+            revision: None,
             jobs: vec![],
             pods: vec![],
             stores: vec![],

@@ -385,7 +385,8 @@ pub struct Overruled {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GateJudgement {
-    /// name is the gate's name; for an answer its field: `errorCosts`, `fairness.<rule>`, `consumers`, `budget.maxSize`.
+    /// name is the gate's name; for an answer its field: `errorCosts`, `fairness.<rule>`, `consumers`, `budget.maxSize`;
+    /// `leakage` says whether the evidence was made of what the model was trained on.
     #[schemars(length(max = limits::VERDICT_NAME))]
     pub name: String,
     /// type is the gate's type; absent for an answer.

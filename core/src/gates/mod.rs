@@ -7,6 +7,7 @@ mod contradictions;
 mod costs;
 mod fairness;
 mod intervals;
+pub mod leakage;
 mod measured;
 mod metric;
 mod pinball;

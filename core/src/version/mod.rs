@@ -10,15 +10,15 @@ use jiff::Timestamp;
 use kube_core::ResourceExt;
 use measure::{Known, Progress, measure};
 use seatrial_crds::{
-    Evidence, Judgement, MLPipelineRunStatus, MeasurementState, Metric, Model, ModelVersion, ModelVersionStatus,
-    StepStatus, Time, Verdict, limits,
+    Evidence, GateJudgement, Judgement, MLPipelineRunStatus, MeasurementState, Metric, Model, ModelVersion,
+    ModelVersionStatus, StepStatus, Time, Verdict, limits,
 };
 
 use crate::approvals::{self, Counted};
 use crate::conditions::{self, Status, types};
 use crate::observed::VersionObserved;
 use crate::plan::{Event, EventType, Plan};
-use crate::{gates, names};
+use crate::{gates, names, revision};
 
 /// The reason of a version that nobody here vouches for.
 const UNKNOWN_ORIGIN: &str = "UnknownOrigin";
@@ -95,6 +95,7 @@ fn judge(
         (Known::Measured, None) => gates::Evidence::Unavailable("the measurement is gone".to_owned()),
     };
     let mut gates = gates::judge(&model.spec, &version.spec, &evidence);
+    gates.extend(leakage(observed, model, status));
     status.headline = gates::headline(Some(&model.spec), &version.spec, &evidence);
     let labels = match &evidence {
         gates::Evidence::Measured(measurement) => Some(measurement.labels),
@@ -148,6 +149,17 @@ fn counted<'a>(observed: &'a VersionObserved, judgement: &str) -> Counted<'a> {
     let name = observed.platform.approval_policy.as_deref();
     let proof = approvals::proof(name, observed.approval_policy.as_deref(), observed.approval_binding.as_deref());
     Counted::of(&observed.version, judgement, &observed.approvals, &proof)
+}
+
+/// What the spec that the run executed says of leakage.
+fn leakage(observed: &VersionObserved, model: &Model, status: &ModelVersionStatus) -> Option<GateJudgement> {
+    let spec = match &observed.revision {
+        Some(revision) => revision::spec(revision).map_err(|error| error.to_string()),
+        None => Err("the ControllerRevision with the spec that its run executed is gone".to_owned()),
+    };
+    let gates = status.judgements.first().map(|newest| newest.gates.as_slice()).unwrap_or_default();
+    let before = gates.iter().find(|gate| gate.name == gates::leakage::LEAKAGE);
+    gates::leakage::judge(&model.spec, &observed.version.spec, spec.as_ref().map_err(Clone::clone), before)
 }
 
 /// Whether two judgements say the same, in whatever words: a release that finds better ones judges nothing anew.

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use seatrial_crds::{Approval, MLPipelineRun, ModelSpec, ModelVersion};
+use seatrial_crds::{Approval, MLPipeline, MLPipelineRun, ModelSpec, ModelVersion};
 use serde_json::{Value, from_value, json};
 
 use super::*;
@@ -230,6 +230,42 @@ fn whoever_passes_at_first_goes_on_passing_under_another_bar() {
         let status = settle(&mut observed);
         assert_eq!((status.verdict, &status.judgements[0].overrules), (Some(Verdict::Passed), &None));
     }
+}
+
+#[test]
+fn a_version_that_is_judged_by_what_it_was_trained_on_is_an_error() {
+    let mut observed =
+        observe(version(1, "Release", "0.8"), Some(judge(auc("0.7"))), Some(run("run-uid", "churn-v1", "0.8")));
+    let revision = |read: &str| {
+        let outputs =
+            |names: &[&str]| names.iter().map(|name| json!({"name": name, "type": "Any"})).collect::<Vec<_>>();
+        let from = |step: &str, output: &str| json!([{"name": "data", "from": {"step": step, "output": output}}]);
+        let pipeline: MLPipeline = from_value(json!({
+            "apiVersion": "seatrial.dev/v1alpha1", "kind": "MLPipeline", "metadata": {"name": "churn"},
+            "spec": {
+                "image": "x",
+                "steps": [
+                    {"name": "prepare", "command": ["x"], "outputs": outputs(&["train", "test"])},
+                    {"name": "train", "command": ["x"], "inputs": from("prepare", "train"), "outputs": outputs(&["model"])},
+                    {"name": "evaluate", "command": ["x"], "inputs": from("prepare", read), "outputs": outputs(&["metrics"])},
+                ],
+                "publishes": [{
+                    "model": "churn", "artifact": {"step": "train", "output": "model"},
+                    "evidence": [{"step": "evaluate", "output": "metrics"}],
+                }],
+            },
+        }))
+        .unwrap();
+        Some(Arc::new(revision::build(&pipeline, 1)))
+    };
+    observed.revision = revision("test");
+    assert_eq!(settle(&mut observed).verdict, Some(Verdict::Passed));
+    observed.revision = revision("train");
+    let status = settle(&mut observed);
+    assert_eq!((status.verdict, reason(&status, types::PASSED)), (Some(Verdict::Error), "EvidenceUnusable"));
+    // Whoever deletes the revision takes nothing back.
+    observed.revision = None;
+    assert_eq!(settle(&mut observed).verdict, Some(Verdict::Error));
 }
 
 #[test]

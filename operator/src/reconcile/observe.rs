@@ -137,6 +137,9 @@ impl Reconciler {
             approval_policy: caches.proof_of_approvals(&caches.approval_policies),
             approval_binding: caches.proof_of_approvals(&caches.approval_bindings),
             run: version.spec.run().and_then(|run| caches.runs.get(&key.namespace, run)),
+            revision: version.spec.pipeline().zip(version.spec.revision()).and_then(|(pipeline, number)| {
+                caches.revisions.get(&key.namespace, &seatrial_core::names::revision(pipeline, number))
+            }),
             expectations: self.expectations.of_jobs(key, ours.filter_map(|job| job.metadata.name.as_deref())),
             jobs,
             pods: caches.pods.group(&key.namespace, &own),
