@@ -1,6 +1,7 @@
-//! `kubectl seatrial`: what can be said before there is a cluster, and what runs printed and made.
+//! `kubectl seatrial`: what can be said before there is a cluster, what runs printed and made, and how models stand.
 
 mod digest;
+mod judged;
 mod lint;
 mod read;
 mod yaml;
@@ -36,6 +37,14 @@ enum Task {
     /// Lists and gets what a run made.
     #[command(subcommand)]
     Artifact(read::Artifact),
+    /// Lists models: who owns them, what serves, the newest version, and what it waits for.
+    Models(judged::Models),
+    /// Compares two versions: metrics, verdicts, parameters, inputs and images.
+    Compare(judged::Compare),
+    /// Prints where a version came from.
+    Lineage(judged::Lineage),
+    /// Writes a page on a model for its owner: what serves, verdicts in plain words, costs, groups, what happens next.
+    Card(judged::Card),
 }
 
 fn main() -> ExitCode {
@@ -47,6 +56,10 @@ fn main() -> ExitCode {
         }),
         Task::Logs(asked) => read::logs(&asked).map(|()| true),
         Task::Artifact(asked) => read::artifact(&asked).map(|()| true),
+        Task::Models(asked) => judged::models(&asked).map(|()| true),
+        Task::Compare(asked) => judged::compare(&asked).map(|()| true),
+        Task::Lineage(asked) => judged::lineage(&asked).map(|()| true),
+        Task::Card(asked) => judged::card(&asked).map(|()| true),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

@@ -1,7 +1,7 @@
 //! Reads logs and artifacts of a cluster, with the rights of the person who asks.
 
 mod artifact;
-mod cluster;
+pub(crate) mod cluster;
 mod logs;
 mod pod;
 mod receive;
@@ -86,7 +86,8 @@ pub(crate) fn artifact(asked: &Artifact) -> anyhow::Result<()> {
     })
 }
 
-fn block_on(task: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+/// Runs a task to its end.
+pub(crate) fn block_on(task: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     // Fails only where one is installed already, which does as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();

@@ -46,6 +46,10 @@ impl Cluster {
         Ok(Self { client: Client::try_from(config)?, namespace })
     }
 
+    pub(crate) fn client(&self) -> Client {
+        self.client.clone()
+    }
+
     pub(crate) fn pods(&self) -> Api<Pod> {
         Api::namespaced(self.client.clone(), &self.namespace)
     }

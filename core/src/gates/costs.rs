@@ -10,7 +10,7 @@ use super::wording::{level, number, percent, shown};
 use crate::rational;
 
 /// The level at which the answer is judged.
-const LEVEL: &str = "0.95";
+pub(super) const LEVEL: &str = "0.95";
 
 /// Fewer rows of a class prove nothing about costs: the intervals of two rates are not to be trusted.
 const MIN_CLASS: i64 = 10;
@@ -111,7 +111,8 @@ fn too_few(table: &Table) -> Option<String> {
         .then(|| format!("{positives} positives and {negatives} negatives are too few, {MIN_CLASS} of each are needed"))
 }
 
-fn interval(costs: &Costs<'_>, table: &Table, confidence: &str) -> Interval {
+/// The interval of what errors cost for each prediction.
+pub(super) fn interval(costs: &Costs<'_>, table: &Table, confidence: &str) -> Interval {
     let (miss, alarm) = (rational::to_f64(&costs.miss()), rational::to_f64(&costs.alarm()));
     weighted_sum(miss, table.missed(), alarm, table.false_alarms(), z(level(confidence), 1))
 }

@@ -229,7 +229,7 @@ fn counted(proportion: Proportion) -> String {
 }
 
 /// The rate that a rule compares. A ratio is one of the favourable outcome: the rate of those who have it, of the same rows.
-fn compared(rule: &FairnessRule, table: &Table) -> Proportion {
+pub(super) fn compared(rule: &FairnessRule, table: &Table) -> Proportion {
     let rate = match rule.metric {
         RateMetric::Recall => table.recall(),
         RateMetric::Specificity => table.false_alarms().complement(),
@@ -253,13 +253,14 @@ const fn is_turned(rule: &FairnessRule) -> bool {
     }
 }
 
-fn metric_name(rule: &FairnessRule) -> String {
+/// The name of the metric in sentences.
+pub(super) fn metric_name(rule: &FairnessRule) -> String {
     let name = format!("{:?}", rule.metric);
     if rule.min_ratio.is_some() && is_turned(rule) { format!("1 - {name}") } else { name }
 }
 
 /// What the rate of a metric is of.
-const fn denominator(metric: RateMetric) -> &'static str {
+pub(super) const fn denominator(metric: RateMetric) -> &'static str {
     match metric {
         RateMetric::Recall | RateMetric::FalseNegativeRate => "positives",
         RateMetric::Specificity | RateMetric::FalsePositiveRate => "negatives",

@@ -6,6 +6,7 @@ pub mod approval;
 mod contradictions;
 mod costs;
 mod fairness;
+pub mod figures;
 mod intervals;
 pub mod leakage;
 mod measured;

@@ -78,7 +78,8 @@ pub(super) struct Table {
 }
 
 impl Table {
-    fn new(rows: ClassCounts, flagged: FlaggedCounts) -> Self {
+    /// Of the counts of a whole.
+    pub(super) fn new(rows: ClassCounts, flagged: FlaggedCounts) -> Self {
         Self { rows, flagged }
     }
 

@@ -1,0 +1,116 @@
+//! What the objects say of models and versions, for people: read once, with the rights of the person who asks, then rendered
+//! by pure functions.
+
+mod card;
+mod compare;
+mod lineage;
+mod models;
+mod objects;
+mod text;
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Args;
+use jiff::Timestamp;
+
+use crate::read::cluster::Cluster;
+use crate::read::{Where, block_on};
+
+/// What `models` is asked.
+#[derive(Debug, Args)]
+pub(crate) struct Models {
+    /// Those of all namespaces.
+    #[arg(short = 'A', long)]
+    all_namespaces: bool,
+    #[command(flatten)]
+    place: Where,
+}
+
+/// What `compare` is asked.
+#[derive(Debug, Args)]
+pub(crate) struct Compare {
+    /// The name of a `ModelVersion`.
+    one: String,
+    /// The name of another.
+    other: String,
+    #[command(flatten)]
+    place: Where,
+}
+
+/// What `lineage` is asked.
+#[derive(Debug, Args)]
+pub(crate) struct Lineage {
+    /// The name of a `ModelVersion`.
+    version: String,
+    #[command(flatten)]
+    place: Where,
+}
+
+/// What `card` is asked.
+#[derive(Debug, Args)]
+pub(crate) struct Card {
+    /// The name of a `Model`.
+    model: String,
+    /// The file that is written; standard output where absent.
+    #[arg(short, long)]
+    output: Option<PathBuf>,
+    #[command(flatten)]
+    place: Where,
+}
+
+/// Prints a table of models.
+pub(crate) fn models(asked: &Models) -> anyhow::Result<()> {
+    block_on(async {
+        let cluster = Cluster::connect(&asked.place).await?;
+        let (models, versions) = objects::models(&cluster, asked.all_namespaces).await?;
+        print!("{}", models::table(&models, &versions, asked.all_namespaces, Timestamp::now()));
+        if models.is_empty() {
+            let place = if asked.all_namespaces { "any namespace".to_owned() } else { cluster.namespace.clone() };
+            eprintln!("There is no Model in {place}.");
+        }
+        Ok(())
+    })
+}
+
+/// Prints two versions side by side.
+pub(crate) fn compare(asked: &Compare) -> anyhow::Result<()> {
+    block_on(async {
+        let cluster = Cluster::connect(&asked.place).await?;
+        let (one, other) =
+            (objects::version(&cluster, &asked.one).await?, objects::version(&cluster, &asked.other).await?);
+        print!("{}", compare::compare(&one, &other));
+        Ok(())
+    })
+}
+
+/// Prints where a version came from.
+pub(crate) fn lineage(asked: &Lineage) -> anyhow::Result<()> {
+    block_on(async {
+        let cluster = Cluster::connect(&asked.place).await?;
+        let version = objects::version(&cluster, &asked.version).await?;
+        let run = objects::run_of(&cluster, &version).await?;
+        print!("{}", lineage::tree(&version, &run));
+        Ok(())
+    })
+}
+
+/// Writes a model's card.
+pub(crate) fn card(asked: &Card) -> anyhow::Result<()> {
+    block_on(async {
+        let cluster = Cluster::connect(&asked.place).await?;
+        let page = card::page(&objects::card(&cluster, &asked.model).await?, Timestamp::now());
+        match &asked.output {
+            Some(path) => std::fs::write(path, page).with_context(|| {
+                format!("the card cannot be written to {}: name another file with --output", path.display())
+            }),
+            None => {
+                print!("{page}");
+                Ok(())
+            }
+        }
+    })
+}
+
+#[cfg(test)]
+mod fixtures;

@@ -1,0 +1,199 @@
+//! What verdicts, gates and metrics mean, in words that ask for no knowledge of statistics.
+
+use seatrial_core::gates;
+use seatrial_crds::{ErrorCosts, FairnessRule, Gate, ModelSpec, StatusQuo, Verdict};
+
+use crate::judged::text::{number, percent, rounded};
+
+/// A sign that is read without colour, the class of its colour, and the word.
+pub(super) fn verdict(verdict: Option<Verdict>) -> (&'static str, &'static str, String) {
+    let (sign, class) = match verdict {
+        Some(Verdict::Passed) => ("✓", "good"),
+        Some(Verdict::Failed | Verdict::Error) => ("✗", "bad"),
+        _ => ("?", "doubt"),
+    };
+    (sign, class, verdict.map_or_else(|| "Not judged yet".to_owned(), |verdict| format!("{verdict:?}")))
+}
+
+/// What a verdict of the whole means.
+pub(super) const fn meaning(verdict: Option<Verdict>) -> &'static str {
+    match verdict {
+        Some(Verdict::Passed) => "It meets everything that the owner asks for.",
+        Some(Verdict::Failed) => "It does not meet what the owner asks for.",
+        Some(Verdict::Error) => "Something that is needed to judge it is missing or malformed.",
+        Some(Verdict::Inconclusive) => "There is too little evidence to say whether it meets what is asked for.",
+        Some(Verdict::Pending) => "Its predictions are being measured.",
+        Some(Verdict::Waived) => "It does not meet everything, and the owner lets it pass for a while.",
+        Some(Verdict::Held) => {
+            "It meets everything, but only since the owner asks for something else: it waits for a newer version that passes."
+        }
+        Some(Verdict::Unjudged) => "Nothing is asked of it yet, or a question to the owner is open.",
+        None => "Nobody has judged it yet.",
+    }
+}
+
+/// What the gate of a judgement asks, by its name.
+pub(super) fn asked(model: &ModelSpec, name: &str) -> String {
+    if let Some(gate) = model.gates.iter().find(|gate| gate.name == name) {
+        return gate_asks(gate, model);
+    }
+    if let Some(rule) = name.strip_prefix(gates::FAIRNESS).and_then(|rest| rest.strip_prefix('.')) {
+        let mut rules = model.fairness.iter().flat_map(|fairness| &fairness.rules);
+        return rules.find(|known| known.name == rule).map_or_else(gone, rule_asks);
+    }
+    match (name, &model.budget) {
+        (gates::ERROR_COSTS, _) => match model.error_costs.as_ref().and_then(|costs| costs.status_quo) {
+            Some(status_quo) => format!("It is worth having: its errors cost less than {}", without(status_quo)),
+            None => "The owner says what errors cost".to_owned(),
+        },
+        (gates::leakage::LEAKAGE, _) => "It was not judged by what it was trained on".to_owned(),
+        (gates::FAIRNESS, _) => "The owner says whom the model must treat alike".to_owned(),
+        (gates::CONSUMERS, _) => "The owner says who asks the model".to_owned(),
+        (gates::MAX_SIZE, Some(budget)) => match &budget.max_size {
+            Some(size) => format!("Its files take at most {}", size.0),
+            None => gone(),
+        },
+        _ => gone(),
+    }
+}
+
+fn gone() -> String {
+    "The Model does not ask this any more".to_owned()
+}
+
+fn gate_asks(gate: &Gate, model: &ModelSpec) -> String {
+    let confidence = |level: &Option<String>| match level {
+        Some(level) => match level.parse::<f64>() {
+            Ok(level) => format!(", with a confidence of {}", percent(level)),
+            Err(_) => format!(", with a confidence of {level}"),
+        },
+        None => String::new(),
+    };
+    match (&gate.metric, &gate.cost) {
+        (Some(metric), _) => {
+            let bounds = match (&metric.min, &metric.max) {
+                (Some(min), Some(max)) => format!("between {min} and {max}"),
+                (Some(min), None) => format!("at least {min}"),
+                (None, Some(max)) => format!("at most {max}"),
+                (None, None) => "without a bound".to_owned(),
+            };
+            format!("{} is {bounds}{}", metric.name, confidence(&metric.confidence))
+        }
+        (None, Some(cost)) => {
+            let unit = model.error_costs.as_ref().and_then(|costs| costs.unit.as_deref()).unwrap_or_default();
+            format!(
+                "Errors cost at most {} {unit} for each prediction{}",
+                cost.max_per_prediction,
+                confidence(&cost.confidence)
+            )
+        }
+        (None, None) => match &gate.approval {
+            Some(approval) => {
+                format!("{} of the group {} approve it", approval.count.unwrap_or(1), approval.group)
+            }
+            None => format!("A gate of type {:?}", gate.kind),
+        },
+    }
+}
+
+/// What a rule of fairness asks.
+pub(super) fn rule_asks(rule: &FairnessRule) -> String {
+    let metric = rate_in_words(&format!("{:?}", rule.metric));
+    let points = |text: &str| text.parse::<f64>().map_or_else(|_| text.to_owned(), percent);
+    let gap_points = |text: &str| {
+        text.parse::<f64>().map_or_else(|_| text.to_owned(), |gap| format!("{} points", number(gap * 100.0)))
+    };
+    match (&rule.max_gap, &rule.min_ratio, &rule.min) {
+        (Some(gap), ..) => {
+            format!("The part {metric} differs by at most {} between any two groups of {}", gap_points(gap), rule.slice)
+        }
+        (_, Some(ratio), _) => {
+            format!(
+                "Of any two groups of {}, the smaller part {metric} is at least {} of the larger",
+                rule.slice,
+                points(ratio)
+            )
+        }
+        (.., Some(min)) => format!("The part {metric} is at least {} in each group of {}", points(min), rule.slice),
+        _ => format!("A rule about {}", rule.slice),
+    }
+}
+
+/// What a rate counts.
+pub(super) fn rate_in_words(metric: &str) -> String {
+    match metric {
+        "Recall" => "of the positives that is found",
+        "FalseNegativeRate" => "of the positives that is missed",
+        "FalsePositiveRate" => "of the negatives that is wrongly flagged",
+        "Specificity" => "of the negatives that is rightly left alone",
+        "Precision" => "of the flagged that is positive",
+        "SelectionRate" => "of all that is flagged",
+        "Accuracy" => "of all that is decided rightly",
+        other => return format!("({other})"),
+    }
+    .to_owned()
+}
+
+/// What is done without the model.
+pub(super) const fn without(status_quo: StatusQuo) -> &'static str {
+    match status_quo {
+        StatusQuo::FlagNone => "flagging nobody",
+        StatusQuo::FlagAll => "flagging everybody",
+    }
+}
+
+/// The answer what errors cost, in words. `None` where it is no whole answer.
+pub(super) fn costs(costs: &ErrorCosts) -> Option<String> {
+    let unit = costs.unit.as_deref()?;
+    let prevalence = costs.prevalence.as_deref()?;
+    let prevalence = prevalence.parse::<f64>().map_or_else(|_| prevalence.to_owned(), percent);
+    Some(format!(
+        "A false alarm costs {} {unit}, a miss {} {unit}. Where the model serves, {prevalence} are positive. Without the model, one would go on {}.",
+        rounded(costs.false_positive.as_deref()?),
+        rounded(costs.false_negative.as_deref()?),
+        without(costs.status_quo?)
+    ))
+}
+
+/// What a metric says; empty for one that only its author knows.
+pub(super) fn metric(name: &str) -> &'static str {
+    match name {
+        "rocAuc" => "how often a positive scores above a negative: 0.5 is chance, 1 is perfect",
+        "prAuc" => "how pure the flagged are, over all thresholds: 1 is perfect",
+        "logLoss" => "how far scores are from the truth, confident errors counting most: 0 is perfect",
+        "brier" => "how far scores are from the truth, squared: 0 is perfect",
+        "calibrationError" => "how far scores are from what happens as often: 0 is perfect",
+        "accuracy" => "the part of decisions that are right",
+        "mae" => "how far predictions are off on average",
+        "rmse" => "how far predictions are off, large errors counting more",
+        "mape" => "how far predictions are off on average, as a part of the true value",
+        "r2" => "how much better than always predicting the mean: 1 is perfect, 0 is no better",
+        _ => "",
+    }
+}
+
+/// A count with a comma between thousands.
+pub(super) fn count(counted: i64) -> String {
+    let digits = counted.unsigned_abs().to_string();
+    let mut out = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    if counted < 0 { format!("-{out}") } else { out }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_are_parted() {
+        for (number, expected) in [(0, "0"), (999, "999"), (1000, "1,000"), (-7_200_000, "-7,200,000")] {
+            assert_eq!(count(number), expected);
+        }
+        assert_eq!(count(i64::MIN), "-9,223,372,036,854,775,808");
+    }
+}

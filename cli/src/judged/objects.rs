@@ -1,0 +1,113 @@
+//! Reads objects of a cluster.
+
+use anyhow::Context;
+use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
+use kube::api::{Api, ListParams};
+use kube::{Client, ResourceExt};
+use seatrial_crds::names::GROUP;
+use seatrial_crds::{MLPipelineRun, Model, ModelDeployment, ModelVersion, Store};
+
+use super::card::{Protection, Subject};
+use crate::read::cluster::Cluster;
+
+/// How many objects a page of a list has: versions with measurements are large.
+const PAGE: u32 = 100;
+
+/// The run that made a version, as far as it is still known.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum RunOf {
+    /// The version names none.
+    Unnamed,
+    /// There is none of this name any more.
+    Gone,
+    /// There is one of this name with another UID.
+    Another,
+    /// It is there.
+    Found(Box<MLPipelineRun>),
+}
+
+/// All Models and versions of a namespace, or of all.
+pub(super) async fn models(cluster: &Cluster, everywhere: bool) -> anyhow::Result<(Vec<Model>, Vec<ModelVersion>)> {
+    fn api<K>(client: Client, namespace: &str, everywhere: bool) -> Api<K>
+    where
+        K: kube::Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
+    {
+        if everywhere { Api::all(client) } else { Api::namespaced(client, namespace) }
+    }
+    let place = if everywhere { "all namespaces" } else { cluster.namespace.as_str() };
+    let models = list(&api(cluster.client(), &cluster.namespace, everywhere)).await;
+    let models = models.with_context(|| format!("the Models of {place} cannot be listed"))?;
+    let versions = list(&api(cluster.client(), &cluster.namespace, everywhere)).await;
+    let versions = versions.with_context(|| format!("the ModelVersions of {place} cannot be listed"))?;
+    Ok((models, versions))
+}
+
+/// All objects of an API, page by page.
+pub(super) async fn list<K>(api: &Api<K>) -> kube::Result<Vec<K>>
+where
+    K: Clone + serde::de::DeserializeOwned + std::fmt::Debug,
+{
+    let (mut all, mut parameters) = (Vec::new(), ListParams::default().limit(PAGE));
+    loop {
+        let page = api.list(&parameters).await?;
+        all.extend(page.items);
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => parameters = parameters.continue_token(&token),
+            None => return Ok(all),
+        }
+    }
+}
+
+/// A version.
+pub(super) async fn version(cluster: &Cluster, name: &str) -> anyhow::Result<ModelVersion> {
+    let versions: Api<ModelVersion> = Api::namespaced(cluster.client(), &cluster.namespace);
+    versions
+        .get(name)
+        .await
+        .with_context(|| format!("the ModelVersion {name} cannot be read in the namespace {}", cluster.namespace))
+}
+
+/// The run that made a version.
+pub(super) async fn run_of(cluster: &Cluster, version: &ModelVersion) -> anyhow::Result<RunOf> {
+    let Some(name) = version.spec.run() else { return Ok(RunOf::Unnamed) };
+    let runs: Api<MLPipelineRun> = Api::namespaced(cluster.client(), &cluster.namespace);
+    let run = runs.get_opt(name).await;
+    let run = run.with_context(|| format!("the run {name} cannot be read in the namespace {}", cluster.namespace))?;
+    Ok(match run {
+        None => RunOf::Gone,
+        Some(run) if version.spec.run_uid().is_some_and(|uid| run.uid().as_deref() != Some(uid)) => RunOf::Another,
+        Some(run) => RunOf::Found(Box::new(run)),
+    })
+}
+
+/// All that a model's card is made of. Stores and policies that may not be read are said on the card.
+pub(super) async fn card(cluster: &Cluster, name: &str) -> anyhow::Result<Subject> {
+    let (client, namespace) = (cluster.client(), cluster.namespace.as_str());
+    let models: Api<Model> = Api::namespaced(client.clone(), namespace);
+    let model = models.get(name).await;
+    let model = model.with_context(|| format!("the Model {name} cannot be read in the namespace {namespace}"))?;
+    let versions: Api<ModelVersion> = Api::namespaced(client.clone(), namespace);
+    let mut versions = list(&versions)
+        .await
+        .with_context(|| format!("the ModelVersions of the namespace {namespace} cannot be listed"))?;
+    versions.retain(|version| version.spec.model == name);
+    let deployments: Api<ModelDeployment> = Api::namespaced(client.clone(), namespace);
+    let mut deployments = list(&deployments)
+        .await
+        .with_context(|| format!("the ModelDeployments of the namespace {namespace} cannot be listed"))?;
+    deployments.retain(|deployment| deployment.spec.model == name);
+    let stores: Api<Store> = Api::namespaced(client.clone(), namespace);
+    let stores = list(&stores).await.ok();
+    Ok(Subject { model, versions, deployments, stores, protection: protection(client).await })
+}
+
+/// Whether an admission policy reserves the label of what measures. The chart's is known by the label that it guards.
+async fn protection(client: Client) -> Protection {
+    let policies: Api<ValidatingAdmissionPolicy> = Api::all(client);
+    let Ok(policies) = list(&policies).await else { return Protection::Unknown };
+    let guards = |policy: &ValidatingAdmissionPolicy| {
+        let text = serde_json::to_string(&policy.spec).unwrap_or_default();
+        policy.name_any().ends_with("-judges") && text.contains(&format!("{GROUP}/version"))
+    };
+    if policies.iter().any(guards) { Protection::Reserved } else { Protection::Missing }
+}
