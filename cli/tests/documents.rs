@@ -19,6 +19,7 @@ const NO_REASONS: &[&str] = &[
     "Correct",
     "CreateContainerConfigError",
     "CreateContainerError",
+    "Delete",
     "Deny",
     "Deployment",
     "DisruptionTarget",

@@ -107,7 +107,7 @@ async fn protection(client: Client) -> Protection {
     let Ok(policies) = list(&policies).await else { return Protection::Unknown };
     let guards = |policy: &ValidatingAdmissionPolicy| {
         let text = serde_json::to_string(&policy.spec).unwrap_or_default();
-        policy.name_any().ends_with("-judges") && text.contains(&format!("{GROUP}/version"))
+        policy.name_any().ends_with("-jobs") && text.contains(&format!("{GROUP}/version"))
     };
     if policies.iter().any(guards) { Protection::Reserved } else { Protection::Missing }
 }
