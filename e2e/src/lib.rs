@@ -88,12 +88,14 @@ pub async fn client(kubeconfig: &Path) -> anyhow::Result<Client> {
 /// # Errors
 /// Where one is refused.
 pub async fn install_crds(client: &Client) -> anyhow::Result<()> {
+    let mut kinds = 0;
     for entry in std::fs::read_dir(checkout().join("crds/manifests"))? {
         apply(client, &std::fs::read_to_string(entry?.path())?, None).await?;
+        kinds += 1;
     }
     wait_until("the CRDs are served", Duration::from_secs(60), async || {
         let served = discovery::group(client, "seatrial.dev").await.ok();
-        Ok(served.is_some_and(|group| group.recommended_resources().len() == 6))
+        Ok(served.is_some_and(|group| group.recommended_resources().len() == kinds))
     })
     .await
 }
