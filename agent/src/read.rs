@@ -19,7 +19,7 @@ const OUTAGE: u32 = 60;
 /// # Errors
 /// Where there is no such thing, the store cannot be used, or nobody reads any more.
 pub(crate) async fn read(config: &ReadConfig, out: &mut (impl AsyncWrite + Unpin)) -> Result<(), AgentError> {
-    let store = OpenStore::open(&config.store)?;
+    let store = OpenStore::open_to_read(&config.store)?;
     let outages = Outages::new(OUTAGE, None);
     match &config.what {
         Reading::Artifact { digest, only_listing } => {

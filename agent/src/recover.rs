@@ -15,7 +15,7 @@ const OUTAGE: u32 = 300;
 /// # Errors
 /// `InputNotFound` where there is no record, `CorruptArtifact` where something else lies at its key.
 pub(crate) async fn recover(config: &RecoverConfig) -> Result<Message, AgentError> {
-    let store = OpenStore::open(&config.store)?;
+    let store = OpenStore::open_to_read(&config.store)?;
     let outputs: Vec<&str> = config.outputs.iter().map(String::as_str).collect();
     let record = kept::read_record(&store, &config.attempt, &outputs, &Outages::new(OUTAGE, None)).await?;
     let record = record.ok_or_else(|| {

@@ -99,6 +99,23 @@ async fn keys_that_are_renewed_while_an_upload_is_refused_arrive() {
     assert_eq!(end.code, ExitCode::Success, "{end:?}");
 }
 
+/// A Secret that comes late, or whose keys are misspelt when the step begins: there are hours to mend it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_that_are_not_there_yet_are_waited_for_and_asked_for() {
+    let (_data, store) = store().await;
+    let keys = keys(&store).await;
+    let pod = Pod::new("growth");
+    pod.command_ended(0);
+    pod.write_output("x", "content", b"hours of work");
+    let authority = Some(store.certificate_authority.clone());
+    let publishing = pod.start_publish(&publish_config(with_keys(&pod, &store, authority), &[("x", OutputType::Any)]));
+    until("the upload waits", async || pod.probe().await == 1).await;
+    assert!(pod.store_away().contains("set AWS_ACCESS_KEY_ID"), "{}", pod.store_away());
+    mount(&pod, &keys);
+    let end = pod.end(publishing).await;
+    assert_eq!(end.code, ExitCode::Success, "{end:?}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn wrong_keys_and_none_are_refused_at_once_and_appear_in_no_message() {
     let (_data, store) = store().await;

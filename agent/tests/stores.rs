@@ -103,6 +103,29 @@ async fn a_command_that_failed_publishes_nothing() {
     assert_eq!(printed, "2026-11-25T06:30:00Z stdout F no such column\n");
 }
 
+/// Nothing later depends on a step without outputs: no store, however it is away, can hold it up or fail it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_step_without_outputs_needs_no_store() {
+    let (data, store) = store().await;
+    let pod = Pod::new("growth");
+    pod.command_ended(0);
+    let mut config = publish_config(pod.own_store(&store), &[]);
+    let end = pod.publish(&config).await;
+    assert_eq!((end.code, end.message), (ExitCode::Success, Message::new()));
+    nothing_made(&data);
+    let tries = data.path().join("objects/growth.0/dseatrial/dtries");
+    assert_eq!(tree(&tries).len(), 1, "how it ended is kept where that can be");
+    store.stop().await.unwrap();
+    // What is best effort goes on for no longer than what must not be lost.
+    config.step.as_mut().unwrap().outage_seconds = 1;
+    assert_eq!(pod.publish(&config).await.code, ExitCode::Success);
+    // One that cannot even be opened.
+    config.stores[0].certificate_authority = Some("no PEM".into());
+    assert_eq!(pod.publish(&config).await.code, ExitCode::Success);
+    config.stores.clear();
+    assert_eq!(pod.publish(&config).await.code, ExitCode::Success);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_store_that_is_away_is_waited_for_and_readiness_says_so() {
     let (data, store) = store().await;

@@ -2,6 +2,8 @@
 
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStateWaiting, ContainerStatus, Pod};
 
+use crate::text::plain;
+
 /// The pod's phase.
 pub(crate) fn phase(pod: &Pod) -> &str {
     pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or("Pending")
@@ -47,7 +49,7 @@ pub(crate) fn cannot_start(status: &ContainerStatus) -> Option<(&'static str, St
         )),
         "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
             let said: String = message.as_deref().unwrap_or("no reason given").chars().take(300).collect();
-            Some(("ContainerNotCreated", format!("container {} cannot be created: {said}", status.name)))
+            Some(("ContainerNotCreated", format!("container {} cannot be created: {}", status.name, plain(&said))))
         }
         _ => None,
     }
@@ -61,5 +63,5 @@ pub(crate) fn tail(end: &ContainerStateTerminated) -> String {
     }
     let characters: Vec<char> = text.chars().collect();
     let skip = characters.len().saturating_sub(400);
-    characters.into_iter().skip(skip).map(|c| if c == '\n' { ' ' } else { c }).collect()
+    plain(&characters.into_iter().skip(skip).collect::<String>())
 }

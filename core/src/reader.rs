@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 use seatrial_crds::names::{COMPONENT_LABEL, components};
 
 use crate::contract::{self, Authentication, CONFIG_VARIABLE, PodConfig, ReadConfig, Reading, StoreConfig};
-use crate::pods::{FETCH, config_variable};
+use crate::pods::{FETCH, PUBLISH, config_variable};
 
 /// The container of a reader pod.
 pub const READER: &str = "seatrial-reader";
@@ -41,13 +41,16 @@ impl Reader<'_> {
     fn pod_like(&self, template: &PodSpec) -> Option<Pod> {
         let fetch = template.init_containers.iter().flatten().find(|container| container.name == FETCH)?;
         let store = self.store(fetch)?;
-        let mounts: Vec<VolumeMount> = fetch
-            .volume_mounts
-            .iter()
-            .flatten()
-            .filter(|mount| is_needed(mount, &store.authentication))
-            .cloned()
-            .collect();
+        // Each of the agent's containers has the access that it needs itself: that to the store of the artifacts is
+        // `publish`'s, unless an input is there as well.
+        let publish = template.containers.iter().find(|container| container.name == PUBLISH);
+        let known = [Some(fetch), publish].into_iter().flatten().flat_map(|one| one.volume_mounts.iter().flatten());
+        let mut mounts: Vec<VolumeMount> = vec![];
+        for mount in known.filter(|mount| is_needed(mount, &store.authentication)) {
+            if mounts.iter().all(|other| other.mount_path != mount.mount_path) {
+                mounts.push(mount.clone());
+            }
+        }
         let is_mounted = |volume: &&Volume| mounts.iter().any(|mount| mount.name == volume.name);
         let volumes = template.volumes.iter().flatten().filter(is_mounted).cloned().collect();
         let mut env: Vec<_> = fetch.env.iter().flatten().filter(|one| one.name != CONFIG_VARIABLE).cloned().collect();
@@ -144,9 +147,11 @@ mod tests {
             outage_seconds: 1,
         };
         let env = vec![config_variable(&config)];
-        let fetch = pods::agent_container(FETCH, "fetch", env, &both, "agent:1", &platform());
+        let [inputs, outputs] = both.each_ref().map(std::slice::from_ref);
+        let fetch = pods::agent_container(FETCH, "fetch", env, inputs, "agent:1", &platform());
+        let publish = pods::agent_container(PUBLISH, "publish", vec![], outputs, "agent:1", &platform());
         let step = Container { name: pods::STEP.into(), ..Container::default() };
-        let spec = pods::pod_spec(&WorkloadOptions::default(), vec![fetch], vec![step], &both, &platform());
+        let spec = pods::pod_spec(&WorkloadOptions::default(), vec![fetch], vec![step, publish], &both, &platform());
         PodTemplateSpec { metadata: None, spec: Some(spec) }
     }
 

@@ -33,9 +33,26 @@ pub(crate) fn shorten(text: &mut String, bytes: usize) {
     *text = head;
 }
 
+/// A text in which nothing moves or recolours a terminal: controls of spacing become blanks, and others `\u{fffd}`. What
+/// programs and names of files say is in statuses, conditions and events, which people print.
+pub(crate) fn plain(text: &str) -> String {
+    let plain = |c: char| match c {
+        '\n' | '\r' | '\t' => ' ',
+        c if c.is_control() => char::REPLACEMENT_CHARACTER,
+        c => c,
+    };
+    text.chars().map(plain).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_plain_text_has_no_control_characters() {
+        assert_eq!(plain("a\tb\r\nä"), "a b  ä");
+        assert_eq!(plain("x\u{1b}]0;evil\u{7}\0\u{9b}2J"), "x\u{fffd}]0;evil\u{fffd}\u{fffd}\u{fffd}2J");
+    }
 
     #[test]
     fn texts_are_cut_in_bytes_and_between_characters() {

@@ -43,7 +43,7 @@ pub(crate) async fn fetch(
     let outages = Outages::new(config.outage_seconds, None);
     // This container has no access to the store that only outputs go to.
     let is_read = |store: &&StoreConfig| config.inputs.iter().any(|input| prefix_of(input) == store.prefix);
-    let stores = config.stores.iter().filter(is_read).map(OpenStore::open).collect::<Result<Vec<_>, _>>()?;
+    let stores = config.stores.iter().filter(is_read).map(OpenStore::open_to_read).collect::<Result<Vec<_>, _>>()?;
     let mut plan = vec![];
     for input in &config.inputs {
         let store = store_of(input, &stores)?;

@@ -15,7 +15,7 @@ use crate::remote::failure;
 use crate::remote::outage::Outages;
 use crate::remote::store::OpenStore;
 
-/// How long the upload of a log, and of how a pod ended, may take: nothing waits for them for longer.
+/// How long the upload of a log, and of how a pod ended, may take at most: nothing waits for them for longer.
 const BEST_EFFORT: Duration = Duration::from_secs(60);
 
 /// Where it is kept.
@@ -24,12 +24,15 @@ pub(crate) struct Keeper {
     pub(crate) key: AttemptKey,
     pub(crate) pod_uid: String,
     outputs: Vec<String>,
+    /// How long the upload of a log, and of how the pod ended, may take.
+    patience: Duration,
 }
 
 impl Keeper {
     pub(crate) fn new(store: OpenStore, step: &StepConfig, index: u32, pod_uid: String) -> Self {
         let outputs = step.outputs.iter().map(|output| output.name.clone()).collect();
-        Self { store, key: step.key(index), pod_uid, outputs }
+        let patience = BEST_EFFORT.min(Duration::from_secs(u64::from(step.outage_seconds)));
+        Self { store, key: step.key(index), pod_uid, outputs, patience }
     }
 
     /// Puts an attempt's record where it belongs, once. Of two pods that believe they are the one, or of two tries whose
@@ -81,7 +84,7 @@ impl Keeper {
             let objects = self.store.objects().map_err(|error| error.message)?;
             objects.put(&path, PutPayload::from(content)).await.map_err(|error| error.to_string())
         };
-        let done = tokio::time::timeout(BEST_EFFORT, put).await.unwrap_or_else(|_| Err("it took too long".into()));
+        let done = tokio::time::timeout(self.patience, put).await.unwrap_or_else(|_| Err("it took too long".into()));
         if let Err(error) = &done {
             tracing::warn!(what, error, "it could not be kept");
         }

@@ -44,7 +44,14 @@ pub(crate) async fn publish(config: &PodConfig, volume: &Volume, private: &Priva
         AgentError::new(ExitCode::BadConfiguration, "the config names no step: publish runs beside one")
     })?;
     let stop = Stop::listen()?;
-    let keeper = keeper(config, step)?;
+    let keeper = match keeper(config, step) {
+        // Nothing later depends on what such a step leaves: it needs no store.
+        Err(error) if step.outputs.is_empty() => {
+            tracing::warn!(error = error.message, "the log cannot be kept");
+            None
+        }
+        keeper => keeper?,
+    };
     let exit = tokio::select! {
         exit = wait::for_command(volume) => exit,
         () = stopped_before_the_start(volume, &stop) => return Err(AgentError::stopped()),
@@ -59,6 +66,11 @@ pub(crate) async fn publish(config: &PodConfig, volume: &Volume, private: &Priva
         }
     };
     let Some(keeper) = keeper else { return Ok(Message { oom_kills: exit.oom_kills, ..Message::new() }) };
+    if step.outputs.is_empty() {
+        let log = keeper.log(volume).await;
+        keeper.end(&ended(step, &keeper, Some(exit.clone()), log)).await;
+        return Ok(Message { oom_kills: exit.oom_kills, ..Message::new() });
+    }
     let outages = Outages::new(step.outage_seconds, Some(volume.clone()));
     let inputs = private.fetched()?;
     let target = Target::new(&keeper.store, &outages);

@@ -49,7 +49,16 @@ pub(crate) enum Place {
 }
 
 impl OpenStore {
-    /// Opens it. Nothing is sent yet.
+    /// Opens it to read from, at once: what keys it needs must be there.
+    pub(crate) fn open_to_read(config: &StoreConfig) -> Result<Self, AgentError> {
+        if let Authentication::Keys { folder } = &config.authentication {
+            let bad = |why| AgentError::new(ExitCode::BadConfiguration, format!("the store {}: {why}", config.prefix));
+            Keys::in_folder(folder).read().map_err(bad)?;
+        }
+        Self::open(config)
+    }
+
+    /// Opens it. Nothing is sent yet, and keys that are not there may come until something is.
     pub(crate) fn open(config: &StoreConfig) -> Result<Self, AgentError> {
         let bad =
             |what: &str| AgentError::new(ExitCode::BadConfiguration, format!("the store {}: {what}", config.prefix));
@@ -187,12 +196,7 @@ fn status(error: &object_store::Error) -> Option<StatusCode> {
 fn authenticate(builder: AmazonS3Builder, how: &Authentication) -> Result<AmazonS3Builder, AgentError> {
     Ok(match how {
         Authentication::Anonymous => builder.with_skip_signature(true),
-        Authentication::Keys { folder } => {
-            let keys = Keys::in_folder(folder);
-            // Said before anything is asked of the store.
-            keys.read().map_err(|why| AgentError::new(ExitCode::BadConfiguration, why))?;
-            builder.with_credentials(Arc::new(keys))
-        }
+        Authentication::Keys { folder } => builder.with_credentials(Arc::new(Keys::in_folder(folder))),
         Authentication::WebIdentity { token_file, sts_endpoint, role } => {
             if !sts_endpoint.starts_with("https://") {
                 let message = format!("the token is sent by https alone, not to {sts_endpoint}");

@@ -172,6 +172,11 @@ impl Pod {
         self.end(self.start_publish(config)).await
     }
 
+    /// Why the store cannot be used, as `publish` shows it.
+    pub(crate) fn store_away(&self) -> String {
+        fs::read_to_string(self.path(paths::STORE_AWAY)).unwrap_or_default()
+    }
+
     /// The code of the readiness probe.
     pub(crate) async fn probe(&self) -> i32 {
         self.start("probe", &()).wait().await.unwrap().code().unwrap()

@@ -14,6 +14,7 @@ use super::{Liveness, timeout};
 use crate::contract::{Cause, ExitCode, Message};
 use crate::pod_state::{cannot_start, phase, statuses, tail, terminated, unschedulable};
 use crate::pods::{FETCH, PUBLISH, STEP};
+use crate::text::plain;
 use crate::validation;
 
 /// How long a pod may be unable to start for a reason that a person must remove, in seconds, before its step is given
@@ -23,6 +24,10 @@ pub(crate) const START_GRACE: i64 = 300;
 /// How long `publish` may go on after the step's container failed, in seconds. It ends at once where the command ever
 /// started; where not even `exec` did, it would wait for a start that never comes.
 const END_GRACE: i64 = 60;
+
+/// How long `publish` may have ended badly before its step's container has, in seconds: both end within a moment where the
+/// command is over, and its own end says more.
+const PUBLISH_GRACE: i64 = 10;
 
 /// How old a Job may be without a pod, in seconds, before that is said: something refuses its pods.
 const POD_GRACE: i64 = 20;
@@ -84,8 +89,16 @@ pub(crate) struct Seen<'a> {
     pub(crate) refused: Option<&'a str>,
 }
 
-/// Reads it.
+/// Reads it. No sentence has control characters, whatever the pod's containers and the API server said.
 pub(crate) fn read(seen: &Seen<'_>, now: Timestamp) -> Outcome {
+    match decide(seen, now) {
+        Outcome::Running(Some((reason, message))) => Outcome::Running(Some((reason, plain(&message)))),
+        Outcome::Failed(reason, message) => Outcome::Failed(reason, plain(&message)),
+        other => other,
+    }
+}
+
+fn decide(seen: &Seen<'_>, now: Timestamp) -> Outcome {
     // A step is over when `publish` has said so: the Job's own word comes a second later, and never while a container that
     // somebody injected goes on.
     if let Some(pod) = seen.pods.iter().find(|pod| has_ended_well(pod)) {
@@ -307,6 +320,12 @@ fn at_work(seen: &Seen<'_>, pod: &Pod, now: Timestamp) -> Outcome {
     {
         return failure;
     }
+    if publish_failed(pod).and_then(|end| since(end.finished_at.as_ref())).is_some_and(|after| after >= PUBLISH_GRACE)
+        && let Some(Outcome::Failed(reason, message)) = container_failure(seen, pod)
+    {
+        let message = format!("{message}; the command still ran, and nothing could have kept what it makes");
+        return Outcome::Failed(reason, message);
+    }
     if command_time(step, pod, now).is_some_and(|left| left.is_zero()) {
         let message = format!(
             "the command of step \"{name}\" took longer than {}, and what should have ended it did not answer: make it faster, or raise spec.steps[{name}].timeout",
@@ -344,6 +363,17 @@ fn failed_step(pod: &Pod) -> Option<&ContainerStateTerminated> {
     terminated(pod, STEP).filter(|end| end.exit_code != 0)
 }
 
+/// How `publish` ended, where it did so badly while the command runs: what the command makes is lost already. A pod that
+/// is told to stop is none of that.
+fn publish_failed(pod: &Pod) -> Option<&ContainerStateTerminated> {
+    let step_runs = statuses(pod)
+        .any(|status| status.name == STEP && status.state.as_ref().is_some_and(|state| state.running.is_some()));
+    terminated(pod, PUBLISH).filter(|end| {
+        let is_stopped = ExitCode::from_number(end.exit_code) == Some(ExitCode::Stopped);
+        step_runs && end.exit_code != 0 && !is_stopped
+    })
+}
+
 /// Whether a queue, such as Kueue, holds the Job back.
 fn is_suspended(job: &Job) -> bool {
     let conditions = job.status.as_ref().and_then(|status| status.conditions.as_ref());
@@ -355,16 +385,17 @@ fn publish_is_unready(pod: &Pod) -> bool {
     publish.is_some_and(|status| !status.ready && status.state.as_ref().is_some_and(|state| state.running.is_some()))
 }
 
-/// True where, if nothing more is heard of an attempt, time must decide: it is about to end, waits for the store, or has
-/// no pod.
+/// True where, if nothing more is heard of an attempt, time must decide: it is about to end, waits for the store, has lost
+/// what would keep its outputs, or has no pod.
 pub(crate) fn needs_time(seen: &Seen<'_>) -> bool {
     let Seen { job, pods, .. } = *seen;
     ended(job).is_some()
         || pods.is_empty()
         || pods.iter().any(|pod| {
             matches!(phase(pod), "Pending" | "Running")
-                && terminated(pod, STEP).is_some()
-                && (failed_step(pod).is_some() || publish_is_unready(pod))
+                && (publish_failed(pod).is_some()
+                    || failed_step(pod).is_some()
+                    || terminated(pod, STEP).is_some() && publish_is_unready(pod))
         })
 }
 

@@ -266,7 +266,8 @@ impl<'a> Draft<'a> {
                     artifacts: artifacts.as_ref(),
                 };
                 let (name, job) = (job.name(), job.job());
-                if let Some(store) = artifacts.as_ref().filter(|_| !step.outputs.is_empty()) {
+                // Also of steps without outputs: their logs are there.
+                if let Some(store) = artifacts.as_ref() {
                     self.status.artifact_prefix = Some(store.config.prefix.clone());
                 }
                 status.held_since = status.held_since.filter(|_| status.state == StepState::Running);
