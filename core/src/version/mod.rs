@@ -1,6 +1,6 @@
 //! Decides for a version: what is measured of it, and what it is judged to be.
 
-mod held;
+mod hold;
 mod judge_job;
 mod measure;
 
@@ -107,19 +107,19 @@ fn judge(
     };
     let gates_digest = gates::digest(&model.spec);
     // What was found has its name whatever is waived of it, and whatever people say of it.
-    let judgement_digest = held::digest(&version.spec.artifact.digest, &gates_digest, labels, &gates);
+    let judgement_digest = hold::digest(&version.spec.artifact.digest, &gates_digest, labels, &gates);
     let counted = counted(observed, &judgement_digest);
     gates::approval::apply(&model.spec, &mut gates, &judgement_digest, &counted);
     let waived_until = gates::waivers::apply(&model.spec, version, &mut gates, now);
-    let overrules = held::overruled(status.judgements.first(), &gates_digest);
+    let overrules = hold::overruled(status.judgements.first(), &gates_digest);
     let found = gates::overall(&gates);
     let would_pass = matches!(found, Verdict::Passed | Verdict::Waived);
-    let holds = overrules.as_ref().filter(|overruled| would_pass && held::holds(overruled, &gates));
+    let holds = overrules.as_ref().filter(|overruled| would_pass && hold::holds(overruled, &gates));
     let released = counted.release();
     let verdict = if holds.is_some() && released.is_none() { Verdict::Held } else { found };
     let of_hold = holds.map(|overruled| match released {
         Some(by) => format!("; it passes only since the Model changed, and that is approved by {by}"),
-        None => held::sentence(overruled, &judgement_digest, counted.problem()),
+        None => hold::sentence(overruled, &judgement_digest, counted.problem()),
     });
     let judgement = Judgement {
         judged_at: Time(now),
