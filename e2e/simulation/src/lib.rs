@@ -14,4 +14,4 @@ pub mod mutants;
 pub mod scenario;
 pub mod simulation;
 pub mod trace;
-mod wait;
+pub mod wait;

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use crate::api::{Api, Store};
 
 /// Waits until the objects are so, at most so long. Says whether they are.
-pub(crate) async fn wait_until(api: &Api, limit: Duration, mut condition: impl FnMut(&Store) -> bool) -> bool {
+pub async fn wait_until(api: &Api, limit: Duration, mut condition: impl FnMut(&Store) -> bool) -> bool {
     let deadline = Instant::now() + limit;
     let mut changes = api.changes();
     loop {
@@ -24,7 +24,7 @@ pub(crate) async fn wait_until(api: &Api, limit: Duration, mut condition: impl F
 }
 
 /// Waits until nothing but leases has changed for a while, at most so long. Says whether that came.
-pub(crate) async fn wait_until_still(api: &Api, still_for: Duration, limit: Duration) -> bool {
+pub async fn wait_until_still(api: &Api, still_for: Duration, limit: Duration) -> bool {
     let deadline = Instant::now() + limit;
     while Instant::now() < deadline {
         let version = api.look(Store::version_without_leases);

@@ -13,6 +13,7 @@ use seatrial_operator::{Clock, Observability, Options, run};
 use seatrial_simulation::api::{Api, Deletion, Key, Store, by_kind};
 use seatrial_simulation::models::garbage::Garbage;
 use seatrial_simulation::models::{self, Model};
+use seatrial_simulation::wait::wait_until;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -183,11 +184,8 @@ async fn replayed(recording: &Value) -> Value {
         store.get(&run).is_some_and(|run| !run["status"]["finishedAt"].is_null())
             && versions(store).iter().all(|version| !version["status"]["verdict"].is_null())
     };
-    let deadline = Instant::now() + Duration::from_secs(1800);
-    while !api.look(has_ended) {
-        assert!(Instant::now() < deadline, "the run does not end: {:#?}", api.look(|store| store.get(&run).cloned()));
-        tokio::time::sleep(Duration::from_secs(1)).await;
-    }
+    let ends = wait_until(&api, Duration::from_secs(1800), has_ended).await;
+    assert!(ends, "the run does not end: {:#?}", api.look(|store| store.get(&run).cloned()));
     controllers.abort();
     operator.abort();
     api.look(|store| standing(store.get(&run).unwrap(), &versions(store)))

@@ -152,8 +152,8 @@ fn advance(store: &mut Store, key: &Key, pod: &Value, stage: u8, fate: Fate) {
             new["status"]["phase"] = if code == 0 { "Succeeded" } else { "Failed" }.into();
         }
         2 if mains == [JUDGE] && fate != Fate::Evicted => {
-            let (code, text) = judged(fate);
-            new["status"]["containerStatuses"] = json!([terminated(now, JUDGE, code, &text)]);
+            let code = if let Fate::Fails(code) = fate { code } else { 0 };
+            new["status"]["containerStatuses"] = json!([terminated(now, JUDGE, code, &judged(code))]);
             new["status"]["phase"] = if code == 0 { "Succeeded" } else { "Failed" }.into();
         }
         2 => {

@@ -4,7 +4,6 @@ use seatrial_core::contract::{Digest, JudgeMessage, Measured, Message, ReportedI
 use seatrial_crds::{ClassCounts, FlaggedCounts, Fold, FoldPoint};
 use serde_json::{Value, json};
 
-use super::pods::Fate;
 use crate::api::Store;
 
 /// The container that asks the store for a record.
@@ -76,15 +75,15 @@ pub(super) fn message(pod: &Value, container: &str) -> String {
     message.to_json()
 }
 
-/// What a judge says, and its exit code: four of five positives are found, one of ten negatives is flagged.
-pub(super) fn judged(fate: Fate) -> (i64, String) {
-    if let Fate::Fails(code) = fate {
-        return (code, JudgeMessage::Failed("no memory".into()).to_json());
+/// What a judge says that ends with this code; with 0: four of five positives are found, one of ten negatives is flagged.
+pub(super) fn judged(code: i64) -> String {
+    if code != 0 {
+        return JudgeMessage::Failed("no memory".into()).to_json();
     }
     let counted = FlaggedCounts { true_positives: 80, false_positives: 90 };
     let point = FoldPoint { threshold: None, choosing: FlaggedCounts::default(), counted, groups: vec![] };
     let rows = ClassCounts { positives: 100, negatives: 900 };
     let measured =
         Measured { rows: 1000, folds: vec![Fold { rows, groups: vec![], points: vec![point] }], ..Measured::default() };
-    (0, JudgeMessage::Measured(measured).to_json())
+    JudgeMessage::Measured(measured).to_json()
 }
