@@ -3,19 +3,21 @@
 //! Users choose from an allow-list ([`seatrial_crds::WorkloadOptions`]); everything here fits namespaces of Pod Security
 //! level `restricted` (as long as images do not insist on root). Store access goes into the agent's containers alone.
 
+mod access;
+
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
     Capabilities, Container, EmptyDirVolumeSource, EnvFromSource, EnvVar, EnvVarSource, LocalObjectReference,
-    ObjectFieldSelector, PodSecurityContext, PodSpec, ProjectedVolumeSource, ResourceRequirements, SeccompProfile,
-    SecretVolumeSource, SecurityContext, ServiceAccountTokenProjection, Volume, VolumeMount, VolumeProjection,
+    ObjectFieldSelector, PodSecurityContext, PodSpec, ResourceRequirements, SeccompProfile, SecurityContext, Volume,
+    VolumeMount,
 };
 use seatrial_crds::names::{MANAGED_BY, MANAGED_BY_LABEL};
 use seatrial_crds::{ObjectMetadata, PodOptions, Resources, WorkloadOptions};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::contract::{Authentication, CONFIG_VARIABLE, paths};
+use crate::contract::{CONFIG_VARIABLE, paths};
 use crate::platform::Platform;
 use crate::stores::ResolvedStore;
 
@@ -38,10 +40,6 @@ const SHARED_VOLUME: &str = "seatrial";
 const PRIVATE_VOLUME: &str = "seatrial-private";
 /// The volume behind `/dev/shm`, where a user asked for a size.
 const SHARED_MEMORY_VOLUME: &str = "seatrial-shared-memory";
-/// The volume of the projected token.
-const TOKEN_VOLUME: &str = "seatrial-token";
-/// How long a projected token lives, in seconds; the kubelet replaces it in time.
-const TOKEN_SECONDS: i64 = 3600;
 
 /// A literal value as it must be written to arrive literally: the kubelet expands `$(NAME)` in values, too, which
 /// would read other variables, secrets among them; a doubled `$` stands for one.
@@ -255,23 +253,7 @@ pub fn agent_container(
 ) -> Container {
     env.extend(platform.agent_env.iter().map(|plain| variable(&plain.name, &plain.value)));
     let mut mounts = vec![shared_mount(), private_mount()];
-    if stores.iter().any(|store| store.audience.is_some()) {
-        mounts.push(VolumeMount {
-            name: TOKEN_VOLUME.into(),
-            mount_path: paths::TOKEN.rsplit_once('/').map_or("/", |(folder, _)| folder).into(),
-            read_only: Some(true),
-            ..VolumeMount::default()
-        });
-    }
-    mounts.extend(stores.iter().filter_map(|store| {
-        let (_, folder) = keys(store)?;
-        Some(VolumeMount {
-            name: keys_volume(folder),
-            mount_path: folder.to_owned(),
-            read_only: Some(true),
-            ..VolumeMount::default()
-        })
-    }));
+    mounts.extend(access::mounts(stores));
     Container {
         name: name.into(),
         image: Some(image.to_owned()),
@@ -333,19 +315,7 @@ pub fn pod_spec(
         ..Volume::default()
     };
     let mut volumes = vec![empty_dir(SHARED_VOLUME), empty_dir(PRIVATE_VOLUME)];
-    if let Some(audience) = stores.iter().find_map(|store| store.audience.as_ref()) {
-        volumes.push(token_volume(audience));
-    }
-    volumes.extend(stores.iter().filter_map(|store| {
-        let (secret, folder) = keys(store)?;
-        // Where there is no such Secret, the agent says so, in words of its own, rather than the kubelet again and again.
-        let secret = SecretVolumeSource {
-            secret_name: Some(secret.to_owned()),
-            optional: Some(true),
-            ..SecretVolumeSource::default()
-        };
-        Some(Volume { name: keys_volume(folder), secret: Some(secret), ..Volume::default() })
-    }));
+    volumes.extend(access::volumes(stores));
     volumes.extend(user_volumes(options));
     let mut pull_secrets: Vec<String> = pod.image_pull_secrets.iter().map(|reference| reference.name.clone()).collect();
     pull_secrets.extend(platform.agent_image_pull_secrets.iter().cloned());
@@ -385,36 +355,6 @@ pub fn resources(options: &WorkloadOptions) -> Option<ResourceRequirements> {
     })
 }
 
-fn token_volume(audience: &str) -> Volume {
-    let token = ServiceAccountTokenProjection {
-        audience: Some(audience.to_owned()),
-        expiration_seconds: Some(TOKEN_SECONDS),
-        path: paths::TOKEN.rsplit_once('/').map_or("token", |(_, file)| file).to_owned(),
-    };
-    Volume {
-        name: TOKEN_VOLUME.into(),
-        projected: Some(ProjectedVolumeSource {
-            sources: Some(vec![VolumeProjection { service_account_token: Some(token), ..VolumeProjection::default() }]),
-            ..ProjectedVolumeSource::default()
-        }),
-        ..Volume::default()
-    }
-}
-
-/// The Secret with a store's keys, and the folder where the agent reads them: as files, which the kubelet renews when
-/// the Secret is, in contrast to variables.
-fn keys(store: &ResolvedStore) -> Option<(&str, &str)> {
-    match (&store.secret_name, &store.config.authentication) {
-        (Some(secret), Authentication::Keys { folder }) => Some((secret, folder)),
-        _ => None,
-    }
-}
-
-/// The volume of a store's keys: the folder's name is a hash, which any name may end in.
-fn keys_volume(folder: &str) -> String {
-    format!("seatrial-keys-{}", folder.rsplit('/').next().unwrap_or_default())
-}
-
 fn some_unless_empty<T>(list: Vec<T>) -> Option<Vec<T>> {
     (!list.is_empty()).then_some(list)
 }
@@ -443,25 +383,6 @@ mod tests {
         let merged = merge(&with_env(&[("A", "step")]), &with_env(&[("A", "pipeline"), ("B", "pipeline")]));
         let pairs: Vec<_> = merged.env.iter().map(|v| (v.name.as_str(), v.value.as_deref().unwrap())).collect();
         assert_eq!(pairs, [("B", "pipeline"), ("A", "step")]);
-    }
-
-    /// As variables, keys that are renewed would never arrive.
-    #[test]
-    fn the_keys_of_a_store_are_files() {
-        let credentials = Some(seatrial_crds::Credentials { secret_name: "lake-keys".into() });
-        let spec = seatrial_crds::StoreSpec { prefix: "s3://lake/".into(), credentials, ..Default::default() };
-        let store = Box::new(seatrial_crds::Store::new("lake", spec));
-        let platform = Platform::default();
-        let store = crate::stores::for_uri("s3://lake/raw/", "ns", &[store], &platform).unwrap();
-        let container = agent_container(FETCH, "fetch", vec![], std::slice::from_ref(&store), "agent", &platform);
-        let options = WorkloadOptions::default();
-        let pod = pod_spec(&options, vec![container.clone()], vec![], std::slice::from_ref(&store), &platform);
-        let volume = pod.volumes.unwrap().into_iter().find(|volume| volume.secret.is_some()).unwrap();
-        assert_eq!(volume.secret.unwrap().secret_name.as_deref(), Some("lake-keys"));
-        let mounts = container.volume_mounts.unwrap();
-        let mount = mounts.iter().find(|mount| mount.name == volume.name).unwrap();
-        assert_eq!(store.config.authentication, Authentication::Keys { folder: mount.mount_path.clone() });
-        assert_eq!(container.env, Some(vec![]));
     }
 }
 

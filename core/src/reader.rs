@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, PodTemplateSpec, Volum
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use seatrial_crds::names::{COMPONENT_LABEL, components};
 
-use crate::contract::{self, Authentication, CONFIG_VARIABLE, PodConfig, ReadConfig, Reading, StoreConfig};
+use crate::contract::{self, CONFIG_VARIABLE, PodConfig, ReadConfig, Reading, StoreConfig};
 use crate::pods::{FETCH, PUBLISH, config_variable};
 
 /// The container of a reader pod.
@@ -46,7 +46,7 @@ impl Reader<'_> {
         let publish = template.containers.iter().find(|container| container.name == PUBLISH);
         let known = [Some(fetch), publish].into_iter().flatten().flat_map(|one| one.volume_mounts.iter().flatten());
         let mut mounts: Vec<VolumeMount> = vec![];
-        for mount in known.filter(|mount| is_needed(mount, &store.authentication)) {
+        for mount in known.filter(|mount| store.authentication.folder() == Some(mount.mount_path.as_str())) {
             if mounts.iter().all(|other| other.mount_path != mount.mount_path) {
                 mounts.push(mount.clone());
             }
@@ -98,16 +98,6 @@ impl Reader<'_> {
     }
 }
 
-fn is_needed(mount: &VolumeMount, authentication: &Authentication) -> bool {
-    match authentication {
-        Authentication::Anonymous => false,
-        Authentication::Keys { folder } => mount.mount_path == *folder,
-        Authentication::WebIdentity { token_file, .. } => {
-            token_file.rsplit_once('/').is_some_and(|(folder, _)| mount.mount_path == folder)
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use seatrial_crds::{Credentials, Store, StoreSpec, WorkloadOptions};
@@ -135,7 +125,7 @@ mod tests {
 
     /// As the operator makes it, with a store of inputs beside that of the artifacts.
     fn template(artifacts: &ResolvedStore) -> PodTemplateSpec {
-        let credentials = Some(Credentials { secret_name: "lake-keys".into() });
+        let credentials = Some(Credentials { secret_name: Some("lake-keys".into()), ..Credentials::default() });
         let spec = StoreSpec { prefix: "s3://lake/".into(), credentials, ..StoreSpec::default() };
         let lake = stores::for_uri("s3://lake/x", "ns", &[Box::new(Store::new("lake", spec))], &platform()).unwrap();
         let both = [lake, artifacts.clone()];

@@ -1,8 +1,8 @@
 //! Which store a URI lies in, and how to get into it.
 
-use seatrial_crds::Store;
+use seatrial_crds::{Store, StoreSpec, WebIdentity};
 
-use crate::contract::{Authentication, Digest, StoreConfig, layout, paths};
+use crate::contract::{Authentication, DEFAULT_REGION, Digest, StoreConfig, layout, paths};
 use crate::platform::Platform;
 
 /// The name of the Store that takes a namespace's artifacts.
@@ -10,6 +10,12 @@ pub const DEFAULT: &str = "default";
 
 /// The role that is asked for at the embedded store's STS. Clients insist on one; the store looks at the token alone.
 const ROLE: &str = "arn:aws:iam::000000000000:role/seatrial";
+
+/// The audience of AWS' own STS.
+const AWS_AUDIENCE: &str = "sts.amazonaws.com";
+
+/// The folder of the token for the cluster's default store; those of Stores are hashes.
+const DEFAULT_TOKEN: &str = "default";
 
 /// A store, and what a container needs besides its config.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,10 +145,21 @@ fn default_prefix(namespace: &str) -> String {
 
 fn named(store: &Store) -> ResolvedStore {
     let name = store.metadata.name.as_deref().unwrap_or_default();
-    let secret_name = store.spec.credentials.as_ref().map(|credentials| credentials.secret_name.clone());
-    let authentication = match &secret_name {
-        Some(_) => Authentication::Keys { folder: format!("{}/{}", paths::KEYS, crate::digest::short(&[name])) },
-        None => Authentication::Anonymous,
+    let own = crate::digest::short(&[name]);
+    let credentials = store.spec.credentials.as_ref();
+    let secret_name = credentials.and_then(|credentials| credentials.secret_name.clone());
+    let identity = credentials.and_then(|credentials| credentials.web_identity.as_ref());
+    let (authentication, audience) = match (&secret_name, identity) {
+        (Some(_), _) => (Authentication::Keys { folder: format!("{}/{own}", paths::KEYS) }, None),
+        (None, Some(identity)) => (
+            Authentication::WebIdentity {
+                token_file: token_file(&own),
+                sts_endpoint: sts_endpoint(&store.spec, identity),
+                role: identity.role.clone(),
+            },
+            Some(identity.audience.clone().unwrap_or_else(|| AWS_AUDIENCE.to_owned())),
+        ),
+        (None, None) => (Authentication::Anonymous, None),
     };
     ResolvedStore {
         config: StoreConfig {
@@ -155,8 +172,19 @@ fn named(store: &Store) -> ResolvedStore {
             redirect_hosts: store.spec.redirect_hosts.clone(),
         },
         secret_name,
-        audience: None,
+        audience,
     }
+}
+
+/// The file of the token for one store.
+fn token_file(own: &str) -> String {
+    format!("{}/{own}/{}", paths::TOKENS, paths::TOKEN)
+}
+
+/// Where a Store's token is exchanged for keys: services other than AWS do it at their own endpoint.
+fn sts_endpoint(store: &StoreSpec, identity: &WebIdentity) -> String {
+    let named = identity.sts_endpoint.as_ref().or(store.endpoint.as_ref()).cloned();
+    named.unwrap_or_else(|| format!("https://sts.{}.amazonaws.com", store.region.as_deref().unwrap_or(DEFAULT_REGION)))
 }
 
 fn anonymous(prefix: &str) -> ResolvedStore {
@@ -187,7 +215,7 @@ fn embedded(namespace: &str, platform: &Platform) -> Result<ResolvedStore, Store
             endpoint: Some(store.endpoint.clone()),
             region: None,
             authentication: Authentication::WebIdentity {
-                token_file: paths::TOKEN.to_owned(),
+                token_file: token_file(DEFAULT_TOKEN),
                 sts_endpoint: store.endpoint.clone(),
                 role: ROLE.to_owned(),
             },
@@ -220,7 +248,7 @@ pub(crate) fn is_forbidden_host(host: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use seatrial_crds::{Credentials, StoreSpec};
+    use seatrial_crds::Credentials;
 
     use super::*;
     use crate::platform::DefaultStore;
@@ -271,6 +299,25 @@ mod tests {
     }
 
     #[test]
+    fn a_token_is_exchanged_where_the_store_says_or_does_so_itself() {
+        let sts = |endpoint: Option<&str>, region: Option<&str>, named: Option<&str>| {
+            let mut lake = store("lake", "s3://lake/");
+            lake.spec.endpoint = endpoint.map(Into::into);
+            lake.spec.region = region.map(Into::into);
+            let identity = WebIdentity { sts_endpoint: named.map(Into::into), ..WebIdentity::default() };
+            lake.spec.credentials = Some(Credentials { web_identity: Some(identity), ..Credentials::default() });
+            match for_uri("s3://lake/x", "ns", &[lake], &Platform::default()).unwrap().config.authentication {
+                Authentication::WebIdentity { sts_endpoint, .. } => sts_endpoint,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(sts(None, None, None), "https://sts.us-east-1.amazonaws.com");
+        assert_eq!(sts(None, Some("eu-west-1"), None), "https://sts.eu-west-1.amazonaws.com");
+        assert_eq!(sts(Some("https://minio:9000"), Some("eu-west-1"), None), "https://minio:9000");
+        assert_eq!(sts(Some("http://minio:9000"), None, Some("https://sts:1")), "https://sts:1");
+    }
+
+    #[test]
     fn another_namespaces_bucket_is_not_ours() {
         let none: [Box<Store>; 0] = [];
         assert!(for_uri("s3://ns/data/", "ns", &none, &platform(Some("pem"))).is_ok());
@@ -281,7 +328,7 @@ mod tests {
     #[test]
     fn artifacts_go_to_the_store_named_default_and_else_to_the_clusters() {
         let mut default = store("default", "s3://ours/ml/");
-        default.spec.credentials = Some(Credentials { secret_name: "keys".into() });
+        default.spec.credentials = Some(Credentials { secret_name: Some("keys".into()), ..Credentials::default() });
         let found = for_artifacts("ns", &[default], &platform(Some("pem"))).unwrap();
         assert_eq!((found.config.prefix.as_str(), found.secret_name.as_deref()), ("s3://ours/ml/", Some("keys")));
         let none: [Box<Store>; 0] = [];

@@ -55,7 +55,7 @@ pub use run::{
     Interruption, MLPipelineRun, MLPipelineRunSpec, MLPipelineRunStatus, ParameterValue, PublishedVersion, Purpose,
     StepInput, StepMetric, StepOutput, StepRecovery, StepState, StepStatus,
 };
-pub use store::{Credentials, Store, StoreSpec};
+pub use store::{Credentials, Store, StoreSpec, WebIdentity};
 pub use version::{
     Artifact, Evidence, GateJudgement, Judgement, Lineage, LineageImage, LineageInput, MeasurementState, Measuring,
     Metric, ModelVersion, ModelVersionSpec, ModelVersionStatus, Overruled, Threshold, Verdict,

@@ -99,6 +99,10 @@ pub const APPROVER_GROUPS: usize = 32;
 pub const WRITERS: usize = 8;
 /// Approvals that a gate may ask for.
 pub const APPROVALS: u32 = 8;
+/// Bytes of the name of a role to assume: what AWS allows.
+pub const ROLE: usize = 2048;
+/// Bytes of the audience of a token.
+pub const AUDIENCE: usize = 253;
 /// Bytes of a URI or endpoint.
 pub const URI: usize = 1024;
 /// Bytes of a Store's prefix: what an artifact's URI adds to it is a little less than the difference to [`URI`].

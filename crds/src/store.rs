@@ -30,6 +30,8 @@ use crate::schema::{rule, set_list};
          "redirectHosts belongs to http(s) stores: an S3 service is asked at its endpoint alone"),
     rule("!has(self.redirectHosts) || self.redirectHosts.all(host, !host.startsWith('169.254.') && !host.startsWith('metadata.') && !host.startsWith('metadata:') && host != 'metadata')",
          "redirectHosts must not name a metadata service or a link-local address"),
+    rule("!has(self.credentials) || !has(self.credentials.webIdentity) || !has(self.endpoint) || self.endpoint.startsWith('https://') || has(self.credentials.webIdentity.stsEndpoint)",
+         "credentials.webIdentity needs an https endpoint, or a stsEndpoint: a token never travels unprotected"),
     rule("!self.prefix.contains('/../') && !self.prefix.contains('/./')",
          "prefix must not contain . or .. as a folder"),
     rule("self.prefix == oldSelf.prefix", "prefix is immutable: artifacts are found by it; create another Store instead"),
@@ -49,7 +51,8 @@ pub struct StoreSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[-a-z0-9]+$"))]
     pub region: Option<String>,
-    /// credentials say how to get in; without them the store is used anonymously.
+    /// credentials say how to get in: exactly one of secretName and webIdentity; without credentials the store is used
+    /// anonymously.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials: Option<Credentials>,
     /// redirectHosts are the hosts that answers of an HTTP(S) store may redirect to, as those of model hubs and release
@@ -65,12 +68,46 @@ fn hosts(schema: &mut Schema) {
     set_list(schema, limits::REDIRECT_HOSTS);
 }
 
-/// How to get into a store.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// How to get into a store: exactly one of its fields.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [
+    rule("has(self.secretName) != has(self.webIdentity)", "exactly one of secretName and webIdentity is required"),
+]))]
 pub struct Credentials {
     /// secretName is the Secret with the keys AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, if need be,
     /// AWS_SESSION_TOKEN. Only Seatrial's own containers of a pod see them; the operator never reads them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = limits::SUBDOMAIN), regex(pattern = limits::SUBDOMAIN_PATTERN))]
-    pub secret_name: String,
+    pub secret_name: Option<String>,
+    /// webIdentity exchanges a token of the pod's service account for keys that last an hour, as AWS and MinIO do
+    /// (AssumeRoleWithWebIdentity): there is no key to keep. Only Seatrial's own containers of a pod see the token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub web_identity: Option<WebIdentity>,
+}
+
+/// How a token of the pod's service account is exchanged for keys. The cluster's issuer must be known to the service that
+/// does so, as an OIDC provider.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [
+    rule("!has(self.audience) || !self.audience.contains('kubernetes.default')",
+         "audience must not be that of the cluster's API server: whoever receives the token could use it there"),
+    rule("!has(self.stsEndpoint) || !(self.stsEndpoint.contains('://169.254.') || self.stsEndpoint.contains('://metadata.') || self.stsEndpoint.contains('://['))",
+         "stsEndpoint must not name a metadata service, a link-local address or an IPv6 literal"),
+]))]
+pub struct WebIdentity {
+    /// role is the role to assume: `arn:aws:iam::123456789012:role/churn`.
+    #[schemars(length(min = 1, max = limits::ROLE), regex(pattern = r"^[\x21-\x7e]+$"))]
+    pub role: String,
+    /// audience is for whom the token is made out, and whom the role's trust policy must name; without it,
+    /// `sts.amazonaws.com`. Each store of a pod has a token of its own, which no other accepts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = limits::AUDIENCE), regex(pattern = r"^[\x21-\x7e]+$"))]
+    pub audience: Option<String>,
+    /// stsEndpoint is the URL of the service that exchanges the token, https only; without it, the store's endpoint, and
+    /// for AWS that of the store's region.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = limits::URI), regex(pattern = r"^https://[^\x00-\x20/?#@\\]+/?$"))]
+    pub sts_endpoint: Option<String>,
 }

@@ -178,6 +178,47 @@ async fn refusals(client: &Client) {
             "belong to s3:// stores",
         ),
         (
+            "two ways into a store",
+            object(
+                "Store",
+                "a",
+                json!({"prefix": "s3://a/", "credentials": {"secretName": "s", "webIdentity": {"role": "r"}}}),
+            ),
+            "exactly one of secretName and webIdentity",
+        ),
+        (
+            "no way into a store",
+            object("Store", "a", json!({"prefix": "s3://a/", "credentials": {}})),
+            "exactly one of",
+        ),
+        (
+            "a token for the API server",
+            object(
+                "Store",
+                "a",
+                json!({"prefix": "s3://a/", "credentials": {"webIdentity": {"role": "r", "audience": "https://kubernetes.default.svc"}}}),
+            ),
+            "audience must not be that of the cluster",
+        ),
+        (
+            "a token without protection",
+            object(
+                "Store",
+                "a",
+                json!({"prefix": "s3://a/", "endpoint": "http://a", "credentials": {"webIdentity": {"role": "r"}}}),
+            ),
+            "never travels unprotected",
+        ),
+        (
+            "an exchange at a metadata service",
+            object(
+                "Store",
+                "a",
+                json!({"prefix": "s3://a/", "credentials": {"webIdentity": {"role": "r", "stsEndpoint": "https://169.254.169.254"}}}),
+            ),
+            "metadata service",
+        ),
+        (
             "redirects of an S3 store",
             object("Store", "a", json!({"prefix": "s3://a/", "redirectHosts": ["cdn.example"]})),
             "redirectHosts belongs to http(s) stores",

@@ -9,7 +9,7 @@ use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::path::Path;
 use object_store::{BackoffConfig, GetOptions, GetRange, ObjectStore, ObjectStoreExt, RetryConfig};
 use reqwest::StatusCode;
-use seatrial_core::contract::{Authentication, ExitCode, StoreConfig};
+use seatrial_core::contract::{Authentication, DEFAULT_REGION, ExitCode, StoreConfig};
 use url::Url;
 
 use crate::error::AgentError;
@@ -22,9 +22,6 @@ use crate::remote::outage::Failure;
 use crate::remote::redirect::Redirects;
 use crate::remote::refusal::{Refusal, chain, find};
 use crate::remote::web::Web;
-
-/// The region where a Store names none; services that are not AWS take any.
-const REGION: &str = "us-east-1";
 
 /// A store, and the folder of it that keys are relative to.
 #[derive(Clone, Debug)]
@@ -78,7 +75,7 @@ impl OpenStore {
         } else {
             let mut builder = AmazonS3Builder::new()
                 .with_bucket_name(host)
-                .with_region(config.region.as_deref().unwrap_or(REGION))
+                .with_region(config.region.as_deref().unwrap_or(DEFAULT_REGION))
                 .with_allow_http(true)
                 .with_retry(retry())
                 // What TLS keeps from being changed on its way need not be signed, which would hash it once more on
@@ -202,6 +199,7 @@ fn authenticate(builder: AmazonS3Builder, how: &Authentication) -> Result<Amazon
                 let message = format!("the token is sent by https alone, not to {sts_endpoint}");
                 return Err(AgentError::new(ExitCode::BadConfiguration, message));
             }
+            refuse_forbidden(sts_endpoint)?;
             builder
                 .with_config(AmazonS3ConfigKey::WebIdentityTokenFile, token_file)
                 .with_config(AmazonS3ConfigKey::RoleArn, role)

@@ -128,7 +128,7 @@ pub struct StoreConfig {
     /// The S3 endpoint's URL; absent for AWS itself, and for HTTP stores.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
-    /// The S3 region; `us-east-1` where absent.
+    /// The S3 region; [`DEFAULT_REGION`] where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
     /// How to get in.
@@ -141,6 +141,9 @@ pub struct StoreConfig {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub redirect_hosts: Vec<String>,
 }
+
+/// The S3 region where a Store names none; services that are not AWS take any.
+pub const DEFAULT_REGION: &str = "us-east-1";
 
 /// The key of a Store's Secret with the key's id.
 pub const KEY_ID: &str = "AWS_ACCESS_KEY_ID";
@@ -161,13 +164,24 @@ pub enum Authentication {
         /// The folder of the files, in the agent's containers only.
         folder: String,
     },
-    /// The pod's projected token, exchanged for short-lived keys at the store's own STS.
+    /// A projected token of the pod's service account, exchanged for short-lived keys.
     WebIdentity {
-        /// The token's file.
+        /// The token's file, in a folder of the store's own, in the agent's containers only: its audience is one store's.
         token_file: String,
         /// The STS endpoint's URL; `https` only.
         sts_endpoint: String,
         /// The role that is asked for.
         role: String,
     },
+}
+
+impl Authentication {
+    /// The folder of the files that it needs; `None` where it needs none.
+    pub fn folder(&self) -> Option<&str> {
+        match self {
+            Self::Anonymous => None,
+            Self::Keys { folder } => Some(folder),
+            Self::WebIdentity { token_file, .. } => token_file.rsplit_once('/').map(|(folder, _)| folder),
+        }
+    }
 }

@@ -37,8 +37,10 @@ pub const FETCHED: &str = "/seatrial-private/fetched.json";
 pub const STORE_AWAY: &str = "/seatrial/state/store-away";
 /// The folder of what gets the agent into stores, in its containers only: tokens and keys, a folder for each.
 pub const CREDENTIALS: &str = "/var/run/secrets/seatrial";
-/// The projected service-account token, in the agent's containers only.
-pub const TOKEN: &str = "/var/run/secrets/seatrial/identity/token";
+/// The folder of the folders of projected service-account tokens, one for each store, in the agent's containers only.
+pub const TOKENS: &str = "/var/run/secrets/seatrial/tokens";
+/// The name of a token's file in its folder.
+pub const TOKEN: &str = "token";
 /// The folder of the folders of stores' keys, in the agent's containers only.
 pub const KEYS: &str = "/var/run/secrets/seatrial/keys";
 /// The environment variable of `publish` with the pod's UID.
