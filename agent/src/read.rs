@@ -9,7 +9,7 @@ use crate::error::AgentError;
 use crate::fetch::inputs;
 use crate::remote::failure;
 use crate::remote::outage::{Failure, Outages};
-use crate::remote::store::{OpenStore, Place};
+use crate::remote::store::{Remote, Place};
 
 /// How long an outage is waited out, in seconds: a person waits meanwhile.
 const OUTAGE: u32 = 60;
@@ -19,7 +19,7 @@ const OUTAGE: u32 = 60;
 /// # Errors
 /// Where there is no such thing, the store cannot be used, or nobody reads any more.
 pub(crate) async fn read(config: &ReadConfig, out: &mut (impl AsyncWrite + Unpin)) -> Result<(), AgentError> {
-    let store = OpenStore::open_to_read(&config.store)?;
+    let store = Remote::open_to_read(&config.store)?;
     let outages = Outages::new(OUTAGE, None);
     match &config.what {
         Reading::Artifact { digest, only_listing } => {
@@ -46,7 +46,7 @@ pub(crate) async fn read(config: &ReadConfig, out: &mut (impl AsyncWrite + Unpin
 }
 
 /// The key of the log of the attempt's pod that ended last.
-async fn newest_log(attempt: &AttemptKey, store: &OpenStore, outages: &Outages) -> Result<String, AgentError> {
+async fn newest_log(attempt: &AttemptKey, store: &Remote, outages: &Outages) -> Result<String, AgentError> {
     let what = format!("the log of {attempt}");
     let folder = layout::log(attempt, "");
     let folder = folder.rsplit_once('/').map_or(folder.as_str(), |(folder, _)| folder).to_owned();
@@ -75,7 +75,7 @@ async fn newest_log(attempt: &AttemptKey, store: &OpenStore, outages: &Outages) 
 async fn copy(
     key: &str,
     what: &str,
-    store: &OpenStore,
+    store: &Remote,
     outages: &Outages,
     out: &mut (impl AsyncWrite + Unpin),
 ) -> Result<u64, AgentError> {

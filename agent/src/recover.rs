@@ -5,7 +5,7 @@ use seatrial_core::contract::{ExitCode, Message, RecoverConfig};
 use crate::error::AgentError;
 use crate::publish::kept;
 use crate::remote::outage::Outages;
-use crate::remote::store::OpenStore;
+use crate::remote::store::Remote;
 
 /// How long an outage is waited out, in seconds; the operator asks again after that.
 const OUTAGE: u32 = 300;
@@ -15,7 +15,7 @@ const OUTAGE: u32 = 300;
 /// # Errors
 /// `InputNotFound` where there is no record, `CorruptArtifact` where something else lies at its key.
 pub(crate) async fn recover(config: &RecoverConfig) -> Result<Message, AgentError> {
-    let store = OpenStore::open_to_read(&config.store)?;
+    let store = Remote::open_to_read(&config.store)?;
     let outputs: Vec<&str> = config.outputs.iter().map(String::as_str).collect();
     let record = kept::read_record(&store, &config.attempt, &outputs, &Outages::new(OUTAGE, None)).await?;
     let record = record.ok_or_else(|| {

@@ -14,7 +14,7 @@ use crate::fetch::written::Written;
 use crate::flow::Flow;
 use crate::remote::answer::Answer;
 use crate::remote::outage::{Failure, Outages};
-use crate::remote::store::{OpenStore, Place};
+use crate::remote::store::{Remote, Place};
 
 /// What all files of a pod share.
 pub(crate) struct Way<'a> {
@@ -26,7 +26,7 @@ pub(crate) struct Way<'a> {
 /// Brings it to `path`.
 pub(crate) async fn fetch_file(
     path: &Path,
-    store: &OpenStore,
+    store: &Remote,
     wanted: Wanted,
     way: &Way<'_>,
 ) -> Result<Entry, AgentError> {
@@ -82,7 +82,7 @@ impl<'a> Download<'a> {
     }
 
     /// Goes on until the file is whole, or it breaks off again.
-    async fn go_on(&mut self, store: &OpenStore) -> Result<(), Failure> {
+    async fn go_on(&mut self, store: &Remote) -> Result<(), Failure> {
         let done = self.done();
         let from = self.tag.as_deref().filter(|_| done > 0).map(|tag| (done, tag));
         let Some(answer) = store.read(&self.wanted.place, self.what, from).await? else {

@@ -12,7 +12,7 @@ use crate::error::AgentError;
 use crate::remote::failure;
 use crate::remote::outage::{Failure, Outages};
 use crate::remote::refusal;
-use crate::remote::store::{OpenStore, Place};
+use crate::remote::store::{Remote, Place};
 
 /// One file to fetch.
 #[derive(Clone, Debug)]
@@ -40,7 +40,7 @@ impl Wanted {
 }
 
 /// The files of an input.
-pub(crate) async fn find(input: &InputConfig, store: &OpenStore, outages: &Outages) -> Result<Vec<Wanted>, AgentError> {
+pub(crate) async fn find(input: &InputConfig, store: &Remote, outages: &Outages) -> Result<Vec<Wanted>, AgentError> {
     match &input.source {
         InputSource::Artifact { digest, .. } => artifact(digest, store, outages).await,
         InputSource::Uri { uri, .. } => {
@@ -66,7 +66,7 @@ pub(crate) async fn find(input: &InputConfig, store: &OpenStore, outages: &Outag
 }
 
 /// The listing of an artifact, verified against its digest.
-pub(crate) async fn listing(digest: &Digest, store: &OpenStore, outages: &Outages) -> Result<Listing, AgentError> {
+pub(crate) async fn listing(digest: &Digest, store: &Remote, outages: &Outages) -> Result<Listing, AgentError> {
     let what = format!("the listing of the artifact {digest} in {}", store.prefix);
     let key = store.key(&layout::artifact(digest))?;
     let bytes = outages
@@ -86,7 +86,7 @@ pub(crate) async fn listing(digest: &Digest, store: &OpenStore, outages: &Outage
     Listing::parse(&bytes).map_err(|error| corrupt(format!("is malformed: {error}")))
 }
 
-async fn artifact(digest: &Digest, store: &OpenStore, outages: &Outages) -> Result<Vec<Wanted>, AgentError> {
+async fn artifact(digest: &Digest, store: &Remote, outages: &Outages) -> Result<Vec<Wanted>, AgentError> {
     let listing = listing(digest, store, outages).await?;
     let corrupt = |path: &str| {
         let message = format!("the artifact {digest} in {}: the hash of {path} is none", store.prefix);
@@ -105,14 +105,14 @@ async fn artifact(digest: &Digest, store: &OpenStore, outages: &Outages) -> Resu
     listing.entries().iter().map(wanted).collect()
 }
 
-async fn object(uri: &str, key: &str, store: &OpenStore, outages: &Outages) -> Result<Vec<Wanted>, AgentError> {
+async fn object(uri: &str, key: &str, store: &Remote, outages: &Outages) -> Result<Vec<Wanted>, AgentError> {
     let object = store.key(key)?;
     let name = object.filename().unwrap_or("data").to_owned();
     let size = Some(outages.wait_out(uri, async || store.size(&object, uri).await).await?);
     Ok(vec![Wanted { name, place: Place::Object(object), size, sha256: None, tag: None }])
 }
 
-async fn folder(uri: &str, key: &str, store: &OpenStore, outages: &Outages) -> Result<Vec<Wanted>, AgentError> {
+async fn folder(uri: &str, key: &str, store: &Remote, outages: &Outages) -> Result<Vec<Wanted>, AgentError> {
     let prefix = store.key(key)?;
     let prefix = Some(&prefix).filter(|prefix| !prefix.as_ref().is_empty());
     let found = outages

@@ -25,7 +25,7 @@ use crate::flow::{FILES, Flow};
 use crate::pod::private::Private;
 use crate::pod::volume::{Volume, make_folder};
 use crate::remote::outage::Outages;
-use crate::remote::store::OpenStore;
+use crate::remote::store::Remote;
 
 /// How many files all inputs of a pod may have together, since the list of all is kept in memory.
 const MAX_FILES_OF_ALL: usize = 500_000;
@@ -43,7 +43,7 @@ pub(crate) async fn fetch(
     let outages = Outages::new(config.outage_seconds, None);
     // This container has no access to the store that only outputs go to.
     let is_read = |store: &&StoreConfig| config.inputs.iter().any(|input| prefix_of(input) == store.prefix);
-    let stores = config.stores.iter().filter(is_read).map(OpenStore::open_to_read).collect::<Result<Vec<_>, _>>()?;
+    let stores = config.stores.iter().filter(is_read).map(Remote::open_to_read).collect::<Result<Vec<_>, _>>()?;
     let mut plan = vec![];
     for input in &config.inputs {
         let store = store_of(input, &stores)?;
@@ -90,7 +90,7 @@ fn prefix_of(input: &InputConfig) -> &str {
     store
 }
 
-fn store_of<'a>(input: &InputConfig, stores: &'a [OpenStore]) -> Result<&'a OpenStore, AgentError> {
+fn store_of<'a>(input: &InputConfig, stores: &'a [Remote]) -> Result<&'a Remote, AgentError> {
     let prefix = prefix_of(input);
     stores.iter().find(|store| store.prefix == prefix).ok_or_else(|| {
         let message = format!("the input \"{}\" names the store {prefix}, which is not described", input.name);
@@ -109,7 +109,7 @@ fn clear(folder: &Path) -> Result<(), AgentError> {
 
 async fn fetch_input(
     folder: &Path,
-    store: &OpenStore,
+    store: &Remote,
     wanted: Vec<Wanted>,
     way: &Way<'_>,
 ) -> Result<Listing, AgentError> {

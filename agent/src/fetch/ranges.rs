@@ -24,7 +24,7 @@ use crate::flow::{Flow, PARTS};
 use crate::hash::{self, blocking};
 use crate::pod::volume::set_mode;
 use crate::remote::outage::Failure;
-use crate::remote::store::OpenStore;
+use crate::remote::store::Remote;
 
 /// The size of a part, in bytes.
 const PART: u64 = 8 << 20;
@@ -52,7 +52,7 @@ pub(crate) struct Ranges<'a> {
 
 /// Where a part is to come from, and to go to.
 struct Source<'a> {
-    store: &'a OpenStore,
+    store: &'a Remote,
     key: &'a Key,
     flow: &'a Flow,
     file: &'a Arc<File>,
@@ -78,7 +78,7 @@ impl<'a> Ranges<'a> {
     }
 
     /// Goes on until all parts are there and hashed, or the store is not to be had.
-    pub(crate) async fn go_on(&mut self, store: &OpenStore, key: &Key, flow: &Flow) -> Result<(), Failure> {
+    pub(crate) async fn go_on(&mut self, store: &Remote, key: &Key, flow: &Flow) -> Result<(), Failure> {
         let file = match &self.file {
             Some(file) => file.clone(),
             None => self.file.insert(make(self.path, self.size).await?).clone(),

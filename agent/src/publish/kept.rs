@@ -13,14 +13,14 @@ use crate::error::AgentError;
 use crate::pod::volume::Volume;
 use crate::remote::failure;
 use crate::remote::outage::Outages;
-use crate::remote::store::OpenStore;
+use crate::remote::store::Remote;
 
 /// How long the upload of a log, and of how a pod ended, may take at most: nothing waits for them for longer.
 const BEST_EFFORT: Duration = Duration::from_secs(60);
 
 /// Where it is kept.
 pub(crate) struct Keeper {
-    pub(crate) store: OpenStore,
+    pub(crate) store: Remote,
     pub(crate) key: AttemptKey,
     pub(crate) pod_uid: String,
     outputs: Vec<String>,
@@ -29,7 +29,7 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
-    pub(crate) fn new(store: OpenStore, step: &StepConfig, index: u32, pod_uid: String) -> Self {
+    pub(crate) fn new(store: Remote, step: &StepConfig, index: u32, pod_uid: String) -> Self {
         let outputs = step.outputs.iter().map(|output| output.name.clone()).collect();
         let patience = BEST_EFFORT.min(Duration::from_secs(u64::from(step.outage_seconds)));
         Self { store, key: step.key(index), pod_uid, outputs, patience }
@@ -97,7 +97,7 @@ impl Keeper {
 /// # Errors
 /// Where the store stays away, and where something else lies at the record's key.
 pub(crate) async fn read_record(
-    store: &OpenStore,
+    store: &Remote,
     key: &AttemptKey,
     outputs: &[&str],
     outages: &Outages,

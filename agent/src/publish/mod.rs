@@ -33,7 +33,7 @@ use crate::publish::kept::Keeper;
 use crate::publish::target::Target;
 use crate::publish::wait::Stop;
 use crate::remote::outage::Outages;
-use crate::remote::store::OpenStore;
+use crate::remote::store::Remote;
 
 /// How long an upload that comes no further is waited for after the pod was told to stop.
 const LAST_EFFORT: Duration = Duration::from_secs(600);
@@ -129,7 +129,7 @@ fn keeper(config: &PodConfig, step: &StepConfig) -> Result<Option<Keeper>, Agent
     let index = variable(paths::INDEX_VARIABLE).parse().unwrap_or(0);
     let pod_uid = Some(variable(paths::POD_UID_VARIABLE)).filter(|uid| !uid.is_empty());
     let pod_uid = pod_uid.unwrap_or_else(|| "unknown".to_owned());
-    Ok(Some(Keeper::new(OpenStore::open(store)?, step, index, pod_uid)))
+    Ok(Some(Keeper::new(Remote::open(store)?, step, index, pod_uid)))
 }
 
 /// Ends when the pod is told to stop and the command has not begun: then it never will.

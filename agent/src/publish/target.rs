@@ -17,14 +17,14 @@ use crate::flow::Flow;
 use crate::remote::failure;
 use crate::remote::outage::{Failure, Outages};
 use crate::remote::refusal::chain;
-use crate::remote::store::OpenStore;
+use crate::remote::store::Remote;
 
 /// How long the store may take to forget what was not ended.
 const ABORT: Duration = Duration::from_secs(10);
 
 /// Where an output goes, and what is waited for.
 pub(crate) struct Target<'a> {
-    pub(crate) store: &'a OpenStore,
+    pub(crate) store: &'a Remote,
     pub(crate) outages: &'a Outages,
     pub(crate) flow: Flow,
     /// The uploads in parts that are under way, by their names.
@@ -32,7 +32,7 @@ pub(crate) struct Target<'a> {
 }
 
 impl<'a> Target<'a> {
-    pub(crate) fn new(store: &'a OpenStore, outages: &'a Outages) -> Self {
+    pub(crate) fn new(store: &'a Remote, outages: &'a Outages) -> Self {
         Self { store, outages, flow: Flow::new(), open: Mutex::default() }
     }
 

@@ -5,6 +5,9 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use reqwest::Url;
+use seatrial_core::contract::ExitCode;
+
+use crate::error::AgentError;
 
 /// A name that is not connected to, for the addresses that it resolves to.
 #[derive(Debug)]
@@ -54,6 +57,19 @@ pub(crate) fn is_forbidden(address: IpAddr) -> bool {
                 || as_v4(address).is_some_and(|v4| is_forbidden(v4.into()))
         }
     }
+}
+
+/// Refuses a URL whose host is such an address; those that names resolve to are looked at when they do.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn refuse_forbidden(url: &str) -> Result<(), AgentError> {
+    let address = Url::parse(url).ok().and_then(|url| literal(&url));
+    if address.is_some_and(is_forbidden) {
+        let message = format!("{url} names a link-local address or a metadata service, which is never used");
+        return Err(AgentError::new(ExitCode::InputNotFound, message));
+    }
+    Ok(())
 }
 
 /// The address of version 4 that one of version 6 stands for.

@@ -4,16 +4,20 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use object_store::ClientOptions;
-use object_store::client::{HttpClient, HttpConnector};
+use object_store::client::{
+    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
+};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::header::HeaderMap;
 use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client};
+use reqwest::{Certificate, Client, StatusCode};
 
 use crate::error::AgentError;
 use crate::remote::address::{RefusedName, is_forbidden};
 use crate::remote::redirect::Redirects;
-use crate::remote::refusal::Judging;
+use crate::remote::refusal::{Refusal, text};
 
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -22,6 +26,8 @@ const READ: Duration = Duration::from_secs(60);
 /// How long the answer to a large request may take. Its time begins when the request does: the largest part, of 64 MiB,
 /// may be sent at 56 KB a second. A connection that no longer takes anything is noticed after [`READ`].
 const LARGE: Duration = Duration::from_secs(20 * 60);
+/// From this size on, a request may take long before it is answered, in bytes: all of it has to arrive first.
+const LARGE_REQUEST: usize = 256 << 10;
 /// The environment variable with further authorities to trust, as PEM text: those of a site's own stores, and of
 /// proxies that look into TLS.
 const BUNDLE_VARIABLE: &str = "SEATRIAL_CA_BUNDLE";
@@ -77,18 +83,49 @@ fn bundle(pem: &[u8], what: &str) -> Result<Vec<Certificate>, AgentError> {
     Certificate::from_pem_bundle(pem).map_err(|error| AgentError::internal(format!("{what} is no PEM: {error}")))
 }
 
-/// Gives every part of `object_store` these clients.
-#[derive(Debug)]
+/// What a provider means by a status, the headers and the beginning of an answer that says no.
+pub(crate) type Classify = fn(StatusCode, &HeaderMap, &[u8]) -> Refusal;
+
+/// Gives every part of `object_store` these clients, and refusals as errors of their own type, which come back out of it;
+/// its own have none.
+#[derive(Clone, Debug)]
 pub(crate) struct Connector {
     /// For requests that are sent in no time.
     pub(crate) prompt: Client,
     /// For those that take theirs.
     pub(crate) patient: Client,
+    /// The provider's meaning.
+    pub(crate) classify: Classify,
 }
 
 impl HttpConnector for Connector {
     fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
-        Ok(HttpClient::new(Judging { prompt: self.prompt.clone(), patient: self.patient.clone() }))
+        Ok(HttpClient::new(self.clone()))
+    }
+}
+
+#[async_trait]
+impl HttpService for Connector {
+    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let client = if request.body().content_length() >= LARGE_REQUEST { &self.patient } else { &self.prompt };
+        let answer = HttpService::call(client, request).await?;
+        let status = answer.status();
+        if status.is_success() || status == StatusCode::NOT_MODIFIED {
+            return Ok(answer);
+        }
+        let (parts, body) = answer.into_parts();
+        let refusal = (self.classify)(status, &parts.headers, &text(body.bytes_stream()).await);
+        match status {
+            // The library has meanings of its own for these, but takes a missing bucket for a missing object.
+            StatusCode::NOT_FOUND | StatusCode::CONFLICT | StatusCode::PRECONDITION_FAILED
+                if !refusal.is_of_the_bucket() =>
+            {
+                Ok(HttpResponse::from_parts(parts, refusal.to_string().into()))
+            }
+            // It tries again what could not be sent, and nothing of an unknown kind.
+            _ if refusal.is_passing() => Err(HttpError::new(HttpErrorKind::Request, refusal)),
+            _ => Err(HttpError::new(HttpErrorKind::Unknown, refusal)),
+        }
     }
 }
 
@@ -170,7 +207,7 @@ mod tests {
             .with_allow_http(true)
             .with_skip_signature(true)
             .with_retry(RetryConfig { max_retries: 0, ..RetryConfig::default() })
-            .with_http_connector(Connector { prompt: short, patient: long })
+            .with_http_connector(Connector { prompt: short, patient: long, classify: |status, _, _| Refusal::of(status) })
             .build()
             .unwrap();
         let put = async |bytes: usize| store.put(&"x".into(), vec![0; bytes].into()).await;

@@ -7,7 +7,7 @@ use crate::error::AgentError;
 use crate::remote::address::RefusedName;
 use crate::remote::outage::Failure;
 use crate::remote::redirect::RefusedRedirect;
-use crate::remote::refusal::{MISSING_BUCKET, Refusal, chain, find};
+use crate::remote::refusal::{Refusal, chain, find};
 
 /// What an error of a store means for whoever reads `what`.
 pub(crate) fn reading(what: &str, error: &object_store::Error) -> Failure {
@@ -15,8 +15,7 @@ pub(crate) fn reading(what: &str, error: &object_store::Error) -> Failure {
     let refusal = find::<Refusal>(error);
     match (error, refusal) {
         (_, Some(refusal)) => refused(what, refusal),
-        _ if is_of_the_bucket(error) => refused(what, &Refusal::missing_bucket()),
-        (Error::NotFound { .. }, _) => refused(what, &Refusal::new(StatusCode::NOT_FOUND, b"")),
+        (Error::NotFound { .. }, _) => refused(what, &Refusal::of(StatusCode::NOT_FOUND)),
         // Of a list, it is one key among many: the error names it.
         (Error::InvalidPath { .. }, _) => {
             let why = format!("{what}: {}: rename the object, or name a narrower uri", chain(error));
@@ -48,18 +47,11 @@ pub(crate) fn uploading(error: &object_store::Error) -> Failure {
     match (error, find::<Refusal>(error), never(error)) {
         (_, Some(refusal), _) if refusal.is_passing() => Failure::Outage(refusal.advised()),
         (_, Some(refusal), _) => Failure::Refused(refusal.advised()),
-        _ if is_of_the_bucket(error) => Failure::Refused(Refusal::missing_bucket().advised()),
         (_, _, Some(why)) => Failure::Refused(why),
         // Of an object that is written, it can only be the bucket.
         (Error::NotFound { .. } | Error::NotImplemented { .. }, ..) => Failure::Refused(chain(error)),
         _ => Failure::Outage(chain(error)),
     }
-}
-
-/// Whether it is the bucket that does not exist. The library makes an error of its own of it, in which the server's
-/// words are.
-pub(crate) fn is_of_the_bucket(error: &object_store::Error) -> bool {
-    chain(error).contains(MISSING_BUCKET)
 }
 
 /// Why the agent does not go where it was sent.

@@ -8,5 +8,6 @@ pub(crate) mod keys;
 pub(crate) mod outage;
 pub(crate) mod redirect;
 pub(crate) mod refusal;
+pub(crate) mod s3;
 pub(crate) mod store;
 pub(crate) mod web;

@@ -1,31 +1,33 @@
-//! One store, opened as its config says.
+//! One store, whoever provides it: S3 or a plain web server by now.
 
+use std::fmt::Debug;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
-use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::multipart::MultipartStore;
 use object_store::path::Path;
-use object_store::{BackoffConfig, GetOptions, GetRange, ObjectStore, ObjectStoreExt, RetryConfig};
+use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt};
 use reqwest::StatusCode;
-use seatrial_core::contract::{Authentication, DEFAULT_REGION, ExitCode, StoreConfig};
+use seatrial_core::contract::{ExitCode, StoreConfig};
 use url::Url;
 
 use crate::error::AgentError;
-use crate::remote::address::{is_forbidden, literal};
 use crate::remote::answer::Answer;
-use crate::remote::client::{self, Connector};
-use crate::remote::failure::{is_of_the_bucket, reading};
-use crate::remote::keys::Keys;
+use crate::remote::failure::reading;
 use crate::remote::outage::Failure;
-use crate::remote::redirect::Redirects;
 use crate::remote::refusal::{Refusal, chain, find};
+use crate::remote::s3;
 use crate::remote::web::Web;
+
+/// What a provider of objects gives: single objects, lists, and uploads in parts.
+pub(crate) trait Objects: ObjectStore + MultipartStore {}
+
+impl<T: ObjectStore + MultipartStore> Objects for T {}
 
 /// A store, and the folder of it that keys are relative to.
 #[derive(Clone, Debug)]
-pub(crate) struct OpenStore {
+pub(crate) struct Remote {
     pub(crate) prefix: String,
     access: Access,
     /// What of the prefix belongs to the keys.
@@ -34,7 +36,8 @@ pub(crate) struct OpenStore {
 
 #[derive(Clone, Debug)]
 enum Access {
-    Objects(Arc<AmazonS3>),
+    Objects(Arc<dyn Objects>),
+    /// Single files at URLs: neither keys nor lists nor, often, sizes.
     Web(Web),
 }
 
@@ -45,48 +48,24 @@ pub(crate) enum Place {
     Page(Url),
 }
 
-impl OpenStore {
+impl Remote {
     /// Opens it to read from, at once: what keys it needs must be there.
     pub(crate) fn open_to_read(config: &StoreConfig) -> Result<Self, AgentError> {
-        if let Authentication::Keys { folder } = &config.authentication {
-            let bad = |why| AgentError::new(ExitCode::BadConfiguration, format!("the store {}: {why}", config.prefix));
-            Keys::in_folder(folder).read().map_err(bad)?;
-        }
+        s3::require_keys(config)?;
         Self::open(config)
     }
 
-    /// Opens it. Nothing is sent yet, and keys that are not there may come until something is.
+    /// Opens it. Nothing is sent yet, and keys that are not there may come until something is. A further provider is a
+    /// file beside `s3.rs` and an arm here.
     pub(crate) fn open(config: &StoreConfig) -> Result<Self, AgentError> {
         let bad =
             |what: &str| AgentError::new(ExitCode::BadConfiguration, format!("the store {}: {what}", config.prefix));
         let url = Url::parse(&config.prefix).map_err(|error| bad(&error.to_string()))?;
-        let host = url.host_str().ok_or_else(|| bad("the prefix has no host or bucket"))?.to_owned();
         let folder = url.path().trim_start_matches('/').to_owned();
-        let is_web = url.scheme() != "s3";
-        for url in [Some(url.as_str()).filter(|_| is_web), config.endpoint.as_deref()].into_iter().flatten() {
-            refuse_forbidden(url)?;
-        }
-        let authority = config.certificate_authority.as_deref();
-        let asked = config.endpoint.as_deref().filter(|_| !is_web).and_then(|endpoint| Url::parse(endpoint).ok());
-        let redirects = Redirects::of(config, asked.as_ref().unwrap_or(&url));
-        let client = client::client(authority, redirects.clone())?;
-        let access = if is_web {
-            Access::Web(Web::new(client, url))
-        } else {
-            let mut builder = AmazonS3Builder::new()
-                .with_bucket_name(host)
-                .with_region(config.region.as_deref().unwrap_or(DEFAULT_REGION))
-                .with_allow_http(true)
-                .with_retry(retry())
-                // What TLS keeps from being changed on its way need not be signed, which would hash it once more on
-                // either side.
-                .with_unsigned_payload(config.endpoint.as_deref().is_none_or(|url| url.starts_with("https://")))
-                .with_http_connector(Connector { prompt: client, patient: client::patient(authority, redirects)? });
-            if let Some(endpoint) = &config.endpoint {
-                builder = builder.with_endpoint(endpoint.trim_end_matches('/'));
-            }
-            let builder = authenticate(builder, &config.authentication)?;
-            Access::Objects(Arc::new(builder.build().map_err(|error| bad(&error.to_string()))?))
+        let access = match url.scheme() {
+            "s3" => Access::Objects(s3::open(config, &url)?),
+            "http" | "https" => Access::Web(Web::open(config, url)?),
+            other => return Err(bad(&format!("no store is reached by {other}://"))),
         };
         Ok(Self { prefix: config.prefix.clone(), access, folder })
     }
@@ -99,10 +78,13 @@ impl OpenStore {
         }
     }
 
-    /// The objects of an S3 store.
-    pub(crate) fn objects(&self) -> Result<&AmazonS3, AgentError> {
+    /// The objects of the store.
+    ///
+    /// # Errors
+    /// Where it has none.
+    pub(crate) fn objects(&self) -> Result<&dyn Objects, AgentError> {
         match &self.access {
-            Access::Objects(objects) => Ok(objects),
+            Access::Objects(objects) => Ok(objects.as_ref()),
             Access::Web(_) => {
                 let message = format!("{} is a web server, which holds no artifacts: use an s3:// prefix", self.prefix);
                 Err(AgentError::new(ExitCode::BadConfiguration, message))
@@ -127,9 +109,7 @@ impl OpenStore {
         // The answer to a HEAD has no text that could say why. One that may be read has one.
         match objects.get(key).await {
             Ok(answer) => Ok(answer.meta.size),
-            Err(explained) if find::<Refusal>(&explained).is_some() || is_of_the_bucket(&explained) => {
-                Err(reading(what, &explained))
-            }
+            Err(explained) if find::<Refusal>(&explained).is_some() => Err(reading(what, &explained)),
             Err(_) => Err(reading(what, &error)),
         }
     }
@@ -190,35 +170,53 @@ fn status(error: &object_store::Error) -> Option<StatusCode> {
     find::<Refusal>(error).map(|refusal| refusal.status)
 }
 
-fn authenticate(builder: AmazonS3Builder, how: &Authentication) -> Result<AmazonS3Builder, AgentError> {
-    Ok(match how {
-        Authentication::Anonymous => builder.with_skip_signature(true),
-        Authentication::Keys { folder } => builder.with_credentials(Arc::new(Keys::in_folder(folder))),
-        Authentication::WebIdentity { token_file, sts_endpoint, role } => {
-            if !sts_endpoint.starts_with("https://") {
-                let message = format!("the token is sent by https alone, not to {sts_endpoint}");
-                return Err(AgentError::new(ExitCode::BadConfiguration, message));
-            }
-            refuse_forbidden(sts_endpoint)?;
-            builder
-                .with_config(AmazonS3ConfigKey::WebIdentityTokenFile, token_file)
-                .with_config(AmazonS3ConfigKey::RoleArn, role)
-                .with_config(AmazonS3ConfigKey::RoleSessionName, "seatrial")
-                .with_config(AmazonS3ConfigKey::StsEndpoint, sts_endpoint)
+#[cfg(test)]
+mod tests {
+    use object_store::memory::InMemory;
+    use seatrial_core::contract::Authentication;
+
+    use super::*;
+
+    fn config(prefix: &str) -> StoreConfig {
+        StoreConfig {
+            name: None,
+            prefix: prefix.into(),
+            endpoint: None,
+            region: None,
+            authentication: Authentication::Anonymous,
+            certificate_authority: None,
+            redirect_hosts: vec![],
         }
-    })
-}
-
-/// The library's own patience is short: longer outages are ours to wait out, and to show.
-fn retry() -> RetryConfig {
-    RetryConfig { backoff: BackoffConfig::default(), max_retries: 2, retry_timeout: Duration::from_secs(20) }
-}
-
-fn refuse_forbidden(url: &str) -> Result<(), AgentError> {
-    let address = Url::parse(url).ok().and_then(|url| literal(&url));
-    if address.is_some_and(is_forbidden) {
-        let message = format!("{url} names a link-local address or a metadata service, which is never used");
-        return Err(AgentError::new(ExitCode::InputNotFound, message));
     }
-    Ok(())
+
+    /// Nothing but opening a store knows its provider: here one that is none of those that people name.
+    #[tokio::test]
+    async fn any_provider_of_objects_is_read_in_one_way() {
+        let objects = InMemory::new();
+        objects.put(&"folder/a".into(), "content".into()).await.unwrap();
+        let access = Access::Objects(Arc::new(objects));
+        let store = Remote { prefix: "memory://bucket/folder/".into(), access, folder: "folder/".into() };
+        let key = store.key("a").unwrap();
+        let Ok(size) = store.size(&key, "a").await else { panic!("no size") };
+        let Ok(Some(answer)) = store.read(&Place::Object(key.clone()), "a", None).await else { panic!("no answer") };
+        let tag = answer.tag.unwrap();
+        let whole: Vec<_> = answer.pieces.try_collect().await.unwrap();
+        assert_eq!((size, whole.concat().as_slice()), (7, b"content".as_slice()));
+        let Ok(Some(part)) = store.read_range(&key, "a", 3..7, Some(&tag)).await else { panic!("no part") };
+        let pieces: Vec<_> = part.pieces.try_collect().await.unwrap();
+        assert_eq!((part.offset, pieces.concat().as_slice()), (3, b"tent".as_slice()));
+        store.objects().unwrap().put(&key, "another".into()).await.unwrap();
+        assert!(matches!(store.read_range(&key, "a", 3..7, Some(&tag)).await, Ok(None)), "the version is gone");
+    }
+
+    #[test]
+    fn a_store_is_opened_by_its_scheme() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        assert!(Remote::open(&config("s3://lake/raw/")).unwrap().objects().is_ok());
+        let web = Remote::open(&config("https://host/raw/")).unwrap();
+        assert!(web.web().is_some());
+        assert_eq!(web.objects().unwrap_err().code, ExitCode::BadConfiguration);
+        let error = Remote::open(&config("ftp://host/raw/")).unwrap_err();
+        assert!(error.message.contains("no store is reached by ftp://"), "{}", error.message);
+    }
 }

@@ -4,13 +4,15 @@
 use futures::{StreamExt, TryStreamExt};
 use reqwest::header::{CONTENT_RANGE, ETAG, HeaderMap, IF_RANGE, RANGE};
 use reqwest::{Client, StatusCode, Url};
-use seatrial_core::contract::ExitCode;
+use seatrial_core::contract::{ExitCode, StoreConfig};
 
 use crate::error::AgentError;
+use crate::remote::address::refuse_forbidden;
 use crate::remote::answer::Answer;
-use crate::remote::failure;
 use crate::remote::outage::Failure;
-use crate::remote::refusal::{self, Refusal, chain};
+use crate::remote::redirect::Redirects;
+use crate::remote::refusal::{Refusal, chain, element, text};
+use crate::remote::{client, failure};
 
 /// A folder of a web server.
 #[derive(Clone, Debug)]
@@ -20,8 +22,11 @@ pub(crate) struct Web {
 }
 
 impl Web {
-    pub(crate) fn new(client: Client, folder: Url) -> Self {
-        Self { client, folder }
+    /// Opens the folder of a store's prefix. Nothing is sent yet.
+    pub(crate) fn open(config: &StoreConfig, folder: Url) -> Result<Self, AgentError> {
+        refuse_forbidden(folder.as_str())?;
+        let client = client::client(config.certificate_authority.as_deref(), Redirects::of(config, &folder))?;
+        Ok(Self { client, folder })
     }
 
     /// The URL of a file in the folder, and its name.
@@ -66,13 +71,18 @@ impl Web {
             (StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE, Some(_)) => return Ok(None),
             (status, _) if status.is_success() => (0, answer.content_length()),
             _ => {
-                let refusal = Refusal::new(status, &refusal::text(answer.bytes_stream()).await);
-                return Err(failure::refused(what, &refusal));
+                return Err(failure::refused(what, &refusal(status, &text(answer.bytes_stream()).await)));
             }
         };
         let pieces = answer.bytes_stream().map_err(|error| chain(&error.without_url())).boxed();
         Ok(Some(Answer { offset, total, tag, pieces }))
     }
+}
+
+/// What an answer that says no means: its status, and the words of those that are object stores behind.
+fn refusal(status: StatusCode, body: &[u8]) -> Refusal {
+    let text = String::from_utf8_lossy(body);
+    Refusal::of(status).with_words(element(&text, "Code"), element(&text, "Message"))
 }
 
 /// The tag of a version, if it stands for its very bytes.
@@ -94,7 +104,7 @@ mod tests {
     #[test]
     fn files_are_named_as_they_are_written_and_never_leave_the_folder() {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let web = Web::new(Client::new(), Url::parse("https://host/data/").unwrap());
+        let web = Web { client: Client::new(), folder: Url::parse("https://host/data/").unwrap() };
         let (url, name) = web.file("https://host/data/a%20b+c.csv").unwrap();
         assert_eq!((url.as_str(), name.as_str()), ("https://host/data/a%20b+c.csv", "a b+c.csv"));
         for (uri, asked, name) in [
