@@ -232,6 +232,13 @@ impl Store {
         (made, Measured { seconds, client, store })
     }
 
+    /// The file with the store's authority, beside the token.
+    fn trust(&self, token: &Path) -> String {
+        let file = token.with_file_name("ca.crt");
+        fs::write(&file, &self.authority).unwrap();
+        file.display().to_string()
+    }
+
     fn config(&self, token: &Path) -> StoreConfig {
         StoreConfig {
             name: None,
@@ -243,7 +250,7 @@ impl Store {
                 sts_endpoint: self.endpoint.clone(),
                 role: "arn:aws:iam::0:role/seatrial".into(),
             },
-            certificate_authority: Some(self.authority.clone()),
+            certificate_authority_file: Some(self.trust(token)),
             redirect_hosts: vec![],
         }
     }

@@ -9,7 +9,7 @@ use crate::error::AgentError;
 use crate::fetch::inputs;
 use crate::remote::failure;
 use crate::remote::outage::{Failure, Outages};
-use crate::remote::store::{Remote, Place};
+use crate::remote::store::{Place, Remote};
 
 /// How long an outage is waited out, in seconds: a person waits meanwhile.
 const OUTAGE: u32 = 60;

@@ -37,14 +37,14 @@ fn mount(pod: &Pod, keys: &[(&str, String)]) {
     }
 }
 
-fn with_keys(pod: &Pod, store: &LocalStore, certificate_authority: Option<String>) -> StoreConfig {
+fn with_keys(pod: &Pod, store: &LocalStore, certificate_authority_file: Option<String>) -> StoreConfig {
     StoreConfig {
         name: None,
         prefix: "s3://growth/".into(),
         endpoint: Some(store.endpoint()),
         region: None,
         authentication: Authentication::Keys { folder: pod.keys().display().to_string() },
-        certificate_authority,
+        certificate_authority_file,
         redirect_hosts: vec![],
     }
 }
@@ -64,7 +64,7 @@ async fn stores_with_keys_are_reached_and_authorities_of_a_site_are_trusted() {
     let authority = store.certificate_authority.clone();
     let outputs = [("x", OutputType::Any)];
     let first = pod();
-    let end = first.publish(&publish_config(with_keys(&first, &store, Some(authority.clone())), &outputs)).await;
+    let end = first.publish(&publish_config(with_keys(&first, &store, Some(first.trust(&store))), &outputs)).await;
     assert_eq!(end.code, ExitCode::Success, "{end:?}");
     let input = artifact("x", "s3://growth/", &end.message.outputs[0].digest);
 
@@ -91,7 +91,7 @@ async fn keys_that_are_renewed_while_an_upload_is_refused_arrive() {
     mount(&pod, &old);
     pod.command_ended(0);
     pod.write_output("x", "content", b"hours of work");
-    let authority = Some(store.certificate_authority.clone());
+    let authority = Some(pod.trust(&store));
     let publishing = pod.start_publish(&publish_config(with_keys(&pod, &store, authority), &[("x", OutputType::Any)]));
     until("the upload is refused", async || pod.probe().await == 1).await;
     mount(&pod, &keys);
@@ -119,10 +119,10 @@ async fn keys_that_are_not_there_yet_are_waited_for_and_asked_for() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn wrong_keys_and_none_are_refused_at_once_and_appear_in_no_message() {
     let (_data, store) = store().await;
-    let authority = Some(store.certificate_authority.clone());
     let uri = by_uri("x", "s3://growth/", "s3://growth/raw/a.csv");
     let [(_, id), ..] = keys(&store).await;
     let pod = Pod::new("growth");
+    let authority = Some(pod.trust(&store));
     mount(&pod, &[(KEY_ID, id.clone()), (SECRET_KEY, "wrong".into())]);
     let mut config = fetch_config(vec![with_keys(&pod, &store, authority.clone())], vec![uri.clone()]);
     config.outage_seconds = 3600;
@@ -136,8 +136,10 @@ async fn wrong_keys_and_none_are_refused_at_once_and_appear_in_no_message() {
     assert_eq!(end.code, ExitCode::BadConfiguration, "{end:?}");
     assert!(end.text().contains("has no keys"), "{}", end.text());
 
-    config.stores =
-        vec![StoreConfig { certificate_authority: authority, ..anonymous("s3://growth/", Some(store.endpoint())) }];
+    config.stores = vec![StoreConfig {
+        certificate_authority_file: authority,
+        ..anonymous("s3://growth/", Some(store.endpoint()))
+    }];
     let end = Pod::new("growth").fetch(&config).await;
     assert_eq!(end.code, ExitCode::InputNotFound, "{end:?}");
     assert!(end.text().contains("may not be read"), "{}", end.text());

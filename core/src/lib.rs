@@ -27,5 +27,6 @@ pub mod revision;
 pub mod run;
 pub mod stores;
 mod text;
+pub mod trust;
 pub mod validation;
 pub mod version;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::core::v1::{ConfigMap, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use seatrial_crds::{MLPipelineRun, ModelVersion};
 
@@ -171,6 +171,7 @@ pub enum Object {
     ControllerRevision(Box<ControllerRevision>),
     Run(Box<MLPipelineRun>),
     Version(Box<ModelVersion>),
+    ConfigMap(Box<ConfigMap>),
 }
 
 /// The kinds of [`Object`].
@@ -183,6 +184,7 @@ pub enum Kind {
     ControllerRevision,
     Run,
     Version,
+    ConfigMap,
 }
 
 impl Kind {
@@ -195,6 +197,7 @@ impl Kind {
             Self::ControllerRevision => "ControllerRevision",
             Self::Run => "MLPipelineRun",
             Self::Version => "ModelVersion",
+            Self::ConfigMap => "ConfigMap",
         }
     }
 }
@@ -209,6 +212,7 @@ impl Object {
             Self::ControllerRevision(_) => Kind::ControllerRevision,
             Self::Run(_) => Kind::Run,
             Self::Version(_) => Kind::Version,
+            Self::ConfigMap(_) => Kind::ConfigMap,
         }
     }
 
@@ -221,6 +225,7 @@ impl Object {
             Self::ControllerRevision(object) => &object.metadata,
             Self::Run(object) => &object.metadata,
             Self::Version(object) => &object.metadata,
+            Self::ConfigMap(object) => &object.metadata,
         }
     }
 

@@ -46,7 +46,7 @@ impl Reader<'_> {
         let publish = template.containers.iter().find(|container| container.name == PUBLISH);
         let known = [Some(fetch), publish].into_iter().flatten().flat_map(|one| one.volume_mounts.iter().flatten());
         let mut mounts: Vec<VolumeMount> = vec![];
-        for mount in known.filter(|mount| store.authentication.folder() == Some(mount.mount_path.as_str())) {
+        for mount in known.filter(|mount| store.folders().any(|folder| folder == mount.mount_path)) {
             if mounts.iter().all(|other| other.mount_path != mount.mount_path) {
                 mounts.push(mount.clone());
             }

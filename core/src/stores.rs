@@ -168,7 +168,7 @@ fn named(store: &Store) -> ResolvedStore {
             endpoint: store.spec.endpoint.clone(),
             region: store.spec.region.clone(),
             authentication,
-            certificate_authority: None,
+            certificate_authority_file: None,
             redirect_hosts: store.spec.redirect_hosts.clone(),
         },
         secret_name,
@@ -195,7 +195,7 @@ fn anonymous(prefix: &str) -> ResolvedStore {
             endpoint: None,
             region: None,
             authentication: Authentication::Anonymous,
-            certificate_authority: None,
+            certificate_authority_file: None,
             redirect_hosts: vec![],
         },
         secret_name: None,
@@ -219,7 +219,7 @@ fn embedded(namespace: &str, platform: &Platform) -> Result<ResolvedStore, Store
                 sts_endpoint: store.endpoint.clone(),
                 role: ROLE.to_owned(),
             },
-            certificate_authority: store.certificate_authority.clone(),
+            certificate_authority_file: store.certificate_authority.as_ref().map(|_| paths::TRUST_BUNDLE.to_owned()),
             redirect_hosts: vec![],
         },
         secret_name: None,
@@ -370,6 +370,6 @@ mod tests {
         let mut platform = platform(None);
         platform.default_store.as_mut().unwrap().authority_is_published = false;
         let found = for_artifacts("ns", &none, &platform).unwrap();
-        assert_eq!((found.config.prefix.as_str(), found.config.certificate_authority), ("s3://ns/", None));
+        assert_eq!((found.config.prefix.as_str(), found.config.certificate_authority_file), ("s3://ns/", None));
     }
 }

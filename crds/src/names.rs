@@ -28,6 +28,8 @@ pub mod components {
     pub const COUNTER: &str = "counter";
     /// One state of what a Model judges by.
     pub const GATES: &str = "gates";
+    /// The ConfigMap with the authorities that agents trust.
+    pub const TRUST_BUNDLE: &str = "trust-bundle";
 }
 /// `app.kubernetes.io/managed-by`: on every object the operator makes, for people. Helm and others write it, too.
 pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
@@ -52,6 +54,11 @@ pub const DEPLOYMENT_LABEL: &str = "seatrial.dev/deployment";
 pub const VERSION_LABEL: &str = "seatrial.dev/version";
 /// What a server's pods serve: the beginning of their files' digest, and a hash of the threshold where they are told one.
 pub const ARTIFACT_LABEL: &str = "seatrial.dev/artifact";
+
+/// The ConfigMap of a namespace with the authorities that signed the certificate of the cluster's default store.
+pub const TRUST_BUNDLE: &str = "seatrial-trust-bundle";
+/// The key of it, and of what the embedded store publishes, with the certificates, as PEM.
+pub const TRUST_BUNDLE_KEY: &str = "ca.crt";
 
 /// The digest of the people's inputs that a pod template was rendered from.
 pub const INPUTS_DIGEST_ANNOTATION: &str = "seatrial.dev/inputs-digest";

@@ -14,7 +14,7 @@ use crate::fetch::written::Written;
 use crate::flow::Flow;
 use crate::remote::answer::Answer;
 use crate::remote::outage::{Failure, Outages};
-use crate::remote::store::{Remote, Place};
+use crate::remote::store::{Place, Remote};
 
 /// What all files of a pod share.
 pub(crate) struct Way<'a> {

@@ -12,7 +12,7 @@ use crate::error::AgentError;
 use crate::remote::failure;
 use crate::remote::outage::{Failure, Outages};
 use crate::remote::refusal;
-use crate::remote::store::{Remote, Place};
+use crate::remote::store::{Place, Remote};
 
 /// One file to fetch.
 #[derive(Clone, Debug)]

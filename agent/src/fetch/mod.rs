@@ -107,12 +107,7 @@ fn clear(folder: &Path) -> Result<(), AgentError> {
     }
 }
 
-async fn fetch_input(
-    folder: &Path,
-    store: &Remote,
-    wanted: Vec<Wanted>,
-    way: &Way<'_>,
-) -> Result<Listing, AgentError> {
+async fn fetch_input(folder: &Path, store: &Remote, wanted: Vec<Wanted>, way: &Way<'_>) -> Result<Listing, AgentError> {
     let names = wanted.iter().map(|wanted| Entry {
         path: wanted.name.clone(),
         size: 0,

@@ -12,7 +12,7 @@ use seatrial_core::contract::{AttemptKey, ExitCode, MAX_RECORD_BYTES, Record, St
 use crate::error::AgentError;
 use crate::pod::volume::Volume;
 use crate::remote::failure;
-use crate::remote::outage::Outages;
+use crate::remote::outage::{Failure, Outages};
 use crate::remote::store::Remote;
 
 /// How long the upload of a log, and of how a pod ended, may take at most: nothing waits for them for longer.
@@ -81,7 +81,7 @@ impl Keeper {
     async fn put(&self, what: &str, key: &str, content: Vec<u8>) -> bool {
         let put = async {
             let path = self.store.key(key).map_err(|error| error.message)?;
-            let objects = self.store.objects().map_err(|error| error.message)?;
+            let objects = self.store.objects().map_err(Failure::into_message)?;
             objects.put(&path, PutPayload::from(content)).await.map_err(|error| error.to_string())
         };
         let done = tokio::time::timeout(self.patience, put).await.unwrap_or_else(|_| Err("it took too long".into()));

@@ -1,7 +1,7 @@
 //! Uploads a large file in parts, several at once. What an outage interrupts goes on with the parts that it met.
 
 use futures::{TryStreamExt, stream};
-use object_store::multipart::{MultipartStore, PartId};
+use object_store::multipart::PartId;
 use object_store::path::Path;
 use object_store::{Error, PutPayload};
 use seatrial_core::contract::ExitCode;
@@ -60,7 +60,6 @@ pub(crate) async fn send(target: &Target<'_>, file: &File, key: &Path, part: u64
 }
 
 async fn send_parts(target: &Target<'_>, file: &File, key: &Path, part: u64, id: &String) -> Result<(), Failure> {
-    let objects = target.store.objects()?;
     let reader = Reader::open(file).await?;
     let read = stream::try_unfold((reader, 0_usize), async |(reader, number)| {
         // A part has its place in memory before it is read, and until the store has it.
@@ -73,7 +72,7 @@ async fn send_parts(target: &Target<'_>, file: &File, key: &Path, part: u64, id:
     });
     let sent = read.map_ok(async |(number, content, share)| {
         let what = format!("part {} of {}", number.saturating_add(1), file.name);
-        let put = async || match objects.put_part(key, id, number, content.clone()).await {
+        let put = async || match target.store.objects()?.put_part(key, id, number, content.clone()).await {
             Ok(part) => Ok(Some(part)),
             Err(Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(failure::uploading(&error)),
@@ -95,12 +94,12 @@ async fn complete(
     id: &String,
     parts: Vec<PartId>,
 ) -> Result<(), Failure> {
-    let objects = target.store.objects()?;
     let mut no: Option<Failure> = None;
     let completed = target
         .outages
         .wait_out(&format!("the parts of {}", file.name), async || {
-            let Err(error) = objects.complete_multipart(key, id, parts.clone()).await else { return Ok(true) };
+            let completed = target.store.objects()?.complete_multipart(key, id, parts.clone()).await;
+            let Err(error) = completed else { return Ok(true) };
             let is_answer = matches!(error, Error::NotFound { .. }) || find::<Refusal>(&error).is_some();
             match target.holds(key, &file.digest, file.size).await {
                 Ok(true) => Ok(true),

@@ -7,7 +7,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::TryStreamExt;
 use futures::future::join_all;
-use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use seatrial_core::contract::Digest;
@@ -50,6 +49,7 @@ impl<'a> Target<'a> {
     pub(crate) async fn abort(&self) {
         let open = std::mem::take(&mut *self.open());
         let Ok(objects) = self.store.objects() else { return };
+        let objects = &objects;
         let aborts = open.iter().map(|(id, key)| async move { objects.abort_multipart(key, id).await });
         let aborted = tokio::time::timeout(ABORT, join_all(aborts)).await.unwrap_or_default();
         if aborted.iter().filter(|done| done.is_ok()).count() < open.len() {

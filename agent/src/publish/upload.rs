@@ -28,11 +28,17 @@ pub(crate) async fn outputs(
     volume: &Volume,
 ) -> Result<Vec<ReportedOutput>, AgentError> {
     let upload = Upload { target };
-    let uploaded = try_join_all(outputs.iter().map(|output| upload.upload(output, volume))).await;
-    if uploaded.is_err() {
-        target.abort().await;
+    loop {
+        let number = target.store.number();
+        let uploaded = try_join_all(outputs.iter().map(|output| upload.upload(output, volume))).await;
+        if uploaded.is_err() {
+            target.abort().await;
+        } else if target.store.number() != number {
+            // It is another store now: what was uploaded before may be gone with the former one. What is there stays.
+            continue;
+        }
+        return uploaded;
     }
-    uploaded
 }
 
 struct Upload<'a> {

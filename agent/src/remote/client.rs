@@ -32,21 +32,21 @@ const LARGE_REQUEST: usize = 256 << 10;
 /// proxies that look into TLS.
 const BUNDLE_VARIABLE: &str = "SEATRIAL_CA_BUNDLE";
 
-/// A client that trusts this authority alone or, without one, the usual public authorities, those in the file that
+/// A client that trusts these authorities (PEM) alone or, without one, the usual public authorities, those in the file that
 /// SSL_CERT_FILE names, and those in SEATRIAL_CA_BUNDLE. It follows these redirects alone.
-pub(crate) fn client(authority: Option<&str>, redirects: Redirects) -> Result<Client, AgentError> {
-    build(authority, redirects, READ)
+pub(crate) fn client(authorities: Option<&[u8]>, redirects: Redirects) -> Result<Client, AgentError> {
+    build(authorities, redirects, READ)
 }
 
 /// The same for requests that are large.
-pub(crate) fn patient(authority: Option<&str>, redirects: Redirects) -> Result<Client, AgentError> {
-    build(authority, redirects, LARGE)
+pub(crate) fn patient(authorities: Option<&[u8]>, redirects: Redirects) -> Result<Client, AgentError> {
+    build(authorities, redirects, LARGE)
 }
 
-fn build(authority: Option<&str>, redirects: Redirects, read: Duration) -> Result<Client, AgentError> {
+fn build(authorities: Option<&[u8]>, redirects: Redirects, read: Duration) -> Result<Client, AgentError> {
     let followed = redirects.clone();
-    let certificates = match authority {
-        Some(pem) => bundle(pem.as_bytes(), "the store's certificate authority")?,
+    let certificates = match authorities {
+        Some(pem) => bundle(pem, "the store's certificate authority")?,
         None => public_authorities()?,
     };
     Client::builder()
@@ -169,7 +169,7 @@ mod tests {
             endpoint: None,
             region: None,
             authentication: Authentication::Anonymous,
-            certificate_authority: None,
+            certificate_authority_file: None,
             redirect_hosts: vec![],
         };
         Redirects::of(&config, &Url::parse("https://host/").unwrap())
@@ -207,7 +207,11 @@ mod tests {
             .with_allow_http(true)
             .with_skip_signature(true)
             .with_retry(RetryConfig { max_retries: 0, ..RetryConfig::default() })
-            .with_http_connector(Connector { prompt: short, patient: long, classify: |status, _, _| Refusal::of(status) })
+            .with_http_connector(Connector {
+                prompt: short,
+                patient: long,
+                classify: |status, _, _| Refusal::of(status),
+            })
             .build()
             .unwrap();
         let put = async |bytes: usize| store.put(&"x".into(), vec![0; bytes].into()).await;

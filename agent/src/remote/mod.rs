@@ -5,6 +5,7 @@ pub(crate) mod answer;
 pub(crate) mod client;
 pub(crate) mod failure;
 pub(crate) mod keys;
+pub(crate) mod objects;
 pub(crate) mod outage;
 pub(crate) mod redirect;
 pub(crate) mod refusal;

@@ -33,6 +33,16 @@ pub(crate) enum Failure {
     Final(AgentError),
 }
 
+impl Failure {
+    /// What went wrong.
+    pub(crate) fn into_message(self) -> String {
+        match self {
+            Self::Outage(why) | Self::Interrupted(why) | Self::Refused(why) => why,
+            Self::Final(error) => error.message,
+        }
+    }
+}
+
 impl From<AgentError> for Failure {
     fn from(error: AgentError) -> Self {
         Self::Final(error)

@@ -212,7 +212,7 @@ mod tests {
             endpoint: None,
             region: None,
             authentication: Authentication::Anonymous,
-            certificate_authority: None,
+            certificate_authority_file: None,
             redirect_hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
         };
         Redirects::of(&config, &Url::parse(prefix).unwrap())

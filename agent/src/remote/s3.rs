@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::{BackoffConfig, RetryConfig};
 use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
@@ -14,6 +14,7 @@ use crate::error::AgentError;
 use crate::remote::address::refuse_forbidden;
 use crate::remote::client::{self, Connector};
 use crate::remote::keys::Keys;
+use crate::remote::objects::Objects;
 use crate::remote::redirect::Redirects;
 use crate::remote::refusal::{Refusal, element, harmless};
 
@@ -34,18 +35,21 @@ const PASSING: [&str; 12] = [
 ];
 
 /// Opens the bucket of a store's prefix, as its config says. Nothing is sent yet.
-pub(crate) fn open(config: &StoreConfig, prefix: &Url) -> Result<Arc<AmazonS3>, AgentError> {
+pub(crate) fn open(
+    config: &StoreConfig,
+    prefix: &Url,
+    authorities: Option<&[u8]>,
+) -> Result<Arc<dyn Objects>, AgentError> {
     let bad = |what: &str| AgentError::new(ExitCode::BadConfiguration, format!("the store {}: {what}", config.prefix));
     let bucket = prefix.host_str().ok_or_else(|| bad("the prefix has no bucket"))?;
     if let Some(endpoint) = &config.endpoint {
         refuse_forbidden(endpoint)?;
     }
-    let authority = config.certificate_authority.as_deref();
     let asked = config.endpoint.as_deref().and_then(|endpoint| Url::parse(endpoint).ok());
     let redirects = Redirects::of(config, asked.as_ref().unwrap_or(prefix));
     let connector = Connector {
-        prompt: client::client(authority, redirects.clone())?,
-        patient: client::patient(authority, redirects)?,
+        prompt: client::client(authorities, redirects.clone())?,
+        patient: client::patient(authorities, redirects)?,
         classify: refusal,
     };
     let mut builder = AmazonS3Builder::new()

@@ -1,13 +1,11 @@
 //! One store, whoever provides it: S3 or a plain web server by now.
 
-use std::fmt::Debug;
 use std::ops::Range;
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt};
-use object_store::multipart::MultipartStore;
 use object_store::path::Path;
-use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt};
+use object_store::{GetOptions, GetRange, ObjectStoreExt};
 use reqwest::StatusCode;
 use seatrial_core::contract::{ExitCode, StoreConfig};
 use url::Url;
@@ -15,15 +13,11 @@ use url::Url;
 use crate::error::AgentError;
 use crate::remote::answer::Answer;
 use crate::remote::failure::reading;
+use crate::remote::objects::{Objects, Opened};
 use crate::remote::outage::Failure;
 use crate::remote::refusal::{Refusal, chain, find};
 use crate::remote::s3;
 use crate::remote::web::Web;
-
-/// What a provider of objects gives: single objects, lists, and uploads in parts.
-pub(crate) trait Objects: ObjectStore + MultipartStore {}
-
-impl<T: ObjectStore + MultipartStore> Objects for T {}
 
 /// A store, and the folder of it that keys are relative to.
 #[derive(Clone, Debug)]
@@ -36,7 +30,7 @@ pub(crate) struct Remote {
 
 #[derive(Clone, Debug)]
 enum Access {
-    Objects(Arc<dyn Objects>),
+    Objects(Opened),
     /// Single files at URLs: neither keys nor lists nor, often, sizes.
     Web(Web),
 }
@@ -63,7 +57,7 @@ impl Remote {
         let url = Url::parse(&config.prefix).map_err(|error| bad(&error.to_string()))?;
         let folder = url.path().trim_start_matches('/').to_owned();
         let access = match url.scheme() {
-            "s3" => Access::Objects(s3::open(config, &url)?),
+            "s3" => Access::Objects(Opened::new(config, url, s3::open)?),
             "http" | "https" => Access::Web(Web::open(config, url)?),
             other => return Err(bad(&format!("no store is reached by {other}://"))),
         };
@@ -78,17 +72,25 @@ impl Remote {
         }
     }
 
-    /// The objects of the store.
+    /// The objects of the store, as they are to be reached now: to be asked for before each request.
     ///
     /// # Errors
-    /// Where it has none.
-    pub(crate) fn objects(&self) -> Result<&dyn Objects, AgentError> {
+    /// Where it has none, or nobody knows yet whom to trust.
+    pub(crate) fn objects(&self) -> Result<Arc<dyn Objects>, Failure> {
         match &self.access {
-            Access::Objects(objects) => Ok(objects.as_ref()),
+            Access::Objects(objects) => objects.now(),
             Access::Web(_) => {
                 let message = format!("{} is a web server, which holds no artifacts: use an s3:// prefix", self.prefix);
-                Err(AgentError::new(ExitCode::BadConfiguration, message))
+                Err(AgentError::new(ExitCode::BadConfiguration, message).into())
             }
+        }
+    }
+
+    /// How often it was opened anew since authorities changed. What was written before that may be in another store.
+    pub(crate) fn number(&self) -> u64 {
+        match &self.access {
+            Access::Objects(objects) => objects.number(),
+            Access::Web(_) => 0,
         }
     }
 
@@ -184,7 +186,7 @@ mod tests {
             endpoint: None,
             region: None,
             authentication: Authentication::Anonymous,
-            certificate_authority: None,
+            certificate_authority_file: None,
             redirect_hosts: vec![],
         }
     }
@@ -192,11 +194,13 @@ mod tests {
     /// Nothing but opening a store knows its provider: here one that is none of those that people name.
     #[tokio::test]
     async fn any_provider_of_objects_is_read_in_one_way() {
-        let objects = InMemory::new();
-        objects.put(&"folder/a".into(), "content".into()).await.unwrap();
-        let access = Access::Objects(Arc::new(objects));
-        let store = Remote { prefix: "memory://bucket/folder/".into(), access, folder: "folder/".into() };
+        let config = config("memory://bucket/folder/");
+        let url = Url::parse(&config.prefix).unwrap();
+        let access = Access::Objects(Opened::new(&config, url, |_, _, _| Ok(Arc::new(InMemory::new()))).unwrap());
+        let store = Remote { prefix: config.prefix, access, folder: "folder/".into() };
         let key = store.key("a").unwrap();
+        let objects = store.objects().unwrap_or_else(|_| panic!("no objects"));
+        objects.put(&key, "content".into()).await.unwrap();
         let Ok(size) = store.size(&key, "a").await else { panic!("no size") };
         let Ok(Some(answer)) = store.read(&Place::Object(key.clone()), "a", None).await else { panic!("no answer") };
         let tag = answer.tag.unwrap();
@@ -205,7 +209,7 @@ mod tests {
         let Ok(Some(part)) = store.read_range(&key, "a", 3..7, Some(&tag)).await else { panic!("no part") };
         let pieces: Vec<_> = part.pieces.try_collect().await.unwrap();
         assert_eq!((part.offset, pieces.concat().as_slice()), (3, b"tent".as_slice()));
-        store.objects().unwrap().put(&key, "another".into()).await.unwrap();
+        objects.put(&key, "another".into()).await.unwrap();
         assert!(matches!(store.read_range(&key, "a", 3..7, Some(&tag)).await, Ok(None)), "the version is gone");
     }
 
@@ -215,7 +219,8 @@ mod tests {
         assert!(Remote::open(&config("s3://lake/raw/")).unwrap().objects().is_ok());
         let web = Remote::open(&config("https://host/raw/")).unwrap();
         assert!(web.web().is_some());
-        assert_eq!(web.objects().unwrap_err().code, ExitCode::BadConfiguration);
+        let Err(Failure::Final(error)) = web.objects() else { panic!("a web server has no objects") };
+        assert_eq!(error.code, ExitCode::BadConfiguration);
         let error = Remote::open(&config("ftp://host/raw/")).unwrap_err();
         assert!(error.message.contains("no store is reached by ftp://"), "{}", error.message);
     }

@@ -25,7 +25,7 @@ impl Web {
     /// Opens the folder of a store's prefix. Nothing is sent yet.
     pub(crate) fn open(config: &StoreConfig, folder: Url) -> Result<Self, AgentError> {
         refuse_forbidden(folder.as_str())?;
-        let client = client::client(config.certificate_authority.as_deref(), Redirects::of(config, &folder))?;
+        let client = client::client(None, Redirects::of(config, &folder))?;
         Ok(Self { client, folder })
     }
 

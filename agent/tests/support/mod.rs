@@ -101,9 +101,18 @@ impl Pod {
                 sts_endpoint: store.endpoint(),
                 role: "arn:aws:iam::0:role/seatrial".into(),
             },
-            certificate_authority: Some(store.certificate_authority.clone()),
+            certificate_authority_file: Some(self.trust(store)),
             redirect_hosts: vec![],
         }
+    }
+
+    /// Lets the pod trust a store's authority, by a file as the kubelet mounts it. Returns the file.
+    pub(crate) fn trust(&self, store: &LocalStore) -> String {
+        let file = self.folder.path().join("ca.crt");
+        let next = self.folder.path().join("ca.next");
+        fs::write(&next, &store.certificate_authority).unwrap();
+        fs::rename(next, &file).unwrap();
+        file.display().to_string()
     }
 
     pub(crate) fn own_store(&self, store: &LocalStore) -> StoreConfig {
@@ -248,7 +257,7 @@ pub(crate) fn anonymous(prefix: &str, endpoint: Option<String>) -> StoreConfig {
         endpoint,
         region: None,
         authentication: Authentication::Anonymous,
-        certificate_authority: None,
+        certificate_authority_file: None,
         redirect_hosts: vec![],
     }
 }

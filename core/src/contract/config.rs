@@ -133,9 +133,10 @@ pub struct StoreConfig {
     pub region: Option<String>,
     /// How to get in.
     pub authentication: Authentication,
-    /// The only authority that is trusted for this store, as PEM; absent: the usual public ones.
+    /// The file (PEM) with the only authorities that are trusted for this store; absent: the usual public ones. It is
+    /// followed: another content counts from the next request on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub certificate_authority: Option<String>,
+    pub certificate_authority_file: Option<String>,
     /// The hosts that answers of an HTTP(S) store may redirect to: `host`, `host:port`, or `*.domain` for one label before
     /// a domain. Redirects within a host need none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -173,6 +174,14 @@ pub enum Authentication {
         /// The role that is asked for.
         role: String,
     },
+}
+
+impl StoreConfig {
+    /// The folders that the agent's container needs to get into the store.
+    pub fn folders(&self) -> impl Iterator<Item = &str> {
+        let trust = self.certificate_authority_file.as_deref().and_then(|file| file.rsplit_once('/'));
+        self.authentication.folder().into_iter().chain(trust.map(|(folder, _)| folder))
+    }
 }
 
 impl Authentication {

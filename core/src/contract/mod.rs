@@ -44,7 +44,7 @@ pub use record::{AttemptKey, MAX_RECORD_BYTES, RECORD_VERSION, Record, RecordErr
 
 /// The version of the configs; messages have [`MESSAGE_VERSION`] and records [`RECORD_VERSION`]. Each grows when an older
 /// reader would misunderstand a newer writer.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// The environment variable that carries the JSON of a [`PodConfig`], [`RecoverConfig`] or [`ReadConfig`].
 pub const CONFIG_VARIABLE: &str = "SEATRIAL_CONFIG";

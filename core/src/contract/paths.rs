@@ -41,6 +41,9 @@ pub const CREDENTIALS: &str = "/var/run/secrets/seatrial";
 pub const TOKENS: &str = "/var/run/secrets/seatrial/tokens";
 /// The name of a token's file in its folder.
 pub const TOKEN: &str = "token";
+/// The file with the authorities that signed the certificate of the cluster's default store, in the agent's containers
+/// only. The kubelet replaces it when the namespace's trust bundle changes.
+pub const TRUST_BUNDLE: &str = "/var/run/secrets/seatrial/trust/ca.crt";
 /// The folder of the folders of stores' keys, in the agent's containers only.
 pub const KEYS: &str = "/var/run/secrets/seatrial/keys";
 /// The environment variable of `publish` with the pod's UID.

@@ -4,8 +4,10 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::{
-    ProjectedVolumeSource, SecretVolumeSource, ServiceAccountTokenProjection, Volume, VolumeMount, VolumeProjection,
+    ConfigMapVolumeSource, ProjectedVolumeSource, SecretVolumeSource, ServiceAccountTokenProjection, Volume,
+    VolumeMount, VolumeProjection,
 };
+use seatrial_crds::names::TRUST_BUNDLE;
 
 use crate::contract::paths;
 use crate::stores::ResolvedStore;
@@ -31,14 +33,17 @@ pub(super) fn mounts(stores: &[ResolvedStore]) -> Vec<VolumeMount> {
     once(stores).filter_map(mount).collect()
 }
 
-/// The stores that need a folder, and it. Two prefixes of one Store share it.
+/// The folders that stores need, each with a store that does. Two prefixes of one Store share theirs.
 fn once(stores: &[ResolvedStore]) -> impl Iterator<Item = (&ResolvedStore, &str)> {
     let mut seen = BTreeSet::new();
-    let with_folder = stores.iter().filter_map(|store| Some((store, store.config.authentication.folder()?)));
-    with_folder.filter(move |(_, folder)| seen.insert(*folder))
+    let all = stores.iter().flat_map(|store| store.config.folders().map(move |folder| (store, folder)));
+    all.filter(move |(_, folder)| seen.insert(*folder))
 }
 
 fn volume(store: &ResolvedStore, folder: &str) -> Option<Volume> {
+    if store.config.authentication.folder() != Some(folder) {
+        return Some(trust_bundle());
+    }
     // The last folder is a hash or a word of ours, which any name may end in.
     let own = folder.rsplit('/').next().unwrap_or_default();
     let (name, secret, projected) = match (&store.secret_name, &store.audience) {
@@ -47,6 +52,13 @@ fn volume(store: &ResolvedStore, folder: &str) -> Option<Volume> {
         (None, None) => return None,
     };
     Some(Volume { name, secret, projected, ..Volume::default() })
+}
+
+/// The namespace's trust bundle, as a file that the kubelet renews. It is there by the time that a pod is: without it,
+/// the pod waits, and its events say for what.
+fn trust_bundle() -> Volume {
+    let map = ConfigMapVolumeSource { name: TRUST_BUNDLE.into(), ..ConfigMapVolumeSource::default() };
+    Volume { name: "seatrial-trust".into(), config_map: Some(map), ..Volume::default() }
 }
 
 /// A Secret with keys: as files, which the kubelet renews when the Secret is, in contrast to variables.
@@ -73,6 +85,7 @@ fn token(audience: &str) -> ProjectedVolumeSource {
 
 #[cfg(test)]
 mod tests {
+    use seatrial_crds::names::TRUST_BUNDLE_KEY;
     use seatrial_crds::{Credentials, Store, StoreSpec, WebIdentity, WorkloadOptions};
 
     use super::*;
@@ -125,7 +138,8 @@ mod tests {
             let Authentication::WebIdentity { token_file, .. } = &store.config.authentication else {
                 panic!("{store:?}")
             };
-            let mount = mounts(std::slice::from_ref(store)).remove(0);
+            let mount =
+                mounts(std::slice::from_ref(store)).into_iter().find(|mount| mount.name.contains("token")).unwrap();
             let volume = volumes.iter().find(|volume| volume.name == mount.name).unwrap();
             let source = volume.projected.as_ref().unwrap().sources.as_ref().unwrap()[0].clone();
             let token = source.service_account_token.unwrap();
@@ -139,6 +153,21 @@ mod tests {
         let mounted = fetch.volume_mounts.unwrap();
         let has: Vec<bool> = tokens.iter().map(|(_, mount)| mounted.contains(mount)).collect();
         assert_eq!(has, [false, true, true]);
+    }
+
+    /// As text in the pod's configuration, a new authority would never arrive.
+    #[test]
+    fn the_authority_of_the_default_store_is_a_file_of_the_namespaces_trust_bundle() {
+        let platform = Platform { default_store: Some(DefaultStore::example()), ..Platform::default() };
+        let none: [Box<Store>; 0] = [];
+        let found = [stores::for_artifacts("ns", &none, &platform).unwrap()];
+        let (volumes, mounts) = (volumes(&found), mounts(&found));
+        let volume = volumes.iter().find(|volume| volume.config_map.is_some()).unwrap();
+        assert_eq!(volume.config_map.as_ref().unwrap().name, TRUST_BUNDLE);
+        let mount = mounts.iter().find(|mount| mount.name == volume.name).unwrap();
+        let file = found[0].config.certificate_authority_file.as_ref().unwrap();
+        assert_eq!(*file, format!("{}/{TRUST_BUNDLE_KEY}", mount.mount_path));
+        assert!(!serde_json::to_string(&found[0].config).unwrap().contains("pem"));
     }
 
     /// Kubernetes refuses a pod with two volumes of one name.

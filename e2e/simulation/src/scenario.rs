@@ -220,6 +220,10 @@ fn until(store: &Store, runs: &[(&str, bool)], served: Option<&str>) -> Option<S
         }
     }
     let version = served?;
+    let bundle = store.get(&Key::new("ConfigMap", NAMESPACE, "seatrial-trust-bundle"));
+    if bundle.is_none_or(|bundle| bundle["data"]["ca.crt"] != "pem") {
+        return Some("the namespace does not say whom agents trust".to_owned());
+    }
     let service = store.get(&Key::new("Service", NAMESPACE, "churn"));
     let found = service.and_then(|service| service["metadata"]["labels"]["seatrial.dev/version"].as_str());
     if found != Some(version) {

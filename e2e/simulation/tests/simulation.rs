@@ -79,7 +79,7 @@ fn writes_of(by_hand: usize) -> (u64, String) {
 #[test]
 fn what_a_run_writes_is_counted() {
     let (by_change, trace) = writes_of(0);
-    assert_eq!(by_change, 9, "{trace}");
+    assert_eq!(by_change, 10, "{trace}");
     let (one, trace) = writes_of(1);
     assert_eq!(one - by_change, 6, "{trace}");
     let (many, trace) = writes_of(30);

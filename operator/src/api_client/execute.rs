@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::core::v1::{ConfigMap, Service};
 use kube::api::{DeleteParams, PostParams, Preconditions, PropagationPolicy};
 use kube::core::{NamespaceResourceScope, Status};
 use kube::{Api, Client, Error, Resource, ResourceExt};
@@ -98,6 +98,7 @@ impl Writes {
                     Object::ControllerRevision(object) => self.create::<ControllerRevision>(namespace, object).await,
                     Object::Run(object) => self.create::<MLPipelineRun>(namespace, object).await,
                     Object::Version(object) => self.create::<ModelVersion>(namespace, object).await,
+                    Object::ConfigMap(object) => self.create::<ConfigMap>(namespace, object).await,
                 };
                 match result {
                     Ok(()) => Ok(Done::Created(object.kind(), object.name().to_owned())),
@@ -119,6 +120,9 @@ impl Writes {
                     Object::Service(object) => {
                         self.replace(namespace, object.as_ref()).await.map(|new| Object::Service(Box::new(new)))
                     }
+                    Object::ConfigMap(object) => {
+                        self.replace(namespace, object.as_ref()).await.map(|new| Object::ConfigMap(Box::new(new)))
+                    }
                     other => Err(Refusal::Clash(format!("a {} is never replaced", other.kind().name()))),
                 };
                 result.map_err(|error| failure(object.kind(), object.name(), error)).map(Done::Replaced)
@@ -131,6 +135,7 @@ impl Writes {
                     Kind::ControllerRevision => self.delete::<ControllerRevision>(namespace, name, uid).await,
                     Kind::Run => self.delete::<MLPipelineRun>(namespace, name, uid).await,
                     Kind::Version => self.delete::<ModelVersion>(namespace, name, uid).await,
+                    Kind::ConfigMap => self.delete::<ConfigMap>(namespace, name, uid).await,
                 };
                 result.map_err(|error| failure(*kind, name, error.into())).map(|()| Done::Deleted)
             }

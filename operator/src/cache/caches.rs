@@ -1,5 +1,6 @@
 //! The questions that cross kinds, and what is watched beside them.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -20,6 +21,9 @@ const IN_LINE: usize = 8;
 
 /// The group of all objects of a namespace.
 pub(crate) const ALL: &str = "";
+
+/// The group of a namespace's versions that are being measured.
+pub(crate) const MEASURED: &str = "measured";
 
 /// The reason of a version's condition where no run of this cluster vouches for it.
 const UNKNOWN_ORIGIN: &str = "UnknownOrigin";
@@ -54,7 +58,7 @@ impl Caches {
     /// for gone.
     pub(crate) fn unlisted(&self) -> Vec<&'static str> {
         let mut kinds = self.unlisted_kinds();
-        kinds.extend(self.shared.awaits_authority.load(Ordering::Acquire).then_some("ConfigMap"));
+        kinds.extend(self.shared.awaits_authority.load(Ordering::Acquire).then_some("the store's authority"));
         kinds
     }
 
@@ -106,6 +110,16 @@ impl Caches {
         }
     }
 
+    /// Whether anything in a namespace may start pods.
+    pub(crate) fn starts_pods(&self, namespace: &str) -> bool {
+        !self.store_users(Some(namespace)).is_empty() || !self.versions.group(namespace, MEASURED).is_empty()
+    }
+
+    /// The keys of the trust bundles of all namespaces in which anything may start pods.
+    pub(crate) fn trust_bundles(&self) -> BTreeSet<ObjectKey> {
+        self.store_users(None).iter().map(|user| ObjectKey::trust_bundle(&user.namespace)).collect()
+    }
+
     /// What a key belongs to, for keys that take turns: a run to its pipeline, a version to its model.
     pub(crate) fn lane(&self, key: &ObjectKey) -> String {
         let (namespace, name) = (&key.namespace, &key.name);
@@ -113,7 +127,7 @@ impl Caches {
             Primary::Run => self.runs.get(namespace, name).map(|run| group(PIPELINE_LABEL, &run.spec.pipeline)),
             Primary::Version => self.versions.get(namespace, name).map(|it| group(MODEL_LABEL, &it.spec.model)),
             Primary::Pipeline => Some(group(PIPELINE_LABEL, name)),
-            Primary::Model | Primary::Deployment => None,
+            Primary::Model | Primary::Deployment | Primary::TrustBundle => None,
         }
         .unwrap_or_else(|| name.clone())
     }

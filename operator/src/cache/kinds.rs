@@ -6,17 +6,17 @@ use std::fmt::Debug;
 use k8s_openapi::api::admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding};
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Pod, PodStatus, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, PodStatus, Service};
 use kube::{Resource, ResourceExt};
 use seatrial_core::run::{has_ended, triggered_revision};
 use seatrial_crds::names::{
-    COMPONENT_LABEL, DEPLOYMENT_LABEL, MODEL_LABEL, PIPELINE_LABEL, RUN_LABEL, VERSION_LABEL, components,
+    COMPONENT_LABEL, DEPLOYMENT_LABEL, MODEL_LABEL, PIPELINE_LABEL, RUN_LABEL, TRUST_BUNDLE, VERSION_LABEL, components,
 };
 use seatrial_crds::{Approval, MLPipeline, MLPipelineRun, Model, ModelDeployment, ModelVersion, Store, Time};
 use serde::de::DeserializeOwned;
 
 use crate::cache::Cache;
-use crate::cache::caches::{ALL, Shared, group};
+use crate::cache::caches::{ALL, MEASURED, Shared, group};
 use crate::queue::object_key::{ObjectKey, Primary};
 
 /// Which objects of a kind are watched.
@@ -28,6 +28,8 @@ pub(crate) enum Selection {
     Ours,
     /// The one of the name that the platform's `approval_policy` has; none where there is no name.
     ProofOfApprovals,
+    /// Those of one name: the operator may see no others.
+    Named(&'static str),
 }
 
 /// A kind that is watched.
@@ -50,7 +52,7 @@ pub(crate) trait ForEachKind {
 }
 
 macro_rules! watched_kinds {
-    ($($field:ident: $kind:ty, $selection:ident, $groups:expr, $prune:expr, $dependents:expr;)*) => {
+    ($($field:ident: $kind:ty, $selection:expr, $groups:expr, $prune:expr, $dependents:expr;)*) => {
         impl Caches {
             /// Empty caches.
             pub(super) fn of(shared: Shared) -> Self {
@@ -95,26 +97,27 @@ macro_rules! watched_kinds {
 
         /// Does something with each kind.
         pub(crate) fn for_each(what: &mut impl ForEachKind) {
-            $(what.kind::<$kind>(Selection::$selection);)*
+            $(what.kind::<$kind>($selection);)*
         }
     };
 }
 
 watched_kinds! {
-    stores: Store, All, |_| vec![ALL.to_owned()], keep, of_store;
-    models: Model, All, |_| vec![], keep, of_model;
-    pipelines: MLPipeline, All, |_| vec![], keep, of_pipeline;
-    runs: MLPipelineRun, All, groups_of_run, keep, of_run;
-    versions: ModelVersion, All, groups_of_version, keep, of_version;
-    approvals: Approval, All, groups_of_approval, keep, of_approval;
-    approval_policies: ValidatingAdmissionPolicy, ProofOfApprovals, |_| vec![], keep, of_proof;
-    approval_bindings: ValidatingAdmissionPolicyBinding, ProofOfApprovals, |_| vec![], keep, of_proof;
-    model_deployments: ModelDeployment, All, groups_of_deployment, keep, of_deployment;
-    jobs: Job, Ours, by_labels, prune_job, of_job_or_pod;
-    pods: Pod, Ours, by_labels, prune_pod, of_job_or_pod;
-    services: Service, Ours, by_labels, keep, owners_by_label;
-    deployments: Deployment, Ours, by_labels, keep, owners_by_label;
-    revisions: ControllerRevision, Ours, by_labels, keep, of_revision;
+    stores: Store, Selection::All, |_| vec![ALL.to_owned()], keep, of_store;
+    models: Model, Selection::All, |_| vec![], keep, of_model;
+    pipelines: MLPipeline, Selection::All, |_| vec![], keep, of_pipeline;
+    runs: MLPipelineRun, Selection::All, groups_of_run, keep, of_run;
+    versions: ModelVersion, Selection::All, groups_of_version, keep, of_version;
+    approvals: Approval, Selection::All, groups_of_approval, keep, of_approval;
+    approval_policies: ValidatingAdmissionPolicy, Selection::ProofOfApprovals, |_| vec![], keep, of_proof;
+    approval_bindings: ValidatingAdmissionPolicyBinding, Selection::ProofOfApprovals, |_| vec![], keep, of_proof;
+    model_deployments: ModelDeployment, Selection::All, groups_of_deployment, keep, of_deployment;
+    jobs: Job, Selection::Ours, by_labels, prune_job, of_job_or_pod;
+    pods: Pod, Selection::Ours, by_labels, prune_pod, of_job_or_pod;
+    services: Service, Selection::Ours, by_labels, keep, owners_by_label;
+    deployments: Deployment, Selection::Ours, by_labels, keep, owners_by_label;
+    revisions: ControllerRevision, Selection::Ours, by_labels, keep, of_revision;
+    trust_bundles: ConfigMap, Selection::Named(TRUST_BUNDLE), |_| vec![], keep, of_trust_bundle;
 }
 
 fn keep<K>(_: &mut K) {}
@@ -172,7 +175,13 @@ fn groups_of_version(version: &ModelVersion) -> Vec<String> {
     let mut groups = vec![group(MODEL_LABEL, &spec.model)];
     groups.extend(spec.run().map(|run| group(RUN_LABEL, run)));
     groups.extend(spec.pipeline().map(|pipeline| group(PIPELINE_LABEL, pipeline)));
+    groups.extend(is_measured(version).then(|| MEASURED.to_owned()));
     groups
+}
+
+/// Whether a Job measures the version.
+fn is_measured(version: &ModelVersion) -> bool {
+    version.status.as_ref().is_some_and(|status| status.measuring.is_some())
 }
 
 fn groups_of_deployment(deployment: &ModelDeployment) -> Vec<String> {
@@ -218,6 +227,9 @@ fn of_run(run: &MLPipelineRun, before: Option<&MLPipelineRun>, caches: &Caches) 
     let namespace = run.namespace().unwrap_or_default();
     let mut keys =
         vec![ObjectKey::of(Primary::Run, run), ObjectKey::beside(Primary::Pipeline, run, &run.spec.pipeline)];
+    if before.is_none() {
+        keys.push(ObjectKey::trust_bundle(&namespace));
+    }
     let is_over = |run: &MLPipelineRun| has_ended(run.status.as_ref()) || run.metadata.deletion_timestamp.is_some();
     if before.is_none() && !is_over(run) && triggered_revision(run).is_some() {
         // A newer change makes the runs of older ones pointless.
@@ -235,10 +247,13 @@ fn of_run(run: &MLPipelineRun, before: Option<&MLPipelineRun>, caches: &Caches) 
     keys
 }
 
-fn of_version(version: &ModelVersion, _: Option<&ModelVersion>, caches: &Caches) -> Vec<ObjectKey> {
+fn of_version(version: &ModelVersion, before: Option<&ModelVersion>, caches: &Caches) -> Vec<ObjectKey> {
     let namespace = version.namespace().unwrap_or_default();
     let mut keys = caches.deployments_of(&namespace, &version.spec.model);
     keys.push(ObjectKey::of(Primary::Version, version));
+    if is_measured(version) && !before.is_some_and(is_measured) {
+        keys.push(ObjectKey::trust_bundle(&namespace));
+    }
     keys.push(ObjectKey::beside(Primary::Model, version, &version.spec.model));
     if let Some(run) = version.spec.run().and_then(|run| caches.runs.get(&namespace, run))
         && !has_ended(run.status.as_ref())
@@ -272,6 +287,9 @@ fn of_deployment(deployment: &ModelDeployment, before: Option<&ModelDeployment>,
         Some((status.served_version.as_deref(), status.served_since.as_ref()))
     }
     let mut keys = vec![ObjectKey::of(Primary::Deployment, deployment)];
+    if before.is_none() {
+        keys.push(ObjectKey::trust_bundle(&deployment.namespace().unwrap_or_default()));
+    }
     if before.is_none_or(|before| serves(before) != serves(deployment)) {
         keys.push(ObjectKey::beside(Primary::Model, deployment, &deployment.spec.model));
     }
@@ -292,6 +310,10 @@ fn of_job_or_pod<K: Resource>(object: &K, before: Option<&K>, caches: &Caches) -
         keys.extend(version.map(|name| ObjectKey::beside(Primary::Version, object, name)));
     }
     keys
+}
+
+fn of_trust_bundle(bundle: &ConfigMap, _: Option<&ConfigMap>, _: &Caches) -> Vec<ObjectKey> {
+    vec![ObjectKey::trust_bundle(&bundle.namespace().unwrap_or_default())]
 }
 
 fn of_revision(revision: &ControllerRevision, before: Option<&ControllerRevision>, caches: &Caches) -> Vec<ObjectKey> {

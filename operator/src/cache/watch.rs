@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::core::DeserializeGuard;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
-use seatrial_crds::names::COMPONENT_LABEL;
+use seatrial_crds::names::{COMPONENT_LABEL, TRUST_BUNDLE_KEY as AUTHORITY_KEY};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -20,9 +20,6 @@ use crate::cache::kinds::{self, ForEachKind, Selection, WatchedKind};
 use crate::cache::outage::{LIMIT, Outage};
 use crate::queue::Queue;
 use crate::server::metrics::Metrics;
-
-/// The key of the ConfigMap that holds the store's authority.
-const AUTHORITY_KEY: &str = "ca.crt";
 
 /// Where events go.
 #[derive(Clone)]
@@ -127,6 +124,7 @@ impl Feed {
                 };
                 if self.caches.set_certificate_authority(authority) {
                     tracing::info!(namespace, name, "the store's certificate authority changed");
+                    self.caches.trust_bundles().into_iter().for_each(|key| self.queue.add(key));
                     self.caches.store_users(None).into_iter().for_each(|key| self.queue.add(key));
                 }
             }
@@ -175,12 +173,13 @@ fn events<K: WatchedKind>(
             watcher(api, config).backoff(WatchBackoff::default()).boxed()
         }
         // Kubernetes' own kinds fit, and the guard would decode each object twice.
-        Selection::Ours | Selection::ProofOfApprovals => {
+        Selection::Ours | Selection::Named(_) | Selection::ProofOfApprovals => {
             let config = match selection {
                 Selection::ProofOfApprovals => {
                     // The right to read is one to read what has this name.
                     config.fields(&format!("metadata.name={}", proof_of_approvals.unwrap_or_default()))
                 }
+                Selection::Named(name) => config.fields(&format!("metadata.name={name}")),
                 _ => config.labels(COMPONENT_LABEL),
             };
             let events = watcher(Api::<K>::all(client), config).backoff(WatchBackoff::default());

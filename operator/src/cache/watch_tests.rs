@@ -60,6 +60,27 @@ async fn an_object_that_cannot_be_read_any_more_stays_known_and_is_counted() {
     assert_eq!(woken(&feed).await, [key(Primary::Run, "churn-c1"), key(Primary::Pipeline, "churn")]);
 }
 
+#[tokio::test]
+async fn a_first_user_a_new_authority_and_a_change_by_hand_wake_the_trust_bundle_of_a_namespace() {
+    let store = DefaultStore {
+        endpoint: "https://s".into(),
+        audience: "a".into(),
+        certificate_authority: Some("old".into()),
+        authority_is_published: true,
+    };
+    let feed = feed(Platform { default_store: Some(store), ..Platform::default() }, true);
+    let bundle = ObjectKey::trust_bundle("ns");
+    let spec = json!({"pipeline": "churn"});
+    feed.take(watcher::Event::Apply(run("churn-c1", 1, spec.clone(), Value::Null)));
+    assert!(woken(&feed).await.contains(&bundle));
+    feed.take(watcher::Event::Apply(run("churn-c1", 2, spec, json!({"startedAt": "2026-11-01T00:00:00Z"}))));
+    assert!(!woken(&feed).await.contains(&bundle), "whatever happens to a run, the bundle is looked at once");
+    feed.take_authority(watcher::Event::Apply(authority("new")));
+    assert!(woken(&feed).await.contains(&bundle));
+    arrives::<ConfigMap>(&feed, json!({"metadata": {"name": "seatrial-trust-bundle", "namespace": "ns"}, "data": {}}));
+    assert_eq!(woken(&feed).await, [bundle]);
+}
+
 fn version(name: &str) -> ModelVersion {
     let digest = format!("sha256:{}", "0".repeat(64));
     read(json!({
@@ -116,12 +137,12 @@ fn a_new_leader_waits_until_it_has_looked_for_the_authority_and_keeps_the_last_o
     let platform = Platform { default_store: Some(store), ..Platform::default() };
     let feed = feed(platform, true);
     let known = |feed: &Feed| feed.caches.platform().default_store.clone().unwrap().certificate_authority;
-    assert!(feed.caches.unlisted().contains(&"ConfigMap"));
+    assert!(feed.caches.unlisted().contains(&"the store's authority"));
     feed.take_authority(watcher::Event::Init);
     feed.take_authority(watcher::Event::InitApply(authority("pem")));
-    assert!(feed.caches.unlisted().contains(&"ConfigMap"));
+    assert!(feed.caches.unlisted().contains(&"the store's authority"));
     feed.take_authority(watcher::Event::InitDone);
-    assert!(!feed.caches.unlisted().contains(&"ConfigMap"));
+    assert!(!feed.caches.unlisted().contains(&"the store's authority"));
     for event in [
         watcher::Event::Apply(authority("")),
         watcher::Event::Apply(ConfigMap { data: None, ..authority("pem") }),
@@ -133,7 +154,7 @@ fn a_new_leader_waits_until_it_has_looked_for_the_authority_and_keeps_the_last_o
     feed.take_authority(watcher::Event::Apply(authority("new")));
     assert_eq!(known(&feed).as_deref(), Some("new"));
     // Without an authority to wait for there is nothing to wait for.
-    assert!(!Caches::new(Platform::default(), false).unlisted().contains(&"ConfigMap"));
+    assert!(!Caches::new(Platform::default(), false).unlisted().contains(&"the store's authority"));
 }
 
 fn arrives<K: WatchedKind>(feed: &Feed, object: Value) {

@@ -3,8 +3,9 @@
 use std::fmt;
 
 use kube::ResourceExt;
+use seatrial_crds::names::TRUST_BUNDLE;
 
-/// The kinds of objects that have a plan.
+/// The kinds of what has a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Primary {
     Pipeline,
@@ -12,6 +13,8 @@ pub(crate) enum Primary {
     Model,
     Version,
     Deployment,
+    /// The trust bundle of a namespace, which no object of people's stands for.
+    TrustBundle,
 }
 
 impl Primary {
@@ -23,6 +26,7 @@ impl Primary {
             Self::Model => "Model",
             Self::Version => "ModelVersion",
             Self::Deployment => "ModelDeployment",
+            Self::TrustBundle => "ConfigMap",
         }
     }
 }
@@ -39,6 +43,11 @@ impl ObjectKey {
     /// The key of an object.
     pub(crate) fn of(kind: Primary, object: &impl ResourceExt) -> Self {
         Self::beside(kind, object, &object.name_any())
+    }
+
+    /// The key of the trust bundle of a namespace.
+    pub(crate) fn trust_bundle(namespace: &str) -> Self {
+        Self { kind: Primary::TrustBundle, namespace: namespace.to_owned(), name: TRUST_BUNDLE.to_owned() }
     }
 
     /// The key of something else in an object's namespace.

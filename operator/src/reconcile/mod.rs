@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use kube::{Error, Resource, ResourceExt};
 use seatrial_core::observed::{ProbeReport, RefusalReport};
 use seatrial_core::plan::{BlockedReason, Kind, LiveRead, Object, OnFailure, Plan, Stage, Write};
-use seatrial_core::{deployment, model, pipeline, run, version};
+use seatrial_core::{deployment, model, pipeline, run, trust, version};
 use seatrial_crds::{MLPipeline, MLPipelineRun, Model, ModelDeployment, ModelVersion};
 use tokio::time::Instant;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
@@ -127,6 +127,7 @@ impl Reconciler {
             Primary::Deployment => {
                 self.pass(key, |seen| deployment::plan(&self.observe_deployment(key, seen), now)).await
             }
+            Primary::TrustBundle => self.reconcile_trust(key, now).await,
         }
     }
 
@@ -154,6 +155,25 @@ impl Reconciler {
             self.begun.release(&pipeline, &key.name);
         }
         pass
+    }
+
+    /// A pass over a namespace's trust bundle, which has no status.
+    async fn reconcile_trust(&self, key: &ObjectKey, now: Timestamp) -> Pass {
+        let plan = trust::plan(&self.observe_trust(key), now);
+        if plan.is_quiet() && plan.deferred.is_empty() {
+            self.expectations.forget(key);
+            return Pass::Done(None);
+        }
+        let mut executed = self.execute(key, &plan.stages).await;
+        if executed.namespace_ends {
+            return Pass::Done(None);
+        }
+        executed.untried.extend(plan.deferred);
+        let settled = self.expectations.settle(key, executed.failures, &executed.untried, self.clock.now());
+        match settled.retry_after {
+            Some(delay) => Pass::Failed(plan.requeue_after.map_or(delay, |sooner| sooner.min(delay))),
+            None => Pass::Done(plan.requeue_after),
+        }
     }
 
     /// One pass over one object, from top to bottom.
@@ -294,6 +314,7 @@ impl Reconciler {
             (Object::ControllerRevision(sent), Object::ControllerRevision(answer)) => {
                 self.note_answer(sent.as_ref(), *answer);
             }
+            (Object::ConfigMap(sent), Object::ConfigMap(answer)) => self.note_answer(sent.as_ref(), *answer),
             _ => {}
         }
     }

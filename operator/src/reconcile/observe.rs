@@ -8,6 +8,7 @@ use kube::ResourceExt;
 use seatrial_core::observed::{DeploymentObserved, ModelObserved, PipelineObserved, RunObserved, VersionObserved};
 use seatrial_core::plan::Kind;
 use seatrial_core::run::has_ended;
+use seatrial_core::trust::TrustObserved;
 use seatrial_crds::names::{DEPLOYMENT_LABEL, MODEL_LABEL, PIPELINE_LABEL, RUN_LABEL, VERSION_LABEL};
 use seatrial_crds::{MLPipeline, MLPipelineRun, Model, ModelDeployment, ModelVersion};
 
@@ -29,6 +30,7 @@ impl Reconciler {
             Kind::ControllerRevision => has(&self.caches.revisions, namespace, name),
             Kind::Run => has(&self.caches.runs, namespace, name),
             Kind::Version => has(&self.caches.versions, namespace, name),
+            Kind::ConfigMap => has(&self.caches.trust_bundles, namespace, name),
         }
     }
 
@@ -148,6 +150,16 @@ impl Reconciler {
             live_reads: self.expectations.live_reads(key),
             blocked: self.expectations.blocked(key),
             platform: caches.platform(),
+        }
+    }
+
+    pub(crate) fn observe_trust(&self, key: &ObjectKey) -> TrustObserved {
+        TrustObserved {
+            namespace: key.namespace.clone(),
+            bundle: self.caches.trust_bundles.get(&key.namespace, &key.name),
+            is_used: self.caches.starts_pods(&key.namespace),
+            blocked: self.expectations.blocked(key),
+            platform: self.caches.platform(),
         }
     }
 

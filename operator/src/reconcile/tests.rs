@@ -5,7 +5,7 @@ use k8s_openapi::api::batch::v1::Job;
 use kube::Client;
 use kube::api::ObjectMeta;
 use seatrial_core::plan::{Event, EventType};
-use seatrial_core::platform::Platform;
+use seatrial_core::platform::{DefaultStore, Platform};
 use seatrial_crds::MLPipelineRunStatus;
 use serde_json::{Value, from_value, json};
 use tokio::time::Instant as Moment;
@@ -19,10 +19,14 @@ fn key(kind: Primary, name: &str) -> ObjectKey {
 }
 
 fn reconciler(client: Client) -> Arc<Reconciler> {
+    reconciler_of(client, Platform::default())
+}
+
+fn reconciler_of(client: Client, platform: Platform) -> Arc<Reconciler> {
     let metrics = Arc::new(Metrics::new().0);
     let (queue, timers) = Queue::new(|key| key.name.clone());
     tokio::spawn(timers);
-    let caches = Arc::new(Caches::new(Platform::default(), false));
+    let caches = Arc::new(Caches::new(platform, false));
     let run = json!({
         "apiVersion": "seatrial.dev/v1alpha1", "kind": "MLPipelineRun", "spec": {"pipeline": "churn"},
         "metadata": {"name": "churn-c1", "namespace": "ns", "uid": "1", "resourceVersion": "1"},
@@ -238,4 +242,34 @@ async fn a_foreign_job_with_a_runs_label_is_not_remembered_as_an_attempt() {
     let observed = reconciler.observe_run(&key(Primary::Run, "churn-c1"), &run, BTreeSet::new(), Timestamp::UNIX_EPOCH);
     assert_eq!(observed.jobs.len(), 2, "a plan sees both, to name a clash");
     assert_eq!(observed.expectations.into_keys().collect::<Vec<_>>(), ["ours"]);
+}
+
+/// One writer for each namespace, however many runs begin in it, and nothing once it is right.
+#[tokio::test]
+async fn a_namespace_that_is_used_has_the_stores_authority_and_follows_it() {
+    let (client, asked) = server(|_| None);
+    let store = DefaultStore {
+        endpoint: "https://store".into(),
+        audience: "a".into(),
+        certificate_authority: Some("old".into()),
+        authority_is_published: true,
+    };
+    let reconciler = reconciler_of(client, Platform { default_store: Some(store), ..Platform::default() });
+    let bundle = ObjectKey::trust_bundle("ns");
+    reconciler.reconcile(&bundle).await;
+    assert_eq!(taken(&asked), ["POST configmaps/seatrial-trust-bundle"]);
+    let map = json!({
+        "metadata": {"name": "seatrial-trust-bundle", "namespace": "ns", "uid": "7", "resourceVersion": "1",
+                     "labels": {"seatrial.dev/component": "trust-bundle"}},
+        "data": {"ca.crt": "old"},
+    });
+    reconciler.caches.trust_bundles.insert(from_value(map).unwrap());
+    reconciler.reconcile(&bundle).await;
+    assert!(taken(&asked).is_empty(), "steady state writes nothing");
+    assert!(reconciler.caches.set_certificate_authority("new".into()));
+    reconciler.reconcile(&bundle).await;
+    assert_eq!(taken(&asked), ["PUT configmaps/seatrial-trust-bundle"]);
+    let elsewhere = ObjectKey::trust_bundle("unused");
+    reconciler.reconcile(&elsewhere).await;
+    assert!(taken(&asked).is_empty(), "nobody uses it there");
 }
