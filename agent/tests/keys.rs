@@ -107,7 +107,7 @@ async fn keys_that_are_not_there_yet_are_waited_for_and_asked_for() {
     let pod = Pod::new("growth");
     pod.command_ended(0);
     pod.write_output("x", "content", b"hours of work");
-    let authority = Some(store.certificate_authority.clone());
+    let authority = Some(pod.trust(&store));
     let publishing = pod.start_publish(&publish_config(with_keys(&pod, &store, authority), &[("x", OutputType::Any)]));
     until("the upload waits", async || pod.probe().await == 1).await;
     assert!(pod.store_away().contains("set AWS_ACCESS_KEY_ID"), "{}", pod.store_away());

@@ -119,8 +119,8 @@ async fn a_step_without_outputs_needs_no_store() {
     // What is best effort goes on for no longer than what must not be lost.
     config.step.as_mut().unwrap().outage_seconds = 1;
     assert_eq!(pod.publish(&config).await.code, ExitCode::Success);
-    // One that cannot even be opened.
-    config.stores[0].certificate_authority = Some("no PEM".into());
+    // One that cannot even be opened: its authority is not there.
+    config.stores[0].certificate_authority_file = Some("/nowhere/ca.crt".into());
     assert_eq!(pod.publish(&config).await.code, ExitCode::Success);
     config.stores.clear();
     assert_eq!(pod.publish(&config).await.code, ExitCode::Success);

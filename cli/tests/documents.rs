@@ -15,6 +15,7 @@ use serde_json::Value;
 const NO_REASONS: &[&str] = &[
     "Available",
     "Complete",
+    "ConfigMap",
     "ControllerRevision",
     "Correct",
     "CreateContainerConfigError",

@@ -30,7 +30,7 @@ pub(crate) struct Remote {
 
 #[derive(Clone, Debug)]
 enum Access {
-    Objects(Opened),
+    Objects(Box<Opened>),
     /// Single files at URLs: neither keys nor lists nor, often, sizes.
     Web(Web),
 }
@@ -57,7 +57,7 @@ impl Remote {
         let url = Url::parse(&config.prefix).map_err(|error| bad(&error.to_string()))?;
         let folder = url.path().trim_start_matches('/').to_owned();
         let access = match url.scheme() {
-            "s3" => Access::Objects(Opened::new(config, url, s3::open)?),
+            "s3" => Access::Objects(Box::new(Opened::new(config, url, s3::open)?)),
             "http" | "https" => Access::Web(Web::open(config, url)?),
             other => return Err(bad(&format!("no store is reached by {other}://"))),
         };
@@ -196,7 +196,8 @@ mod tests {
     async fn any_provider_of_objects_is_read_in_one_way() {
         let config = config("memory://bucket/folder/");
         let url = Url::parse(&config.prefix).unwrap();
-        let access = Access::Objects(Opened::new(&config, url, |_, _, _| Ok(Arc::new(InMemory::new()))).unwrap());
+        let opened = Opened::new(&config, url, |_, _, _| Ok(Arc::new(InMemory::new()))).unwrap();
+        let access = Access::Objects(Box::new(opened));
         let store = Remote { prefix: config.prefix, access, folder: "folder/".into() };
         let key = store.key("a").unwrap();
         let objects = store.objects().unwrap_or_else(|_| panic!("no objects"));

@@ -9,6 +9,8 @@ mod summary;
 mod version;
 mod words;
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use kube::ResourceExt;
 use seatrial_crds::{LabelSource, Model, ModelDeployment, ModelVersion, Store, Time};
@@ -129,29 +131,34 @@ fn trust(subject: &Subject, versions: &[Shown<'_>]) -> Html {
     html
 }
 
-/// Stores whose keys the namespace holds: who holds them can change what lies there.
+/// Stores whose keys the namespace holds, or that any pod of it may open: who has these can change what lies there.
 fn keys(subject: &Subject, versions: &[Shown<'_>]) -> Vec<String> {
     let Some(stores) = &subject.stores else {
         return vec!["The Stores of the namespace could not be read: who holds the keys to predictions and labels is not known here.".to_owned()];
     };
     let of = |uri: &str| {
         let matching = stores.iter().filter(|store| uri.starts_with(&store.spec.prefix));
-        let store = matching.max_by_key(|store| store.spec.prefix.len())?;
-        let secret = store.spec.credentials.as_ref()?.secret_name.clone();
-        Some((store.name_any(), store.spec.prefix.clone(), secret))
+        unprotected(matching.max_by_key(|store| store.spec.prefix.len())?)
     };
     let labels = subject.model.spec.evaluation.iter().map(|evaluation| evaluation.uri.as_str());
     let evidence =
         versions.iter().flat_map(|one| &one.version.spec.evidence).map(|evidence| evidence.artifact.uri.as_str());
-    let mut found: Vec<(String, String, String)> = labels.chain(evidence).filter_map(of).collect();
-    found.sort();
-    found.dedup();
-    let say = |(store, prefix, secret): (String, String, String)| {
-        format!(
-            "Unprotected by the store: the keys to {prefix} (Store {store}) lie in the namespace's Secret {secret}. Who can use that Secret can change or learn what lies there."
-        )
-    };
-    found.into_iter().map(say).collect()
+    let found: BTreeSet<String> = labels.chain(evidence).filter_map(of).collect();
+    found.into_iter().collect()
+}
+
+fn unprotected(store: &Store) -> Option<String> {
+    let (name, prefix) = (store.name_any(), &store.spec.prefix);
+    let credentials = store.spec.credentials.as_ref()?;
+    if let Some(secret) = &credentials.secret_name {
+        return Some(format!(
+            "Unprotected by the store: the keys to {prefix} (Store {name}) lie in the namespace's Secret {secret}. Who can use that Secret can change or learn what lies there."
+        ));
+    }
+    let role = &credentials.web_identity.as_ref()?.role;
+    Some(format!(
+        "Unprotected by the store: a pod of the namespace opens {prefix} (Store {name}) by the role {role}. Who can create pods in the namespace can change or learn what lies there."
+    ))
 }
 
 #[cfg(test)]

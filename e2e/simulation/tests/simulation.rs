@@ -75,7 +75,8 @@ fn writes_of(by_hand: usize) -> (u64, String) {
 }
 
 /// 2n + 5 for a change: a revision, the run, its status at its beginning, after each step and at its end, two statuses of the
-/// pipeline, and the Jobs. A run by hand does without the first two; of many at once, those that wait are written once more.
+/// pipeline, and the Jobs; one more, once for all runs of a namespace, for its trust bundle. A run by hand does without the
+/// first two; of many at once, those that wait are written once more.
 #[test]
 fn what_a_run_writes_is_counted() {
     let (by_change, trace) = writes_of(0);

@@ -37,6 +37,17 @@ fn full() -> Subject {
     }
 }
 
+/// A store without a Secret is opened by a role that any pod of the namespace may take.
+#[test]
+fn a_store_that_pods_open_by_a_role_is_called_unprotected() {
+    let mut subject = full();
+    let store = &mut subject.stores.as_mut().unwrap()[0];
+    let credentials = json!({"webIdentity": {"role": "arn:aws:iam::123456789012:role/growth"}});
+    store.spec.credentials = Some(serde_json::from_value(credentials).unwrap());
+    let page = page(&subject, fixtures::now());
+    assert!(page.contains("by the role arn:aws:iam::123456789012:role/growth"), "{page}");
+}
+
 #[test]
 fn the_page_of_a_full_model() {
     let page = page(&full(), fixtures::now()).replace(STYLE, "(style)\n");
