@@ -6,6 +6,7 @@
 //! - [`Record`] and [`Try`]: what the store keeps of an attempt and of each of its pods;
 //! - [`PodConfig`], [`RecoverConfig`] and [`ReadConfig`]: what the agent is told to do, by the environment variable [`CONFIG_VARIABLE`];
 //! - [`JudgeConfig`] and [`JudgeMessage`]: what a judge is told, and what it measured;
+//! - [`check`]: what the program that checks data is told, and what it says;
 //! - [`Listing`]: what an artifact is, and its digest;
 //! - [`paths`]: where things are inside a pod;
 //! - [`log`]: how what a step printed is kept;
@@ -15,6 +16,7 @@
 //! config of a version it does not know, and the operator treats a message that it cannot read as lost.
 
 mod artifact;
+pub mod check;
 mod config;
 mod counts;
 mod exec;
