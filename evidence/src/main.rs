@@ -1,9 +1,10 @@
-//! Measures a model version's predictions against labels.
+//! Measures a model version's predictions against labels, and checks data by the rules of a contract ([`check`]).
 //!
 //! `judge` is told what to measure by an environment variable, and says what came of it in a termination message; both are
 //! fixed in `seatrial_core::contract`. It decides nothing. The measuring itself is done by `measure`, a child process.
 
 mod binary;
+mod check;
 mod classes;
 mod folds;
 mod group_names;
@@ -50,12 +51,27 @@ enum Task {
         #[arg(long)]
         memory: Option<u64>,
     },
+    /// Checks data by the rules of contracts, and writes the reports and the termination message.
+    Check {
+        /// Where the termination message goes.
+        #[arg(long, env = "SEATRIAL_TERMINATION_LOG", default_value = "/dev/termination-log")]
+        termination_log: PathBuf,
+    },
+    /// Checks one input, and prints the report: what `check` starts.
+    CheckInput {
+        /// The input's number in the config, from 0.
+        number: usize,
+        /// Seconds after which it ends itself.
+        seconds: u32,
+    },
 }
 
 fn main() -> ExitCode {
     match Arguments::parse().task {
         Task::Judge { termination_log, memory } => judge(&termination_log, memory),
         Task::Measure { memory } => measure(memory),
+        Task::Check { termination_log } => check::check(&termination_log),
+        Task::CheckInput { number, seconds } => check::check_input(number, seconds),
     }
 }
 

@@ -34,31 +34,46 @@ fn container_memory() -> Option<u64> {
     LIMITS.iter().find_map(read).filter(|limit| *limit < 1 << 60)
 }
 
-/// Runs a program that measures, and reads its message.
-pub(crate) fn run(command: &mut Command) -> JudgeMessage {
-    let failed = |error: io::Error| JudgeMessage::Failed(format!("the judge could not start itself: {error}"));
-    let mut child = match command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn() {
-        Ok(child) => child,
-        Err(error) => return failed(error),
-    };
+/// How a child ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    /// What it printed, cut.
+    pub(crate) output: String,
+    said: Said,
+}
+
+impl Ended {
+    /// Whether it said that memory is short.
+    pub(crate) const fn no_memory(&self) -> bool {
+        self.said.no_memory
+    }
+}
+
+/// Runs a program to its end, and reads so many bytes of what it prints.
+pub(crate) fn ended(command: &mut Command, bytes: u64) -> io::Result<Ended> {
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     let said = child.stderr.take().map(|stderr| thread::spawn(move || pass_on(stderr)));
     let mut output = String::new();
     if let Some(stdout) = child.stdout.take()
-        && let Err(error) = stdout.take(MAX_OUTPUT).read_to_string(&mut output)
+        && let Err(error) = stdout.take(bytes).read_to_string(&mut output)
     {
         output = format!("(unreadable: {error})");
     }
-    let status = match child.wait() {
-        Ok(status) => status,
-        Err(error) => return failed(error),
-    };
+    let status = child.wait()?;
     let said = said.and_then(|said| said.join().ok()).unwrap_or_default();
-    if status.success()
-        && let Ok(message) = JudgeMessage::parse(&output)
-    {
-        return message;
+    Ok(Ended { status, output, said })
+}
+
+/// Runs a program that measures, and reads its message.
+pub(crate) fn run(command: &mut Command) -> JudgeMessage {
+    match ended(command, MAX_OUTPUT) {
+        Err(error) => JudgeMessage::Failed(format!("the judge could not start itself: {error}")),
+        Ok(Ended { status, output, said }) => match JudgeMessage::parse(&output) {
+            Ok(message) if status.success() => message,
+            _ => JudgeMessage::Failed(crashed(status, &said)),
+        },
     }
-    JudgeMessage::Failed(crashed(status, &said))
 }
 
 /// What a child said on standard error, as far as it explains its end.

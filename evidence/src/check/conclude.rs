@@ -1,0 +1,469 @@
+//! What the counts say about the rules.
+
+use seatrial_core::contract::check::{
+    CHECK_VERSION, CheckReport, CheckVerdict, Comparison, InputCheck, Position, Rule, RuleKind, RuleOutcome,
+    RuleResult, Unit, ValueTest,
+};
+
+use super::files::DataFile;
+use super::plan::{Decision, Plan};
+use super::tally::{Hits, Place};
+use super::work::Outcome;
+use crate::problem::{count, quoted};
+
+/// What is known of the data as a whole.
+struct Known<'a> {
+    input: &'a InputCheck,
+    plan: &'a Plan,
+    files: &'a [DataFile],
+    outcome: &'a Outcome<'a>,
+    rows: u64,
+    /// Whether a rule about the number of rows allows that there are none.
+    none_allowed: bool,
+}
+
+/// What came of a rule, without what is the same for all.
+struct Concluded {
+    outcome: RuleOutcome,
+    found: String,
+    matched: Option<u64>,
+    of: Option<u64>,
+    positions: Vec<Position>,
+}
+
+impl Concluded {
+    fn new(outcome: RuleOutcome, found: impl Into<String>) -> Self {
+        Self { outcome, found: found.into(), matched: None, of: None, positions: Vec::new() }
+    }
+}
+
+/// The report about an input.
+pub(super) fn report(input: &InputCheck, plan: &Plan, files: &[DataFile], outcome: &Outcome<'_>) -> CheckReport {
+    let rows = outcome.tallies.parts.iter().map(|part| u64::from(part.rows)).sum();
+    let none_allowed = input.rules.iter().any(|rule| match &rule.check {
+        RuleKind::RowCount { is } => is.holds(0, 0, Unit::Rows) == Some(true),
+        _ => false,
+    });
+    let known = Known { input, plan, files, outcome, rows, none_allowed };
+    let broken = known.broken();
+    let rules: Vec<RuleResult> = input
+        .rules
+        .iter()
+        .zip(&plan.decisions)
+        .map(|(rule, decision)| {
+            let concluded = match (decision, &broken) {
+                (Decision::NotChecked(why), _) => Concluded::new(RuleOutcome::NotChecked, why.clone()),
+                (_, Some(_)) => Concluded::new(RuleOutcome::Inconclusive, "the data cannot be read"),
+                _ => known.conclude(rule, decision),
+            };
+            result(rule, concluded)
+        })
+        .collect();
+    let (verdict, sentence) = match broken {
+        Some(why) => (CheckVerdict::Failed, format!("the data cannot be read: {why}")),
+        None => {
+            let verdict = CheckReport::verdict_of(&rules);
+            (verdict, overall(verdict, &rules, rows))
+        }
+    };
+    let rows = if outcome.tallies.broken.is_some() { 0 } else { rows };
+    let mut report = whole(input, verdict, sentence, (rows, files.len() as u64), rules);
+    if outcome.tallies.broken.is_none() && outcome.headers.any {
+        let columns = plan.columns.iter().zip(&outcome.tallies.sketches);
+        let profile = columns.map(|(column, sketch)| {
+            let hits = |number: usize| outcome.tallies.hits.get(number).map(|hits| hits.count).unwrap_or_default();
+            sketch.profile(column, hits(column.nulls), hits(column.mistyped))
+        });
+        report.profile = profile.collect();
+    }
+    report
+}
+
+/// A report.
+pub(super) fn whole(
+    input: &InputCheck,
+    verdict: CheckVerdict,
+    sentence: String,
+    (rows, files): (u64, u64),
+    rules: Vec<RuleResult>,
+) -> CheckReport {
+    CheckReport {
+        version: CHECK_VERSION,
+        input: input.input.clone(),
+        contract: input.contract.clone(),
+        revision: input.revision.clone(),
+        verdict,
+        sentence,
+        rows,
+        files,
+        rules,
+        not_checked: input.not_checked.clone(),
+        profile: vec![],
+    }
+}
+
+/// The verdict in a sentence.
+fn overall(verdict: CheckVerdict, rules: &[RuleResult], rows: u64) -> String {
+    use seatrial_core::contract::check::Severity;
+    let of = |severity, outcome| rules.iter().filter(move |rule| rule.severity == severity && rule.outcome == outcome);
+    let number = |count: usize| count as u64;
+    let first = |severity, outcome| of(severity, outcome).next().map(|rule| rule.sentence.clone()).unwrap_or_default();
+    let rows = plural(rows, "row", "rows");
+    match verdict {
+        CheckVerdict::Failed => {
+            let broken = number(of(Severity::Error, RuleOutcome::Broken).count());
+            let (rules, first) = (plural(broken, "rule is", "rules are"), first(Severity::Error, RuleOutcome::Broken));
+            format!("{rules} broken by {rows}: {first}")
+        }
+        CheckVerdict::Inconclusive => {
+            let undecided = number(of(Severity::Error, RuleOutcome::Inconclusive).count());
+            let rules = plural(undecided, "rule has", "rules have");
+            format!(
+                "{rows} prove nothing where {rules} nothing to judge: {}",
+                first(Severity::Error, RuleOutcome::Inconclusive)
+            )
+        }
+        CheckVerdict::Passed | CheckVerdict::Error => {
+            let held = number(rules.iter().filter(|rule| rule.outcome == RuleOutcome::Held).count());
+            let warnings = number(of(Severity::Warning, RuleOutcome::Broken).count());
+            let kept = format!("{rows} keep {}", plural(held, "rule", "rules"));
+            if warnings == 0 {
+                return kept;
+            }
+            let first = first(Severity::Warning, RuleOutcome::Broken);
+            format!(
+                "{kept}; {} broken: {first}",
+                plural(warnings, "rule of severity warning is", "rules of severity warning are")
+            )
+        }
+    }
+}
+
+fn result(rule: &Rule, concluded: Concluded) -> RuleResult {
+    let Concluded { outcome, found, matched, of, positions } = concluded;
+    let (about, expected) = (about(&rule.check), expected(&rule.check));
+    let sentence = match outcome {
+        RuleOutcome::NotChecked => format!("{about} is not checked: {found}"),
+        RuleOutcome::Inconclusive => format!("{about} is not decided: {found}"),
+        RuleOutcome::Held => format!("{about}: {found}; expected {expected}"),
+        RuleOutcome::Broken => match positions.first() {
+            Some(first) => format!("{about}: {found}, {}; expected {expected}", place(first)),
+            None => format!("{about}: {found}; expected {expected}"),
+        },
+    };
+    RuleResult {
+        rule: rule.name.clone(),
+        severity: rule.severity,
+        dimension: rule.dimension.clone(),
+        outcome,
+        expected,
+        found,
+        matched,
+        of,
+        positions,
+        sentence,
+    }
+}
+
+/// A position as a sentence has it.
+fn place(position: &Position) -> String {
+    let file = position.file.as_ref().map(|file| format!(" of {}", quoted(file))).unwrap_or_default();
+    let value = position.value.as_ref().map(|value| format!(" with {}", quoted(value))).unwrap_or_default();
+    format!("the first in row {}{file}{value}", position.row)
+}
+
+/// What a rule is about.
+fn about(rule: &RuleKind) -> String {
+    let columns = rule.columns();
+    match (rule, columns.as_slice()) {
+        (RuleKind::Sql { .. }, _) => "the query".to_owned(),
+        (_, []) => "the table".to_owned(),
+        (_, [one]) => format!("column {}", quoted(one)),
+        (_, several) => {
+            let names: Vec<String> = several.iter().map(|name| quoted(name)).collect();
+            format!("columns {}", names.join(", "))
+        }
+    }
+}
+
+/// What a rule demands, after "expected".
+fn expected(rule: &RuleKind) -> String {
+    let unit = |unit: Unit| match unit {
+        Unit::Rows => "rows",
+        Unit::Percent => "percent of the rows",
+    };
+    let compared = |is: &Comparison, of: Unit, what: &str| format!("{is} {} {what}", unit(of));
+    match rule {
+        RuleKind::Present { .. } => "the column".to_owned(),
+        RuleKind::Type { .. } => "values of its type alone".to_owned(),
+        RuleKind::Required { .. } => "no nulls".to_owned(),
+        RuleKind::Unique { .. } => "no value twice".to_owned(),
+        RuleKind::PrimaryKey { .. } => "no nulls, and no key twice".to_owned(),
+        RuleKind::Values { test, .. } => wanted(test),
+        RuleKind::RowCount { is } => format!("{is} rows"),
+        RuleKind::NullValues { is, unit, .. } => compared(is, *unit, "with null"),
+        RuleKind::MissingValues { is, unit, .. } => compared(is, *unit, "with a missing value"),
+        RuleKind::InvalidValues { is, unit, tests, .. } => {
+            let tests: Vec<String> = tests.iter().map(wanted).collect();
+            let tests = if tests.is_empty() { String::new() } else { format!(" (valid: {})", tests.join(" and ")) };
+            format!("{}{tests}", compared(is, *unit, "with an invalid value"))
+        }
+        RuleKind::DuplicateValues { is, unit, .. } => compared(is, *unit, "that repeat another"),
+        RuleKind::Sql { is, .. } => is.to_string(),
+    }
+}
+
+/// What a test demands of a value.
+fn wanted(test: &ValueTest) -> String {
+    match test {
+        ValueTest::MinLength(length) => format!("at least {}", plural(*length, "character", "characters")),
+        ValueTest::MaxLength(length) => format!("at most {}", plural(*length, "character", "characters")),
+        ValueTest::Pattern(pattern) => format!("a match of {}", quoted(pattern)),
+        ValueTest::Format(format) => format!("a text of the form {}", format!("{format:?}").to_lowercase()),
+        ValueTest::OneOf(values) => {
+            let some: Vec<String> = values.iter().take(5).map(|value| quoted(value)).collect();
+            let more = if values.len() > 5 { ", …" } else { "" };
+            format!("one of {}{more}", some.join(", "))
+        }
+        ValueTest::Minimum(bound) => format!("at least {bound}"),
+        ValueTest::Maximum(bound) => format!("at most {bound}"),
+        ValueTest::ExclusiveMinimum(bound) => format!("more than {bound}"),
+        ValueTest::ExclusiveMaximum(bound) => format!("less than {bound}"),
+        ValueTest::MultipleOf(factor) => format!("multiples of {factor}"),
+        ValueTest::MinItems(number) => format!("at least {}", plural(*number, "item", "items")),
+        ValueTest::MaxItems(number) => format!("at most {}", plural(*number, "item", "items")),
+        ValueTest::UniqueItems => "no item twice".to_owned(),
+        ValueTest::MinProperties(number) => format!("at least {}", plural(*number, "member", "members")),
+        ValueTest::MaxProperties(number) => format!("at most {}", plural(*number, "member", "members")),
+        ValueTest::RequiredProperties(names) => format!("the members {}", names.join(", ")),
+    }
+}
+
+fn plural(number: u64, one: &str, many: &str) -> String {
+    count(usize::try_from(number).unwrap_or(usize::MAX), one, many)
+}
+
+impl Known<'_> {
+    /// Why the data cannot be read, where they cannot.
+    fn broken(&self) -> Option<String> {
+        let broken = self.outcome.tallies.broken.as_ref()?;
+        let file = self.files.get(broken.file as usize).map(|file| file.shown.as_str()).unwrap_or_default();
+        let named = if file.is_empty() { "the file".to_owned() } else { quoted(file) };
+        Some(match broken.row {
+            Some(row) => {
+                format!("row {} of {named} {}", self.row_in_file(broken.file, (broken.part, row)), broken.what)
+            }
+            None => format!("{named} {}", broken.what),
+        })
+    }
+
+    /// The number of a row in its file, from 1.
+    fn row_in_file(&self, file: u32, (part, row): Place) -> u64 {
+        let before = self.outcome.tallies.parts.iter().filter(|other| other.file == file && other.number < part);
+        before.map(|part| u64::from(part.rows)).sum::<u64>() + u64::from(row) + 1
+    }
+
+    fn position(&self, place: Place, value: Option<String>) -> Position {
+        let parts = &self.outcome.tallies.parts;
+        let part = parts.binary_search_by_key(&place.0, |part| part.number).ok().and_then(|at| parts.get(at));
+        let file = part.map(|part| part.file).unwrap_or_default();
+        let shown = self.files.get(file as usize).map(|file| file.shown.clone()).filter(|shown| !shown.is_empty());
+        Position { file: shown, row: self.row_in_file(file, place), value }
+    }
+
+    fn hits(&self, number: usize) -> Hits {
+        self.outcome.tallies.hits.get(number).cloned().unwrap_or_default()
+    }
+
+    fn positions(&self, hits: &Hits) -> Vec<Position> {
+        hits.first.iter().map(|(place, value)| self.position(*place, value.clone())).collect()
+    }
+
+    /// What keeps a column's rules from being decided: it is absent, or several.
+    fn lacking(&self, column: usize) -> Option<String> {
+        let headers = &self.outcome.headers;
+        let file = |number: u32| match self.files.get(number as usize).map(|file| file.shown.as_str()) {
+            Some(shown) if !shown.is_empty() => format!(" in {}", quoted(shown)),
+            _ => String::new(),
+        };
+        if let Some(number) = headers.repeated.get(column).copied().flatten() {
+            return Some(format!("there are several of this name{}", file(number)));
+        }
+        let name = self.plan.columns.get(column).map(|column| column.name.as_str()).unwrap_or_default();
+        let hint = headers.alike(name).map(|other| format!("; there is {}", quoted(other))).unwrap_or_default();
+        if let Some(number) = headers.absent.get(column).copied().flatten() {
+            return Some(format!("it is missing{}{hint}", file(number)));
+        }
+        let unseen = |seen: &Vec<bool>| seen.get(column) == Some(&false) && self.only_null(column) && self.rows > 0;
+        self.outcome.seen.as_ref().filter(|seen| unseen(seen)).map(|_| format!("it is missing: no line has it{hint}"))
+    }
+
+    /// Whether a column has no value that is not null.
+    fn only_null(&self, column: usize) -> bool {
+        let nulls = self.plan.columns.get(column).map(|column| self.hits(column.nulls).count).unwrap_or_default();
+        nulls == self.rows
+    }
+
+    /// Whether the contract says how many nulls a column may have.
+    fn says_nulls(&self, column: usize) -> bool {
+        let name = self.plan.columns.get(column).map(|column| column.name.as_str());
+        self.input.rules.iter().any(|rule| match &rule.check {
+            RuleKind::NullValues { column, .. } => Some(column.as_str()) == name,
+            RuleKind::MissingValues { column, null, .. } => *null && Some(column.as_str()) == name,
+            _ => false,
+        })
+    }
+
+    fn conclude(&self, rule: &Rule, decision: &Decision) -> Concluded {
+        let columns: Vec<usize> = match decision {
+            Decision::Present(column)
+            | Decision::None(_, column)
+            | Decision::NoNull(column)
+            | Decision::Compare(_, column) => vec![*column],
+            Decision::Key { key, .. } => self.plan.keys.get(*key).cloned().unwrap_or_default(),
+            Decision::Rows | Decision::NotChecked(_) => vec![],
+        };
+        let lacking = columns.iter().find_map(|column| self.lacking(*column));
+        match (decision, lacking) {
+            (Decision::Present(_), _) if !self.outcome.headers.any => self.nothing("there are no files"),
+            (Decision::Present(_) | Decision::NoNull(_), Some(why)) => Concluded::new(RuleOutcome::Broken, why),
+            (Decision::Present(_), None) => Concluded::new(RuleOutcome::Held, "it is there"),
+            (Decision::Rows, _) => self.row_count(rule),
+            (_, Some(why)) => Concluded::new(RuleOutcome::Inconclusive, why),
+            _ if self.rows == 0 => self.nothing("there are no rows"),
+            _ => {
+                let is_nested = |column: &usize| self.outcome.headers.nested.get(*column) == Some(&true);
+                let looks_in = !matches!(rule.check, RuleKind::Type { .. });
+                if looks_in && columns.iter().any(is_nested) {
+                    let why = "lists and structures of Parquet are not looked into";
+                    return Concluded::new(RuleOutcome::NotChecked, why);
+                }
+                self.decide(rule, decision)
+            }
+        }
+    }
+
+    /// There is nothing to decide by.
+    fn nothing(&self, why: &str) -> Concluded {
+        if self.none_allowed && self.rows == 0 {
+            Concluded::new(RuleOutcome::Held, format!("{why}, as the contract allows"))
+        } else {
+            Concluded::new(RuleOutcome::Inconclusive, why)
+        }
+    }
+
+    fn row_count(&self, rule: &Rule) -> Concluded {
+        let RuleKind::RowCount { is } = &rule.check else { return self.nothing("the rule is none about rows") };
+        let found = plural(self.rows, "row", "rows");
+        let outcome = outcome(is.holds(self.rows, self.rows, Unit::Rows));
+        Concluded { matched: Some(self.rows), of: Some(self.rows), ..Concluded::new(outcome, found) }
+    }
+
+    fn decide(&self, rule: &Rule, decision: &Decision) -> Concluded {
+        match decision {
+            Decision::NoNull(column) => {
+                let nulls = self.plan.columns.get(*column).map(|column| self.hits(column.nulls)).unwrap_or_default();
+                self.none_of(&nulls, self.rows, "have null")
+            }
+            Decision::None(number, column) => {
+                let nulls = self.plan.columns.get(*column).map(|column| self.hits(column.nulls).count);
+                if self.only_null(*column) {
+                    return self.only_nulls(&[*column]);
+                }
+                let of = self.rows - nulls.unwrap_or_default();
+                let what = match (&rule.check, self.plan.columns.get(*column).and_then(|column| column.reader.kind)) {
+                    (RuleKind::Type { .. }, Some(kind)) => format!("have no {}", kind.name()),
+                    _ => "have another value".to_owned(),
+                };
+                self.none_of(&self.hits(*number), of, &what)
+            }
+            Decision::Compare(number, column) => {
+                if matches!(rule.check, RuleKind::InvalidValues { .. }) && self.only_null(*column) {
+                    return self.only_nulls(&[*column]);
+                }
+                let hits = self.hits(*number);
+                self.compare(rule, hits.count, self.rows, self.positions(&hits))
+            }
+            Decision::Key { key, primary, compare } => self.key(rule, *key, *primary, *compare),
+            Decision::Present(_) | Decision::Rows | Decision::NotChecked(_) => {
+                self.nothing("there is nothing to decide")
+            }
+        }
+    }
+
+    fn only_nulls(&self, columns: &[usize]) -> Concluded {
+        if columns.iter().all(|column| self.says_nulls(*column)) {
+            Concluded::new(RuleOutcome::Held, "all values are null, and the contract says how many may be")
+        } else {
+            Concluded::new(RuleOutcome::Inconclusive, "all values are null")
+        }
+    }
+
+    /// No row may be such.
+    fn none_of(&self, hits: &Hits, of: u64, what: &str) -> Concluded {
+        let outcome = outcome(Some(hits.count == 0));
+        let found = format!("{} of {} {what}", hits.count, plural(of, "row", "rows"));
+        Concluded {
+            matched: Some(hits.count),
+            of: Some(of),
+            positions: self.positions(hits),
+            ..Concluded::new(outcome, found)
+        }
+    }
+
+    fn compare(&self, rule: &Rule, matched: u64, of: u64, positions: Vec<Position>) -> Concluded {
+        let (is, unit) = match &rule.check {
+            RuleKind::NullValues { is, unit, .. }
+            | RuleKind::MissingValues { is, unit, .. }
+            | RuleKind::InvalidValues { is, unit, .. }
+            | RuleKind::DuplicateValues { is, unit, .. } => (is, *unit),
+            _ => return self.nothing("the rule compares nothing"),
+        };
+        let found = format!("{matched} of {}", plural(of, "row", "rows"));
+        let Some(holds) = is.holds(matched, of, unit) else {
+            return Concluded::new(RuleOutcome::NotChecked, format!("{is} cannot be compared with a number of rows"));
+        };
+        Concluded { matched: Some(matched), of: Some(of), positions, ..Concluded::new(outcome(Some(holds)), found) }
+    }
+
+    fn key(&self, rule: &Rule, key: usize, primary: bool, compare: bool) -> Concluded {
+        let columns = self.plan.keys.get(key).cloned().unwrap_or_default();
+        let repeated = self.outcome.repeated.get(key).cloned().unwrap_or_default();
+        let positions: Vec<Position> = repeated.first.iter().map(|(place, _)| self.position(*place, None)).collect();
+        if primary {
+            let nulls = |column: &usize| {
+                self.plan.columns.get(*column).map(|column| self.hits(column.nulls)).filter(|hits| hits.count > 0)
+            };
+            if let Some(hits) = columns.iter().find_map(nulls) {
+                return self.none_of(&hits, self.rows, "have null in a column of the key");
+            }
+        }
+        if repeated.rows == 0 {
+            return self.only_nulls(&columns);
+        }
+        if compare {
+            return self.compare(rule, repeated.surplus, self.rows, positions);
+        }
+        let repeats = repeated.first.first().map(|(_, first)| self.position(*first, None).row);
+        let repeats = repeats.map(|row| format!(", as row {row} does first")).unwrap_or_default();
+        let found = format!(
+            "{} of {} have the value of an earlier one{repeats}",
+            repeated.surplus,
+            plural(repeated.rows, "row", "rows")
+        );
+        Concluded {
+            matched: Some(repeated.surplus),
+            of: Some(repeated.rows),
+            positions,
+            ..Concluded::new(outcome(Some(repeated.surplus == 0)), found)
+        }
+    }
+}
+
+const fn outcome(holds: Option<bool>) -> RuleOutcome {
+    match holds {
+        Some(true) => RuleOutcome::Held,
+        Some(false) => RuleOutcome::Broken,
+        None => RuleOutcome::NotChecked,
+    }
+}

@@ -1,0 +1,202 @@
+//! Checks data by the rules of a contract.
+//!
+//! `check` is told what to check by an environment variable, and writes a report for each input; both are fixed in
+//! `seatrial_core::contract::check`. The reading itself is done by `check-input`, a child process for each input.
+
+mod conclude;
+mod csv;
+mod files;
+mod json;
+mod keys;
+mod moment;
+mod parquet;
+mod plan;
+mod sketch;
+mod tallies;
+mod tally;
+mod test;
+mod value;
+mod work;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
+
+use nix::sys::resource::{Resource, setrlimit};
+use nix::unistd::alarm;
+use seatrial_core::contract::CONFIG_VARIABLE;
+use seatrial_core::contract::check::{
+    CHECK_VERSION, CheckConfig, CheckMessage, CheckReport, CheckVerdict, InputCheck, MAX_CHECK_REPORT_BYTES, MAX_RULES,
+};
+
+use crate::problem::Problem;
+use crate::supervise::{self, Ended};
+
+/// The exit code for a config that cannot be read: `EX_USAGE` of sysexits.
+const MISUSED: u8 = 64;
+/// The signal of an alarm clock.
+const SIGALRM: i32 = 14;
+
+/// Checks all inputs, each in a process of its own, and writes the reports.
+pub(crate) fn check(termination_log: &Path) -> ExitCode {
+    let config = match configured() {
+        Ok(config) => config,
+        Err(why) => return say(termination_log, &CheckMessage { checks: vec![], failure: Some(why) }, MISUSED),
+    };
+    let scratch = scratch(&config);
+    for folder in [Path::new(&config.reports), &scratch] {
+        if let Err(error) = std::fs::create_dir_all(folder) {
+            let why = format!("the folder {} cannot be made: {error}", folder.display());
+            return say(termination_log, &CheckMessage { checks: vec![], failure: Some(why) }, 1);
+        }
+    }
+    let (begin, most) = (Instant::now(), Duration::from_secs(config.limits.seconds));
+    let mut checks = Vec::new();
+    for (number, input) in config.inputs.iter().enumerate() {
+        let left = most.saturating_sub(begin.elapsed());
+        let report = supervised(&config, number, input, left);
+        eprintln!("{}: {:?}: {}", input.input, report.verdict, report.sentence);
+        let path = Path::new(&config.reports).join(format!("{}.json", input.input));
+        if let Err(error) = std::fs::write(&path, report.to_json()) {
+            let failure = Some(format!("the report {} cannot be written: {error}", path.display()));
+            return say(termination_log, &CheckMessage { checks, failure }, 1);
+        }
+        checks.push(report.summary());
+    }
+    say(termination_log, &CheckMessage { checks, failure: None }, 0)
+}
+
+/// Writes the termination message, and ends.
+fn say(termination_log: &Path, message: &CheckMessage, code: u8) -> ExitCode {
+    if let Some(failure) = &message.failure {
+        eprintln!("{failure}");
+    }
+    match std::fs::write(termination_log, message.to_json()) {
+        Ok(()) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("cannot write {}: {error}", termination_log.display());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn configured() -> Result<CheckConfig, String> {
+    let failed = |why: String| format!("{CONFIG_VARIABLE}: {why}");
+    let text = std::env::var(CONFIG_VARIABLE).map_err(|error| failed(error.to_string()))?;
+    let config: CheckConfig = serde_json::from_str(&text).map_err(|error| failed(error.to_string()))?;
+    if config.version != CHECK_VERSION {
+        return Err(failed(format!(
+            "it is of version {}, this program of version {CHECK_VERSION}: let operator and evidence image be of one release",
+            config.version
+        )));
+    }
+    if let Some(input) = config.inputs.iter().find(|input| input.rules.len() > MAX_RULES) {
+        return Err(failed(format!("the input {} has more than {MAX_RULES} rules", input.input)));
+    }
+    Ok(config)
+}
+
+fn scratch(config: &CheckConfig) -> PathBuf {
+    config.limits.scratch.as_ref().map_or_else(std::env::temp_dir, PathBuf::from)
+}
+
+/// Checks an input in a process of its own, whose end is a verdict however it comes.
+fn supervised(config: &CheckConfig, number: usize, input: &InputCheck, left: Duration) -> CheckReport {
+    let error = |why: String| conclude::whole(input, CheckVerdict::Error, why, (0, 0), vec![]);
+    if left.is_zero() {
+        return error(too_long(config));
+    }
+    let program = match std::env::current_exe() {
+        Ok(program) => program,
+        Err(why) => return error(format!("the check does not find its own program: {why}")),
+    };
+    let mut command = Command::new(program);
+    // Arenas reserve addresses, which are bounded.
+    command
+        .env("MALLOC_ARENA_MAX", "2")
+        .arg("check-input")
+        .arg(number.to_string())
+        .arg(left.as_secs().max(1).to_string());
+    let ended = match supervise::ended(&mut command, MAX_CHECK_REPORT_BYTES as u64 + 1) {
+        Ok(ended) => ended,
+        Err(why) => return error(format!("the check could not start itself: {why}")),
+    };
+    match serde_json::from_str::<CheckReport>(&ended.output) {
+        Ok(report) if ended.status.success() => report,
+        _ => error(crashed(config, &ended)),
+    }
+}
+
+fn too_long(config: &CheckConfig) -> String {
+    format!("the check took longer than {} s: raise the contract's check.timeout", config.limits.seconds)
+}
+
+fn crashed(config: &CheckConfig, ended: &Ended) -> String {
+    use std::os::unix::process::ExitStatusExt;
+    match ended.status.signal() {
+        Some(SIGALRM) => too_long(config),
+        Some(9) => memory("was killed, as where it ran out of memory"),
+        _ if ended.no_memory() => memory("ran out of memory"),
+        _ => format!(
+            "the check crashed ({}): see that the data are not damaged, write them again, and report it with the container's log",
+            ended.status
+        ),
+    }
+}
+
+fn memory(how: &str) -> String {
+    format!(
+        "the check {how}: see that the data are what they should be, or raise the memory of the container seatrial-check"
+    )
+}
+
+/// Checks one input within bounds, and prints the report: what `check` starts.
+pub(crate) fn check_input(number: usize, seconds: u32) -> ExitCode {
+    let config = match configured() {
+        Ok(config) => config,
+        Err(why) => {
+            eprintln!("{why}");
+            return ExitCode::from(MISUSED);
+        }
+    };
+    let Some(input) = config.inputs.get(number) else { return ExitCode::from(MISUSED) };
+    alarm::set(seconds);
+    let bounded = supervise::bound(config.limits.memory).and_then(|()| {
+        setrlimit(Resource::RLIMIT_FSIZE, config.limits.disk, config.limits.disk).map_err(std::io::Error::from)
+    });
+    let report = match bounded {
+        Ok(()) => checked(&config, input),
+        Err(error) => {
+            let why = format!("the check cannot bound its memory, files and core dumps: {error}");
+            conclude::whole(input, CheckVerdict::Error, why, (0, 0), vec![])
+        }
+    };
+    match writeln!(std::io::stdout(), "{}", report.to_json()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// Reads an input and decides its rules.
+fn checked(config: &CheckConfig, input: &InputCheck) -> CheckReport {
+    let threads = config.limits.threads.map_or_else(
+        || std::thread::available_parallelism().map_or(1, usize::from),
+        |threads| usize::try_from(threads).unwrap_or(1),
+    );
+    let (plan, scratch) = (plan::Plan::new(input), scratch(config));
+    let checked = files::list(Path::new(&input.path)).and_then(|files| {
+        let outcome = work::run(input, &plan, &files, (&scratch, config.limits.disk, threads))?;
+        Ok(conclude::report(input, &plan, &files, &outcome))
+    });
+    checked.unwrap_or_else(|problem| {
+        let (verdict, why) = match problem {
+            Problem::Unusable(why) => (CheckVerdict::Failed, format!("the data cannot be read: {why}")),
+            Problem::Failed(why) => (CheckVerdict::Error, why),
+        };
+        conclude::whole(input, verdict, why, (0, 0), vec![])
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,109 @@
+//! The program itself: reports, message, exit codes, and what bounds the child.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use seatrial_core::contract::CONFIG_VARIABLE;
+use seatrial_core::contract::check::{CHECK_VERSION, CheckMessage, CheckReport, CheckVerdict};
+use serde_json::{Value, json};
+
+/// Runs `check` in a folder, whose files `good` and `bad` are two inputs.
+fn check(folder: &Path, limits: &Value) -> (Output, CheckMessage) {
+    let input = |name: &str| {
+        json!({
+            "input": name, "contract": "a/b", "revision": "r", "path": folder.join(name),
+            "columns": [{"name": "a", "logicalType": "integer"}],
+            "rules": [
+                {"name": "type", "severity": "error", "check": {"type": "type", "column": "a"}},
+                {"name": "unique", "severity": "error", "check": {"type": "unique", "column": "a"}},
+            ],
+        })
+    };
+    let config = json!({
+        "version": CHECK_VERSION, "inputs": [input("good"), input("bad")], "reports": folder.join("reports"), "limits": limits,
+    });
+    run(folder, &config.to_string())
+}
+
+fn run(folder: &Path, config: &str) -> (Output, CheckMessage) {
+    let log = folder.join("log");
+    let output = Command::new(env!("CARGO_BIN_EXE_seatrial-evidence"))
+        .arg("check")
+        .env(CONFIG_VARIABLE, config)
+        .env("SEATRIAL_TERMINATION_LOG", &log)
+        .output()
+        .unwrap();
+    (output, CheckMessage::parse(&std::fs::read_to_string(&log).unwrap()).unwrap())
+}
+
+#[test]
+fn each_input_has_a_report_and_a_verdict() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("good"), "a\n1\n2\n").unwrap();
+    std::fs::write(folder.path().join("bad"), "a\n1\nx\n").unwrap();
+    let scratch = folder.path().join("scratch");
+    let (output, message) = check(folder.path(), &json!({"scratch": scratch}));
+    assert!(output.status.success(), "{output:?}");
+    let verdicts: Vec<_> = message.checks.iter().map(|check| (check.input.as_str(), check.verdict)).collect();
+    assert_eq!(verdicts, [("good", CheckVerdict::Passed), ("bad", CheckVerdict::Failed)]);
+    let report = std::fs::read_to_string(folder.path().join("reports/bad.json")).unwrap();
+    let report: CheckReport = serde_json::from_str(&report).unwrap();
+    assert_eq!((report.verdict, report.rows, report.rules[0].positions[0].row), (CheckVerdict::Failed, 2, 2));
+    assert!(scratch.is_dir());
+}
+
+#[test]
+fn a_lack_of_memory_or_time_or_disk_is_an_error_that_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let many: String = (0..300_000).map(|row| format!("{row}\n")).collect();
+    std::fs::write(folder.path().join("good"), format!("a\n{many}")).unwrap();
+    std::fs::write(folder.path().join("bad"), "a\n1\n").unwrap();
+    for (limits, said) in [
+        (json!({"memory": 20_000_000}), "raise the memory of the container"),
+        (json!({"disk": 1000}), "do not fit on the disk"),
+        (json!({"seconds": 0}), "took longer than 0 s"),
+    ] {
+        let (output, message) = check(folder.path(), &limits);
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(message.checks[0].verdict, CheckVerdict::Error, "{limits}");
+        assert!(message.checks[0].sentence.contains(said), "{limits}: {}", message.checks[0].sentence);
+    }
+}
+
+#[test]
+fn a_child_that_waits_for_ever_is_ended_by_its_clock() {
+    use std::os::unix::process::ExitStatusExt;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("data"), "a\n1\n").unwrap();
+    // Nobody reads the report, which is longer than a pipe holds.
+    let rule = |number| json!({"name": format!("rule {number}"), "severity": "error", "check": {"type": "type", "column": "a"}});
+    let config = json!({
+        "version": CHECK_VERSION, "reports": "/nowhere",
+        "inputs": [{
+            "input": "data", "contract": "a/b", "revision": "r", "path": folder.path().join("data"),
+            "columns": [{"name": "a"}], "rules": (0..1000).map(rule).collect::<Vec<_>>(),
+        }],
+    });
+    let mut child = Command::new(env!("CARGO_BIN_EXE_seatrial-evidence"))
+        .args(["check-input", "0", "1"])
+        .env(CONFIG_VARIABLE, config.to_string())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Waiting closes standard input alone.
+    assert_eq!(child.wait().unwrap().signal(), Some(14));
+}
+
+#[test]
+fn a_config_that_cannot_be_read_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let (output, message) = run(folder.path(), "{}");
+    assert_eq!(output.status.code(), Some(64));
+    assert!(message.failure.unwrap().contains(CONFIG_VARIABLE));
+    let old = json!({"version": 99, "inputs": [], "reports": "/nowhere"}).to_string();
+    let (output, message) = run(folder.path(), &old);
+    assert_eq!(output.status.code(), Some(64));
+    assert!(message.failure.unwrap().contains("one release"));
+}
