@@ -70,6 +70,10 @@ agreement: ## Compare what the judge measures with scikit-learn and fairlearn
 bench-evidence: ## Measure how fast the judge is, beside scikit-learn and fairlearn
 	ROWS=$(ROWS) ROUNDS=$(ROUNDS) evidence/bench/run
 
+# ROWS: how many rows. ROUNDS: how often each is measured.
+bench-checks: ## Measure how fast data are checked, beside datacontract-cli and plain DuckDB
+	ROWS=$(ROWS) ROUNDS=$(ROUNDS) evidence/bench/checks/run
+
 generate: ## Write the CRDs and the reference that the types describe
 	cargo run --quiet --package seatrial-crds --bin generate-manifests crds/manifests charts/seatrial/files/crds docs/reference/api.md
 
@@ -88,4 +92,4 @@ images: ## Build all images that changed
 $(SEATRIAL_CACHE)/tools/cargo-deny-$(CARGO_DENY)/bin/cargo-deny:
 	cargo install cargo-deny --version $(CARGO_DENY) --locked --quiet --root $(SEATRIAL_CACHE)/tools/cargo-deny-$(CARGO_DENY)
 
-.PHONY: help demo test bench largest bench-store bench-evidence agreement lint unit simulation simulate mutants examples e2e generate cluster-up cluster-down kubeconfig images
+.PHONY: help demo test bench largest bench-store bench-evidence bench-checks agreement lint unit simulation simulate mutants examples e2e generate cluster-up cluster-down kubeconfig images

@@ -326,6 +326,9 @@ impl Known<'_> {
         let lacking = columns.iter().find_map(|column| self.lacking(*column));
         match (decision, lacking) {
             (Decision::Present(_), _) if !self.outcome.headers.any => self.nothing("there are no files"),
+            (Decision::Present(_), None) if self.rows == 0 && self.outcome.seen.is_some() => {
+                self.nothing("there are no rows, which have the columns' names in JSON lines")
+            }
             (Decision::Present(_) | Decision::NoNull(_), Some(why)) => Concluded::new(RuleOutcome::Broken, why),
             (Decision::Present(_), None) => Concluded::new(RuleOutcome::Held, "it is there"),
             (Decision::Rows, _) => self.row_count(rule),

@@ -11,7 +11,6 @@ use super::value::Cell;
 pub(super) fn rows(
     bytes: &[u8],
     part: u32,
-    names: &[&str],
     columns: &[Source],
     seen: &mut [bool],
     tallies: &mut Tallies<'_>,
@@ -29,21 +28,23 @@ pub(super) fn rows(
             };
             (row, what)
         })?;
-        let cells = names.iter().zip(columns).zip(seen.iter_mut()).map(|((name, source), seen)| match source {
-            Source::Path(value) => Some(value.as_deref().map_or(Cell::Null, Cell::Raw)),
-            Source::Absent | Source::Field(_) => {
-                let member = object.get(*name);
-                *seen |= member.is_some();
-                Some(member.map_or(Cell::Null, cell))
-            }
-        });
+        let plan = tallies.plan;
+        let cells =
+            plan.columns.iter().zip(columns).zip(seen.iter_mut()).map(|((column, source), seen)| match source {
+                Source::Path(value) => Some(value.as_deref().map_or(Cell::Null, Cell::Raw)),
+                Source::Absent | Source::Field(_) => {
+                    let member = object.get(&column.name);
+                    *seen |= member.is_some();
+                    Some(member.map_or(Cell::Null, |value| cell(value, column.reader.kind)))
+                }
+            });
         tallies.row((part, row), cells);
         row += 1;
     }
     Ok(row)
 }
 
-fn cell(value: &Value) -> Cell<'_> {
+fn cell(value: &Value, kind: Option<LogicalType>) -> Cell<'_> {
     match value {
         Value::Null => Cell::Null,
         Value::Bool(truth) => Cell::Truth(*truth),
@@ -52,6 +53,10 @@ fn cell(value: &Value) -> Cell<'_> {
             (None, Some(whole)) => Cell::Whole(i128::from(whole)),
             (None, None) => number.as_f64().map_or(Cell::Nested(LogicalType::Number), Cell::Float),
         },
+        // JSON has no other way to write them.
+        Value::String(text) if matches!(kind, Some(LogicalType::Date | LogicalType::Time | LogicalType::Timestamp)) => {
+            Cell::Raw(text)
+        }
         Value::String(text) => Cell::Text(text),
         Value::Array(items) => Cell::Array(items),
         Value::Object(members) => Cell::Object(members),

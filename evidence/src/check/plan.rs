@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use seatrial_core::contract::check::{DataFormat, InputCheck, LogicalType, RuleKind, ValueTest};
+use seatrial_core::contract::check::{InputCheck, LogicalType, RuleKind, ValueTest};
 
 use super::moment::Pattern;
 use super::test::Test;
@@ -184,6 +184,6 @@ fn reader(kind: Option<LogicalType>, format: Option<&str>, input: &InputCheck) -
         },
     };
     let decimal = u8::try_from(input.csv.decimal).unwrap_or(b'.');
-    let texts_hold_moments = format.is_some() || input.format == DataFormat::JsonLines;
+    let texts_hold_moments = format.is_some();
     (Reader { kind, decimal, pattern, texts_hold_moments }, why)
 }

@@ -12,7 +12,7 @@ pub(super) type Refused = (u32, String);
 /// What a thread has counted.
 #[derive(Debug)]
 pub(super) struct Tallies<'p> {
-    plan: &'p Plan,
+    pub(super) plan: &'p Plan,
     pub(super) hits: Vec<Hits>,
     /// By column.
     pub(super) sketches: Vec<Sketch>,

@@ -55,8 +55,7 @@ pub(super) struct Reader {
     pub(super) decimal: u8,
     /// How its dates, times or timestamps are written.
     pub(super) pattern: Option<Pattern>,
-    /// Whether texts that are texts hold dates, times or timestamps: where the contract says how, or in JSON, which has no
-    /// other way.
+    /// Whether texts that are texts hold dates, times or timestamps: where the contract says how.
     pub(super) texts_hold_moments: bool,
 }
 
@@ -143,7 +142,9 @@ impl<'a> Number<'a> {
         reason = "the nearest number is meant; scales are small"
     )]
     fn scaled(unscaled: i128, scale: u32) -> Self {
-        Self { near: unscaled as f64 / 10_f64.powi(scale as i32), exact: Exact::Scaled(unscaled, scale) }
+        let near = unscaled as f64;
+        let near = if scale == 0 { near } else { near / 10_f64.powi(scale as i32) };
+        Self { near, exact: Exact::Scaled(unscaled, scale) }
     }
 
     /// Reads `-12.50`, `+7`, and `1e-30` where there may be a fraction. None for anything else, also for blanks around it.

@@ -54,7 +54,6 @@ enum Kind {
 /// What the threads share.
 struct Shared<'a> {
     plan: &'a Plan,
-    names: Vec<&'a str>,
     files: &'a [DataFile],
     dialect: Dialect,
     scratch: &'a Path,
@@ -83,7 +82,6 @@ pub(super) fn run<'p>(
     };
     let shared = Shared {
         plan,
-        names: plan.columns.iter().map(|column| column.name.as_str()).collect(),
         files: data,
         dialect: Dialect { separator, quote, nulls: input.csv.null_values.clone() },
         scratch,
@@ -161,9 +159,7 @@ fn work<'p>(shared: &Shared<'p>, receiver: &Mutex<Receiver<Unit>>) -> (Tallies<'
             Kind::Csv { bytes, width } => {
                 csv::rows(bytes, unit.number, &shared.dialect, *width, &unit.sources, &mut tallies)
             }
-            Kind::Json { bytes } => {
-                json::rows(bytes, unit.number, &shared.names, &unit.sources, &mut seen, &mut tallies)
-            }
+            Kind::Json { bytes } => json::rows(bytes, unit.number, &unit.sources, &mut seen, &mut tallies),
             Kind::Group { group } => group_rows(shared, &unit, *group, &mut open, &mut tallies),
         };
         match counted {
@@ -307,12 +303,22 @@ impl Producer<'_> {
         };
         let sources = Arc::new(self.headers.sources(self.shared.plan, number, file, &names));
         let width = names.len();
-        while let Some(bytes) = first.take().map_or_else(|| blocks.next(ends), |bytes| Ok(Some(bytes)))? {
-            if !self.send(number, &sources, Kind::Csv { bytes, width })? {
-                break;
+        loop {
+            let (block, refused) = match first.take().map_or_else(|| blocks.next(ends), |bytes| Ok(Some(bytes))) {
+                Ok(block) => (block, None),
+                // What is wrong with the rows that come before is found by who reads them.
+                Err(error) => (Some(std::mem::take(&mut blocks.rest)).filter(|rest| !rest.is_empty()), Some(error)),
+            };
+            let wanted = match block {
+                Some(bytes) => self.send(number, &sources, Kind::Csv { bytes, width })?,
+                None => false,
+            };
+            match refused {
+                Some(error) => return Err(error),
+                None if !wanted => return Ok(()),
+                None => {}
             }
         }
-        Ok(())
     }
 
     /// Hands a part out; whether more are wanted.

@@ -82,6 +82,7 @@ fn files_may_be_compressed_and_many() {
     let lines =
         b"{\"id\": 3, \"price\": 1.5, \"day\": \"2026-01-01\"}\n\n{\"id\": 4, \"price\": 2, \"day\": \"2026-01-01\"}";
     passes(&[("a.jsonl.gz", &gzip(lines))], &json!({"format": "JsonLines"}), 2);
+    passes(&[("a.jsonl", lines)], &json!({}), 2);
     passes(
         &[
             ("a/x.csv", PLAIN.as_bytes()),
@@ -144,14 +145,18 @@ fn broken_files_are_refused_with_their_place() {
 
 #[test]
 fn what_is_without_end_is_refused_soon() {
-    let long = format!("id,price,day\n{}\n", "1,".repeat(12 << 20));
+    let long = format!("id,price,day\n{}\n", "1,".repeat(9 << 20));
+    assert!(refused(&gzip(long.as_bytes()), &json!({})).contains("row 1 of \"x\" has more than 10000 fields"));
+    let long = format!("{{\"id\": \"{}\"}}", "1".repeat(17 << 20));
     assert!(refused(&gzip(long.as_bytes()), &json!({})).contains("longer than 16 MiB"));
     let field = format!("id,price,day\n{},1,1\n", "1".repeat((1 << 20) + 1));
     assert!(refused(field.as_bytes(), &json!({})).contains("more than 1 MiB"));
     let wide = format!("id,price,day\n{}\n", ",".repeat(20_000));
     assert!(refused(wide.as_bytes(), &json!({})).contains("more than 10000 fields"));
     let open = format!("id,price,day\n1,\"{}", "x\n".repeat(9 << 20));
-    assert!(refused(open.as_bytes(), &json!({})).contains("never closed"));
+    assert!(refused(open.as_bytes(), &json!({})).contains("row 1 of \"x\" opens a quote that is never closed"));
+    let stray = format!("id,price,day\n1,1,1\n2,5\" pipe,1\n{}", "3,1,1\n".repeat(3 << 20));
+    assert!(refused(stray.as_bytes(), &json!({})).contains("row 2 of \"x\" has a quote within a field"));
 }
 
 /// A Parquet of ids, prices and days, in row groups.
