@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use jsonschema::Validator;
 use seatrial_core::validation::{self, Problem};
-use seatrial_crds::{ModelSpec, manifests};
+use seatrial_crds::{DataContractSpec, ModelSpec, manifests};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -130,6 +130,7 @@ fn problems(document: &Document, schemas: &BTreeMap<String, Schema>) -> Vec<(usi
             "ModelDeployment" => beyond_the_schema(object, validation::deployment),
             "Model" => beyond_the_schema(object, gates),
             "Store" => beyond_the_schema(object, validation::store),
+            "DataContract" => beyond_the_schema(object, contract),
             _ => vec![],
         };
         for problem in beyond {
@@ -145,6 +146,11 @@ fn beyond_the_schema<S: DeserializeOwned>(object: &Value, rules: fn(&S) -> Vec<P
         Ok(spec) => rules(&spec),
         Err(error) => vec![Problem { path: "spec".into(), message: error.to_string() }],
     }
+}
+
+/// What of a contract's document is not as the standard demands.
+fn contract(contract: &DataContractSpec) -> Vec<Problem> {
+    seatrial_core::data_contract::read(contract).err().unwrap_or_default()
 }
 
 /// What no version can pass, or what contradicts itself.

@@ -20,6 +20,7 @@ const NO_REASONS: &[&str] = &[
     "Correct",
     "CreateContainerConfigError",
     "CreateContainerError",
+    "DataContract",
     "Delete",
     "Deny",
     "Deployment",
@@ -136,7 +137,16 @@ fn the_objects_in_documents_pass_the_lint() {
     for path in documents() {
         let text = fs::read_to_string(&path).unwrap();
         for (line, block) in blocks(&text, "yaml") {
-            let ours = ["MLPipeline", "MLPipelineRun", "Model", "ModelVersion", "ModelDeployment", "Store", "Approval"];
+            let ours = [
+                "MLPipeline",
+                "MLPipelineRun",
+                "Model",
+                "ModelVersion",
+                "ModelDeployment",
+                "Store",
+                "Approval",
+                "DataContract",
+            ];
             for kind in ours {
                 let kinds = block.lines().filter(|line| line.trim() == format!("kind: {kind}")).count();
                 let whole = block.contains("apiVersion: seatrial.dev/v1alpha1");

@@ -13,7 +13,7 @@ use k8s_openapi::api::admissionregistration::v1::{ValidatingAdmissionPolicy, Val
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Pod, Service};
-use seatrial_crds::{Approval, MLPipeline, MLPipelineRun, Model, ModelDeployment, ModelVersion, Store};
+use seatrial_crds::{Approval, DataContract, MLPipeline, MLPipelineRun, Model, ModelDeployment, ModelVersion, Store};
 
 use crate::plan::Blocked;
 use crate::platform::Platform;
@@ -31,6 +31,15 @@ pub struct PipelineObserved {
     pub versions: Vec<Arc<ModelVersion>>,
     /// The Models that the pipeline publishes to, as far as there are any.
     pub models: Vec<Arc<Model>>,
+    /// The writes that failed, and until when each waits.
+    pub blocked: Vec<Blocked>,
+}
+
+/// For [`crate::data_contract::plan`].
+#[derive(Clone, Debug)]
+pub struct ContractObserved {
+    /// The contract.
+    pub contract: Arc<DataContract>,
     /// The writes that failed, and until when each waits.
     pub blocked: Vec<Blocked>,
 }

@@ -10,6 +10,7 @@ pub mod reference;
 
 mod affinity;
 mod approval;
+mod contract;
 mod deployment;
 mod measurement;
 mod metadata;
@@ -30,6 +31,10 @@ pub use affinity::{
     UnsatisfiableAction,
 };
 pub use approval::{Approval, ApprovalGate, ApprovalSpec, Approver, Decision};
+pub use contract::{
+    ContractCheck, ContractRule, ContractSchema, CsvDialect, CsvHeader, DataContract, DataContractSpec,
+    DataContractStatus, DecimalSeparator, NotChecked, RuleSeverity,
+};
 pub use deployment::{
     Correction, DeployedRole, DeployedVersion, Follow, ModelDeployment, ModelDeploymentSpec, ModelDeploymentStatus,
     Server,

@@ -133,6 +133,26 @@ pub const UID: usize = 63;
 pub const DECIMAL: usize = 40;
 /// Bytes of a digest.
 pub const DIGEST: usize = 71;
+/// Namespaces that a DataContract serves.
+pub const SERVED_NAMESPACES: usize = 64;
+/// Bytes of a namespace's name.
+pub const NAMESPACE: usize = 63;
+/// Texts that stand for no value in a CSV file.
+pub const NULL_VALUES: usize = 16;
+/// Bytes of a DataContract's document, as JSON.
+pub const CONTRACT_DOCUMENT: usize = 256 * 1024;
+/// Bytes of a DataContract's name, which stands in labels.
+pub const CONTRACT: usize = 63;
+/// Bytes of a contract's version.
+pub const CONTRACT_VERSION: usize = 63;
+/// Bytes of the name of a contract's schema object or rule.
+pub const CONTRACT_NAME: usize = 128;
+/// Schema objects of a contract that are told of, and that data can be checked by.
+pub const CONTRACT_SCHEMAS: usize = 64;
+/// Rules of a contract that its status shows.
+pub const CONTRACT_RULES_SHOWN: usize = 64;
+/// Parts of a contract that are not checked, as far as its status shows them.
+pub const NOT_CHECKED_SHOWN: usize = 32;
 /// Bytes of a duration.
 pub const DURATION: usize = 24;
 /// Pipelines that a Model's status names as its publishers.
@@ -209,6 +229,8 @@ pub const HOST_PATTERN: &str = r"^(\*\.[a-z0-9]([-a-z0-9]*[a-z0-9])?\.)?[a-z0-9]
 /// What the text of a variable or argument looks like: a NUL ends a text for the operating system, so that none can hold
 /// it.
 pub const TEXT_PATTERN: &str = r"^[^\x00]*$";
+/// What separates or quotes the values of a CSV file: one character of ASCII that no value is made of.
+pub const SEPARATOR_PATTERN: &str = r"^[\t!-/:-@\[-`{-~ ]$";
 /// What a word of printable ASCII looks like: an image, a path of HTTP.
 pub const WORD_PATTERN: &str = "^[!-~]+$";
 /// What a digest looks like.

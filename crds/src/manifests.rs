@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::limits;
 use crate::schema::{list_map, rule};
-use crate::{Approval, MLPipeline, MLPipelineRun, Model, ModelDeployment, ModelVersion, Store};
+use crate::{Approval, DataContract, MLPipeline, MLPipelineRun, Model, ModelDeployment, ModelVersion, Store};
 
 /// A version's name is its model's, `-v` and its number. Concatenating and comparing would be shorter, but the API
 /// server cannot bound the result's length and refuses the rule as too expensive.
@@ -65,6 +65,7 @@ pub fn all() -> Result<Vec<Manifest>, serde_json::Error> {
     ];
     Ok(vec![
         manifest(&Store::crd(), vec![])?,
+        manifest(&DataContract::crd(), label(limits::CONTRACT))?,
         manifest(&Model::crd(), label(limits::MODEL_NAME))?,
         manifest(&MLPipeline::crd(), label(limits::PIPELINE_NAME))?,
         manifest(&MLPipelineRun::crd(), run_name)?,

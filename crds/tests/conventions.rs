@@ -111,7 +111,11 @@ fn a_whole_number_has_a_format_and_there_are_no_others() {
 /// What the API server stores and hands out unchecked would have no bound at all.
 #[test]
 fn everything_has_a_type() {
-    check(|_, schema| {
+    check(|path, schema| {
+        // A document of a standard that others extend. The operator bounds it.
+        if path == "datacontracts.spec.contract" {
+            return None;
+        }
         let is_open = schema["x-kubernetes-preserve-unknown-fields"] == true;
         let has_type = schema["type"].is_string() || schema["x-kubernetes-int-or-string"] == true;
         says(is_open || !has_type, "no type, or open to unknown fields")

@@ -21,7 +21,7 @@ fn text<'a>(event: &'a Value, pointer: &str) -> &'a str {
 }
 
 /// Kinds by the names that requests have.
-const KINDS: [(&str, &str); 13] = [
+const KINDS: [(&str, &str); 14] = [
     ("mlpipelines", "MLPipeline"),
     ("mlpipelineruns", "MLPipelineRun"),
     ("models", "Model"),
@@ -29,6 +29,7 @@ const KINDS: [(&str, &str); 13] = [
     ("modeldeployments", "ModelDeployment"),
     ("stores", "Store"),
     ("approvals", "Approval"),
+    ("datacontracts", "DataContract"),
     ("jobs", "Job"),
     ("pods", "Pod"),
     ("services", "Service"),
@@ -117,7 +118,7 @@ pub(crate) fn watches_are_narrow_and_lists_are_made_once(log: &Path) {
         .filter(|resource| !["leases", "jobs", "mlpipelineruns", "controllerrevisions"].contains(resource))
         .collect();
     assert!(other.is_empty(), "{other:#?}");
-    println!("ok: 12 kinds are listed once, and children are watched by label");
+    println!("ok: 13 kinds are listed once, and children are watched by label");
 }
 
 /// A Job that a quota refuses is sent again after one, two, four seconds and so on, not at each event.

@@ -12,7 +12,9 @@ use seatrial_core::run::{has_ended, triggered_revision};
 use seatrial_crds::names::{
     COMPONENT_LABEL, DEPLOYMENT_LABEL, MODEL_LABEL, PIPELINE_LABEL, RUN_LABEL, TRUST_BUNDLE, VERSION_LABEL, components,
 };
-use seatrial_crds::{Approval, MLPipeline, MLPipelineRun, Model, ModelDeployment, ModelVersion, Store, Time};
+use seatrial_crds::{
+    Approval, DataContract, MLPipeline, MLPipelineRun, Model, ModelDeployment, ModelVersion, Store, Time,
+};
 use serde::de::DeserializeOwned;
 
 use crate::cache::Cache;
@@ -104,6 +106,7 @@ macro_rules! watched_kinds {
 
 watched_kinds! {
     stores: Store, Selection::All, |_| vec![ALL.to_owned()], keep, of_store;
+    contracts: DataContract, Selection::All, |_| vec![], keep, of_contract;
     models: Model, Selection::All, |_| vec![], keep, of_model;
     pipelines: MLPipeline, Selection::All, |_| vec![], keep, of_pipeline;
     runs: MLPipelineRun, Selection::All, groups_of_run, keep, of_run;
@@ -190,6 +193,10 @@ fn groups_of_deployment(deployment: &ModelDeployment) -> Vec<String> {
 
 fn of_store(store: &Store, _: Option<&Store>, caches: &Caches) -> Vec<ObjectKey> {
     caches.store_users(Some(&store.namespace().unwrap_or_default()))
+}
+
+fn of_contract(contract: &DataContract, _: Option<&DataContract>, _: &Caches) -> Vec<ObjectKey> {
+    vec![ObjectKey::of(Primary::Contract, contract)]
 }
 
 fn of_model(model: &Model, before: Option<&Model>, caches: &Caches) -> Vec<ObjectKey> {

@@ -13,6 +13,7 @@ pub(crate) enum Primary {
     Model,
     Version,
     Deployment,
+    Contract,
     /// The trust bundle of a namespace, which no object of people's stands for.
     TrustBundle,
 }
@@ -26,6 +27,7 @@ impl Primary {
             Self::Model => "Model",
             Self::Version => "ModelVersion",
             Self::Deployment => "ModelDeployment",
+            Self::Contract => "DataContract",
             Self::TrustBundle => "ConfigMap",
         }
     }

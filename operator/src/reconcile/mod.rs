@@ -15,8 +15,8 @@ use jiff::Timestamp;
 use kube::{Error, Resource, ResourceExt};
 use seatrial_core::observed::{ProbeReport, RefusalReport};
 use seatrial_core::plan::{BlockedReason, Kind, LiveRead, Object, OnFailure, Plan, Stage, Write};
-use seatrial_core::{deployment, model, pipeline, run, trust, version};
-use seatrial_crds::{MLPipeline, MLPipelineRun, Model, ModelDeployment, ModelVersion};
+use seatrial_core::{data_contract, deployment, model, pipeline, run, trust, version};
+use seatrial_crds::{DataContract, MLPipeline, MLPipelineRun, Model, ModelDeployment, ModelVersion};
 use tokio::time::Instant;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
@@ -124,6 +124,9 @@ impl Reconciler {
             Primary::Run => self.reconcile_run(key, now).await,
             Primary::Version => self.pass(key, |seen| version::plan(&self.observe_version(key, seen), now)).await,
             Primary::Model => self.pass(key, |seen| model::plan(&self.observe_model(key, seen), now)).await,
+            Primary::Contract => {
+                self.pass(key, |seen| data_contract::plan(&self.observe_contract(key, seen), now)).await
+            }
             Primary::Deployment => {
                 self.pass(key, |seen| deployment::plan(&self.observe_deployment(key, seen), now)).await
             }
@@ -362,6 +365,7 @@ has_status! {
     Model, ModelStatus;
     ModelVersion, ModelVersionStatus;
     ModelDeployment, ModelDeploymentStatus;
+    DataContract, DataContractStatus;
 }
 
 #[cfg(test)]

@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use kube::ResourceExt;
-use seatrial_core::observed::{DeploymentObserved, ModelObserved, PipelineObserved, RunObserved, VersionObserved};
+use seatrial_core::observed::{
+    ContractObserved, DeploymentObserved, ModelObserved, PipelineObserved, RunObserved, VersionObserved,
+};
 use seatrial_core::plan::Kind;
 use seatrial_core::run::has_ended;
 use seatrial_core::trust::TrustObserved;
 use seatrial_crds::names::{DEPLOYMENT_LABEL, MODEL_LABEL, PIPELINE_LABEL, RUN_LABEL, VERSION_LABEL};
-use seatrial_crds::{MLPipeline, MLPipelineRun, Model, ModelDeployment, ModelVersion};
+use seatrial_crds::{DataContract, MLPipeline, MLPipelineRun, Model, ModelDeployment, ModelVersion};
 
 use crate::cache::Cache;
 use crate::cache::caches::{ALL, group};
@@ -161,6 +163,10 @@ impl Reconciler {
             blocked: self.expectations.blocked(key),
             platform: self.caches.platform(),
         }
+    }
+
+    pub(crate) fn observe_contract(&self, key: &ObjectKey, contract: &Arc<DataContract>) -> ContractObserved {
+        ContractObserved { contract: contract.clone(), blocked: self.expectations.blocked(key) }
     }
 
     pub(crate) fn observe_model(&self, key: &ObjectKey, model: &Arc<Model>) -> ModelObserved {

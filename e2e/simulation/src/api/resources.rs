@@ -53,6 +53,7 @@ pub static RESOURCES: &[Resource] = &[
     own("ModelVersion", "modelversions", true),
     own("ModelDeployment", "modeldeployments", true),
     own("Approval", "approvals", false),
+    own("DataContract", "datacontracts", true),
     own("Store", "stores", false),
 ];
 

@@ -1,0 +1,99 @@
+//! What a DataContract's status says.
+
+use jiff::Timestamp;
+use seatrial_crds::{ContractRule, ContractSchema, DataContractStatus, NotChecked, RuleSeverity, limits};
+
+use super::{Contract, describe, read};
+use crate::conditions::{self, Status, types};
+use crate::contract::check::Severity;
+use crate::observed::ContractObserved;
+use crate::plan::Plan;
+use crate::{text, validation};
+
+/// Decides.
+pub fn plan(observed: &ContractObserved, now: Timestamp) -> Plan<DataContractStatus> {
+    let contract = &observed.contract;
+    if contract.metadata.deletion_timestamp.is_some() {
+        return Plan::default();
+    }
+    let before = contract.status.clone().unwrap_or_default();
+    let generation = contract.metadata.generation;
+    let mut status = DataContractStatus {
+        observed_generation: generation,
+        conditions: before.conditions.clone(),
+        ..DataContractStatus::default()
+    };
+    let conditions = &mut status.conditions;
+    match read(&contract.spec) {
+        Ok(read) => {
+            let (rules, open) = (rule_count(&read), not_checked(&read).count());
+            let message = match open {
+                0 => format!("{rules} rules are checked"),
+                open => format!("{rules} rules are checked; {open} more promises are not: status.notChecked says why"),
+            };
+            conditions::set(conditions, types::READY, Status::True, "Understood", message, generation, now);
+            conditions::remove(conditions, types::STALLED);
+            tell(&mut status, &read);
+        }
+        Err(problems) => {
+            let message = validation::summary(&problems);
+            let reason = "InvalidContract";
+            conditions::set(conditions, types::READY, Status::False, reason, message.clone(), generation, now);
+            conditions::set(conditions, types::STALLED, Status::True, reason, message, generation, now);
+        }
+    }
+    let changed = contract.status.as_ref() != Some(&status);
+    Plan { status: changed.then_some(status), ..Plan::default() }.defer_blocked(&observed.blocked, now)
+}
+
+fn rule_count(contract: &Contract) -> usize {
+    contract.schemas.iter().map(|schema| schema.rules.len()).sum()
+}
+
+/// What nobody checks of the whole document.
+fn not_checked(contract: &Contract) -> impl Iterator<Item = &crate::contract::check::NotChecked> {
+    contract.not_checked.iter().chain(contract.schemas.iter().flat_map(|schema| &schema.not_checked))
+}
+
+/// Shows what was understood.
+fn tell(status: &mut DataContractStatus, contract: &Contract) {
+    let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+    let cut = |text: &str, bytes| {
+        let mut text = text::plain(text);
+        text::truncate(&mut text, bytes);
+        text
+    };
+    status.version = Some(cut(&contract.version, limits::CONTRACT_VERSION));
+    status.revision = Some(contract.revision.clone());
+    status.rule_count = Some(count(rule_count(contract)));
+    status.not_checked_count = Some(count(not_checked(contract).count()));
+    status.schemas = contract
+        .schemas
+        .iter()
+        .map(|schema| ContractSchema {
+            name: cut(&schema.name, limits::CONTRACT_NAME),
+            columns: count(schema.columns.len()),
+            rules: count(schema.rules.len()),
+        })
+        .collect();
+    let rules = contract.schemas.iter().flat_map(|schema| schema.rules.iter().map(move |rule| (schema, rule)));
+    status.rules = rules
+        .take(limits::CONTRACT_RULES_SHOWN)
+        .map(|(schema, rule)| ContractRule {
+            schema: cut(&schema.name, limits::CONTRACT_NAME),
+            name: cut(&rule.name, limits::CONTRACT_NAME),
+            severity: match rule.severity {
+                Severity::Error => RuleSeverity::Error,
+                Severity::Warning => RuleSeverity::Warning,
+            },
+            message: cut(&describe(&rule.check), limits::STEP_MESSAGE),
+        })
+        .collect();
+    status.not_checked = not_checked(contract)
+        .take(limits::NOT_CHECKED_SHOWN)
+        .map(|part| NotChecked {
+            path: cut(&part.name, limits::FIELD_PATH),
+            reason: cut(&part.reason, limits::STEP_MESSAGE),
+        })
+        .collect();
+}

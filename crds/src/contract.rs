@@ -1,0 +1,243 @@
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::CustomResource;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::limits;
+use crate::schema::{atomic_list, rule, set_list};
+
+/// What a producer of data promises: a document of the Open Data Contract Standard, and who may rely on it.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "seatrial.dev",
+    version = "v1alpha1",
+    kind = "DataContract",
+    plural = "datacontracts",
+    namespaced,
+    category = "seatrial",
+    status = "DataContractStatus",
+    derive = "PartialEq",
+    doc = "DataContract is what a producer of data promises: a document of the Open Data Contract Standard, and the namespaces that it serves. Steps whose inputs name it read data only after the data were checked by it.",
+    printcolumn(name = "Version", type_ = "string", json_path = ".status.version"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
+    printcolumn(name = "Rules", type_ = "integer", json_path = ".status.ruleCount"),
+    printcolumn(name = "Not-Checked", type_ = "integer", json_path = ".status.notCheckedCount"),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Ready')].message",
+        priority = 1
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[kube(crates(kube_core = "kube_core", k8s_openapi = "k8s_openapi"))]
+#[serde(rename_all = "camelCase")]
+pub struct DataContractSpec {
+    /// contract is the document: Open Data Contract Standard v3.1 or v3.2, as it stands in its own file, of at most 256 KiB as
+    /// JSON. Fields that Seatrial does not know are kept; status.notChecked says which rules nobody checks.
+    #[schemars(schema_with = "document")]
+    pub contract: Map<String, Value>,
+    /// serves are the namespaces whose pipelines may name this contract, beside its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = namespaces)]
+    pub serves: Vec<String>,
+    /// csv is how CSV files are written, where they are not plain: comma, double quotes, a point in decimals, a header.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub csv: Option<CsvDialect>,
+    /// check is how much a check of data may take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<ContractCheck>,
+}
+
+/// The document is kept as it is: the standard grows, and its custom properties are open by design. The operator says in a
+/// condition what of it is not as the standard demands.
+fn document(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
+}
+
+fn namespaces(schema: &mut Schema) {
+    set_list(schema, limits::SERVED_NAMESPACES);
+    if let Some(items) = schema.get_mut("items").and_then(Value::as_object_mut) {
+        items.insert("minLength".into(), 1.into());
+        items.insert("maxLength".into(), limits::NAMESPACE.into());
+        items.insert("pattern".into(), limits::DNS_LABEL_PATTERN.into());
+    }
+}
+
+/// How CSV files are written.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [
+    rule("!has(self.separator) || !has(self.quote) || self.separator != self.quote", "separator and quote must differ"),
+]))]
+pub struct CsvDialect {
+    /// separator is the one character between two values; by default a comma.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1), regex(pattern = limits::SEPARATOR_PATTERN))]
+    pub separator: Option<String>,
+    /// quote is the one character around a value that holds a separator; by default a double quote. It is doubled within such
+    /// a value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1), regex(pattern = limits::SEPARATOR_PATTERN))]
+    pub quote: Option<String>,
+    /// decimalSeparator is Point (the default) or Comma.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "DecimalSeparator")]
+    pub decimal_separator: Option<DecimalSeparator>,
+    /// header is Present (the default) where each file begins with the columns' names, or Absent: then columns have the order
+    /// of the contract's properties.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "CsvHeader")]
+    pub header: Option<CsvHeader>,
+    /// nullValues are the texts that stand for no value; by default the empty text alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = null_values)]
+    pub null_values: Vec<String>,
+    /// dateFormat is how dates are written where a property does not say it, in the pattern letters of Java's
+    /// DateTimeFormatter, such as dd.MM.yyyy; by default ISO 8601.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = limits::LABEL))]
+    pub date_format: Option<String>,
+    /// timestampFormat is the same for timestamps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = limits::LABEL))]
+    pub timestamp_format: Option<String>,
+}
+
+fn null_values(schema: &mut Schema) {
+    set_list(schema, limits::NULL_VALUES);
+    if let Some(items) = schema.get_mut("items").and_then(Value::as_object_mut) {
+        items.insert("maxLength".into(), limits::LABEL.into());
+    }
+}
+
+/// What stands between the whole and the fraction of a decimal number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum DecimalSeparator {
+    /// `1234.5`.
+    #[default]
+    Point,
+    /// `1234,5`.
+    Comma,
+}
+
+/// Whether CSV files begin with the names of their columns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum CsvHeader {
+    /// They do.
+    #[default]
+    Present,
+    /// They do not.
+    Absent,
+}
+
+/// How much a check of data may take.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ContractCheck {
+    /// timeout is how long the check of one input may take, by default 1h. A check that takes longer ends as Error, and the
+    /// step does not start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 2, max = limits::DURATION), regex(pattern = limits::DURATION_PATTERN))]
+    pub timeout: Option<String>,
+}
+
+/// What the operator found out about a contract.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DataContractStatus {
+    /// observedGeneration is the generation of the spec that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// version is the document's version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = limits::CONTRACT_VERSION))]
+    pub version: Option<String>,
+    /// revision is the digest of the document and of how its files are written: two contracts of one revision check the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = limits::DIGEST))]
+    pub revision: Option<String>,
+    /// schemas are the document's schema objects, as far as data can be checked by them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = schemas)]
+    pub schemas: Vec<ContractSchema>,
+    /// ruleCount is how many rules are checked, those that have no room in rules included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule_count: Option<i64>,
+    /// rules are the rules that are checked, the first of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = rules)]
+    pub rules: Vec<ContractRule>,
+    /// notCheckedCount is how much of the document is not checked, what has no room in notChecked included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_checked_count: Option<i64>,
+    /// notChecked are the parts of the document that promise something nobody checks, with the reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = not_checked)]
+    pub not_checked: Vec<NotChecked>,
+    /// conditions: Ready (the document is understood, and data may be checked by it), Stalled.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = crate::manifests::condition_list)]
+    pub conditions: Vec<Condition>,
+}
+
+fn schemas(schema: &mut Schema) {
+    atomic_list(schema, limits::CONTRACT_SCHEMAS);
+}
+
+fn rules(schema: &mut Schema) {
+    atomic_list(schema, limits::CONTRACT_RULES_SHOWN);
+}
+
+fn not_checked(schema: &mut Schema) {
+    atomic_list(schema, limits::NOT_CHECKED_SHOWN);
+}
+
+/// A schema object of a contract.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ContractSchema {
+    /// name is the object's name: an input's contract.schema.
+    #[schemars(length(max = limits::CONTRACT_NAME))]
+    pub name: String,
+    /// columns is how many properties it has.
+    pub columns: i64,
+    /// rules is how many rules are checked.
+    pub rules: i64,
+}
+
+/// A rule of a contract that is checked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ContractRule {
+    /// schema is the name of the schema object.
+    #[schemars(length(max = limits::CONTRACT_NAME))]
+    pub schema: String,
+    /// name is what the rule is called in reports.
+    #[schemars(length(max = limits::CONTRACT_NAME))]
+    pub name: String,
+    /// severity is Error, which keeps a step from starting, or Warning.
+    pub severity: RuleSeverity,
+    /// message says what the rule demands.
+    #[schemars(length(max = limits::STEP_MESSAGE))]
+    pub message: String,
+}
+
+/// What a broken rule means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum RuleSeverity {
+    /// No step reads the data.
+    Error,
+    /// It is said, and the step reads them.
+    Warning,
+}
+
+/// A part of a contract that nobody checks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NotChecked {
+    /// path is where it stands in the document.
+    #[schemars(length(max = limits::FIELD_PATH))]
+    pub path: String,
+    /// reason says why it is not checked.
+    #[schemars(length(max = limits::STEP_MESSAGE))]
+    pub reason: String,
+}
