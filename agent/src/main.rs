@@ -1,6 +1,7 @@
 //! What runs beside user code in a pod.
 //!
 //! - `fetch` brings the inputs before the user's command starts;
+//! - `admit` decides by the reports about checked inputs whether the user's command starts;
 //! - `publish` waits for the command to end, keeps what it printed, and uploads its outputs where it ended well;
 //! - `recover` reads the record of an attempt whose report is lost;
 //! - `read` sends an artifact or a log to a person who asks by a reader pod, in which `hold` waits to be ended;
@@ -9,6 +10,7 @@
 //! What to do is told `fetch` and `recover` by an environment variable, `publish` by what `fetch` leaves it; what became of it by the exit code and a termination message; both
 //! are fixed in `seatrial_core::contract`.
 
+mod admit;
 mod error;
 mod fetch;
 mod flow;
@@ -20,12 +22,16 @@ mod read;
 mod recover;
 mod remote;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::exit;
 
 use clap::{Parser, Subcommand};
-use seatrial_core::contract::{CONFIG_VARIABLE, ExitCode, MAX_RECOVERED_BYTES, Message, VERSION, paths};
+use seatrial_core::contract::check::CheckMessage;
+use seatrial_core::contract::{
+    AdmitConfig, CONFIG_VARIABLE, ExitCode, MAX_RECOVERED_BYTES, Message, PodConfig, VERSION, paths,
+};
 use serde::de::DeserializeOwned;
+use tokio::runtime::Runtime;
 use tracing_subscriber::EnvFilter;
 
 use error::AgentError;
@@ -61,6 +67,8 @@ struct Arguments {
 enum Task {
     /// Brings the inputs.
     Fetch,
+    /// Decides whether the command starts, by the reports about checked inputs.
+    Admit,
     /// Uploads the outputs once the command has ended well.
     Publish,
     /// Reads the record of an attempt.
@@ -84,6 +92,11 @@ fn main() {
     // Fails only where one is installed already, which does as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let private = Private::new(arguments.private);
+    if matches!(arguments.task, Task::Admit) {
+        let (code, message) = admit(&private);
+        say(&arguments.termination_log, &message.to_json());
+        exit(i32::from(code.number()));
+    }
     let done = run(arguments.task, &volume, &private, &arguments.exec);
     let (code, message) = match done {
         Ok(message) => (ExitCode::Success, message),
@@ -101,22 +114,33 @@ fn main() {
         Task::Recover => message.to_json_within(MAX_RECOVERED_BYTES),
         _ => message.to_json(),
     };
-    if let Err(error) = std::fs::write(&arguments.termination_log, json) {
-        tracing::warn!(%error, file = %arguments.termination_log.display(), "the termination message could not be written");
-    }
+    say(&arguments.termination_log, &json);
     // Not a return: a thread may still wait for the lock of a command that goes on.
     exit(i32::from(code.number()));
 }
 
-fn run(task: Task, volume: &Volume, private: &Private, exec: &std::path::Path) -> Result<Message, AgentError> {
-    // TLS and hashes are work for all cores; what blocks gets threads for as long as it does.
-    let cores = std::thread::available_parallelism().map_or(2, usize::from);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(cores.clamp(2, WORKERS))
-        .max_blocking_threads(BLOCKING)
-        .enable_all()
-        .build()
-        .map_err(|error| AgentError::internal(format!("the asynchronous runtime does not start: {error}")))?;
+/// Leaves what the container says.
+fn say(file: &Path, json: &str) {
+    if let Err(error) = std::fs::write(file, json) {
+        tracing::warn!(%error, file = %file.display(), "the termination message could not be written");
+    }
+}
+
+/// Decides about the step's inputs: how the container ends, and what it says.
+fn admit(private: &Private) -> (ExitCode, CheckMessage) {
+    let admitted = (|| {
+        let config: AdmitConfig = read(CONFIG_VARIABLE, &variable()?)?;
+        let pod: PodConfig = read(paths::CONFIG, &private.config()?)?;
+        runtime()?.block_on(wait::unless_stopped(async { Ok(admit::admit(&config, &pod).await) }))
+    })();
+    admitted.unwrap_or_else(|error| {
+        tracing::error!(code = error.code.name(), error = error.message, "the task failed");
+        (error.code, CheckMessage { checks: vec![], failure: Some(error.message) })
+    })
+}
+
+fn run(task: Task, volume: &Volume, private: &Private, exec: &Path) -> Result<Message, AgentError> {
+    let runtime = runtime()?;
     match task {
         Task::Fetch => {
             let config = read(CONFIG_VARIABLE, &variable()?)?;
@@ -142,8 +166,19 @@ fn run(task: Task, volume: &Volume, private: &Private, exec: &std::path::Path) -
             runtime.block_on(wait::told_to_stop());
             Ok(Message::new())
         }
-        Task::Probe => Ok(Message::new()),
+        Task::Probe | Task::Admit => Ok(Message::new()),
     }
+}
+
+fn runtime() -> Result<Runtime, AgentError> {
+    // TLS and hashes are work for all cores; what blocks gets threads for as long as it does.
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores.clamp(2, WORKERS))
+        .max_blocking_threads(BLOCKING)
+        .enable_all()
+        .build()
+        .map_err(|error| AgentError::internal(format!("the asynchronous runtime does not start: {error}")))
 }
 
 fn variable() -> Result<String, AgentError> {

@@ -1,5 +1,6 @@
 //! `kubectl seatrial`: what can be said before there is a cluster, what runs printed and made, and how models stand.
 
+mod contract;
 mod digest;
 mod judged;
 mod lint;
@@ -37,6 +38,9 @@ enum Task {
     /// Lists and gets what a run made.
     #[command(subcommand)]
     Artifact(read::Artifact),
+    /// Takes data contracts from their own files into objects, and back.
+    #[command(subcommand)]
+    Contract(contract::Task),
     /// Lists models: who owns them, what serves, the newest version, and what it waits for.
     Models(judged::Models),
     /// Compares two versions: metrics, verdicts, parameters, inputs and images.
@@ -56,6 +60,7 @@ fn main() -> ExitCode {
         }),
         Task::Logs(asked) => read::logs(&asked).map(|()| true),
         Task::Artifact(asked) => read::artifact(&asked).map(|()| true),
+        Task::Contract(task) => contract::contract(&task),
         Task::Models(asked) => judged::models(&asked).map(|()| true),
         Task::Compare(asked) => judged::compare(&asked).map(|()| true),
         Task::Lineage(asked) => judged::lineage(&asked).map(|()| true),

@@ -14,6 +14,7 @@ use serde_json::Value;
 /// Words in core's code that look like reasons and are none: Kubernetes' own, types of conditions, kinds, units.
 const NO_REASONS: &[&str] = &[
     "Available",
+    "Check",
     "Complete",
     "ConfigMap",
     "ControllerRevision",

@@ -12,6 +12,11 @@ pub fn revision(pipeline: &str, number: i64) -> String {
     format!("{pipeline}-c{number}")
 }
 
+/// The contracts that a run pinned when it began. No pipeline's revision ends like this.
+pub fn contracts(run: &str) -> String {
+    format!("{run}-contracts")
+}
+
 /// The counter of a model's versions.
 pub fn counter(model: &str) -> String {
     format!("{model}-versions")

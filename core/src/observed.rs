@@ -29,6 +29,8 @@ pub struct PipelineObserved {
     pub runs: Vec<Arc<MLPipelineRun>>,
     /// The versions that runs of the pipeline made.
     pub versions: Vec<Arc<ModelVersion>>,
+    /// The contracts that the pipeline's inputs name, as far as there are any.
+    pub contracts: Vec<Arc<DataContract>>,
     /// The Models that the pipeline publishes to, as far as there are any.
     pub models: Vec<Arc<Model>>,
     /// The writes that failed, and until when each waits.
@@ -70,6 +72,10 @@ pub struct RunObserved {
     pub pods: Vec<Arc<Pod>>,
     /// Those of them that failed and were deleted lately, in their last states.
     pub deleted_pods: Vec<Arc<Pod>>,
+    /// The contracts that the run's inputs name, of a run that has not begun.
+    pub contracts: Vec<Arc<DataContract>>,
+    /// The object of the name that the run's pinned contracts have.
+    pub pinned: Option<Arc<ControllerRevision>>,
     /// The namespace's stores.
     pub stores: Vec<Arc<Store>>,
     /// The counters (ControllerRevisions with [`seatrial_crds::names::MODEL_LABEL`]) of the namespace, by model.

@@ -23,6 +23,7 @@ use seatrial_crds::{
 };
 
 use crate::conditions::{self, Status, types};
+use crate::data_contract::{ContractProblem, references, resolve};
 use crate::observed::PipelineObserved;
 use crate::plan::{BlockedReason, Kind, Object, Plan, Stage, Write};
 use crate::run::triggered_revision;
@@ -84,7 +85,12 @@ pub fn plan(observed: &PipelineObserved, now: Timestamp) -> Plan<MLPipelineStatu
         None => last_run(observed).or_else(|| status.last_run.take().map(deleted)),
     };
     let unreadable = unreadable.map(|error| ("RevisionUnreadable", error));
-    let accepted = Accepted { problems: &problems, suspended, refused: unreadable.or_else(|| refused(observed)) };
+    let accepted = Accepted {
+        problems: &problems,
+        suspended,
+        refused: unreadable.or_else(|| refused(observed)),
+        contract: unusable_contract(observed),
+    };
     set_conditions(&mut status, pipeline, &accepted, &others(observed), now);
     let (swept, requeue_after) = sweep::sweep(observed, now);
     stages.push(Stage::proceed(history(observed).into_iter().chain(swept).collect()));
@@ -196,10 +202,19 @@ fn refused(observed: &PipelineObserved) -> Option<(&'static str, String)> {
     })
 }
 
+/// The first contract of the pipeline's inputs that cannot be used.
+fn unusable_contract(observed: &PipelineObserved) -> Option<ContractProblem> {
+    let namespace = observed.pipeline.namespace().unwrap_or_default();
+    let references = references(&observed.pipeline.spec, &namespace);
+    references.iter().find_map(|reference| resolve(reference, &namespace, &observed.contracts).err())
+}
+
 struct Accepted<'a> {
     problems: &'a [validation::Problem],
     suspended: bool,
     refused: Option<(&'static str, String)>,
+    /// What is wrong with a contract that an input names.
+    contract: Option<ContractProblem>,
 }
 
 /// The other pipelines whose versions the same Models have, in words: rarely meant, and numbers of versions do not tell whose
@@ -240,6 +255,12 @@ fn set_conditions(
         return;
     }
     conditions::remove(conditions, types::STALLED);
+    if let Some(problem) = &accepted.contract {
+        // Its producer may be about to apply it: runs wait for that.
+        let message = format!("no run begins: {problem}");
+        conditions::set(conditions, types::READY, Status::False, problem.reason, message, generation, now);
+        return;
+    }
     let (reason, message) = if accepted.suspended {
         ("Suspended", "no run starts while spec.suspend is true".to_owned())
     } else if required.is_empty() {

@@ -17,8 +17,9 @@ use seatrial_crds::{ObjectMetadata, PodOptions, Resources, WorkloadOptions};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::contract::check::CheckConfig;
 use crate::contract::{CONFIG_VARIABLE, paths};
-use crate::platform::Platform;
+use crate::platform::{Judge, Platform};
 use crate::stores::ResolvedStore;
 
 /// The container that brings the inputs.
@@ -29,6 +30,10 @@ pub const PUBLISH: &str = "seatrial-publish";
 pub const RECOVER: &str = "seatrial-recover";
 /// The container that measures a version's predictions.
 pub const JUDGE: &str = "seatrial-judge";
+/// The container that checks inputs by their contracts.
+pub const CHECK: &str = "seatrial-check";
+/// The container that decides by what was found whether a step's command starts.
+pub const ADMIT: &str = "seatrial-admit";
 /// The container of a step's command.
 pub const STEP: &str = "step";
 /// The container of a model server.
@@ -38,6 +43,8 @@ pub const SERVER: &str = "server";
 const SHARED_VOLUME: &str = "seatrial";
 /// The volume that the agent's containers share among themselves: the user's code never sees it.
 const PRIVATE_VOLUME: &str = "seatrial-private";
+/// The volume for reports about checked data: no container of the user's has it.
+const CHECKS_VOLUME: &str = "seatrial-checks";
 /// The volume behind `/dev/shm`, where a user asked for a size.
 const SHARED_MEMORY_VOLUME: &str = "seatrial-shared-memory";
 
@@ -266,6 +273,42 @@ pub fn agent_container(
         volume_mounts: Some(mounts),
         ..Container::default()
     }
+}
+
+/// The container that checks inputs: it has the shared volume for reading, no access to any store, and no token.
+pub fn check_container(config: &CheckConfig, judge: &Judge, platform: &Platform) -> Container {
+    Container {
+        name: CHECK.into(),
+        image: Some(judge.image.clone()),
+        image_pull_policy: platform.agent_image_pull_policy.clone(),
+        command: Some(vec!["/seatrial-evidence".into(), "check".into()]),
+        env: Some(vec![config_variable(config)]),
+        resources: Some(judge.resources.clone()),
+        security_context: Some(agent_security(platform)),
+        volume_mounts: Some(vec![VolumeMount { read_only: Some(true), ..shared_mount() }, checks_mount()]),
+        ..Container::default()
+    }
+}
+
+/// A container that reads the reports about checked data.
+pub fn with_reports(mut container: Container) -> Container {
+    let mount = VolumeMount { read_only: Some(true), ..checks_mount() };
+    container.volume_mounts.get_or_insert_default().push(mount);
+    container
+}
+
+/// A pod that has the volume for such reports.
+pub fn with_reports_volume(mut pod: PodSpec, has_checks: bool) -> PodSpec {
+    if has_checks {
+        let empty_dir = Some(EmptyDirVolumeSource::default());
+        let volume = Volume { name: CHECKS_VOLUME.into(), empty_dir, ..Volume::default() };
+        pod.volumes.get_or_insert_default().push(volume);
+    }
+    pod
+}
+
+fn checks_mount() -> VolumeMount {
+    VolumeMount { name: CHECKS_VOLUME.into(), mount_path: paths::CHECKS.into(), ..VolumeMount::default() }
 }
 
 /// What a container of ours may do.

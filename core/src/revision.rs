@@ -16,7 +16,7 @@ use crate::names;
 /// The version of the projection below. It grows with every field that changes what is executed, so that an operator that
 /// does not know the field leaves such a run alone rather than run it without. A new one must treat data of an older one as
 /// equal where results are.
-const PROJECTION: u32 = 1;
+const PROJECTION: u32 = 2;
 
 /// A revision whose data cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -57,6 +57,14 @@ pub fn pipeline(spec: &MLPipelineSpec) -> Vec<Problem> {
         let message = format!("{by_uri} inputs by uri are more than {}: read folders", limits::URI_INPUTS);
         problems.push(problem("spec.steps", message));
     }
+    let checked = spec.steps.iter().flat_map(|step| &step.inputs).filter(|input| input.contract.is_some()).count();
+    if checked > limits::CONTRACT_INPUTS {
+        let message = format!(
+            "{checked} inputs with a contract are more than {}: check data once, where they enter",
+            limits::CONTRACT_INPUTS
+        );
+        problems.push(problem("spec.steps", message));
+    }
     for publication in &spec.publishes {
         let path = format!("spec.publishes[{}]", publication.model);
         let mut must_be = |reference: &OutputReference, kinds: &[OutputType], field: &str| {

@@ -52,18 +52,20 @@ pub use objectives::{
     SmallGroups, StatusQuo, Task, TaskType,
 };
 pub use pipeline::{
-    ArtifactReference, Concurrency, ConcurrencyPolicy, HistoryLimits, Input, LastRun, MLPipeline, MLPipelineSpec,
-    MLPipelineStatus, Output, OutputReference, OutputType, Parameter, ParameterType, Publication, Retry, Step,
+    ArtifactReference, Concurrency, ConcurrencyPolicy, ContractReference, HistoryLimits, Input, LastRun, MLPipeline,
+    MLPipelineSpec, MLPipelineStatus, Output, OutputReference, OutputType, Parameter, ParameterType, Publication,
+    Retry, Step,
 };
 pub use pod::{LocalReference, PodOptions, PodSecurity, Toleration, TolerationEffect, TolerationOperator};
 pub use run::{
-    Interruption, MLPipelineRun, MLPipelineRunSpec, MLPipelineRunStatus, ParameterValue, PublishedVersion, Purpose,
-    StepInput, StepMetric, StepOutput, StepRecovery, StepState, StepStatus,
+    CheckVerdict, Interruption, MLPipelineRun, MLPipelineRunSpec, MLPipelineRunStatus, ParameterValue,
+    PublishedVersion, Purpose, StepCheck, StepInput, StepMetric, StepOutput, StepRecovery, StepState, StepStatus,
 };
 pub use store::{Credentials, Store, StoreSpec, WebIdentity};
 pub use version::{
-    Artifact, Evidence, GateJudgement, Judgement, Lineage, LineageImage, LineageInput, MeasurementState, Measuring,
-    Metric, ModelVersion, ModelVersionSpec, ModelVersionStatus, Overruled, Threshold, Verdict,
+    Artifact, Evidence, GateJudgement, Judgement, Lineage, LineageContract, LineageImage, LineageInput,
+    MeasurementState, Measuring, Metric, ModelVersion, ModelVersionSpec, ModelVersionStatus, Overruled, Threshold,
+    Verdict,
 };
 pub use volume::{
     ConfigMapVolume, EmptyDirMedium, EmptyDirVolume, KeyToPath, PersistentVolumeClaimVolume, SecretVolume, Volume,

@@ -143,6 +143,12 @@ pub const NULL_VALUES: usize = 16;
 pub const CONTRACT_DOCUMENT: usize = 256 * 1024;
 /// Bytes of a DataContract's name, which stands in labels.
 pub const CONTRACT: usize = 63;
+/// Inputs with a contract of a pipeline, all steps together: a run's status tells of each, and a version's lineage names it.
+pub const CONTRACT_INPUTS: usize = 32;
+/// Bytes of a contract's namespace and name, with `/` between them.
+pub const CONTRACT_KEY: usize = NAMESPACE + 1 + CONTRACT;
+/// Broken rules that a run's status names for one check.
+pub const BROKEN_RULES_SHOWN: usize = 3;
 /// Bytes of a contract's version.
 pub const CONTRACT_VERSION: usize = 63;
 /// Bytes of the name of a contract's schema object or rule.

@@ -26,6 +26,8 @@ pub mod components {
     pub const REVISION: &str = "revision";
     /// The last number of a model's versions.
     pub const COUNTER: &str = "counter";
+    /// The contracts that a run pinned.
+    pub const CONTRACTS: &str = "contracts";
     /// One state of what a Model judges by.
     pub const GATES: &str = "gates";
     /// The ConfigMap with the authorities that agents trust.

@@ -97,6 +97,16 @@ fn steps(schema: &mut Schema) {
             ),
             rule(
                 &format!(
+                    "self.map(s, has(s.inputs) ? s.inputs.filter(x, has(x.contract)).size() : 0).sum() <= {}",
+                    limits::CONTRACT_INPUTS
+                ),
+                &format!(
+                    "a pipeline has at most {} inputs with a contract: check data once, where they enter, and pass them on from step to step",
+                    limits::CONTRACT_INPUTS
+                )
+            ),
+            rule(
+                &format!(
                     "self.map(s, has(s.inputs) ? s.inputs.filter(x, has(x.uri)).size() : 0).sum() <= {}",
                     limits::URI_INPUTS
                 ),
@@ -233,6 +243,30 @@ pub struct Input {
     /// from is the output of a step above.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<OutputReference>,
+    /// contract is the DataContract that the data are checked by after they were brought, and before the command starts. What
+    /// breaks it fails the step: the command never runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contract: Option<ContractReference>,
+}
+
+/// A DataContract, and what of it an input is checked by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ContractReference {
+    /// namespace is the contract's namespace, which must serve this one; by default the pipeline's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = limits::NAMESPACE), regex(pattern = limits::DNS_LABEL_PATTERN))]
+    pub namespace: Option<String>,
+    /// name is the contract's name.
+    #[schemars(length(min = 1, max = limits::CONTRACT), regex(pattern = limits::NAME_PATTERN))]
+    pub name: String,
+    /// version is the version that the document must have; without it, whatever version it has when a run begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = limits::CONTRACT_VERSION))]
+    pub version: Option<String>,
+    /// schema is the name of the document's schema object; not needed where it has one only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = limits::CONTRACT_NAME))]
+    pub schema: Option<String>,
 }
 
 /// An output of a step.

@@ -75,6 +75,17 @@ fn inputs(schema: &mut Schema) {
     atomic_list(schema, limits::INPUTS);
 }
 
+fn checks(schema: &mut Schema) {
+    atomic_list(schema, limits::INPUTS);
+}
+
+fn broken_rules(schema: &mut Schema) {
+    atomic_list(schema, limits::BROKEN_RULES_SHOWN);
+    if let Some(items) = schema.get_mut("items").and_then(serde_json::Value::as_object_mut) {
+        items.insert("maxLength".into(), limits::CONTRACT_NAME.into());
+    }
+}
+
 fn interruptions(schema: &mut Schema) {
     atomic_list(schema, limits::INTERRUPTIONS);
 }
@@ -211,6 +222,10 @@ pub struct StepStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(transform = inputs)]
     pub inputs: Vec<StepInput>,
+    /// checks say what came of checking the step's inputs by their contracts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = checks)]
+    pub checks: Vec<StepCheck>,
     /// outputs are the artifacts that the step made.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(transform = outputs)]
@@ -274,6 +289,57 @@ pub struct StepInput {
     pub digest: String,
     /// size is the data's size in bytes.
     pub size: i64,
+}
+
+/// What came of checking an input by its contract.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StepCheck {
+    /// input is the input's name.
+    #[schemars(length(max = limits::NAME))]
+    pub input: String,
+    /// contract is the contract's namespace and name, with / between them.
+    #[schemars(length(max = limits::CONTRACT_KEY))]
+    pub contract: String,
+    /// version is the version of its document when the run began.
+    #[schemars(length(max = limits::CONTRACT_VERSION))]
+    pub version: String,
+    /// revision is the contract's revision that the run pinned when it began.
+    #[schemars(length(max = limits::DIGEST))]
+    pub revision: String,
+    /// verdict is Passed, Failed, Inconclusive (the data prove nothing) or Error (the check could not be made). Absent until it
+    /// is known; the command starts only after Passed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "CheckVerdict")]
+    pub verdict: Option<CheckVerdict>,
+    /// rows is how many rows the data have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<i64>,
+    /// message says what was found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = limits::STEP_MESSAGE))]
+    pub message: Option<String>,
+    /// broken are the names of rules that are broken, those that stop the step first, as far as there is room.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = broken_rules)]
+    pub broken: Vec<String>,
+    /// report is the digest of the whole report: with the run's artifactPrefix it says where it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = limits::DIGEST))]
+    pub report: Option<String>,
+}
+
+/// What is said of data that were checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum CheckVerdict {
+    /// They keep their contract.
+    Passed,
+    /// They break it.
+    Failed,
+    /// They prove nothing: no rows, or only nulls.
+    Inconclusive,
+    /// The check could not be made.
+    Error,
 }
 
 /// An artifact that a step made.

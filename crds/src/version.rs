@@ -96,6 +96,10 @@ fn inputs(schema: &mut Schema) {
     atomic_list(schema, limits::URI_INPUTS);
 }
 
+fn contracts(schema: &mut Schema) {
+    atomic_list(schema, limits::CONTRACT_INPUTS);
+}
+
 fn images(schema: &mut Schema) {
     atomic_list(schema, limits::STEPS);
 }
@@ -192,6 +196,10 @@ pub struct Lineage {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(transform = inputs)]
     pub inputs: Vec<LineageInput>,
+    /// contracts are the contracts that inputs kept, in the revisions that the run pinned.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = contracts)]
+    pub contracts: Vec<LineageContract>,
     /// images are the images of the steps, as really run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(transform = images)]
@@ -217,6 +225,26 @@ pub struct LineageInput {
     /// digest is the digest of the data as it was read.
     #[schemars(length(max = limits::DIGEST))]
     pub digest: String,
+}
+
+/// A contract that an input kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LineageContract {
+    /// step is the step that read the input.
+    #[schemars(length(max = limits::NAME))]
+    pub step: String,
+    /// input is the input's name.
+    #[schemars(length(max = limits::NAME))]
+    pub input: String,
+    /// contract is the contract's namespace and name, with / between them.
+    #[schemars(length(max = limits::CONTRACT_KEY))]
+    pub contract: String,
+    /// version is the version of its document.
+    #[schemars(length(max = limits::CONTRACT_VERSION))]
+    pub version: String,
+    /// revision is the digest of the document, and of how its files are written.
+    #[schemars(length(max = limits::DIGEST))]
+    pub revision: String,
 }
 
 /// An image as it was really run.

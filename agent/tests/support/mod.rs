@@ -148,6 +148,14 @@ impl Pod {
         End { code, message: Message::parse(&message).unwrap() }
     }
 
+    /// How it ended, and what it said, in whatever words.
+    pub(crate) async fn end_with_text(&self, mut child: Child) -> (ExitCode, String) {
+        let status = child.wait().await.unwrap();
+        let code = status.code().and_then(ExitCode::from_number);
+        let text = fs::read_to_string(self.folder.path().join("message")).unwrap();
+        (code.unwrap_or_else(|| panic!("{status} is in no table")), text)
+    }
+
     /// The volume that the agent's containers share among themselves.
     pub(crate) fn private(&self) -> PathBuf {
         self.folder.path().join("private")

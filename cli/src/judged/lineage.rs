@@ -117,12 +117,20 @@ fn steps(lineage: &Lineage, run: Option<&MLPipelineRun>) -> Vec<Node> {
         let inputs = lineage.inputs.iter().filter(|input| input.step == name).map(|input| {
             Node::leaf(format!("input {} {} {}", plain(&input.name), plain(&input.uri), plain(&input.digest)))
         });
+        let contracts = lineage.contracts.iter().filter(|contract| contract.step == name).map(|contract| {
+            let (key, version) = (plain(&contract.contract), plain(&contract.version));
+            let revision = plain(&contract.revision);
+            Node::leaf(format!("input {} keeps the contract {key} {version}, {revision}", plain(&contract.input)))
+        });
         let outputs = status.steps.iter().filter(|step| step.name == name).flat_map(|step| &step.outputs);
         let outputs = outputs.map(|output| {
             let (digest, size) = (plain(&output.digest), size(output.size));
             Node::leaf(format!("output {} {:?} {digest}, {size}", plain(&output.name), output.kind))
         });
-        Node { text: format!("step {}", plain(name)), children: images.chain(inputs).chain(outputs).collect() }
+        Node {
+            text: format!("step {}", plain(name)),
+            children: images.chain(inputs).chain(contracts).chain(outputs).collect(),
+        }
     };
     named.into_iter().map(node).collect()
 }
@@ -143,6 +151,18 @@ mod tests {
         let mut version = fixtures::full().versions[0].clone();
         assert!(tree(&version, &RunOf::Gone).contains("gone: what its steps made"));
         assert!(tree(&version, &RunOf::Another).contains("another run of this name"));
+        let contract = seatrial_crds::LineageContract {
+            step: "prepare".into(),
+            input: "raw".into(),
+            contract: "billing/customers".into(),
+            version: "1.2.0".into(),
+            revision: "sha256:1".into(),
+        };
+        let lineage = version.spec.lineage.as_mut().unwrap();
+        lineage.images.push(seatrial_crds::LineageImage { step: "prepare".into(), image: "i".into() });
+        lineage.contracts.push(contract);
+        let named = tree(&version, &RunOf::Gone);
+        assert!(named.contains("input raw keeps the contract billing/customers 1.2.0, sha256:1"), "{named}");
         version.spec.lineage = None;
         assert!(tree(&version, &RunOf::Unnamed).contains("made elsewhere"));
     }

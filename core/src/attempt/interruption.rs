@@ -5,7 +5,7 @@ use seatrial_crds::{Interruption, StepStatus, limits};
 
 use crate::contract::ExitCode;
 use crate::pod_state::{phase, terminated};
-use crate::pods::{FETCH, PUBLISH, STEP};
+use crate::pods::{ADMIT, FETCH, PUBLISH, STEP};
 
 /// The pods that ended through nobody's fault, those that are recorded and new ones.
 pub(crate) fn interruptions(recorded: &[Interruption], pods: &[&Pod]) -> Vec<Interruption> {
@@ -29,7 +29,7 @@ pub(crate) fn interruption(pod: &Pod) -> Option<&'static str> {
     }
     let code = |container: &str| terminated(pod, container).and_then(|end| ExitCode::from_number(end.exit_code));
     if is_disrupted(pod)
-        || [STEP, FETCH, PUBLISH].into_iter().any(|container| code(container) == Some(ExitCode::Stopped))
+        || [STEP, FETCH, ADMIT, PUBLISH].into_iter().any(|container| code(container) == Some(ExitCode::Stopped))
     {
         Some("Disruption")
     } else {

@@ -11,9 +11,10 @@ use seatrial_crds::{Quantity, Resources, Step, Time};
 use super::interruption::{interruption, is_evicted_for_its_own_use};
 use super::report::{Report, has_ended_well, report};
 use super::{Liveness, timeout};
+use crate::contract::check::{CheckMessage, CheckSummary, CheckVerdict};
 use crate::contract::{Cause, ExitCode, Message};
 use crate::pod_state::{cannot_start, phase, statuses, tail, terminated, unschedulable};
-use crate::pods::{FETCH, PUBLISH, STEP};
+use crate::pods::{ADMIT, CHECK, FETCH, PUBLISH, STEP};
 use crate::text::plain;
 use crate::validation;
 
@@ -205,6 +206,9 @@ fn container_failure(seen: &Seen<'_>, pod: &Pod) -> Option<Outcome> {
         let message = format!("the command of step \"{name}\" ended with exit code {}: {}", end.exit_code, tail(end));
         return Some(Outcome::Failed("CommandFailed", message));
     }
+    if let Some(failure) = check_failure(name, pod) {
+        return Some(failure);
+    }
     for container in [FETCH, PUBLISH] {
         if let Some(end) = terminated(pod, container).filter(|end| end.exit_code != 0) {
             let code = ExitCode::from_number(end.exit_code);
@@ -221,6 +225,40 @@ fn container_failure(seen: &Seen<'_>, pod: &Pod) -> Option<Outcome> {
         }
     }
     None
+}
+
+/// Why the command of a pod did not start, where its inputs are the reason.
+fn check_failure(step: &str, pod: &Pod) -> Option<Outcome> {
+    let failed = |container: &str| terminated(pod, container).filter(|end| end.exit_code != 0);
+    if let Some(end) = failed(CHECK) {
+        let what = if end.reason.as_deref() == Some("OOMKilled") {
+            "was killed for memory: raise the chart's judge.resources.limits.memory".to_owned()
+        } else {
+            format!("ended with exit code {}: {}", end.exit_code, tail(end))
+        };
+        let message = format!("step \"{step}\": what checks its inputs by their contracts {what}");
+        return Some(Outcome::Failed("CheckFailed", message));
+    }
+    let end = failed(ADMIT)?;
+    let code = ExitCode::from_number(end.exit_code);
+    let said = end.message.as_deref().and_then(|text| CheckMessage::parse(text).ok());
+    let failure = said.as_ref().and_then(|said| said.failure.clone());
+    let stopped = said.as_ref().and_then(|said| said.checks.iter().find(|check| check.verdict != CheckVerdict::Passed));
+    let text = match (failure, stopped) {
+        (Some(failure), _) => failure,
+        (None, Some(check)) => format!("input \"{}\": {}", check.input, check.sentence),
+        (None, None) => code.map_or("it says nothing", ExitCode::text).to_owned(),
+    };
+    let reason = code.map_or("AgentFailed", ExitCode::name);
+    Some(Outcome::Failed(reason, format!("step \"{step}\": {text}")))
+}
+
+/// What the newest pod that said anything of its inputs' contracts said.
+pub(crate) fn checks(pods: &[&Pod]) -> Vec<CheckSummary> {
+    let mut pods = pods.to_vec();
+    pods.sort_by_key(|pod| pod.metadata.creation_timestamp.clone());
+    let said = |pod: &&Pod| CheckMessage::parse(terminated(pod, ADMIT)?.message.as_deref()?).ok();
+    pods.iter().rev().find_map(said).map(|message| message.checks).unwrap_or_default()
 }
 
 /// What holds an attempt up, and whether it is given up for it.

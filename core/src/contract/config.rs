@@ -70,6 +70,37 @@ pub struct RecoverConfig {
     pub outputs: Vec<String>,
 }
 
+/// What `seatrial-agent admit` does: read the reports about checked inputs, upload them, and decide whether the step's
+/// command starts. The stores are those of the pod's own config ([`PodConfig`]).
+///
+/// It ends with 0 where all data keep their contracts, and else with [`super::ExitCode::ContractBroken`],
+/// [`super::ExitCode::ContractUnproven`] or [`super::ExitCode::CheckFailed`]; its message is a
+/// [`super::check::CheckMessage`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AdmitConfig {
+    /// [`super::VERSION`].
+    pub version: u32,
+    /// The folder of the reports, absolute.
+    pub reports: String,
+    /// The inputs that there must be a report of.
+    pub inputs: Vec<AdmittedInput>,
+    /// How long an outage of the store is waited out, in seconds.
+    pub outage_seconds: u32,
+}
+
+/// An input, and what its report must be about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AdmittedInput {
+    /// The input's name.
+    pub input: String,
+    /// The contract, `namespace/name`.
+    pub contract: String,
+    /// The contract's revision.
+    pub revision: String,
+}
+
 /// One input.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -79,10 +79,16 @@ exit_codes! {
     StoreUnavailable = 69, Outage, "the store could not be used";
     /// The agent failed in a way it has no name for.
     Internal = 70, Internal, "the agent failed";
+    /// The data of an input break their contract.
+    ContractBroken = 71, Data, "the data of an input break their contract";
+    /// The data of an input prove nothing about their contract: there are none.
+    ContractUnproven = 72, Data, "the data of an input prove nothing about their contract";
     /// An output is missing or not of its type: an empty folder, a `Metrics` file that is no JSON object.
     BadOutput = 73, User, "an output is missing or is not of its type";
     /// The step's process vanished without a record: killed for memory, or by SIGKILL.
     StepVanished = 74, User, "the step's process was killed";
+    /// Whether the data of an input keep their contract could not be found out.
+    CheckFailed = 75, Internal, "the data of an input could not be checked by their contract";
     /// `exec` was told to stop, and stopped its command.
     Stopped = 241, Disruption, "the pod was told to stop";
     /// The command does not exist or is no program.

@@ -35,6 +35,13 @@ pub const CONFIG: &str = "/seatrial-private/config.json";
 pub const FETCHED: &str = "/seatrial-private/fetched.json";
 /// Exists while `publish` cannot use the store, and says why; its readiness probe looks for it.
 pub const STORE_AWAY: &str = "/seatrial/state/store-away";
+/// The mount point of the volume for reports about checked data: the program that checks writes there, the agent reads, and
+/// nobody else sees it.
+pub const CHECKS: &str = "/seatrial-checks";
+/// The folder of the reports, each as `<input>.json`.
+pub const CHECK_REPORTS: &str = "/seatrial-checks/reports";
+/// Where the program that checks puts what does not fit into memory.
+pub const CHECK_SCRATCH: &str = "/seatrial-checks/scratch";
 /// The folder of what gets the agent into stores, in its containers only: tokens and keys, a folder for each.
 pub const CREDENTIALS: &str = "/var/run/secrets/seatrial";
 /// The folder of the folders of projected service-account tokens, one for each store, in the agent's containers only.

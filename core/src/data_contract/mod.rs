@@ -5,6 +5,7 @@
 //! checks is listed with the reason ([`NotChecked`]). The program that checks data gets the rules alone
 //! ([`crate::contract::check::InputCheck`]) and knows nothing of documents.
 
+mod compare;
 mod describe;
 mod document;
 mod fields;
@@ -12,14 +13,17 @@ mod options;
 mod plan;
 mod property;
 mod quality;
+mod resolve;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use seatrial_crds::{CsvDialect, CsvHeader, DataContractSpec, DecimalSeparator, limits};
 use serde_json::json;
 
+pub use compare::{Change, compare};
 pub use describe::describe;
 pub use plan::plan;
+pub use resolve::{AgreedContract, ContractProblem, references, resolve, whole};
 
 use crate::contract::check::{self, Column, NotChecked, Rule, RuleKind};
 use crate::digest;
@@ -39,6 +43,8 @@ pub struct Contract {
     pub version: String,
     /// The digest of the document and of how its files are written.
     pub revision: String,
+    /// How CSV files are written.
+    pub csv: check::CsvDialect,
     /// Its schema objects, in the document's order.
     pub schemas: Vec<Schema>,
     /// What the document promises beside its schema objects, and nobody checks.
@@ -97,7 +103,8 @@ pub fn read(spec: &DataContractSpec) -> Result<Contract, Vec<Problem>> {
         return Err(draft.problems);
     }
     let revision = format!("sha256:{}", digest::of_json(&json!({"contract": spec.contract, "csv": spec.csv})));
-    Ok(Contract { version, revision, schemas, not_checked: draft.not_checked })
+    let csv = dialect(spec.csv.as_ref());
+    Ok(Contract { version, revision, csv, schemas, not_checked: draft.not_checked })
 }
 
 fn check_csv(spec: &DataContractSpec, draft: &mut Draft) {
@@ -184,5 +191,7 @@ impl Draft {
     }
 }
 
+#[cfg(test)]
+mod compare_tests;
 #[cfg(test)]
 mod tests;

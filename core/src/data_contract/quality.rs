@@ -8,8 +8,6 @@ use super::options::checked_pattern;
 use crate::contract::check::{Column, Comparison, RuleKind, Severity, Unit, ValueTest};
 use crate::decimal::Decimal;
 
-/// The longest query, in bytes.
-const MAX_QUERY: usize = 4096;
 /// The most values of a list.
 const MAX_VALUES: usize = 1024;
 
@@ -102,7 +100,12 @@ fn one(fields: Fields<'_>, name: Option<&str>, level: Level<'_>, draft: &mut Dra
             let engine = fields.text("engine", draft).unwrap_or("another engine");
             draft.not_checked(fields.path, format!("it is a rule of {engine}, in words of its own"));
         }
-        "sql" => sql(fields, name, level, draft),
+        "sql" => {
+            if fields.required_text("query", draft).is_some() {
+                let reason = "queries are not run: write it as a metric, or check it in a step";
+                draft.not_checked(fields.path, reason);
+            }
+        }
         "library" => match metric {
             Some(metric) => library(fields, name, metric, level, draft),
             None => draft.problem(
@@ -167,8 +170,6 @@ fn comparisons(fields: Fields<'_>, draft: &mut Draft) -> Vec<Comparison> {
     ];
     for (operator, comparison) in plain {
         match fields.get(operator) {
-            // A query may answer true or false.
-            Some(Value::Bool(flag)) => found.push(comparison(if *flag { "1" } else { "0" }.to_owned())),
             Some(_) => found.extend(fields.number(operator, draft).map(comparison)),
             None => {}
         }
@@ -191,34 +192,6 @@ fn comparisons(fields: Fields<'_>, draft: &mut Draft) -> Vec<Comparison> {
         }
     }
     found
-}
-
-fn sql(fields: Fields<'_>, name: Option<&str>, level: Level<'_>, draft: &mut Draft) {
-    let Some(query) = fields.required_text("query", draft) else { return };
-    if query.len() > MAX_QUERY {
-        draft.not_checked(fields.path, format!("the query is longer than {MAX_QUERY} bytes"));
-        return;
-    }
-    let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
-    let mut query = query.to_owned();
-    for table in ["object", "table", "schema", "model"] {
-        query = replaced(&query, table, "data");
-    }
-    if let Level::Property(column) = level {
-        for place in ["property", "column", "field"] {
-            query = replaced(&query, place, &quoted(&column.name));
-        }
-    }
-    let otherwise = match level {
-        Level::Property(column) => format!("{}.sql", column.name),
-        Level::Schema => "sql".to_owned(),
-    };
-    add(fields, name.unwrap_or(&otherwise), draft, |is, _| RuleKind::Sql { query: query.clone(), is });
-}
-
-/// A query with `{name}` and `${name}` replaced.
-fn replaced(query: &str, name: &str, by: &str) -> String {
-    query.replace(&format!("${{{name}}}"), by).replace(&format!("{{{name}}}"), by)
 }
 
 fn library(fields: Fields<'_>, name: Option<&str>, metric: &str, level: Level<'_>, draft: &mut Draft) {

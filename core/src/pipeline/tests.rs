@@ -28,6 +28,7 @@ fn observe(pipeline: MLPipeline) -> PipelineObserved {
         revisions: vec![],
         runs: vec![],
         versions: vec![],
+        contracts: vec![],
         models: vec![],
         blocked: vec![],
     }
@@ -49,6 +50,42 @@ fn a_model_that_others_publish_to_is_said_on_the_pipeline() {
     let said = message(&["churn", "other", "third"]);
     assert!(said.contains("\"scores\"") && said.contains("other, third"), "{said}");
     assert!(!said.contains("churn,"), "it does not name itself: {said}");
+}
+
+/// Runs wait for it, so the pipeline says it; nothing is stuck for good, since the contract may be about to come.
+#[test]
+fn a_contract_that_cannot_be_used_is_said_on_the_pipeline() {
+    let mut named = pipeline("uid");
+    let input = json!({"name": "raw", "uri": "s3://lake/raw/", "contract": {"name": "customers", "version": "1.0.0"}});
+    named.spec.steps[0].inputs = serde_json::from_value(json!([input])).unwrap();
+    let mut observed = observe(named);
+    let ready = |observed: &PipelineObserved| {
+        let conditions = &observed.pipeline.status.as_ref().unwrap().conditions;
+        assert!(conditions::find(conditions, types::STALLED).is_none());
+        let ready = conditions::find(conditions, types::READY).unwrap();
+        (ready.status.clone(), ready.reason.clone(), ready.message.clone())
+    };
+    settle(&mut observed);
+    let (status, reason, message) = ready(&observed);
+    assert_eq!((status.as_str(), reason.as_str()), ("False", "ContractNotFound"), "{message}");
+    assert!(message.starts_with("no run begins: there is no DataContract \"growth/customers\""), "{message}");
+    let contract = |version: &str| -> Arc<seatrial_crds::DataContract> {
+        let contract = json!({
+            "apiVersion": "seatrial.dev/v1alpha1", "kind": "DataContract",
+            "metadata": {"name": "customers", "namespace": "growth"},
+            "spec": {"contract": {"apiVersion": "v3.2.0", "kind": "DataContract", "id": "1", "version": version,
+                "status": "active", "schema": [{"name": "t", "properties": [{"name": "id"}]}]}},
+        });
+        Arc::new(serde_json::from_value(contract).unwrap())
+    };
+    observed.contracts = vec![contract("2.0.0")];
+    settle(&mut observed);
+    let (_, reason, message) = ready(&observed);
+    assert_eq!(reason, "ContractMismatch");
+    assert!(message.contains("has version 2.0.0, and version 1.0.0 is asked for"), "{message}");
+    observed.contracts = vec![contract("1.0.0")];
+    settle(&mut observed);
+    assert_eq!(ready(&observed).1, "Accepted");
 }
 
 /// What the world looks like after a plan was carried out.

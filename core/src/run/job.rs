@@ -10,11 +10,13 @@ use seatrial_crds::{OutputType, ParameterValue, WorkloadOptions};
 
 use crate::attempt::job::Attempt;
 use crate::attempt::timeout;
+use crate::contract::check::{CheckConfig, InputCheck};
 use crate::contract::{
-    self, ExecArguments, ExitCode, InputConfig, InputSource, OutputConfig, PodConfig, StepConfig, paths,
+    self, AdmitConfig, AdmittedInput, ExecArguments, ExitCode, InputConfig, InputSource, OutputConfig, PodConfig,
+    StepConfig, paths,
 };
 use crate::names;
-use crate::pods::{self, FETCH, PUBLISH, STEP};
+use crate::pods::{self, ADMIT, FETCH, PUBLISH, STEP};
 use crate::stores::ResolvedStore;
 
 /// How long a pod that is told to stop may go on, in seconds, where its step has outputs: a drain in the middle of an
@@ -56,6 +58,8 @@ pub(super) struct StepJob<'a> {
     pub(super) inputs: &'a [ReadyInput],
     /// The store that takes outputs, record and log; `None` where a step without outputs has none: then nothing is kept.
     pub(super) artifacts: Option<&'a ResolvedStore>,
+    /// What checks the inputs before the command starts; `None` where none of them has a contract.
+    pub(super) checks: Option<&'a CheckConfig>,
 }
 
 impl StepJob<'_> {
@@ -70,7 +74,7 @@ impl StepJob<'_> {
         let retries = self.attempt.step.retry.and_then(|retry| retry.limit).unwrap_or(0);
         let spec = JobSpec {
             backoff_limit: Some(i32::try_from(retries).unwrap_or(0)),
-            pod_failure_policy: Some(failure_policy()),
+            pod_failure_policy: Some(failure_policy(self.checks.is_some())),
             ..JobSpec::default()
         };
         self.attempt.job(self.name(), components::STEP, &options, self.pod_spec(&options), spec)
@@ -107,6 +111,13 @@ impl StepJob<'_> {
                 ..Probe::default()
             });
         }
+        let mut init = vec![fetch];
+        if let Some(checks) = self.checks {
+            let judge = self.attempt.platform.judge.clone().unwrap_or_default();
+            init.push(pods::check_container(checks, &judge, self.attempt.platform));
+            let env = vec![pods::config_variable(&admit_config(checks))];
+            init.push(pods::with_reports(agent(ADMIT, "admit", env, &own)));
+        }
         let containers = vec![self.step_container(options), publish];
         PodSpec {
             termination_grace_period_seconds: Some(if self.attempt.step.outputs.is_empty() {
@@ -114,7 +125,10 @@ impl StepJob<'_> {
             } else {
                 UPLOAD_GRACE
             }),
-            ..pods::pod_spec(options, vec![fetch], containers, &stores, self.attempt.platform)
+            ..pods::with_reports_volume(
+                pods::pod_spec(options, init, containers, &stores, self.attempt.platform),
+                self.checks.is_some(),
+            )
         }
     }
 
@@ -186,6 +200,21 @@ impl StepJob<'_> {
     }
 }
 
+/// What `admit` is told: which reports there must be.
+fn admit_config(checks: &CheckConfig) -> AdmitConfig {
+    let check = |input: &InputCheck| AdmittedInput {
+        input: input.input.clone(),
+        contract: input.contract.clone(),
+        revision: input.revision.clone(),
+    };
+    AdmitConfig {
+        version: contract::VERSION,
+        reports: checks.reports.clone(),
+        inputs: checks.inputs.iter().map(check).collect(),
+        outage_seconds: FETCH_OUTAGE,
+    }
+}
+
 fn input_config(input: &ReadyInput) -> InputConfig {
     InputConfig {
         name: input.name.clone(),
@@ -196,7 +225,7 @@ fn input_config(input: &ReadyInput) -> InputConfig {
 
 /// What the Job controller makes of a pod's end. The first rule that fits counts; where none does, the failure spends
 /// one of the step's retries.
-fn failure_policy() -> PodFailurePolicy {
+fn failure_policy(has_checks: bool) -> PodFailurePolicy {
     let mut rules = vec![PodFailurePolicyRule {
         action: "Ignore".into(),
         on_pod_conditions: Some(vec![PodFailurePolicyOnPodConditionsPattern {
@@ -227,6 +256,16 @@ fn failure_policy() -> PodFailurePolicy {
         FETCH,
         &[ExitCode::BadConfiguration, ExitCode::CorruptArtifact, ExitCode::InputNotFound, ExitCode::InputTooLarge],
     );
+    if has_checks {
+        rule("Ignore", ADMIT, &[ExitCode::Stopped]);
+        // The same data would be found to be the same.
+        rule(
+            "FailJob",
+            ADMIT,
+            &[ExitCode::BadConfiguration, ExitCode::ContractBroken, ExitCode::ContractUnproven, ExitCode::CheckFailed],
+        );
+        rule("FailJob", pods::CHECK, &[ExitCode::BadConfiguration]);
+    }
     rule("Ignore", PUBLISH, &[ExitCode::Stopped]);
     rule("FailJob", PUBLISH, &[ExitCode::BadConfiguration, ExitCode::BadOutput, ExitCode::StoreUnavailable]);
     PodFailurePolicy { rules }

@@ -5,6 +5,7 @@
 //! what it made, and without an answer the next attempt begins under another name.
 
 mod concurrency;
+mod contracts;
 mod job;
 mod phase;
 mod publish;
@@ -65,6 +66,7 @@ pub fn plan(observed: &RunObserved, now: Timestamp) -> Plan<MLPipelineRunStatus>
             Err(CannotRun::Waits(reason, message)) if draft.status.started_at.is_some() => draft.wait(reason, message),
             Err(CannotRun::Waits("RevisionNotFound", _)) if draft.is_new() => draft.requeue_after = Some(REVISION_LAG),
             Err(CannotRun::Waits(reason, message)) => draft.under_way(reason, message),
+            Err(CannotRun::Pins(write)) => draft.pin(write),
             Err(CannotRun::Ends(conclusion)) => draft.end(conclusion),
         }
     }
@@ -74,6 +76,8 @@ pub fn plan(observed: &RunObserved, now: Timestamp) -> Plan<MLPipelineRunStatus>
 /// Why a run does not begin, or not go on.
 enum CannotRun {
     Waits(&'static str, String),
+    /// Its contracts are written down first.
+    Pins(Write),
     Ends(Conclusion),
 }
 
@@ -140,6 +144,7 @@ impl<'a> Draft<'a> {
         let parameters = validation::parameters(&spec, &self.observed.run.spec.parameters)
             .map_err(|problems| cannot("InvalidParameters", !begins, validation::summary(&problems)))?;
         if begins {
+            self.pin_contracts(&spec)?;
             self.status.revision = Some(number);
             self.status.agent_image = Some(self.observed.platform.agent_image.clone());
             self.status.started_at = Some(Time(self.now));
@@ -194,6 +199,15 @@ impl<'a> Draft<'a> {
         let is_outdated =
             revision::spec(newest).is_ok_and(|spec| revision::projection(&spec) != revision::projection(&found.spec));
         if is_outdated { Err(waits()) } else { Ok(newest.revision) }
+    }
+
+    /// Writes down what the run's inputs are checked by. It begins once the caches show that, which is in a moment: that
+    /// it waits is said only where the API server refuses.
+    fn pin(&mut self, write: Write) {
+        self.publishing.push(Stage::stop(vec![write]));
+        if !self.observed.blocked.is_empty() {
+            self.under_way("Waiting", "the contracts of its inputs are written down".to_owned());
+        }
     }
 
     /// Waits for what a run under way executes. Where its revision is gone, a newer change takes over, or the run ends: its

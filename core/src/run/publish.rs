@@ -18,8 +18,9 @@ use seatrial_crds::names::{
     components,
 };
 use seatrial_crds::{
-    Artifact, Evidence, Lineage, LineageImage, LineageInput, MLPipelineRunStatus, MLPipelineSpec, Metric, ModelVersion,
-    ModelVersionSpec, OutputReference, OutputType, ParameterValue, Publication, PublishedVersion, StepOutput, limits,
+    Artifact, Evidence, Lineage, LineageContract, LineageImage, LineageInput, MLPipelineRunStatus, MLPipelineSpec,
+    Metric, ModelVersion, ModelVersionSpec, OutputReference, OutputType, ParameterValue, Publication, PublishedVersion,
+    StepOutput, limits,
 };
 
 use super::step::artifact_uri;
@@ -224,6 +225,15 @@ fn version(
             })
         })
     });
+    let contracts = status.steps.iter().flat_map(|step| {
+        step.checks.iter().map(|check| LineageContract {
+            step: step.name.clone(),
+            input: check.input.clone(),
+            contract: check.contract.clone(),
+            version: check.version.clone(),
+            revision: check.revision.clone(),
+        })
+    });
     let images = status
         .steps
         .iter()
@@ -235,6 +245,7 @@ fn version(
         revision: Some(status.revision?),
         parameters: parameters.to_vec(),
         inputs: inputs.collect(),
+        contracts: contracts.collect(),
         images: images.collect(),
     };
     let model = publication.model.clone();

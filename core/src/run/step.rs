@@ -9,18 +9,29 @@ use seatrial_crds::{
     StepStatus, Time, limits,
 };
 
+use super::contracts::{self, Hindrance};
 use super::job::{ReadyInput, StepJob};
 use super::{Draft, HOLD_LIMIT, LOOK_AGAIN, step_status};
 use crate::attempt::job::Attempt;
 use crate::attempt::outcome::{self, Outcome, Seen};
 use crate::attempt::report::Report;
 use crate::attempt::{self, Cluster, JobState, interruption};
-use crate::contract::{InputSource, ReportedMetric, layout};
-use crate::plan::{BlockedReason, Kind, LiveRead, Object, Write};
+use crate::contract::check::CheckConfig;
+use crate::contract::{InputSource, ReportedMetric, layout, paths};
+use crate::plan::{BlockedReason, Event, EventType, Kind, LiveRead, Object, Write};
 use crate::stores::{self, StoreProblem};
 
 /// For how long what the Job controller said about pods that it could not create counts, in seconds.
 const REFUSAL_HOLDS: i64 = 300;
+
+/// What a step needs that starts.
+struct Prepared {
+    inputs: Vec<ReadyInput>,
+    /// The store of the artifacts.
+    artifacts: Option<stores::ResolvedStore>,
+    /// What the inputs are checked by.
+    checks: Option<CheckConfig>,
+}
 
 /// A step that has not begun.
 pub(super) fn pending(name: &str) -> StepStatus {
@@ -39,6 +50,7 @@ pub(super) fn pending(name: &str) -> StepStatus {
         recovery: None,
         inputs: vec![],
         outputs: vec![],
+        checks: vec![],
         metrics: vec![],
     }
 }
@@ -158,7 +170,11 @@ impl<'a> Draft<'a> {
             confirmed,
             refused,
         };
-        match outcome::read(&attempt, self.now) {
+        let outcome = outcome::read(&attempt, self.now);
+        if matches!(outcome, Outcome::Done(_) | Outcome::Failed(..)) {
+            self.note_checks(&pods, status);
+        }
+        match outcome {
             Outcome::Running(_) if interruption::too_many(status) => {
                 let last = status.interruptions.last().map_or_else(String::new, |last| last.reason.clone());
                 let message = format!(
@@ -189,7 +205,10 @@ impl<'a> Draft<'a> {
                     status.message = Some(message);
                 }
             }
-            Outcome::Done(report) => self.succeed(step, status, *report),
+            Outcome::Done(report) => {
+                self.succeed(step, status, *report);
+                self.warn_of_checks(&pods, status);
+            }
             Outcome::LiveRead => {
                 self.live_reads.push(LiveRead::Job(job.name_any()));
                 self.requeue_after = Some(LOOK_AGAIN);
@@ -197,6 +216,23 @@ impl<'a> Draft<'a> {
             Outcome::NodeLost => self.lose(spec, step, status, "NodeLost"),
             Outcome::ReportLost => self.lose(spec, step, status, "ReportLost"),
             Outcome::Failed(reason, message) => self.fail(status, reason, message),
+        }
+    }
+
+    /// Notes what the pods said of the step's inputs: the newest that said anything.
+    fn note_checks(&self, pods: &[&Pod], status: &mut StepStatus) {
+        contracts::note(&mut status.checks, &outcome::checks(pods));
+    }
+
+    /// Says that data break rules that only warn.
+    fn warn_of_checks(&mut self, pods: &[&Pod], status: &mut StepStatus) {
+        let Some(message) = contracts::warning(&status.name, &outcome::checks(pods)) else { return };
+        let event =
+            Event { kind: EventType::Warning, reason: "ContractWarning", action: "Check", message: message.clone() };
+        self.events.push(event);
+        if status.message.is_none() {
+            status.reason = Some("ContractWarning".to_owned());
+            status.message = Some(message);
         }
     }
 
@@ -253,8 +289,8 @@ impl<'a> Draft<'a> {
     }
 
     fn start(&mut self, spec: &MLPipelineSpec, step: &Step, mut status: StepStatus, parameters: &[ParameterValue]) {
-        match self.prepare(step) {
-            Ok((inputs, artifacts)) => {
+        match self.prepare_all(step) {
+            Ok(Prepared { inputs, artifacts, checks }) => {
                 let Some(attempt) = self.attempt_at(spec, step, &status) else { return };
                 let run_time = self.status.started_at.as_ref().map_or(self.now, |at| at.0).to_string();
                 let number = attempt.number;
@@ -264,6 +300,7 @@ impl<'a> Draft<'a> {
                     run_time: &run_time,
                     inputs: &inputs,
                     artifacts: artifacts.as_ref(),
+                    checks: checks.as_ref(),
                 };
                 let (name, job) = (job.name(), job.job());
                 // Also of steps without outputs: their logs are there.
@@ -276,14 +313,15 @@ impl<'a> Draft<'a> {
                     status.attempt = Some(number);
                     status.job = Some(name);
                     status.started_at = Some(Time(self.now));
+                    status.checks = self.announced(checks.as_ref());
                     status.reason = None;
                     status.message = None;
                 }
                 self.jobs.push(Write::Create(Object::Job(Box::new(job))));
             }
-            Err(problem) => {
+            Err((reason, message)) => {
                 self.requeue_after = Some(LOOK_AGAIN);
-                self.hold(&mut status, problem.reason(), problem.to_string());
+                self.hold(&mut status, reason, message);
             }
         }
         self.replace(status);
@@ -309,6 +347,14 @@ impl<'a> Draft<'a> {
             agent_image: self.status.agent_image.clone().unwrap_or_default(),
             platform: &self.observed.platform,
         })
+    }
+
+    /// What a step needs that starts.
+    fn prepare_all(&self, step: &Step) -> Result<Prepared, Hindrance> {
+        let (inputs, artifacts) = self.prepare(step).map_err(|problem| (problem.reason(), problem.to_string()))?;
+        let file = |input: &ReadyInput| (input.name.clone(), paths::input(&input.name, input.kind));
+        let checks = self.checks(step, &inputs.iter().map(file).collect())?;
+        Ok(Prepared { inputs, artifacts, checks })
     }
 
     fn prepare(&self, step: &Step) -> Result<(Vec<ReadyInput>, Option<stores::ResolvedStore>), StoreProblem> {

@@ -3,8 +3,8 @@
 use kube::Client;
 use kube::api::{Api, PostParams};
 use seatrial_crds::{
-    Interruption, MLPipelineRun, MLPipelineRunStatus, OutputType, ParameterValue, PublishedVersion, Purpose, StepInput,
-    StepMetric, StepOutput, StepState, StepStatus, Time, limits,
+    CheckVerdict, Interruption, MLPipelineRun, MLPipelineRunStatus, OutputType, ParameterValue, PublishedVersion,
+    Purpose, StepCheck, StepInput, StepMetric, StepOutput, StepState, StepStatus, Time, limits,
 };
 use serde_json::json;
 
@@ -48,6 +48,20 @@ fn step(number: usize) -> StepStatus {
                 kind: OutputType::Dataset,
                 digest: digest.clone(),
                 size: i64::MAX,
+            })
+            .collect(),
+        // The first steps have all that a pipeline may have.
+        checks: (0..usize::from(number < limits::CONTRACT_INPUTS))
+            .map(|check| StepCheck {
+                input: name("i", check, limits::NAME),
+                contract: "c".repeat(limits::CONTRACT_KEY),
+                version: "v".repeat(limits::CONTRACT_VERSION),
+                revision: digest.clone(),
+                verdict: Some(CheckVerdict::Inconclusive),
+                rows: Some(i64::MAX),
+                message: Some("\"".repeat(limits::STEP_MESSAGE)),
+                broken: vec!["\"".repeat(limits::CONTRACT_NAME); limits::BROKEN_RULES_SHOWN],
+                report: Some(digest.clone()),
             })
             .collect(),
         metrics: (0..limits::METRICS)

@@ -8,6 +8,7 @@ use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, PodStatus, Service};
 use kube::{Resource, ResourceExt};
+use seatrial_core::data_contract::references;
 use seatrial_core::run::{has_ended, triggered_revision};
 use seatrial_crds::names::{
     COMPONENT_LABEL, DEPLOYMENT_LABEL, MODEL_LABEL, PIPELINE_LABEL, RUN_LABEL, TRUST_BUNDLE, VERSION_LABEL, components,
@@ -108,7 +109,7 @@ watched_kinds! {
     stores: Store, Selection::All, |_| vec![ALL.to_owned()], keep, of_store;
     contracts: DataContract, Selection::All, |_| vec![], keep, of_contract;
     models: Model, Selection::All, |_| vec![], keep, of_model;
-    pipelines: MLPipeline, Selection::All, |_| vec![], keep, of_pipeline;
+    pipelines: MLPipeline, Selection::All, groups_of_pipeline, keep, of_pipeline;
     runs: MLPipelineRun, Selection::All, groups_of_run, keep, of_run;
     versions: ModelVersion, Selection::All, groups_of_version, keep, of_version;
     approvals: Approval, Selection::All, groups_of_approval, keep, of_approval;
@@ -195,8 +196,41 @@ fn of_store(store: &Store, _: Option<&Store>, caches: &Caches) -> Vec<ObjectKey>
     caches.store_users(Some(&store.namespace().unwrap_or_default()))
 }
 
-fn of_contract(contract: &DataContract, _: Option<&DataContract>, _: &Caches) -> Vec<ObjectKey> {
-    vec![ObjectKey::of(Primary::Contract, contract)]
+/// The contract; the pipelines that name it and may use it, or might before, and their runs that have not begun.
+fn of_contract(contract: &DataContract, before: Option<&DataContract>, caches: &Caches) -> Vec<ObjectKey> {
+    let mut keys = vec![ObjectKey::of(Primary::Contract, contract)];
+    if before.is_none_or(|before| before.spec != contract.spec) {
+        let own = contract.namespace().unwrap_or_default();
+        let mut namespaces = vec![own.clone()];
+        namespaces.extend(before.into_iter().chain([contract]).flat_map(|contract| contract.spec.serves.clone()));
+        namespaces.sort_unstable();
+        namespaces.dedup();
+        let named = group(CONTRACT_GROUP, &format!("{own}/{}", contract.name_any()));
+        for namespace in namespaces {
+            for pipeline in caches.pipelines.group(&namespace, &named) {
+                keys.push(ObjectKey::of(Primary::Pipeline, pipeline.as_ref()));
+                keys.extend(caches.next_in_line(&namespace, &pipeline.name_any()));
+            }
+        }
+    }
+    keys
+}
+
+/// The group of the pipelines whose inputs name a contract.
+const CONTRACT_GROUP: &str = "contract";
+
+fn groups_of_pipeline(pipeline: &MLPipeline) -> Vec<String> {
+    let references = references(&pipeline.spec, &pipeline.namespace().unwrap_or_default());
+    let mut groups: Vec<String> = references
+        .iter()
+        .map(|reference| {
+            let namespace = reference.namespace.as_deref().unwrap_or_default();
+            group(CONTRACT_GROUP, &format!("{namespace}/{}", reference.name))
+        })
+        .collect();
+    groups.sort_unstable();
+    groups.dedup();
+    groups
 }
 
 fn of_model(model: &Model, before: Option<&Model>, caches: &Caches) -> Vec<ObjectKey> {
@@ -336,6 +370,9 @@ fn of_revision(revision: &ControllerRevision, before: Option<&ControllerRevision
     if labels.get(COMPONENT_LABEL).is_some_and(|component| component == components::GATES) {
         let model = labels.get(MODEL_LABEL);
         return model.map(|model| ObjectKey::beside(Primary::Model, revision, model)).into_iter().collect();
+    }
+    if labels.get(COMPONENT_LABEL).is_some_and(|component| component == components::CONTRACTS) {
+        return owners_by_label(revision, before, caches);
     }
     // A counter: a run that lost a race for its number takes another.
     labels.get(MODEL_LABEL).map(|model| caches.publishers(&namespace, model)).unwrap_or_default()

@@ -1,8 +1,10 @@
 use jiff::Timestamp;
 use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
+use k8s_openapi::api::apps::v1::ControllerRevision;
 use seatrial_core::observed::VersionObserved;
 use seatrial_core::platform::{DefaultStore, Platform};
-use seatrial_crds::{Approval, MLPipelineRun, Model, ModelDeployment, ModelVersion};
+use seatrial_crds::names::{COMPONENT_LABEL, RUN_LABEL, components};
+use seatrial_crds::{Approval, DataContract, MLPipeline, MLPipelineRun, Model, ModelDeployment, ModelVersion};
 use serde_json::{Value, from_value, json};
 
 use super::*;
@@ -253,6 +255,56 @@ async fn an_event_wakes_the_keys_whose_plans_read_what_changed_and_no_other() {
     assert_eq!(names(woken(&feed).await), ["ModelDeployment ns/shop"]);
     arrives::<ModelDeployment>(&feed, serving(json!({"servedVersion": "churn-v2"})));
     assert_eq!(names(woken(&feed).await), ["ModelDeployment ns/shop", "Model ns/churn"]);
+}
+
+/// A contract wakes who waits for it, in the namespaces that it serves or did serve.
+#[tokio::test]
+async fn a_contract_wakes_the_pipelines_that_name_it_and_their_runs_that_wait() {
+    let feed = feed(Platform::default(), false);
+    let names = |keys: Vec<ObjectKey>| -> Vec<String> { keys.iter().map(ToString::to_string).collect() };
+    let pipeline = |name: &str, contract: Value| {
+        json!({
+            "apiVersion": "seatrial.dev/v1alpha1", "kind": "MLPipeline",
+            "metadata": {"name": name, "namespace": "ns", "uid": name, "resourceVersion": "1"},
+            "spec": {"image": "i", "steps": [{"name": "s", "command": ["c"], "inputs": [
+                {"name": "raw", "uri": "http://data/raw", "contract": contract}]}]},
+        })
+    };
+    arrives::<MLPipeline>(&feed, pipeline("churn", json!({"namespace": "billing", "name": "customers"})));
+    arrives::<MLPipeline>(&feed, pipeline("other", json!({"name": "customers"})));
+    arrives::<MLPipelineRun>(&feed, a_run("churn-c1", Some(1), json!({"startedAt": "2026-01-01T00:00:00Z"})));
+    arrives::<MLPipelineRun>(&feed, a_run("churn-c2", Some(2), json!({})));
+    woken(&feed).await;
+    let contract = |version: &str, serves: Value, status: Value| {
+        json!({
+            "apiVersion": "seatrial.dev/v1alpha1", "kind": "DataContract", "status": status,
+            "metadata": {"name": "customers", "namespace": "billing", "uid": "k", "resourceVersion": version},
+            "spec": {"contract": {"version": version}, "serves": serves},
+        })
+    };
+    arrives::<DataContract>(&feed, contract("1", json!([]), Value::Null));
+    assert_eq!(names(woken(&feed).await), ["DataContract billing/customers"]);
+    let concerned = ["DataContract billing/customers", "MLPipeline ns/churn", "MLPipelineRun ns/churn-c2"];
+    let sorted = |mut keys: Vec<String>| {
+        keys.sort_unstable();
+        keys
+    };
+    arrives::<DataContract>(&feed, contract("2", json!(["ns"]), Value::Null));
+    assert_eq!(sorted(names(woken(&feed).await)), concerned);
+    // What its status says is read by nobody else.
+    arrives::<DataContract>(&feed, contract("2", json!(["ns"]), json!({"observedGeneration": 1})));
+    assert_eq!(names(woken(&feed).await), concerned[..1]);
+    // It serves them no longer.
+    arrives::<DataContract>(&feed, contract("3", json!([]), Value::Null));
+    assert_eq!(sorted(names(woken(&feed).await)), concerned);
+    // What a run pinned wakes the run.
+    arrives::<ControllerRevision>(
+        &feed,
+        json!({"apiVersion": "apps/v1", "kind": "ControllerRevision", "revision": 1,
+               "metadata": {"name": "churn-c2-contracts", "namespace": "ns", "uid": "r", "resourceVersion": "1",
+                            "labels": {COMPONENT_LABEL: components::CONTRACTS, RUN_LABEL: "churn-c2"}}}),
+    );
+    assert_eq!(names(woken(&feed).await), ["MLPipelineRun ns/churn-c2"]);
 }
 
 fn model_spec(objective: &str) -> Value {

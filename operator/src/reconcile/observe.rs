@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use kube::ResourceExt;
+use seatrial_core::data_contract;
 use seatrial_core::observed::{
     ContractObserved, DeploymentObserved, ModelObserved, PipelineObserved, RunObserved, VersionObserved,
 };
 use seatrial_core::plan::Kind;
-use seatrial_core::run::has_ended;
+use seatrial_core::run::{has_ended, triggered_revision};
 use seatrial_core::trust::TrustObserved;
 use seatrial_crds::names::{DEPLOYMENT_LABEL, MODEL_LABEL, PIPELINE_LABEL, RUN_LABEL, VERSION_LABEL};
-use seatrial_crds::{DataContract, MLPipeline, MLPipelineRun, Model, ModelDeployment, ModelVersion};
+use seatrial_crds::{DataContract, MLPipeline, MLPipelineRun, MLPipelineSpec, Model, ModelDeployment, ModelVersion};
 
 use crate::cache::Cache;
 use crate::cache::caches::{ALL, group};
@@ -43,6 +44,7 @@ impl Reconciler {
             revisions: self.caches.revisions.group(&key.namespace, &own),
             runs: self.caches.runs.group(&key.namespace, &own),
             versions: self.caches.versions.group(&key.namespace, &own),
+            contracts: self.contracts_of(&pipeline.spec, &key.namespace),
             models: pipeline
                 .spec
                 .publishes
@@ -107,6 +109,8 @@ impl Reconciler {
             deleted_pods: caches.pods.deleted(namespace, &own),
             pods,
             jobs,
+            contracts: self.contracts_of_run(run, namespace),
+            pinned: caches.revisions.get(namespace, &seatrial_core::names::contracts(&key.name)),
             stores: caches.stores.group(namespace, ALL),
             counters: models.iter().filter_map(counter).collect(),
             versions: models
@@ -163,6 +167,32 @@ impl Reconciler {
             blocked: self.expectations.blocked(key),
             platform: self.caches.platform(),
         }
+    }
+
+    /// The contracts that the inputs of a run name that has not begun. A run under way has them pinned.
+    fn contracts_of_run(&self, run: &MLPipelineRun, namespace: &str) -> Vec<Arc<DataContract>> {
+        if run.status.as_ref().is_some_and(|status| status.started_at.is_some()) || has_ended(run.status.as_ref()) {
+            return vec![];
+        }
+        let pipeline = &run.spec.pipeline;
+        let revision = match triggered_revision(run) {
+            Some(number) => self.caches.revisions.get(namespace, &seatrial_core::names::revision(pipeline, number)),
+            None => {
+                let revisions = self.caches.revisions.group(namespace, &group(PIPELINE_LABEL, pipeline));
+                revisions.into_iter().max_by_key(|revision| revision.revision)
+            }
+        };
+        let spec = revision.and_then(|revision| seatrial_core::revision::spec(&revision).ok());
+        spec.map(|spec| self.contracts_of(&spec, namespace)).unwrap_or_default()
+    }
+
+    /// The contracts that a pipeline's inputs name, as far as there are any.
+    fn contracts_of(&self, spec: &MLPipelineSpec, namespace: &str) -> Vec<Arc<DataContract>> {
+        let references = data_contract::references(spec, namespace);
+        let found = references.iter().filter_map(|reference| {
+            self.caches.contracts.get(reference.namespace.as_deref().unwrap_or(namespace), &reference.name)
+        });
+        found.collect()
     }
 
     pub(crate) fn observe_contract(&self, key: &ObjectKey, contract: &Arc<DataContract>) -> ContractObserved {

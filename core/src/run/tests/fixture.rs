@@ -88,6 +88,8 @@ impl Fixture {
             revisions: vec![revision],
             jobs: vec![],
             pods: vec![],
+            contracts: vec![],
+            pinned: None,
             stores: vec![],
             counters: BTreeMap::new(),
             versions: vec![],
@@ -162,6 +164,11 @@ impl Fixture {
                 self.jobs_created.push(name.clone());
                 self.observed.expectations.insert(name, Expectation::Observed);
                 self.observed.jobs.push(Arc::new(*job));
+            }
+            Write::Create(Object::ControllerRevision(pinned)) | Write::Replace(Object::ControllerRevision(pinned))
+                if pinned.name_any().ends_with("-contracts") =>
+            {
+                self.observed.pinned = Some(Arc::new(*pinned));
             }
             Write::Create(Object::ControllerRevision(counter))
             | Write::Replace(Object::ControllerRevision(counter)) => {

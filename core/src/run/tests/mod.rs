@@ -1,6 +1,7 @@
 //! What a run does, step by step.
 
 mod begin;
+mod contracts;
 mod faults;
 mod fixture;
 mod kept;

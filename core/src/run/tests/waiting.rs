@@ -437,7 +437,7 @@ fn stands_in(plan: &Plan<MLPipelineRunStatus>) -> Option<String> {
 fn what_another_release_wrote_is_waited_for() {
     let newer = |fixture: &mut Fixture| {
         let revision = Arc::make_mut(&mut fixture.observed.revisions[0]);
-        revision.data.as_mut().unwrap().0["projection"] = json!(2);
+        revision.data.as_mut().unwrap().0["projection"] = json!(99);
     };
     let mut begins = Fixture::new(training());
     newer(&mut begins);

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use seatrial_core::pods::JUDGE;
+use seatrial_core::contract::check::CheckVerdict;
+use seatrial_core::pods::{ADMIT, CHECK, JUDGE};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::programs::{RECOVER, judged, keep_record, message, recovered};
+use super::programs::{RECOVER, admitted, judged, keep_record, message, recovered};
 use super::{Model, has_ended};
 use crate::api::{Api, Deletion, Key, Store, by_kind, seconds};
 
@@ -21,6 +22,8 @@ pub enum Fate {
     Succeeds,
     /// Its command ends with this code.
     Fails(i64),
+    /// The data of its inputs break their contract.
+    Breaks,
     /// It is evicted in the midst of its work.
     Evicted,
     /// All that belongs to the step ends well; a container that somebody injected goes on.
@@ -135,8 +138,21 @@ fn advance(store: &mut Store, key: &Key, pod: &Value, stage: u8, fate: Fate) {
             return;
         }
         1 => {
-            let ended: Vec<Value> = inits.iter().map(|name| terminated(now, name, 0, &message(pod, name))).collect();
-            new["status"]["initContainerStatuses"] = ended.into();
+            let breaks = fate == Fate::Breaks;
+            let verdict = if breaks { CheckVerdict::Failed } else { CheckVerdict::Passed };
+            let ended = inits.iter().map(|name| match *name {
+                CHECK => terminated(now, name, 0, ""),
+                ADMIT => terminated(now, name, if breaks { 71 } else { 0 }, &admitted(pod, verdict)),
+                name => terminated(now, name, 0, &message(pod, name)),
+            });
+            new["status"]["initContainerStatuses"] = ended.collect::<Vec<_>>().into();
+            if breaks {
+                new["status"]["containerStatuses"] =
+                    mains.iter().map(|name| not_started(name)).collect::<Vec<_>>().into();
+                new["status"]["phase"] = "Failed".into();
+                let _ = store.replace(resource, key, new, true);
+                return;
+            }
             new["status"]["containerStatuses"] = mains.iter().map(|name| running(now, name)).collect::<Vec<_>>().into();
             new["status"]["phase"] = "Running".into();
         }
@@ -160,6 +176,8 @@ fn advance(store: &mut Store, key: &Key, pod: &Value, stage: u8, fate: Fate) {
             let code = match fate {
                 Fate::Succeeds | Fate::Lingers => 0,
                 Fate::Fails(code) => code,
+                // Its containers never start.
+                Fate::Breaks => return,
                 Fate::Evicted => {
                     new["status"]["reason"] = "Evicted".into();
                     set_condition(&mut new, condition(now, "DisruptionTarget", "True", "EvictionByEvictionAPI"));
@@ -215,6 +233,11 @@ fn codes(pod: &Value) -> Vec<i64> {
 fn running(now: Timestamp, name: &str) -> Value {
     json!({"name": name, "image": "image", "imageID": "registry.example.com/image@sha256:1", "ready": false, "restartCount": 0,
            "started": true, "state": {"running": {"startedAt": seconds(now)}}})
+}
+
+fn not_started(name: &str) -> Value {
+    json!({"name": name, "image": "image", "imageID": "", "ready": false, "restartCount": 0, "started": false,
+           "state": {"waiting": {"reason": "PodInitializing"}}})
 }
 
 fn terminated(now: Timestamp, name: &str, code: i64, message: &str) -> Value {

@@ -1,5 +1,6 @@
 //! What Seatrial's own programs say in their containers' termination messages, and what they leave in a store.
 
+use seatrial_core::contract::check::{CheckMessage, CheckSummary, CheckVerdict};
 use seatrial_core::contract::{Digest, JudgeMessage, Measured, Message, ReportedInput, ReportedMetric, ReportedOutput};
 use seatrial_crds::{ClassCounts, FlaggedCounts, Fold, FoldPoint};
 use serde_json::{Value, json};
@@ -73,6 +74,25 @@ pub(super) fn message(pod: &Value, container: &str) -> String {
         message.inputs = listed("/inputs").iter().map(input).collect();
     }
     message.to_json()
+}
+
+/// What is said of the inputs of a pod that have contracts.
+pub(super) fn admitted(pod: &Value, verdict: CheckVerdict) -> String {
+    let config = configs(pod).into_iter().find(|config| config["reports"].is_string()).unwrap_or_default();
+    let check = |input: &Value| CheckSummary {
+        input: input["input"].as_str().unwrap_or_default().to_owned(),
+        verdict,
+        sentence: format!("what was found is {verdict:?}"),
+        rows: 10,
+        rules: 2,
+        errors: u64::from(verdict == CheckVerdict::Failed),
+        warnings: 0,
+        not_checked: 0,
+        broken: vec![],
+        report: None,
+    };
+    let checks = config["inputs"].as_array().into_iter().flatten().map(check).collect();
+    CheckMessage { checks, failure: None }.to_json()
 }
 
 /// What a judge says that ends with this code; with 0: four of five positives are found, one of ten negatives is flagged.

@@ -1,0 +1,165 @@
+//! Data contracts on a real cluster: good data let a step run, and each kind of broken data stops it before its command.
+#![allow(clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
+
+use std::fmt::Write;
+
+use seatrial_e2e::full::{Cluster, Namespace, condition, image, step};
+use serde_json::Value;
+
+/// What the producer promises.
+const CONTRACT: &str = r#"
+apiVersion: seatrial.dev/v1alpha1
+kind: DataContract
+metadata: {name: customers}
+spec:
+  contract:
+    apiVersion: v3.1.0
+    kind: DataContract
+    id: e2e
+    version: 1.0.0
+    status: active
+    schema:
+      - name: customers
+        quality: [{metric: rowCount, mustBeBetween: [2, 4]}]
+        properties:
+          - {name: id, logicalType: integer, primaryKey: true}
+          - {name: age, logicalType: integer, required: true, logicalTypeOptions: {minimum: 18, maximum: 120}}
+          - name: country
+            logicalType: string
+            quality: [{metric: invalidValues, arguments: {validValues: [DE, FR]}, mustBe: 0}]
+          - {name: since, logicalType: date}
+"#;
+
+/// The data of each step, and the word that the sentence about them has.
+const HEADER: &str = "id,age,country,since";
+const GOOD: &str = "1,42,DE,2020-01-31\n2,18,FR,2021-02-28";
+const BROKEN: [(&str, &str, &str); 14] = [
+    ("missing-column", "id,age,since\n1,42,2020-01-31\n2,18,2021-02-28", "country"),
+    ("renamed-column", "id,Age,country,since\n1,42,DE,2020-01-31\n2,18,FR,2021-02-28", "age"),
+    ("column-twice", "id,age,age,country,since\n1,42,42,DE,2020-01-31\n2,18,18,FR,2021-02-28", "age"),
+    ("text-among-numbers", "id,age,country,since\n1,old,DE,2020-01-31\n2,18,FR,2021-02-28", "age"),
+    ("no-value", "id,age,country,since\n1,,DE,2020-01-31\n2,18,FR,2021-02-28", "age"),
+    ("key-twice", "id,age,country,since\n1,42,DE,2020-01-31\n1,18,FR,2021-02-28", "id"),
+    ("too-small", "id,age,country,since\n1,17,DE,2020-01-31\n2,18,FR,2021-02-28", "age"),
+    ("too-large", "id,age,country,since\n1,121,DE,2020-01-31\n2,18,FR,2021-02-28", "age"),
+    ("other-value", "id,age,country,since\n1,42,XX,2020-01-31\n2,18,FR,2021-02-28", "country"),
+    ("no-date", "id,age,country,since\n1,42,DE,2020-02-31\n2,18,FR,2021-02-28", "since"),
+    ("too-few-rows", "id,age,country,since\n1,42,DE,2020-01-31", "row"),
+    (
+        "too-many-rows",
+        "id,age,country,since\n1,42,DE,2020-01-31\n2,42,DE,2020-01-31\n3,42,DE,2020-01-31\n4,42,DE,2020-01-31\n5,42,DE,2020-01-31",
+        "row",
+    ),
+    ("no-rows", "id,age,country,since", "row"),
+    ("broken-quoting", "id,age,country,since\n1,42,\"DE,2020-01-31\n2,18,FR,2021-02-28", ""),
+];
+
+/// A pipeline whose first step writes data as its outputs, and each of whose others reads one of them by the contract.
+fn pipeline(name: &str, data: &[(&str, &str)]) -> String {
+    let mut script = String::from("import os\n");
+    let (mut outputs, mut steps) = (String::new(), String::new());
+    for (output, content) in data {
+        let variable = format!("OUTPUT_{}", output.replace('-', "_").to_ascii_uppercase());
+        let _ = writeln!(script, "open(os.environ['{variable}'] + '/data.csv', 'w').write({content:?})");
+        let _ = writeln!(outputs, "        - {{name: {output}, type: Dataset}}");
+        let _ = write!(
+            steps,
+            "    - name: {output}
+      command: [python, -c, \"print('it ran')\"]
+      inputs: [{{name: raw, from: {{step: make, output: {output}}}, contract: {{name: customers, version: 1.0.0}}}}]
+"
+        );
+    }
+    let script: String = script.lines().map(|line| format!("          {line}\n")).collect();
+    format!(
+        "apiVersion: seatrial.dev/v1alpha1
+kind: MLPipeline
+metadata: {{name: {name}}}
+spec:
+  image: {}
+  steps:
+    - name: make
+      command: [python, -c]
+      args:
+        - |
+{script}      outputs:
+{outputs}{steps}",
+        image("mortgage:1.0")
+    )
+}
+
+/// How the container of a step's command stands in the step's one pod.
+fn command_container(cluster: &Cluster, namespace: &Namespace, run: &Value, name: &str) -> Value {
+    let job = step(run, name)["job"].as_str().unwrap_or_default().to_owned();
+    let pods = cluster.list(&namespace.name, "pods", &format!("batch.kubernetes.io/job-name={job}"));
+    assert_eq!(pods.len(), 1, "{name}: what is broken is not tried again");
+    let statuses = pods[0]["status"]["containerStatuses"].as_array().cloned().unwrap_or_default();
+    statuses.into_iter().find(|status| status["name"] == "step").unwrap_or(Value::Null)
+}
+
+#[test]
+fn good_data_pass_and_each_kind_of_broken_data_stops_the_step_before_its_command() {
+    let cluster = Cluster::prepared();
+    let namespace = Namespace::new(&cluster, "contracts");
+    namespace.apply(CONTRACT);
+    cluster.wait(&namespace.name, "datacontract", "customers", 60, |contract| {
+        condition(contract, "Ready")["status"] == "True"
+    });
+    let good = format!("{HEADER}\n{GOOD}");
+    // Alone: where another step fails, those that have not begun are skipped.
+    namespace.apply(&pipeline("good", &[("good", &good)]));
+    for (name, chunk) in ["one", "two"].into_iter().zip(BROKEN.chunks(7)) {
+        let data: Vec<(&str, &str)> = chunk.iter().map(|(name, content, _)| (*name, *content)).collect();
+        namespace.apply(&pipeline(name, &data));
+    }
+    let run = cluster.wait_for_run(&namespace.name, "good-c1", 240);
+    assert_eq!(condition(&run, "Succeeded")["status"], "True", "{run:#}");
+    let check = &step(&run, "good")["checks"][0];
+    assert_eq!((&check["verdict"], &check["rows"]), (&"Passed".into(), &2.into()), "{check:#}");
+    assert!(check["report"].as_str().is_some_and(|digest| digest.starts_with("sha256:")), "{check:#}");
+    let ran = command_container(&cluster, &namespace, &run, "good");
+    assert!(ran["state"]["terminated"]["startedAt"].is_string(), "{ran:#}");
+    for (name, chunk) in ["one", "two"].into_iter().zip(BROKEN.chunks(7)) {
+        let run = cluster.wait_for_run(&namespace.name, &format!("{name}-c1"), 300);
+        assert_eq!(condition(&run, "Succeeded")["reason"], "StepFailed", "{run:#}");
+        for (broken, _, word) in chunk {
+            let failed = step(&run, broken);
+            let (verdict, reason) = (&failed["checks"][0]["verdict"], &failed["reason"]);
+            let is_told = (verdict == "Failed" && reason == "ContractBroken")
+                || (verdict == "Inconclusive" && reason == "ContractUnproven");
+            assert!(is_told, "{broken}: {failed:#}");
+            let message = failed["message"].as_str().unwrap_or_default();
+            assert!(message.to_lowercase().contains(word), "{broken}: {message}");
+            let container = command_container(&cluster, &namespace, &run, broken);
+            let began = ["running", "terminated"].iter().any(|state| container["state"][state].is_object());
+            assert!(
+                !began && container["lastState"]["terminated"].is_null(),
+                "{broken}: its command began: {container:#}"
+            );
+            println!("ok: {broken}: {message}");
+        }
+    }
+}
+
+#[test]
+fn a_contract_that_serves_nobody_else_stops_a_run_before_it_begins() {
+    let cluster = Cluster::prepared();
+    let producer = Namespace::new(&cluster, "contracts-producer");
+    let consumer = Namespace::new(&cluster, "contracts-consumer");
+    producer.apply(CONTRACT);
+    let named = format!("contract: {{namespace: {}, name: customers", producer.name);
+    let good = format!("{HEADER}\n{GOOD}");
+    consumer.apply(&pipeline("work", &[("good", &good)]).replace("contract: {name: customers", &named));
+    let run = cluster.wait(&consumer.name, "mlpipelinerun", "work-c1", 120, |run| {
+        condition(run, "Succeeded")["reason"] == "ContractNotFound"
+    });
+    assert!(run["status"]["startedAt"].is_null(), "{run:#}");
+    cluster.kubectl(&format!(
+        "-n {} patch datacontract customers --type merge -p {{\"spec\":{{\"serves\":[\"{}\"]}}}}",
+        producer.name, consumer.name
+    ));
+    let run = cluster.wait_for_run(&consumer.name, "work-c1", 240);
+    assert_eq!(condition(&run, "Succeeded")["status"], "True", "{run:#}");
+    let check = &step(&run, "good")["checks"][0];
+    assert_eq!(check["contract"], format!("{}/customers", producer.name), "{check:#}");
+}
