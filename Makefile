@@ -63,7 +63,7 @@ bench-store: ## Measure how fast the agent and the store are, beside s5cmd
 	S5CMD=$$(e2e/cluster/tools s5cmd)/s5cmd LARGE=$(LARGE) MEDIUM=$(MEDIUM) SMALL=$(SMALL) ROUNDS=$(ROUNDS) \
 		cargo bench --locked --quiet --profile image -p seatrial-agent --bench store
 
-agreement: ## Compare what the judge measures with scikit-learn and fairlearn
+agreement: ## Compare the judge with scikit-learn and fairlearn, and verdicts about data with datacontract-cli
 	evidence/agreement/run
 
 # ROWS: how many predictions. ROUNDS: how often each is measured.

@@ -53,7 +53,7 @@ def ours(path: str, reports: str, scratch: str) -> str:
         checks[f"{name} unique"] = {"type": "unique", "column": name}
     rules = [{"name": name, "severity": "error", "check": check} for name, check in checks.items()]
     assert len(rules) == 40
-    columns = [{"name": name, "logicalType": kind} for name, kind, _ in COLUMNS]
+    columns = [{"name": name, "logicalType": kind, "shown": True} for name, kind, _ in COLUMNS]
     check = {"input": "data", "contract": "bench/data", "revision": "1", "path": path, "columns": columns, "rules": rules}
     limits = {"scratch": scratch, "disk": 1 << 34}
     return json.dumps({"version": 1, "inputs": [check], "reports": reports, "limits": limits})

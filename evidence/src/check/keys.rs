@@ -116,11 +116,11 @@ impl Keys {
                     records.extend_from_slice(&chunk);
                 }
             }
-            let (records, _) = records.as_chunks::<RECORD>();
-            let mut records = records.to_vec();
+            let (whole, _) = records.as_chunks::<RECORD>();
+            let mut records: Vec<[u64; 3]> = whole.iter().map(words).collect();
             records.sort_unstable();
             found.rows += records.len() as u64;
-            for same in records.chunk_by(|one, next| one.first_chunk::<16>() == next.first_chunk::<16>()) {
+            for same in records.chunk_by(|[one, two, _], [first, second, _]| one == first && two == second) {
                 if let [first, others @ ..] = same {
                     found.surplus += others.len() as u64;
                     found.first.extend(others.iter().take(MAX_POSITIONS).map(|other| (place(other), place(first))));
@@ -133,9 +133,17 @@ impl Keys {
     }
 }
 
-fn place(record: &[u8; RECORD]) -> Place {
-    let number = |from: usize| record.iter().skip(from).take(4).fold(0, |number, byte| number << 8 | u32::from(*byte));
-    (number(16), number(20))
+/// A record as three numbers, which compare as its bytes do.
+fn words(record: &[u8; RECORD]) -> [u64; 3] {
+    let (words, _) = record.as_chunks::<8>();
+    let mut numbers = [0; 3];
+    numbers.iter_mut().zip(words).for_each(|(number, word)| *number = u64::from_be_bytes(*word));
+    numbers
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "each half is a number of 32 bits")]
+const fn place([_, _, place]: &[u64; 3]) -> Place {
+    ((*place >> 32) as u32, *place as u32)
 }
 
 /// A file that is gone when it is closed.

@@ -105,7 +105,10 @@ fn damaged(error: &ParquetError) -> Unreadable {
 /// A decoded value.
 enum Value {
     Null,
-    Text(ByteArray),
+    /// Where it lies among the texts of its batch.
+    Text(usize, usize),
+    /// A text that is not UTF-8.
+    Garbled,
     /// Bytes that are no text.
     Bytes,
     Whole(i128),
@@ -132,7 +135,16 @@ enum Column {
     Absent,
     Path(Option<String>),
     Nested(LogicalType),
-    Read { reader: Box<ColumnReader>, optional: i16, meaning: Meaning, values: Vec<Value> },
+    Read {
+        reader: Box<ColumnReader>,
+        optional: i16,
+        meaning: Meaning,
+        values: Vec<Value>,
+        /// The texts of the batch.
+        texts: String,
+        /// Whether one of them is not UTF-8.
+        garbled: bool,
+    },
 }
 
 impl Column {
@@ -157,13 +169,16 @@ impl Column {
             optional: descriptor.max_def_level(),
             meaning: meaning(&descriptor),
             values: Vec::with_capacity(BATCH),
+            texts: String::new(),
+            garbled: false,
         })
     }
 
     /// Reads so many rows; how many came.
     fn read(&mut self, wanted: usize) -> Result<usize, ParquetError> {
-        let Self::Read { reader, optional, meaning, values } = self else { return Ok(wanted) };
+        let Self::Read { reader, optional, meaning, values, texts, garbled } = self else { return Ok(wanted) };
         values.clear();
+        texts.clear();
         let (optional, meaning) = (*optional, *meaning);
         match reader.as_mut() {
             ColumnReader::BoolColumnReader(reader) => batch(reader, wanted, optional, values, Value::Truth),
@@ -187,7 +202,17 @@ impl Column {
                 batch(reader, wanted, optional, values, |bytes: ByteArray| match meaning {
                     Meaning::Decimal(scale) => decimal(bytes.data(), scale),
                     Meaning::Bytes => Value::Bytes,
-                    _ => Value::Text(bytes),
+                    _ => match std::str::from_utf8(bytes.data()) {
+                        Ok(text) => {
+                            let start = texts.len();
+                            texts.push_str(text);
+                            Value::Text(start, texts.len())
+                        }
+                        Err(_) => {
+                            *garbled = true;
+                            Value::Garbled
+                        }
+                    },
                 })
             }
             ColumnReader::FixedLenByteArrayColumnReader(reader) => {
@@ -206,8 +231,8 @@ impl Column {
     }
 
     fn is_garbled(&self, index: usize) -> bool {
-        let Self::Read { values, .. } = self else { return false };
-        matches!(values.get(index), Some(Value::Text(bytes)) if std::str::from_utf8(bytes.data()).is_err())
+        let Self::Read { values, garbled: true, .. } = self else { return false };
+        matches!(values.get(index), Some(Value::Garbled))
     }
 
     fn cell(&self, index: usize) -> Option<Cell<'_>> {
@@ -215,10 +240,10 @@ impl Column {
             Self::Absent => None,
             Self::Path(value) => Some(value.as_deref().map_or(Cell::Null, Cell::Raw)),
             Self::Nested(kind) => Some(Cell::Nested(*kind)),
-            Self::Read { values, .. } => Some(match values.get(index)? {
+            Self::Read { values, texts, .. } => Some(match values.get(index)? {
                 Value::Null => Cell::Null,
-                Value::Text(bytes) => Cell::Text(std::str::from_utf8(bytes.data()).unwrap_or_default()),
-                Value::Bytes => Cell::Nested(LogicalType::String),
+                Value::Text(start, end) => Cell::Text(texts.get(*start..*end).unwrap_or_default()),
+                Value::Bytes | Value::Garbled => Cell::Nested(LogicalType::String),
                 Value::Whole(number) => Cell::Whole(*number),
                 Value::Float(number) => Cell::Float(*number),
                 Value::Decimal(unscaled, scale) => Cell::Decimal(*unscaled, *scale),
@@ -287,7 +312,7 @@ fn batch<T: DataType>(
     wanted: usize,
     optional: i16,
     into: &mut Vec<Value>,
-    value: impl Fn(T::T) -> Value,
+    mut value: impl FnMut(T::T) -> Value,
 ) -> Result<(), ParquetError> {
     let (mut levels, mut decoded) = (Vec::new(), Vec::new());
     let mut total = 0;
@@ -300,13 +325,13 @@ fn batch<T: DataType>(
         total += records;
     }
     if optional == 0 {
-        into.extend(decoded.into_iter().map(value));
+        into.extend(decoded.into_iter().map(&mut value));
         return Ok(());
     }
     let mut decoded = decoded.into_iter();
     for level in levels {
         let there = if level == optional { decoded.next() } else { None };
-        into.push(there.map_or(Value::Null, &value));
+        into.push(there.map_or(Value::Null, &mut value));
     }
     Ok(())
 }

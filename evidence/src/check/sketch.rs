@@ -1,6 +1,7 @@
 //! What a column's values are like: bounded, and the same in whatever order parts are added.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasherDefault, Hasher};
 
 use seatrial_core::contract::check::{BINS, ColumnProfile, MAX_DISTINCT, MAX_FREQUENT, QUANTILES};
 use seatrial_core::decimal::twelve_digits;
@@ -14,13 +15,47 @@ const MAX_VALUE: usize = 64;
 /// Bits of a floating-point number that a bucket leaves out: its ends are less than 1.6 % apart.
 const LEFT_OUT: u32 = 46;
 
+/// A quick hash for maps of bounded size, whose order nobody sees: multiplication by the golden ratio, eight bytes at a time.
+/// Whoever makes values collide slows at most a thousand entries.
+#[derive(Clone, Debug, Default)]
+struct Multiply(u64);
+
+type Quick = BuildHasherDefault<Multiply>;
+
+impl Hasher for Multiply {
+    fn write(&mut self, bytes: &[u8]) {
+        let (words, rest) = bytes.as_chunks::<8>();
+        words.iter().for_each(|word| self.write_u64(u64::from_le_bytes(*word)));
+        let mut last = [0; 8];
+        last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+        self.write_u64(u64::from_le_bytes(last));
+    }
+
+    fn write_u8(&mut self, byte: u8) {
+        self.write_u64(u64::from(byte));
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.write_u64(u64::from(number));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = (self.0.rotate_left(23) ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn finish(&self) -> u64 {
+        // Tables look at the lowest and the highest bits.
+        self.0 ^ self.0 >> 32
+    }
+}
+
 /// The values of a column, in short. Numbers are counted in buckets whose ends are equally far apart in proportion, as
 /// DDSketch has them (Masson, Rim and Lee 2019): where a number belongs does not depend on those that came before.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sketch {
     pub(super) rows: u64,
     /// By bucket, in the order of the numbers.
-    buckets: HashMap<u32, u64>,
+    buckets: HashMap<u32, u64, Quick>,
     numbers: Option<(f64, f64)>,
     moments: Option<(i128, i128)>,
     /// By value; none once there are too many.
@@ -28,11 +63,11 @@ pub(super) struct Sketch {
 }
 
 #[derive(Clone, Debug)]
-struct Values(Option<HashMap<String, u64>>);
+struct Values(Option<HashMap<String, u64, Quick>>);
 
 impl Default for Values {
     fn default() -> Self {
-        Self(Some(HashMap::new()))
+        Self(Some(HashMap::default()))
     }
 }
 

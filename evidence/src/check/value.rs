@@ -1,6 +1,7 @@
 //! Values as files hold them, and as a contract's types read them.
 
 use std::cmp::Ordering;
+use std::io::Write as _;
 
 use num_bigint::BigInt;
 use seatrial_core::contract::check::LogicalType;
@@ -229,7 +230,9 @@ impl<'a> Number<'a> {
                 while scale > 0 && unscaled % 10 == 0 {
                     (unscaled, scale) = (unscaled / 10, scale - 1);
                 }
-                (BigInt::from(unscaled), i64::from(scale))
+                // Nearly all numbers, written as the long ones below.
+                let _ = write!(into, "{unscaled}e{scale}");
+                return;
             }
             exact => match parts(&exact.decimal()) {
                 Some((mut unscaled, mut scale)) => {
