@@ -4,10 +4,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::{Args, Subcommand};
 use kube::api::Api;
 use seatrial_core::data_contract::{self, Contract};
+use seatrial_core::validation::summary;
 use seatrial_crds::{DataContract, DataContractSpec, limits};
 use serde_json::{Map, Value, json};
 
@@ -22,6 +23,13 @@ pub(crate) enum Task {
     Import(Import),
     /// Prints the document of a `DataContract`, as other tools read it.
     Export(Export),
+    /// Says what changed from one document to the next, and fails where a change breaks those who read the data.
+    Compare {
+        /// The document that was agreed on, YAML or JSON.
+        old: PathBuf,
+        /// The document that is to come.
+        new: PathBuf,
+    },
 }
 
 /// What `import` is asked.
@@ -54,6 +62,7 @@ pub(crate) fn contract(task: &Task) -> anyhow::Result<bool> {
     match task {
         Task::Import(asked) => import(asked),
         Task::Export(asked) => export(asked).map(|()| true),
+        Task::Compare { old, new } => compare(old, new),
     }
 }
 
@@ -76,6 +85,19 @@ fn import(asked: &Import) -> anyhow::Result<bool> {
     print!("{}", manifest(&name, asked.namespace.as_deref(), &spec)?);
     eprint!("{}", told(&read));
     Ok(true)
+}
+
+/// Prints what changed. False where a change breaks readers.
+fn compare(old: &Path, new: &Path) -> anyhow::Result<bool> {
+    let understood = |file: &Path| {
+        let spec = DataContractSpec { contract: document(file)?, ..DataContractSpec::default() };
+        data_contract::read(&spec).map_err(|problems| anyhow!("{}: {}", file.display(), summary(&problems)))
+    };
+    let changes = data_contract::compare(&understood(old)?, &understood(new)?);
+    for change in &changes {
+        println!("{}: {}: {}", if change.breaks { "breaks" } else { "fits" }, change.place, change.what);
+    }
+    Ok(changes.iter().all(|change| !change.breaks))
 }
 
 /// Reads a document.
@@ -185,6 +207,15 @@ schema:
         assert!(said.starts_with("customers: 1 columns, 3 rules are checked\n"), "{said}");
         assert!(said.contains("not checked: spec.contract.schema[customers].quality[0]: a rule in words"), "{said}");
         assert!(said.contains("not checked: spec.contract.x-own: "), "{said}");
+    }
+
+    #[test]
+    fn a_change_that_breaks_readers_fails() {
+        let (_one, old) = file(DOCUMENT);
+        let (_two, new) = file(&DOCUMENT.replace("primaryKey: true", "required: true"));
+        assert!(!compare(&old, &new).unwrap());
+        let (_three, same) = file(&DOCUMENT.replace("version: 1.0", "version: 1.1"));
+        assert!(compare(&old, &same).unwrap());
     }
 
     #[test]

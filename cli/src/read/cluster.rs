@@ -91,9 +91,25 @@ impl Cluster {
     }
 }
 
-/// The output of a run's step.
+/// What stands before an input's name where the report of its check is meant. No output is called like this.
+pub(crate) const CHECK: &str = "check.";
+
+/// The output of a run's step, or the report of the check of one of its inputs.
 pub(crate) fn output(run: &MLPipelineRun, step: &str, output: &str) -> anyhow::Result<Found> {
     let status = self::step(run, step)?;
+    if let Some(input) = output.strip_prefix(CHECK) {
+        let check = status.checks.iter().find(|check| check.input == input);
+        let report = check.and_then(|check| check.report.as_ref());
+        let report = report.with_context(|| {
+            format!("the step {step} of {} has no report of a check of its input {input}", run.name_any())
+        })?;
+        return Ok(Found {
+            digest: report.parse()?,
+            prefix: prefix(run)?,
+            owner: owner(run)?,
+            name: output.to_owned(),
+        });
+    }
     let Some(found) = status.outputs.iter().find(|found| found.name == output) else {
         let all: Vec<&str> = status.outputs.iter().map(|output| output.name.as_str()).collect();
         bail!("the step {step} of {} has made no output {output}; it has made: {}", run.name_any(), list(&all));
@@ -124,4 +140,30 @@ pub(crate) fn owner<K: Resource<DynamicType = ()>>(object: &K) -> anyhow::Result
 
 fn list(names: &[&str]) -> String {
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{from_value, json};
+
+    use super::*;
+
+    #[test]
+    fn the_report_of_a_check_is_found_by_its_input() {
+        let digest = Digest::of(b"report");
+        let run: MLPipelineRun = from_value(json!({
+            "apiVersion": "seatrial.dev/v1alpha1", "kind": "MLPipelineRun",
+            "metadata": {"name": "churn-c1", "namespace": "growth", "uid": "1"}, "spec": {"pipeline": "churn"},
+            "status": {"artifactPrefix": "s3://growth/", "steps": [{"name": "prepare", "state": "Failed", "checks": [
+                {"input": "raw", "contract": "billing/customers", "version": "1", "revision": "sha256:1",
+                 "verdict": "Failed", "report": digest.to_string()},
+                {"input": "late", "contract": "billing/customers", "version": "1", "revision": "sha256:1"}]}]},
+        }))
+        .unwrap();
+        assert_eq!(output(&run, "prepare", "check.raw").unwrap().digest, digest);
+        for (asked, why) in [("check.late", "no report"), ("check.other", "no report"), ("raw", "has made no output")] {
+            let error = output(&run, "prepare", asked).unwrap_err().to_string();
+            assert!(error.contains(why), "{asked}: {error}");
+        }
+    }
 }

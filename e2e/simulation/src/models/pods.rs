@@ -138,7 +138,8 @@ fn advance(store: &mut Store, key: &Key, pod: &Value, stage: u8, fate: Fate) {
             return;
         }
         1 => {
-            let breaks = fate == Fate::Breaks;
+            // Where nobody looks at the data, the command starts.
+            let breaks = fate == Fate::Breaks && inits.contains(&ADMIT);
             let verdict = if breaks { CheckVerdict::Failed } else { CheckVerdict::Passed };
             let ended = inits.iter().map(|name| match *name {
                 CHECK => terminated(now, name, 0, ""),
@@ -174,10 +175,8 @@ fn advance(store: &mut Store, key: &Key, pod: &Value, stage: u8, fate: Fate) {
         }
         2 => {
             let code = match fate {
-                Fate::Succeeds | Fate::Lingers => 0,
+                Fate::Succeeds | Fate::Lingers | Fate::Breaks => 0,
                 Fate::Fails(code) => code,
-                // Its containers never start.
-                Fate::Breaks => return,
                 Fate::Evicted => {
                     new["status"]["reason"] = "Evicted".into();
                     set_condition(&mut new, condition(now, "DisruptionTarget", "True", "EvictionByEvictionAPI"));
