@@ -169,10 +169,7 @@ fn comparisons(fields: Fields<'_>, draft: &mut Draft) -> Vec<Comparison> {
         ("mustBeLessOrEqualTo", Comparison::MustBeLessOrEqualTo),
     ];
     for (operator, comparison) in plain {
-        match fields.get(operator) {
-            Some(_) => found.extend(fields.number(operator, draft).map(comparison)),
-            None => {}
-        }
+        found.extend(fields.number(operator, draft).map(comparison));
     }
     let ranges: [(&str, OfBounds); 2] =
         [("mustBeBetween", Comparison::MustBeBetween), ("mustNotBeBetween", Comparison::MustNotBeBetween)];
