@@ -54,8 +54,11 @@ impl Hasher for Multiply {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sketch {
     pub(super) rows: u64,
-    /// By bucket, in the order of the numbers.
+    /// By bucket, once there are too many numbers.
     buckets: HashMap<u32, u64, Quick>,
+    /// By number, as long as they are few; empty once there are too many.
+    few: HashMap<u64, u64, Quick>,
+    many: bool,
     numbers: Option<(f64, f64)>,
     moments: Option<(i128, i128)>,
     /// By value; none once there are too many.
@@ -90,9 +93,10 @@ impl Sketch {
         match value {
             Typed::Number(number) => {
                 let number = number.near + 0.0;
-                *self.buckets.entry(bucket(number)).or_default() += 1;
+                self.count(number, 1);
                 let (least, most) = self.numbers.unwrap_or((number, number));
                 self.numbers = Some((least.min(number), most.max(number)));
+                return;
             }
             Typed::Moment(moment) => {
                 let (least, most) = self.moments.unwrap_or((*moment, *moment));
@@ -108,8 +112,36 @@ impl Sketch {
         }
     }
 
+    /// Adds a number so often.
+    fn count(&mut self, number: f64, times: u64) {
+        if self.many {
+            *self.buckets.entry(bucket(number)).or_default() += times;
+        } else if let Some(counted) = self.few.get_mut(&number.to_bits()) {
+            *counted += times;
+        } else if self.few.len() < MAX_DISTINCT {
+            self.few.insert(number.to_bits(), times);
+        } else {
+            self.spread();
+            self.count(number, times);
+        }
+    }
+
+    /// Counts the few numbers in buckets from here on.
+    fn spread(&mut self) {
+        self.many = true;
+        for (bits, times) in std::mem::take(&mut self.few) {
+            self.count(f64::from_bits(bits), times);
+        }
+    }
+
     pub(super) fn merge(&mut self, other: Self) {
         self.rows += other.rows;
+        if other.many && !self.many {
+            self.spread();
+        }
+        for (bits, times) in other.few {
+            self.count(f64::from_bits(bits), times);
+        }
         for (bucket, count) in other.buckets {
             *self.buckets.entry(bucket).or_default() += count;
         }
@@ -123,6 +155,12 @@ impl Sketch {
         }
     }
 
+    /// How many different values there are, where they were counted one by one.
+    fn distinct(&self) -> Option<u64> {
+        let texts = self.values.0.as_ref()?.len();
+        (!self.many).then_some((texts + self.few.len()) as u64)
+    }
+
     /// The profile of the column.
     pub(super) fn profile(&self, column: &ColumnPlan, nulls: u64, mistyped: u64) -> ColumnProfile {
         let mut profile = ColumnProfile {
@@ -130,7 +168,7 @@ impl Sketch {
             rows: self.rows,
             nulls,
             mistyped,
-            distinct: self.values.0.as_ref().map(|values| values.len() as u64),
+            distinct: self.distinct(),
             ..ColumnProfile::default()
         };
         if !column.shown {
@@ -143,15 +181,23 @@ impl Sketch {
         if let Some((least, most)) = self.numbers {
             profile.least = Some(twelve_digits(least));
             profile.most = Some(twelve_digits(most));
-            let buckets: BTreeMap<u32, u64> = self.buckets.iter().map(|(bucket, count)| (*bucket, *count)).collect();
-            let buckets: Vec<(f64, u64)> =
-                buckets.into_iter().map(|(bucket, count)| (middle(bucket).clamp(least, most), count)).collect();
+            let buckets: Vec<(f64, u64)> = if self.many {
+                let ordered: BTreeMap<u32, u64> =
+                    self.buckets.iter().map(|(bucket, count)| (*bucket, *count)).collect();
+                ordered.into_iter().map(|(bucket, count)| (middle(bucket).clamp(least, most), count)).collect()
+            } else {
+                let few = self.few.iter().map(|(bits, count)| (f64::from_bits(*bits), *count));
+                let mut few: Vec<(f64, u64)> = few.collect();
+                few.sort_by(|one, other| one.0.total_cmp(&other.0));
+                few
+            };
             profile.quantiles = quantiles(&buckets);
             profile.histogram = histogram(&buckets, least, most);
         }
-        if let Some(values) = &self.values.0 {
-            let mut frequent: Vec<(String, u64)> =
-                values.iter().map(|(value, count)| (value.clone(), *count)).collect();
+        if profile.distinct.is_some() {
+            let texts = self.values.0.iter().flatten().map(|(value, count)| (value.clone(), *count));
+            let numbers = self.few.iter().map(|(bits, count)| (twelve_digits(f64::from_bits(*bits)), *count));
+            let mut frequent: Vec<(String, u64)> = texts.chain(numbers).collect();
             frequent.sort_by(|one, other| other.1.cmp(&one.1).then_with(|| one.0.cmp(&other.0)));
             frequent.truncate(MAX_FREQUENT);
             profile.frequent = frequent;
@@ -218,6 +264,25 @@ mod tests {
         fn buckets_keep_the_order_and_the_number(one in -1e12_f64..1e12, other in -1e12_f64..1e12) {
             prop_assert_eq!(one <= other || bucket(one) >= bucket(other), true);
             prop_assert!((middle(bucket(one)) - one).abs() <= one.abs() * 0.01 + f64::MIN_POSITIVE);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+        #[test]
+        fn neither_order_nor_division_changes_what_is_counted(numbers in 900_u32..1100, cut in 0_u32..1100) {
+            let sketch = |range: &mut dyn Iterator<Item = u32>| {
+                let mut sketch = Sketch::default();
+                range.for_each(|number| sketch.count(f64::from(number), 1));
+                sketch
+            };
+            let said = |sketch: &Sketch| (sketch.distinct(), BTreeMap::from_iter(sketch.buckets.clone()), BTreeMap::from_iter(sketch.few.clone()));
+            let whole = sketch(&mut (0..numbers));
+            let mut parts = sketch(&mut (cut.min(numbers)..numbers).rev());
+            parts.merge(sketch(&mut (0..cut.min(numbers))));
+            prop_assert_eq!(said(&parts), said(&whole));
+            prop_assert_eq!(whole.distinct().is_some(), numbers <= 1000);
         }
     }
 

@@ -143,7 +143,8 @@ impl<'a> Number<'a> {
         reason = "the nearest number is meant; scales are small"
     )]
     fn scaled(unscaled: i128, scale: u32) -> Self {
-        let near = unscaled as f64;
+        // Smaller integers are turned into floating-point numbers by one instruction.
+        let near = i64::try_from(unscaled).map_or(unscaled as f64, |unscaled| unscaled as f64);
         let near = if scale == 0 { near } else { near / 10_f64.powi(scale as i32) };
         Self { near, exact: Exact::Scaled(unscaled, scale) }
     }

@@ -24,7 +24,7 @@ pub struct ColumnProfile {
     /// Of them, those whose value is not of the column's type.
     pub mistyped: u64,
     /// How many different values there are, null aside; absent where they are more than [`MAX_DISTINCT`], or longer than 64
-    /// bytes.
+    /// bytes. Numbers are the same where they have the same nearest floating-point number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub distinct: Option<u64>,
     /// The smallest number, or the earliest moment.
@@ -33,7 +33,7 @@ pub struct ColumnProfile {
     /// The largest number, or the latest moment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub most: Option<String>,
-    /// Of numbers, at [`QUANTILES`], to within 1 % of the value.
+    /// Of numbers, at [`QUANTILES`], by the nearest rank: exact where `distinct` is known, else to within 1 % of the value.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub quantiles: Vec<String>,
     /// Of numbers: counts in [`BINS`] bins of equal width from the least to the most, to within 1 % of the bins' ends.
