@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use seatrial_core::contract::{Authentication, Digest, ExitCode, StoreConfig, paths};
+use seatrial_core::contract::{Authentication, Authorities, Digest, ExitCode, StoreConfig, paths};
 use seatrial_crds::OutputType;
 use seatrial_store::testing::LocalStore;
 use support::{End, Pod, artifact, fetch_config, publish_config};
@@ -250,7 +250,7 @@ impl Store {
                 sts_endpoint: self.endpoint.clone(),
                 role: "arn:aws:iam::0:role/seatrial".into(),
             },
-            certificate_authority_file: Some(self.trust(token)),
+            authorities: Authorities::Only(self.trust(token)),
             redirect_hosts: vec![],
         }
     }

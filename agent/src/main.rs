@@ -85,7 +85,7 @@ fn main() {
     let arguments = Arguments::parse();
     let volume = Volume::new(arguments.root);
     if matches!(arguments.task, Task::Probe) {
-        exit(probe::probe(&volume));
+        exit(probe::probe(&Private::new(arguments.private)));
     }
     let filter = EnvFilter::try_from_env("SEATRIAL_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter).with_writer(std::io::stderr).init();

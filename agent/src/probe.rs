@@ -1,25 +1,18 @@
-//! `probe`: the readiness of `publish`.
+//! `probe`: what `publish` has to say to the kubelet, which makes an event of it.
 
-use std::io::Read;
+use crate::pod::private::Private;
 
-use seatrial_core::contract::paths;
-
-use crate::pod::volume::Volume;
-
-/// How much of a reason is passed on, in bytes. It ends up in an event.
-const REASON: u64 = 500;
+/// How much of a reason is passed on, in characters.
+const REASON: usize = 500;
 
 /// The exit code: 0 while the store can be reached, or has not been needed.
-pub(crate) fn probe(volume: &Volume) -> i32 {
-    if !volume.path(paths::STORE_AWAY).exists() {
-        return 0;
+pub(crate) fn probe(private: &Private) -> i32 {
+    match private.store_away() {
+        None => 0,
+        Some(reason) => {
+            let one_line = reason.chars().map(|letter| if letter.is_control() { ' ' } else { letter });
+            println!("the upload is tried again: {}", one_line.take(REASON).collect::<String>());
+            1
+        }
     }
-    let mut reason = vec![];
-    // Opened as all that lies where the user's code may write.
-    let file = volume.beneath().ok().and_then(|volume| volume.file(&Volume::relative(paths::STORE_AWAY)).ok());
-    if let Some(file) = file {
-        let _ = file.take(REASON).read_to_end(&mut reason);
-    }
-    println!("the store cannot be used, the upload is tried again: {}", String::from_utf8_lossy(&reason));
-    1
 }

@@ -94,7 +94,7 @@ async fn an_authority_that_is_not_there_yet_is_waited_for() {
     pod.command_ended(0);
     pod.write_output("x", "content", b"good");
     let config = at(&pod, &store, &store.endpoint());
-    std::fs::remove_file(config.certificate_authority_file.as_ref().unwrap()).unwrap();
+    std::fs::remove_file(config.authorities.file().unwrap()).unwrap();
     let publishing = pod.start_publish(&publish_config(config, &[("x", OutputType::Any)]));
     until("readiness fails", async || pod.probe().await == 1).await;
     pod.trust(&store);

@@ -5,7 +5,9 @@ mod support;
 
 use std::fs;
 
-use seatrial_core::contract::{Authentication, ExitCode, KEY_ID, SECRET_KEY, SESSION_TOKEN, StoreConfig, paths};
+use seatrial_core::contract::{
+    Authentication, Authorities, ExitCode, KEY_ID, SECRET_KEY, SESSION_TOKEN, StoreConfig, paths,
+};
 use seatrial_crds::OutputType;
 use seatrial_store::testing::LocalStore;
 use support::{Pod, anonymous, artifact, by_uri, fetch_config, publish_config, store, until};
@@ -37,14 +39,14 @@ fn mount(pod: &Pod, keys: &[(&str, String)]) {
     }
 }
 
-fn with_keys(pod: &Pod, store: &LocalStore, certificate_authority_file: Option<String>) -> StoreConfig {
+fn with_keys(pod: &Pod, store: &LocalStore, authorities: Authorities) -> StoreConfig {
     StoreConfig {
         name: None,
         prefix: "s3://growth/".into(),
         endpoint: Some(store.endpoint()),
         region: None,
         authentication: Authentication::Keys { folder: pod.keys().display().to_string() },
-        certificate_authority_file,
+        authorities,
         redirect_hosts: vec![],
     }
 }
@@ -61,21 +63,24 @@ async fn stores_with_keys_are_reached_and_authorities_of_a_site_are_trusted() {
         pod.write_output("x", "content", b"good");
         pod
     };
-    let authority = store.certificate_authority.clone();
     let outputs = [("x", OutputType::Any)];
     let first = pod();
-    let end = first.publish(&publish_config(with_keys(&first, &store, Some(first.trust(&store))), &outputs)).await;
+    let end = first
+        .publish(&publish_config(with_keys(&first, &store, Authorities::Only(first.trust(&store))), &outputs))
+        .await;
     assert_eq!(end.code, ExitCode::Success, "{end:?}");
     let input = artifact("x", "s3://growth/", &end.message.outputs[0].digest);
 
-    let config = fetch_config(vec![with_keys(&first, &store, None)], vec![input]);
-    let trusting = pod().with_variable("SEATRIAL_CA_BUNDLE", authority);
-    let end = trusting.fetch(&config).await;
+    let trusting = pod();
+    let config = |authorities| fetch_config(vec![with_keys(&first, &store, authorities)], vec![input.clone()]);
+    let end = trusting.fetch(&config(Authorities::PublicAnd(trusting.trust(&store)))).await;
     assert_eq!(end.code, ExitCode::Success, "{end:?}");
     assert_eq!(fs::read(trusting.path(paths::INPUTS).join("x/content")).unwrap(), b"good");
-    let end = pod().fetch(&config).await;
+    let end = pod().fetch(&config(Authorities::Public)).await;
     assert_eq!(end.code, ExitCode::StoreUnavailable, "nobody vouches for the store: {end:?}");
-    let end = pod().with_variable("SEATRIAL_CA_BUNDLE", "nonsense").fetch(&config).await;
+    let nonsense = trusting.token().with_file_name("ca.nonsense");
+    fs::write(&nonsense, "nonsense").unwrap();
+    let end = pod().fetch(&config(Authorities::PublicAnd(nonsense.display().to_string()))).await;
     assert_ne!(end.code, ExitCode::Success, "{end:?}");
 }
 
@@ -91,7 +96,7 @@ async fn keys_that_are_renewed_while_an_upload_is_refused_arrive() {
     mount(&pod, &old);
     pod.command_ended(0);
     pod.write_output("x", "content", b"hours of work");
-    let authority = Some(pod.trust(&store));
+    let authority = Authorities::Only(pod.trust(&store));
     let publishing = pod.start_publish(&publish_config(with_keys(&pod, &store, authority), &[("x", OutputType::Any)]));
     until("the upload is refused", async || pod.probe().await == 1).await;
     mount(&pod, &keys);
@@ -107,7 +112,7 @@ async fn keys_that_are_not_there_yet_are_waited_for_and_asked_for() {
     let pod = Pod::new("growth");
     pod.command_ended(0);
     pod.write_output("x", "content", b"hours of work");
-    let authority = Some(pod.trust(&store));
+    let authority = Authorities::Only(pod.trust(&store));
     let publishing = pod.start_publish(&publish_config(with_keys(&pod, &store, authority), &[("x", OutputType::Any)]));
     until("the upload waits", async || pod.probe().await == 1).await;
     assert!(pod.store_away().contains("set AWS_ACCESS_KEY_ID"), "{}", pod.store_away());
@@ -122,7 +127,7 @@ async fn wrong_keys_and_none_are_refused_at_once_and_appear_in_no_message() {
     let uri = by_uri("x", "s3://growth/", "s3://growth/raw/a.csv");
     let [(_, id), ..] = keys(&store).await;
     let pod = Pod::new("growth");
-    let authority = Some(pod.trust(&store));
+    let authority = Authorities::Only(pod.trust(&store));
     mount(&pod, &[(KEY_ID, id.clone()), (SECRET_KEY, "wrong".into())]);
     let mut config = fetch_config(vec![with_keys(&pod, &store, authority.clone())], vec![uri.clone()]);
     config.outage_seconds = 3600;
@@ -136,10 +141,7 @@ async fn wrong_keys_and_none_are_refused_at_once_and_appear_in_no_message() {
     assert_eq!(end.code, ExitCode::BadConfiguration, "{end:?}");
     assert!(end.text().contains("has no keys"), "{}", end.text());
 
-    config.stores = vec![StoreConfig {
-        certificate_authority_file: authority,
-        ..anonymous("s3://growth/", Some(store.endpoint()))
-    }];
+    config.stores = vec![StoreConfig { authorities: authority, ..anonymous("s3://growth/", Some(store.endpoint())) }];
     let end = Pod::new("growth").fetch(&config).await;
     assert_eq!(end.code, ExitCode::InputNotFound, "{end:?}");
     assert!(end.text().contains("may not be read"), "{}", end.text());

@@ -11,12 +11,13 @@ use std::os::unix::process::CommandExt;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use seatrial_core::contract::{
-    AttemptKey, Digest, ExitCode, Message, Record, RecoverConfig, Try, VERSION, layout, paths,
+    AttemptKey, Authorities, Digest, ExitCode, Message, Record, RecoverConfig, Try, VERSION, layout, paths,
 };
 use seatrial_crds::OutputType;
 use seatrial_store::testing::LocalStore;
 use support::{Pod, artifact, by_uri, exit_record, fetch_config, on_disk, publish_config, store, tree, until};
 use tempfile::TempDir;
+use tokio::net::TcpListener;
 
 /// The attempt of the tests' configs.
 fn key() -> AttemptKey {
@@ -120,10 +121,53 @@ async fn a_step_without_outputs_needs_no_store() {
     config.step.as_mut().unwrap().outage_seconds = 1;
     assert_eq!(pod.publish(&config).await.code, ExitCode::Success);
     // One that cannot even be opened: its authority is not there.
-    config.stores[0].certificate_authority_file = Some("/nowhere/ca.crt".into());
+    config.stores[0].authorities = Authorities::Only("/nowhere/ca.crt".into());
     assert_eq!(pod.publish(&config).await.code, ExitCode::Success);
     config.stores.clear();
     assert_eq!(pod.publish(&config).await.code, ExitCode::Success);
+}
+
+/// A store that is away for a moment when a command has failed costs nothing of what explains the failure.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_of_a_failed_command_waits_for_its_store_for_a_moment() {
+    let (data, store) = store().await;
+    let pod = Pod::new("growth");
+    pod.command_ended(1);
+    fs::create_dir(pod.path(paths::LOGS)).unwrap();
+    fs::write(pod.path(paths::LOGS).join("head"), "no such column\n").unwrap();
+    let config = publish_config(pod.own_store(&store), &[("x", OutputType::Any)]);
+    let address: SocketAddr = store.address;
+    store.stop().await.unwrap();
+    // Nobody can speak TLS with this: an outage, which has been met once it was connected to.
+    let deaf = TcpListener::bind(address).await.unwrap();
+    let publishing = pod.start_publish(&config);
+    drop(deaf.accept().await.unwrap());
+    drop(deaf);
+    let store = LocalStore::start_at(data.path(), address).await.unwrap();
+    assert_eq!(pod.end(publishing).await.code, ExitCode::Success);
+    let kept = tree(&data.path().join("objects/growth.0/dseatrial/dtries"));
+    assert!(kept.len() == 2 && kept.iter().any(|(name, _)| name.ends_with(".log.gz")), "{kept:?}");
+    store.stop().await.unwrap();
+}
+
+/// Of a node that dies in the middle of a training, nothing else is left.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_is_kept_while_the_command_runs() {
+    let (data, store) = store().await;
+    let pod = Pod::new("growth");
+    let _runs = pod.command_runs();
+    fs::create_dir(pod.path(paths::LOGS)).unwrap();
+    fs::write(pod.path(paths::LOGS).join("head"), "epoch 1\n").unwrap();
+    let mut config = publish_config(pod.own_store(&store), &[("x", OutputType::Any)]);
+    config.step.as_mut().unwrap().log_seconds = 1;
+    let mut publishing = pod.start_publish(&config);
+    let tries = data.path().join("objects/growth.0/dseatrial/dtries");
+    let logs = || if tries.exists() { tree(&tries) } else { vec![] };
+    until("the log is kept", async || logs().iter().any(|(name, _)| name.ends_with(".log.gz"))).await;
+    let (before, _) = (logs(), fs::write(pod.path(paths::LOGS).join("tail"), "epoch 2\n").unwrap());
+    until("what came later is kept", async || logs() != before).await;
+    publishing.kill().await.unwrap();
+    assert_eq!(logs().len(), 1, "how it ended is not known");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

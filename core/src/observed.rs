@@ -97,6 +97,8 @@ pub struct RunObserved {
     pub live_reads: BTreeMap<String, Timestamp>,
     /// What was read of pods that could not be created, by the Job's UID.
     pub refusals: BTreeMap<String, RefusalReport>,
+    /// What was read of the probes of pods whose upload takes long, by the pod's UID.
+    pub probes: BTreeMap<String, ProbeReport>,
     /// The writes that failed, and until when each waits.
     pub blocked: Vec<Blocked>,
     /// What the platform team configured.
@@ -226,7 +228,7 @@ pub struct DeploymentObserved {
     pub platform: Arc<Platform>,
 }
 
-/// What the kubelet said about a pod's readiness probe.
+/// What the kubelet said about a probe of a pod's main container: the readiness of a server, or the upload of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProbeReport {
     /// When the API server was asked.
@@ -235,11 +237,13 @@ pub struct ProbeReport {
     pub last: Option<ProbeEvent>,
 }
 
-/// An event about a readiness probe.
+/// An event about a probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProbeEvent {
     /// `Unhealthy` for a failed probe, `ProbeWarning` for one that counts as good though it is odd.
     pub reason: String,
     /// The kubelet's words.
     pub message: String,
+    /// When it said so last, by its own clock.
+    pub seen_at: Option<Timestamp>,
 }

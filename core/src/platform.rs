@@ -22,6 +22,9 @@ pub struct Platform {
     /// Further environment variables of the agent's containers: HTTP proxy settings.
     #[serde(default)]
     pub agent_env: Vec<PlainVariable>,
+    /// Certificate authorities (PEM) that agents trust besides the public ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_authorities: Option<String>,
     /// The store for namespaces that have none of their own named `default`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_store: Option<DefaultStore>,

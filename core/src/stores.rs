@@ -2,7 +2,7 @@
 
 use seatrial_crds::{Store, StoreSpec, WebIdentity};
 
-use crate::contract::{Authentication, DEFAULT_REGION, Digest, StoreConfig, layout, paths};
+use crate::contract::{Authentication, Authorities, DEFAULT_REGION, Digest, StoreConfig, layout, paths};
 use crate::platform::Platform;
 
 /// The name of the Store that takes a namespace's artifacts.
@@ -90,9 +90,9 @@ pub fn for_uri(
     let readable = readable.max_by_key(|prefix| prefix.len());
     match (own, readable) {
         (Some(store), readable) if readable.is_none_or(|prefix| prefix.len() <= store.spec.prefix.len()) => {
-            Ok(named(store))
+            Ok(named(store, platform))
         }
-        (_, Some(prefix)) => Ok(anonymous(prefix)),
+        (_, Some(prefix)) => Ok(anonymous(prefix, platform)),
         _ if uri.starts_with(&default_prefix(namespace)) && platform.default_store.is_some() => {
             embedded(namespace, platform)
         }
@@ -114,7 +114,7 @@ pub fn for_artifacts(
         Some(store) if !store.spec.prefix.starts_with("s3://") => {
             Err(StoreProblem::ReadOnly(store.spec.prefix.clone()))
         }
-        Some(store) => Ok(named(store)),
+        Some(store) => Ok(named(store, platform)),
         None if platform.default_store.is_some() => embedded(namespace, platform),
         None => Err(StoreProblem::NoArtifactStore),
     }
@@ -143,7 +143,7 @@ fn default_prefix(namespace: &str) -> String {
     format!("s3://{namespace}/")
 }
 
-fn named(store: &Store) -> ResolvedStore {
+fn named(store: &Store, platform: &Platform) -> ResolvedStore {
     let name = store.metadata.name.as_deref().unwrap_or_default();
     let own = crate::digest::short(&[name]);
     let credentials = store.spec.credentials.as_ref();
@@ -168,11 +168,19 @@ fn named(store: &Store) -> ResolvedStore {
             endpoint: store.spec.endpoint.clone(),
             region: store.spec.region.clone(),
             authentication,
-            certificate_authority_file: None,
+            authorities: of_the_site(platform),
             redirect_hosts: store.spec.redirect_hosts.clone(),
         },
         secret_name,
         audience,
+    }
+}
+
+/// Whom agents trust where a store has no authority of its own.
+fn of_the_site(platform: &Platform) -> Authorities {
+    match platform.agent_authorities {
+        Some(_) => Authorities::PublicAnd(paths::SITE_AUTHORITIES.to_owned()),
+        None => Authorities::Public,
     }
 }
 
@@ -187,7 +195,7 @@ fn sts_endpoint(store: &StoreSpec, identity: &WebIdentity) -> String {
     named.unwrap_or_else(|| format!("https://sts.{}.amazonaws.com", store.region.as_deref().unwrap_or(DEFAULT_REGION)))
 }
 
-fn anonymous(prefix: &str) -> ResolvedStore {
+fn anonymous(prefix: &str, platform: &Platform) -> ResolvedStore {
     ResolvedStore {
         config: StoreConfig {
             name: None,
@@ -195,7 +203,7 @@ fn anonymous(prefix: &str) -> ResolvedStore {
             endpoint: None,
             region: None,
             authentication: Authentication::Anonymous,
-            certificate_authority_file: None,
+            authorities: of_the_site(platform),
             redirect_hosts: vec![],
         },
         secret_name: None,
@@ -219,7 +227,10 @@ fn embedded(namespace: &str, platform: &Platform) -> Result<ResolvedStore, Store
                 sts_endpoint: store.endpoint.clone(),
                 role: ROLE.to_owned(),
             },
-            certificate_authority_file: store.certificate_authority.as_ref().map(|_| paths::TRUST_BUNDLE.to_owned()),
+            authorities: match &store.certificate_authority {
+                Some(_) => Authorities::Only(paths::STORE_AUTHORITY.to_owned()),
+                None => of_the_site(platform),
+            },
             redirect_hosts: vec![],
         },
         secret_name: None,
@@ -370,6 +381,6 @@ mod tests {
         let mut platform = platform(None);
         platform.default_store.as_mut().unwrap().authority_is_published = false;
         let found = for_artifacts("ns", &none, &platform).unwrap();
-        assert_eq!((found.config.prefix.as_str(), found.config.certificate_authority_file), ("s3://ns/", None));
+        assert_eq!((found.config.prefix.as_str(), found.config.authorities), ("s3://ns/", Authorities::Public));
     }
 }

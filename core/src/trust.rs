@@ -1,5 +1,6 @@
 //! The trust bundle of a namespace: a ConfigMap with the authorities that signed the certificate of the cluster's default
-//! store. Agents mount it and follow it, so that a store with a new authority strands no pod that runs.
+//! store, and those that the platform team lets agents trust besides the public ones. Agents mount it and follow it, so that a
+//! new authority strands no pod that runs.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,7 +8,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use seatrial_crds::names::{COMPONENT_LABEL, MANAGED_BY, MANAGED_BY_LABEL, TRUST_BUNDLE, TRUST_BUNDLE_KEY, components};
+use seatrial_crds::names::{
+    COMPONENT_LABEL, MANAGED_BY, MANAGED_BY_LABEL, TRUST_BUNDLE, TRUST_BUNDLE_KEY, TRUST_BUNDLE_SITE_KEY, components,
+};
 
 use crate::plan::{Blocked, Object, Plan, Stage, Write};
 use crate::platform::Platform;
@@ -27,15 +30,14 @@ pub struct TrustObserved {
     pub platform: Arc<Platform>,
 }
 
-/// Lets the bundle say what the platform's default store says. One that nobody uses stays as it is, as does one that
+/// Lets the bundle say whom the platform trusts. One that nobody uses stays as it is, as does one that
 /// somebody else made: then the pods that mount it trust whom that says.
 pub fn plan(observed: &TrustObserved, now: Timestamp) -> Plan<()> {
-    let store = observed.platform.default_store.as_ref();
-    let Some(authority) = store.and_then(|store| store.certificate_authority.as_ref()).filter(|_| observed.is_used)
-    else {
+    let data = authorities(&observed.platform);
+    if data.is_empty() || !observed.is_used {
         return Plan::default();
-    };
-    let wanted = bundle(&observed.namespace, authority);
+    }
+    let wanted = bundle(&observed.namespace, data);
     let write = match observed.bundle.as_deref() {
         None => Write::Create(Object::ConfigMap(Box::new(wanted))),
         Some(found) if !is_ours(found) || found.data == wanted.data => return Plan::default(),
@@ -52,7 +54,16 @@ fn is_ours(bundle: &ConfigMap) -> bool {
     component.is_some_and(|component| component == components::TRUST_BUNDLE)
 }
 
-fn bundle(namespace: &str, authority: &str) -> ConfigMap {
+fn authorities(platform: &Platform) -> BTreeMap<String, String> {
+    let store = platform.default_store.as_ref().and_then(|store| store.certificate_authority.as_ref());
+    let of = |key: &str, authorities: Option<&String>| Some((key.to_owned(), authorities?.clone()));
+    [of(TRUST_BUNDLE_KEY, store), of(TRUST_BUNDLE_SITE_KEY, platform.agent_authorities.as_ref())]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+fn bundle(namespace: &str, data: BTreeMap<String, String>) -> ConfigMap {
     ConfigMap {
         metadata: ObjectMeta {
             name: Some(TRUST_BUNDLE.to_owned()),
@@ -63,7 +74,7 @@ fn bundle(namespace: &str, authority: &str) -> ConfigMap {
             ])),
             ..ObjectMeta::default()
         },
-        data: Some(BTreeMap::from([(TRUST_BUNDLE_KEY.to_owned(), authority.to_owned())])),
+        data: Some(data),
         ..ConfigMap::default()
     }
 }
@@ -84,6 +95,10 @@ mod tests {
         }
     }
 
+    fn of_store(authority: &str) -> ConfigMap {
+        bundle("growth", BTreeMap::from([("ca.crt".to_owned(), authority.to_owned())]))
+    }
+
     fn writes(observed: &TrustObserved) -> Vec<Write> {
         plan(observed, Timestamp::UNIX_EPOCH).writes().cloned().collect()
     }
@@ -91,20 +106,33 @@ mod tests {
     #[test]
     fn a_namespace_that_is_used_has_the_authority_of_the_store_and_follows_it() {
         let created = writes(&observed(None));
-        assert_eq!(created, [Write::Create(Object::ConfigMap(Box::new(bundle("growth", "pem"))))]);
-        assert_eq!(writes(&observed(Some(bundle("growth", "pem")))), []);
-        let mut old = bundle("growth", "old");
+        assert_eq!(created, [Write::Create(Object::ConfigMap(Box::new(of_store("pem"))))]);
+        assert_eq!(writes(&observed(Some(of_store("pem")))), []);
+        let mut old = of_store("old");
         old.metadata.resource_version = Some("7".into());
         let replaced = writes(&observed(Some(old.clone())));
-        let new = ConfigMap { data: bundle("growth", "pem").data, ..old };
+        let new = ConfigMap { data: of_store("pem").data, ..old };
         assert_eq!(replaced, [Write::Replace(Object::ConfigMap(Box::new(new)))]);
+    }
+
+    /// A company's whole bundle is larger than an environment variable may be.
+    #[test]
+    fn what_the_platform_team_trusts_stands_beside_the_authority_of_the_store() {
+        let mut all = observed(None);
+        Arc::make_mut(&mut all.platform).agent_authorities = Some("site".into());
+        let [Write::Create(Object::ConfigMap(created))] = &writes(&all)[..] else { panic!("{:?}", writes(&all)) };
+        let keys = [("ca.crt", "pem"), ("site.crt", "site")].map(|(key, pem)| (key.to_owned(), pem.to_owned()));
+        assert_eq!(created.data, Some(BTreeMap::from(keys)));
+        Arc::make_mut(&mut all.platform).default_store = None;
+        let [Write::Create(Object::ConfigMap(created))] = &writes(&all)[..] else { panic!("{:?}", writes(&all)) };
+        assert_eq!(created.data.as_ref().unwrap().len(), 1);
     }
 
     #[test]
     fn nothing_is_written_where_nobody_uses_it_or_another_made_it_or_public_authorities_are_trusted() {
         let unused = TrustObserved { is_used: false, ..observed(None) };
         assert_eq!(writes(&unused), []);
-        let mut foreign = bundle("growth", "old");
+        let mut foreign = of_store("old");
         foreign.metadata.labels = None;
         assert_eq!(writes(&observed(Some(foreign))), []);
         let mut public = observed(None);

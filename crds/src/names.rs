@@ -57,10 +57,12 @@ pub const VERSION_LABEL: &str = "seatrial.dev/version";
 /// What a server's pods serve: the beginning of their files' digest, and a hash of the threshold where they are told one.
 pub const ARTIFACT_LABEL: &str = "seatrial.dev/artifact";
 
-/// The ConfigMap of a namespace with the authorities that signed the certificate of the cluster's default store.
+/// The ConfigMap of a namespace with the certificate authorities that agents trust.
 pub const TRUST_BUNDLE: &str = "seatrial-trust-bundle";
-/// The key of it, and of what the embedded store publishes, with the certificates, as PEM.
+/// The key of it, and of what the embedded store publishes, with the authorities (PEM) of the cluster's default store.
 pub const TRUST_BUNDLE_KEY: &str = "ca.crt";
+/// The key of it with the authorities (PEM) that the platform team lets agents trust besides the public ones.
+pub const TRUST_BUNDLE_SITE_KEY: &str = "site.crt";
 
 /// The digest of the people's inputs that a pod template was rendered from.
 pub const INPUTS_DIGEST_ANNOTATION: &str = "seatrial.dev/inputs-digest";

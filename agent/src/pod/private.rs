@@ -38,6 +38,23 @@ impl Private {
         serde_json::from_str(&text).map_err(|error| self.unusable(paths::FETCHED, &error.to_string()))
     }
 
+    /// Shows that the store cannot be used, and why; the newest reason counts.
+    pub(crate) fn show_store_away(&self, why: &str) {
+        if let Err(error) = fs::write(self.file(paths::STORE_AWAY), why) {
+            tracing::warn!(%error, "the outage cannot be shown");
+        }
+    }
+
+    /// Shows no longer that the store cannot be used.
+    pub(crate) fn show_store_back(&self) {
+        let _ = fs::remove_file(self.file(paths::STORE_AWAY));
+    }
+
+    /// Why the store cannot be used; `None` while it can be.
+    pub(crate) fn store_away(&self) -> Option<String> {
+        fs::read_to_string(self.file(paths::STORE_AWAY)).ok()
+    }
+
     fn write(&self, path: &str, content: &impl Serialize) -> Result<(), AgentError> {
         let file = self.file(path);
         let json = serde_json::to_vec(content).map_err(io::Error::other);

@@ -12,11 +12,11 @@ use seatrial_core::contract::{AttemptKey, ExitCode, MAX_RECORD_BYTES, Record, St
 use crate::error::AgentError;
 use crate::pod::volume::Volume;
 use crate::remote::failure;
-use crate::remote::outage::{Failure, Outages};
+use crate::remote::outage::Outages;
 use crate::remote::store::Remote;
 
-/// How long the upload of a log, and of how a pod ended, may take at most: nothing waits for them for longer.
-const BEST_EFFORT: Duration = Duration::from_secs(60);
+/// How long the upload of a log, and of how a pod ended, may take at most, in seconds: nothing waits for them for longer.
+const BEST_EFFORT: u32 = 60;
 
 /// Where it is kept.
 pub(crate) struct Keeper {
@@ -24,14 +24,14 @@ pub(crate) struct Keeper {
     pub(crate) key: AttemptKey,
     pub(crate) pod_uid: String,
     outputs: Vec<String>,
-    /// How long the upload of a log, and of how the pod ended, may take.
-    patience: Duration,
+    /// How long the upload of a log, and of how the pod ended, may take, in seconds.
+    patience: u32,
 }
 
 impl Keeper {
     pub(crate) fn new(store: Remote, step: &StepConfig, index: u32, pod_uid: String) -> Self {
         let outputs = step.outputs.iter().map(|output| output.name.clone()).collect();
-        let patience = BEST_EFFORT.min(Duration::from_secs(u64::from(step.outage_seconds)));
+        let patience = BEST_EFFORT.min(step.outage_seconds);
         Self { store, key: step.key(index), pod_uid, outputs, patience }
     }
 
@@ -63,32 +63,54 @@ impl Keeper {
         Ok(found)
     }
 
-    /// Keeps what the command printed. Returns the log's key where that worked; nobody waits for it for long.
-    pub(crate) async fn log(&self, volume: &Volume) -> Option<String> {
+    /// Keeps what the command has printed so far. Returns the log's key, or `None` where nothing was printed; a store that
+    /// is away is waited for, but not for long.
+    ///
+    /// # Errors
+    /// Why it could not be kept, in a sentence.
+    pub(crate) async fn log(&self, volume: &Volume) -> Result<Option<String>, String> {
         let key = layout::log(&self.key, &self.pod_uid);
         let volume = volume.clone();
-        let packed = tokio::task::spawn_blocking(move || pack(&volume)).await.unwrap_or(None)?;
-        self.put("the log", &key, packed).await.then_some(key)
+        let Ok(Some(packed)) = tokio::task::spawn_blocking(move || pack(&volume)).await else { return Ok(None) };
+        self.put("the log", &key, packed).await.map(|()| Some(key))
+    }
+
+    /// Keeps again and again what the command has printed so far, without end: of a node that dies, nothing else is left.
+    pub(crate) async fn log_meanwhile(&self, volume: &Volume, period: Duration) {
+        loop {
+            tokio::time::sleep(period).await;
+            // Why it could not be kept stands in our own log; the next time may be better.
+            let _ = self.log(volume).await;
+        }
     }
 
     /// Keeps how this pod ended.
     pub(crate) async fn end(&self, end: &Try) {
         if let Ok(json) = serde_json::to_vec(end) {
-            self.put("how this pod ended", &layout::a_try(&self.key, &self.pod_uid), json).await;
+            let _ = self.put("how this pod ended", &layout::a_try(&self.key, &self.pod_uid), json).await;
         }
     }
 
-    async fn put(&self, what: &str, key: &str, content: Vec<u8>) -> bool {
+    async fn put(&self, what: &str, key: &str, content: Vec<u8>) -> Result<(), String> {
+        let content = PutPayload::from(content);
+        let outages = Outages::new(self.patience, None);
         let put = async {
-            let path = self.store.key(key).map_err(|error| error.message)?;
-            let objects = self.store.objects().map_err(Failure::into_message)?;
-            objects.put(&path, PutPayload::from(content)).await.map_err(|error| error.to_string())
+            let path = self.store.key(key)?;
+            outages
+                .wait_out(what, async || {
+                    self.store.objects()?.put(&path, content.clone()).await.map_err(|error| failure::uploading(&error))
+                })
+                .await
         };
-        let done = tokio::time::timeout(self.patience, put).await.unwrap_or_else(|_| Err("it took too long".into()));
+        let patience = Duration::from_secs(u64::from(self.patience));
+        let done = match tokio::time::timeout(patience, put).await {
+            Ok(done) => done.map(drop).map_err(|error| error.message),
+            Err(_) => Err(format!("{what}: the store did not take it within {} s", self.patience)),
+        };
         if let Err(error) = &done {
             tracing::warn!(what, error, "it could not be kept");
         }
-        done.is_ok()
+        done
     }
 }
 

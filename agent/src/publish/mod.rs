@@ -55,6 +55,7 @@ pub(crate) async fn publish(config: &PodConfig, volume: &Volume, private: &Priva
     let exit = tokio::select! {
         exit = wait::for_command(volume) => exit,
         () = stopped_before_the_start(volume, &stop) => return Err(AgentError::stopped()),
+        () = log_meanwhile(step, keeper.as_ref(), volume) => return Err(AgentError::internal("the log has no end")),
     };
     let exit = match exit {
         Ok(exit) if exit.is_success() => exit,
@@ -67,11 +68,11 @@ pub(crate) async fn publish(config: &PodConfig, volume: &Volume, private: &Priva
     };
     let Some(keeper) = keeper else { return Ok(Message { oom_kills: exit.oom_kills, ..Message::new() }) };
     if step.outputs.is_empty() {
-        let log = keeper.log(volume).await;
+        let log = keeper.log(volume).await.unwrap_or(None);
         keeper.end(&ended(step, &keeper, Some(exit.clone()), log)).await;
         return Ok(Message { oom_kills: exit.oom_kills, ..Message::new() });
     }
-    let outages = Outages::new(step.outage_seconds, Some(volume.clone()));
+    let outages = Outages::new(step.outage_seconds, Some(private.clone()));
     let inputs = private.fetched()?;
     let target = Target::new(&keeper.store, &outages);
     let (made, log) = tokio::join!(
@@ -86,14 +87,24 @@ pub(crate) async fn publish(config: &PodConfig, volume: &Volume, private: &Priva
         },
         keeper.log(volume)
     );
-    let ended = ended(step, &keeper, Some(exit.clone()), log.clone());
-    let made = match made {
+    let mut made = match made {
         Ok(made) => made,
         Err(error) => {
-            keeper.end(&ended.ended(error.code, &error.message)).await;
+            let log = log.unwrap_or(None);
+            keeper.end(&ended(step, &keeper, Some(exit), log).ended(error.code, &error.message)).await;
             return Err(error);
         }
     };
+    // A store that was away for longer than a log is waited for has come back by now: it took the outputs.
+    let log = match log {
+        Err(_) => keeper.log(volume).await,
+        log => log,
+    };
+    let log = log.unwrap_or_else(|why| {
+        made.notes.push(format!("the log was dropped: {why}"));
+        None
+    });
+    let ended = ended(step, &keeper, Some(exit.clone()), log.clone());
     let record = Record {
         version: RECORD_VERSION,
         key: keeper.key.clone(),
@@ -132,6 +143,14 @@ fn keeper(config: &PodConfig, step: &StepConfig) -> Result<Option<Keeper>, Agent
     Ok(Some(Keeper::new(Remote::open(store)?, step, index, pod_uid)))
 }
 
+/// Keeps the log while the command runs; never ends.
+async fn log_meanwhile(step: &StepConfig, keeper: Option<&Keeper>, volume: &Volume) {
+    match keeper {
+        Some(keeper) => keeper.log_meanwhile(volume, Duration::from_secs(u64::from(step.log_seconds))).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Ends when the pod is told to stop and the command has not begun: then it never will.
 async fn stopped_before_the_start(volume: &Volume, stop: &Stop) {
     stop.told().await;
@@ -150,7 +169,7 @@ async fn given_up(stop: &Stop, outages: &Outages) {
 
 async fn keep_failure(step: &StepConfig, keeper: Option<&Keeper>, volume: &Volume, exit: &Result<Exit, AgentError>) {
     let Some(keeper) = keeper else { return };
-    let log = keeper.log(volume).await;
+    let log = keeper.log(volume).await.unwrap_or(None);
     let end = match exit {
         Ok(exit) => ended(step, keeper, Some(exit.clone()), log),
         Err(error) => ended(step, keeper, None, log).ended(error.code, &error.message),

@@ -13,6 +13,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::HeaderMap;
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, StatusCode};
+use seatrial_core::contract::Authorities;
 
 use crate::error::AgentError;
 use crate::remote::address::{RefusedName, is_forbidden};
@@ -28,27 +29,61 @@ const READ: Duration = Duration::from_secs(60);
 const LARGE: Duration = Duration::from_secs(20 * 60);
 /// From this size on, a request may take long before it is answered, in bytes: all of it has to arrive first.
 const LARGE_REQUEST: usize = 256 << 10;
-/// The environment variable with further authorities to trust, as PEM text: those of a site's own stores, and of
-/// proxies that look into TLS.
-const BUNDLE_VARIABLE: &str = "SEATRIAL_CA_BUNDLE";
 
-/// A client that trusts these authorities (PEM) alone or, without one, the usual public authorities, those in the file that
-/// SSL_CERT_FILE names, and those in SEATRIAL_CA_BUNDLE. It follows these redirects alone.
-pub(crate) fn client(authorities: Option<&[u8]>, redirects: Redirects) -> Result<Client, AgentError> {
-    build(authorities, redirects, READ)
+/// Whose signature a client trusts, with what was read of the config's file (PEM).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Trusted {
+    /// The usual public authorities, and those in the file that SSL_CERT_FILE names.
+    Public,
+    /// These besides.
+    PublicAnd(Vec<u8>),
+    /// These alone.
+    Only(Vec<u8>),
+}
+
+impl Trusted {
+    /// What the config says, as its file is now.
+    ///
+    /// # Errors
+    /// The file, where it cannot be read.
+    pub(crate) fn read(authorities: &Authorities) -> Result<Self, String> {
+        let read = |file: &str| {
+            std::fs::read(file)
+                .map_err(|error| format!("the certificate authorities cannot be read from {file}: {error}"))
+        };
+        Ok(match authorities {
+            Authorities::Public => Self::Public,
+            Authorities::PublicAnd(file) => Self::PublicAnd(read(file)?),
+            Authorities::Only(file) => Self::Only(read(file)?),
+        })
+    }
+
+    fn certificates(&self) -> Result<Vec<Certificate>, AgentError> {
+        match self {
+            Self::Public => public_authorities(),
+            Self::PublicAnd(pem) => {
+                let mut certificates = public_authorities()?;
+                certificates.extend(bundle(pem, "the file of the site's certificate authorities")?);
+                Ok(certificates)
+            }
+            Self::Only(pem) => bundle(pem, "the store's certificate authority"),
+        }
+    }
+}
+
+/// A client that trusts these authorities, and follows these redirects alone.
+pub(crate) fn client(trusted: &Trusted, redirects: Redirects) -> Result<Client, AgentError> {
+    build(trusted, redirects, READ)
 }
 
 /// The same for requests that are large.
-pub(crate) fn patient(authorities: Option<&[u8]>, redirects: Redirects) -> Result<Client, AgentError> {
-    build(authorities, redirects, LARGE)
+pub(crate) fn patient(trusted: &Trusted, redirects: Redirects) -> Result<Client, AgentError> {
+    build(trusted, redirects, LARGE)
 }
 
-fn build(authorities: Option<&[u8]>, redirects: Redirects, read: Duration) -> Result<Client, AgentError> {
+fn build(trusted: &Trusted, redirects: Redirects, read: Duration) -> Result<Client, AgentError> {
     let followed = redirects.clone();
-    let certificates = match authorities {
-        Some(pem) => bundle(pem, "the store's certificate authority")?,
-        None => public_authorities()?,
-    };
+    let certificates = trusted.certificates()?;
     Client::builder()
         .user_agent(concat!("seatrial-agent/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT)
@@ -72,9 +107,6 @@ fn public_authorities() -> Result<Vec<Certificate>, AgentError> {
         let pem = std::fs::read(&file)
             .map_err(|error| AgentError::internal(format!("SSL_CERT_FILE {file} cannot be read: {error}")))?;
         certificates.extend(bundle(&pem, "SSL_CERT_FILE")?);
-    }
-    if let Ok(pem) = std::env::var(BUNDLE_VARIABLE) {
-        certificates.extend(bundle(pem.as_bytes(), BUNDLE_VARIABLE)?);
     }
     Ok(certificates)
 }
@@ -155,7 +187,7 @@ mod tests {
     use object_store::aws::AmazonS3Builder;
     use object_store::{ObjectStoreExt, RetryConfig};
     use reqwest::Url;
-    use seatrial_core::contract::{Authentication, StoreConfig};
+    use seatrial_core::contract::{Authentication, Authorities, StoreConfig};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
     use tokio::time::{Instant, timeout_at};
@@ -169,7 +201,7 @@ mod tests {
             endpoint: None,
             region: None,
             authentication: Authentication::Anonymous,
-            certificate_authority_file: None,
+            authorities: Authorities::Public,
             redirect_hosts: vec![],
         };
         Redirects::of(&config, &Url::parse("https://host/").unwrap())
@@ -198,8 +230,8 @@ mod tests {
     #[tokio::test]
     async fn a_large_request_has_more_time_than_a_small_one() {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let short = build(None, redirects(), Duration::from_millis(100)).unwrap();
-        let long = build(None, redirects(), Duration::from_secs(30)).unwrap();
+        let short = build(&Trusted::Public, redirects(), Duration::from_millis(100)).unwrap();
+        let long = build(&Trusted::Public, redirects(), Duration::from_secs(30)).unwrap();
         let store = AmazonS3Builder::new()
             .with_bucket_name("lake")
             .with_region("us-east-1")

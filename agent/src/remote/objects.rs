@@ -10,6 +10,7 @@ use seatrial_core::contract::StoreConfig;
 use url::Url;
 
 use crate::error::AgentError;
+use crate::remote::client::Trusted;
 use crate::remote::outage::Failure;
 
 /// What a provider of objects gives: single objects, lists, and uploads in parts.
@@ -17,9 +18,8 @@ pub(crate) trait Objects: ObjectStore + MultipartStore {}
 
 impl<T: ObjectStore + MultipartStore> Objects for T {}
 
-/// How a provider opens the store of a config, whose prefix is the URL. It trusts these authorities (PEM) alone or, without
-/// any, the usual ones.
-pub(crate) type Open = fn(&StoreConfig, &Url, Option<&[u8]>) -> Result<Arc<dyn Objects>, AgentError>;
+/// How a provider opens the store of a config, whose prefix is the URL. It trusts these authorities.
+pub(crate) type Open = fn(&StoreConfig, &Url, &Trusted) -> Result<Arc<dyn Objects>, AgentError>;
 
 /// The objects of one store.
 #[derive(Clone)]
@@ -34,7 +34,7 @@ pub(crate) struct Opened {
 struct Current {
     /// How many there were before.
     number: u64,
-    authorities: Option<Vec<u8>>,
+    trusted: Trusted,
     objects: Arc<dyn Objects>,
 }
 
@@ -57,27 +57,21 @@ impl Opened {
     /// An outage where the file of authorities is not there yet; else what is wrong with the config.
     pub(crate) fn now(&self) -> Result<Arc<dyn Objects>, Failure> {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        let authorities = match (&self.config.certificate_authority_file, current.as_ref()) {
-            (None, _) => None,
-            (Some(file), last) => match (std::fs::read(file), last) {
-                (Ok(pem), _) => Some(pem),
-                // Whom was trusted is trusted on.
-                (Err(_), Some(last)) => last.authorities.clone(),
-                (Err(error), None) => {
-                    let why = format!("the store's certificate authority cannot be read from {file}: {error}");
-                    return Err(Failure::Outage(why));
-                }
-            },
+        let trusted = match (Trusted::read(&self.config.authorities), current.as_ref()) {
+            (Ok(trusted), _) => trusted,
+            // Whom was trusted is trusted on.
+            (Err(_), Some(last)) => last.trusted.clone(),
+            (Err(why), None) => return Err(Failure::Outage(why)),
         };
-        if let Some(last) = current.as_ref().filter(|last| last.authorities == authorities) {
+        if let Some(last) = current.as_ref().filter(|last| last.trusted == trusted) {
             return Ok(last.objects.clone());
         }
         let number = current.as_ref().map_or(0, |last| last.number.saturating_add(1));
         if number > 0 {
             tracing::info!(prefix = self.config.prefix, "the store's certificate authority changed: it is opened anew");
         }
-        let objects = (self.open)(&self.config, &self.url, authorities.as_deref())?;
-        *current = Some(Current { number, authorities, objects: objects.clone() });
+        let objects = (self.open)(&self.config, &self.url, &trusted)?;
+        *current = Some(Current { number, trusted, objects: objects.clone() });
         Ok(objects)
     }
 
@@ -97,7 +91,7 @@ impl fmt::Debug for Opened {
 #[cfg(test)]
 mod tests {
     use object_store::memory::InMemory;
-    use seatrial_core::contract::Authentication;
+    use seatrial_core::contract::{Authentication, Authorities};
     use tempfile::TempDir;
 
     use super::*;
@@ -112,7 +106,7 @@ mod tests {
             endpoint: None,
             region: None,
             authentication: Authentication::Anonymous,
-            certificate_authority_file: Some(file.display().to_string()),
+            authorities: Authorities::Only(file.display().to_string()),
             redirect_hosts: vec![],
         };
         let url = Url::parse(&config.prefix).unwrap();

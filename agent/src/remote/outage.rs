@@ -1,17 +1,15 @@
 //! Outages of stores: tried again with growing pauses, for as long as the operator said.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use nix::fcntl::OFlag;
-use seatrial_core::contract::{ExitCode, paths};
+use seatrial_core::contract::ExitCode;
 use tokio::time::Instant;
 
 use crate::error::AgentError;
-use crate::pod::volume::Volume;
+use crate::pod::private::Private;
 
 /// The first pause.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -33,16 +31,6 @@ pub(crate) enum Failure {
     Final(AgentError),
 }
 
-impl Failure {
-    /// What went wrong.
-    pub(crate) fn into_message(self) -> String {
-        match self {
-            Self::Outage(why) | Self::Interrupted(why) | Self::Refused(why) => why,
-            Self::Final(error) => error.message,
-        }
-    }
-}
-
 impl From<AgentError> for Failure {
     fn from(error: AgentError) -> Self {
         Self::Final(error)
@@ -56,7 +44,7 @@ pub(crate) struct Outages {
     /// Since when work is done that an end would throw away.
     began: Instant,
     /// Where it is shown that any operation waits, and why.
-    shown: Option<Volume>,
+    shown: Option<Private>,
     waiting: AtomicUsize,
     /// Since when some operation waits, without one that came further.
     since: Mutex<Option<Instant>>,
@@ -73,7 +61,7 @@ impl Outages {
         *self.since.lock().unwrap_or_else(PoisonError::into_inner) = since;
     }
 
-    pub(crate) fn new(seconds: u32, shown: Option<Volume>) -> Self {
+    pub(crate) fn new(seconds: u32, shown: Option<Private>) -> Self {
         Self {
             limit: Duration::from_secs(u64::from(seconds)),
             began: Instant::now(),
@@ -155,28 +143,18 @@ impl<'a> Waiting<'a> {
 
     /// Says why; the newest reason counts.
     fn show(&self, error: &str) {
-        let Some(volume) = &self.0.shown else { return };
-        let write = || {
-            let how = OFlag::O_WRONLY | OFlag::O_CREAT;
-            let mut file = volume.beneath()?.regular(&Volume::relative(paths::STORE_AWAY), how).map_err(unseen)?;
-            file.set_len(0).and_then(|()| file.write_all(error.as_bytes())).map_err(unseen)
-        };
-        if let Err(error) = write() {
-            tracing::warn!(error = error.message, "the outage cannot be shown");
+        if let Some(private) = &self.0.shown {
+            private.show_store_away(error);
         }
     }
-}
-
-fn unseen(error: std::io::Error) -> AgentError {
-    AgentError::internal(error.to_string())
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         if self.0.waiting.fetch_sub(1, Ordering::Relaxed) == 1 {
             self.0.set_since(None);
-            if let Some(volume) = &self.0.shown {
-                let _ = std::fs::remove_file(volume.path(paths::STORE_AWAY));
+            if let Some(private) = &self.0.shown {
+                private.show_store_back();
             }
         }
     }
@@ -191,19 +169,17 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_outage_is_shown_and_waited_out() {
         let folder = TempDir::new().unwrap();
-        std::fs::create_dir(folder.path().join("state")).unwrap();
-        let volume = Volume::new(folder.path().to_path_buf());
-        let flag = volume.path(paths::STORE_AWAY);
-        let outages = Outages::new(3600, Some(volume));
+        let private = Private::new(folder.path().to_path_buf());
+        let outages = Outages::new(3600, Some(private.clone()));
         let mut seen = vec![];
         let done = outages
             .wait_out("x", async || {
-                seen.push(std::fs::read_to_string(&flag).ok());
+                seen.push(private.store_away());
                 if seen.len() < 4 { Err(Failure::Outage(format!("away {}", seen.len()))) } else { Ok(7) }
             })
             .await;
         let expected = [None, Some("away 1"), Some("away 2"), Some("away 3")].map(|text| text.map(str::to_owned));
-        assert_eq!((done, seen.as_slice(), flag.exists()), (Ok(7), expected.as_slice(), false));
+        assert_eq!((done, seen.as_slice(), private.store_away()), (Ok(7), expected.as_slice(), None));
     }
 
     #[tokio::test]

@@ -201,7 +201,7 @@ impl Error for RefusedRedirect {}
 
 #[cfg(test)]
 mod tests {
-    use seatrial_core::contract::Authentication;
+    use seatrial_core::contract::{Authentication, Authorities};
 
     use super::*;
 
@@ -212,7 +212,7 @@ mod tests {
             endpoint: None,
             region: None,
             authentication: Authentication::Anonymous,
-            certificate_authority_file: None,
+            authorities: Authorities::Public,
             redirect_hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
         };
         Redirects::of(&config, &Url::parse(prefix).unwrap())

@@ -12,7 +12,7 @@ use url::Url;
 
 use crate::error::AgentError;
 use crate::remote::address::refuse_forbidden;
-use crate::remote::client::{self, Connector};
+use crate::remote::client::{self, Connector, Trusted};
 use crate::remote::keys::Keys;
 use crate::remote::objects::Objects;
 use crate::remote::redirect::Redirects;
@@ -35,11 +35,7 @@ const PASSING: [&str; 12] = [
 ];
 
 /// Opens the bucket of a store's prefix, as its config says. Nothing is sent yet.
-pub(crate) fn open(
-    config: &StoreConfig,
-    prefix: &Url,
-    authorities: Option<&[u8]>,
-) -> Result<Arc<dyn Objects>, AgentError> {
+pub(crate) fn open(config: &StoreConfig, prefix: &Url, trusted: &Trusted) -> Result<Arc<dyn Objects>, AgentError> {
     let bad = |what: &str| AgentError::new(ExitCode::BadConfiguration, format!("the store {}: {what}", config.prefix));
     let bucket = prefix.host_str().ok_or_else(|| bad("the prefix has no bucket"))?;
     if let Some(endpoint) = &config.endpoint {
@@ -48,8 +44,8 @@ pub(crate) fn open(
     let asked = config.endpoint.as_deref().and_then(|endpoint| Url::parse(endpoint).ok());
     let redirects = Redirects::of(config, asked.as_ref().unwrap_or(prefix));
     let connector = Connector {
-        prompt: client::client(authorities, redirects.clone())?,
-        patient: client::patient(authorities, redirects)?,
+        prompt: client::client(trusted, redirects.clone())?,
+        patient: client::patient(trusted, redirects)?,
         classify: refusal,
     };
     let mut builder = AmazonS3Builder::new()

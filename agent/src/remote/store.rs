@@ -175,7 +175,7 @@ fn status(error: &object_store::Error) -> Option<StatusCode> {
 #[cfg(test)]
 mod tests {
     use object_store::memory::InMemory;
-    use seatrial_core::contract::Authentication;
+    use seatrial_core::contract::{Authentication, Authorities};
 
     use super::*;
 
@@ -186,7 +186,7 @@ mod tests {
             endpoint: None,
             region: None,
             authentication: Authentication::Anonymous,
-            certificate_authority_file: None,
+            authorities: Authorities::Public,
             redirect_hosts: vec![],
         }
     }

@@ -9,10 +9,11 @@ use seatrial_core::contract::{ExitCode, StoreConfig};
 use crate::error::AgentError;
 use crate::remote::address::refuse_forbidden;
 use crate::remote::answer::Answer;
+use crate::remote::client::{self, Trusted};
+use crate::remote::failure;
 use crate::remote::outage::Failure;
 use crate::remote::redirect::Redirects;
 use crate::remote::refusal::{Refusal, chain, element, text};
-use crate::remote::{client, failure};
 
 /// A folder of a web server.
 #[derive(Clone, Debug)]
@@ -25,7 +26,9 @@ impl Web {
     /// Opens the folder of a store's prefix. Nothing is sent yet.
     pub(crate) fn open(config: &StoreConfig, folder: Url) -> Result<Self, AgentError> {
         refuse_forbidden(folder.as_str())?;
-        let client = client::client(None, Redirects::of(config, &folder))?;
+        let trusted =
+            Trusted::read(&config.authorities).map_err(|why| AgentError::new(ExitCode::StoreUnavailable, why))?;
+        let client = client::client(&trusted, Redirects::of(config, &folder))?;
         Ok(Self { client, folder })
     }
 

@@ -1,15 +1,16 @@
 //! The agent as a pod runs it: its real program, a volume, a token, and a store that it reaches by TLS.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use nix::fcntl::{Flock, FlockArg};
 use seatrial_core::contract::{
-    Authentication, CONFIG_VARIABLE, Digest, ExitCode, InputConfig, InputSource, Message, OutputConfig, PodConfig,
-    StepConfig, StoreConfig, VERSION, paths,
+    Authentication, Authorities, CONFIG_VARIABLE, Digest, ExitCode, InputConfig, InputSource, LOG_SECONDS, Message,
+    OutputConfig, PodConfig, StepConfig, StoreConfig, VERSION, paths,
 };
 use seatrial_crds::OutputType;
 use seatrial_store::testing::LocalStore;
@@ -76,6 +77,13 @@ impl Pod {
         }
     }
 
+    /// Lets a command run, until what is returned is dropped.
+    pub(crate) fn command_runs(&self) -> Flock<File> {
+        self.command_ended(0);
+        let lock = File::options().write(true).open(self.path(paths::LOCK)).unwrap();
+        Flock::lock(lock, FlockArg::LockExclusive).unwrap()
+    }
+
     /// Lets every user get to the volume, and write to its root.
     pub(crate) fn open_to_all(&self) {
         for (folder, mode) in [(self.folder.path(), 0o755), (self.root.as_path(), 0o777)] {
@@ -101,7 +109,7 @@ impl Pod {
                 sts_endpoint: store.endpoint(),
                 role: "arn:aws:iam::0:role/seatrial".into(),
             },
-            certificate_authority_file: Some(self.trust(store)),
+            authorities: Authorities::Only(self.trust(store)),
             redirect_hosts: vec![],
         }
     }
@@ -191,7 +199,7 @@ impl Pod {
 
     /// Why the store cannot be used, as `publish` shows it.
     pub(crate) fn store_away(&self) -> String {
-        fs::read_to_string(self.path(paths::STORE_AWAY)).unwrap_or_default()
+        fs::read_to_string(self.private().join("store-away")).unwrap_or_default()
     }
 
     /// The code of the readiness probe.
@@ -209,6 +217,7 @@ pub(crate) fn fetch_config(stores: Vec<StoreConfig>, inputs: Vec<InputConfig>) -
         outputs: vec![],
         store: None,
         outage_seconds: 60,
+        log_seconds: LOG_SECONDS,
     };
     PodConfig { version: VERSION, stores, inputs, step: Some(step), outage_seconds: 0 }
 }
@@ -265,7 +274,7 @@ pub(crate) fn anonymous(prefix: &str, endpoint: Option<String>) -> StoreConfig {
         endpoint,
         region: None,
         authentication: Authentication::Anonymous,
-        certificate_authority_file: None,
+        authorities: Authorities::Public,
         redirect_hosts: vec![],
     }
 }

@@ -1,11 +1,15 @@
 //! Pods that ended through nobody's fault: they cost no retry, but are counted and bounded.
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use seatrial_crds::{Interruption, StepStatus, limits};
 
 use crate::contract::ExitCode;
 use crate::pod_state::{phase, terminated};
 use crate::pods::{ADMIT, FETCH, PUBLISH, STEP};
+
+/// The reason of a pod that could not reach a store.
+pub(crate) const OUTAGE: &str = "StoreUnavailable";
 
 /// The pods that ended through nobody's fault, those that are recorded and new ones.
 pub(crate) fn interruptions(recorded: &[Interruption], pods: &[&Pod]) -> Vec<Interruption> {
@@ -33,13 +37,37 @@ pub(crate) fn interruption(pod: &Pod) -> Option<&'static str> {
     {
         Some("Disruption")
     } else {
-        (code(FETCH) == Some(ExitCode::StoreUnavailable)).then_some("StoreUnavailable")
+        (code(FETCH) == Some(ExitCode::StoreUnavailable)).then_some(OUTAGE)
     }
 }
 
-/// True where a step's status says that it is given up for too many interruptions.
-pub(crate) fn too_many(status: &StepStatus) -> bool {
-    status.interruptions.len() >= limits::INTERRUPTIONS
+/// How long a step may wait for its inputs' stores in all, in seconds: as long as outputs wait for theirs.
+const OUTAGE_LIMIT: i64 = 6 * 3600;
+
+/// Whether a step is given up for its interruptions. Disruptions are bounded by their number, outages of stores by time: they
+/// are nobody's work lost.
+pub(crate) fn too_many(status: &StepStatus, now: Timestamp) -> bool {
+    if status.interruptions.len() < limits::INTERRUPTIONS {
+        return false;
+    }
+    let met_outage = status.interruptions.iter().any(|interruption| interruption.reason == OUTAGE);
+    let age = status.started_at.as_ref().map_or(i64::MAX, |at| now.as_second() - at.0.as_second());
+    !met_outage || age >= OUTAGE_LIMIT
+}
+
+/// The reason and the sentence of a step that is given up for its interruptions, after what was last said of it.
+pub(crate) fn given_up(step: &str, status: &StepStatus, said: Option<&str>) -> (&'static str, String) {
+    let last = status.interruptions.last().map_or("", |last| last.reason.as_str());
+    if last == OUTAGE {
+        let said = said.unwrap_or("the store did not answer").trim_end_matches("; it is tried again");
+        let message = format!("step \"{step}\" waited {} hours for its inputs' store: {said}", OUTAGE_LIMIT / 3600);
+        return (OUTAGE, message);
+    }
+    let times = limits::INTERRUPTIONS;
+    let message = format!(
+        "step \"{step}\" was interrupted {times} times, last by {last}: kubectl describe pod and the nodes' events say by what; look at the nodes' disks and memory"
+    );
+    ("TooManyInterruptions", message)
 }
 
 /// Whether the kubelet evicted a pod for what the pod itself used of a disk. For the node's own trouble the pod bears the

@@ -1,5 +1,6 @@
 //! Reads what became of an attempt from its Job and its pods.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -13,6 +14,7 @@ use super::report::{Report, has_ended_well, report};
 use super::{Liveness, timeout};
 use crate::contract::check::{CheckMessage, CheckSummary, CheckVerdict};
 use crate::contract::{Cause, ExitCode, Message};
+use crate::observed::ProbeReport;
 use crate::pod_state::{cannot_start, phase, statuses, tail, terminated, unschedulable};
 use crate::pods::{ADMIT, CHECK, FETCH, PUBLISH, STEP};
 use crate::text::plain;
@@ -36,6 +38,9 @@ const POD_GRACE: i64 = 20;
 /// How long after the step's container ended `publish` may be unready, in seconds, before that is said: a container is
 /// not ready before its first probe either.
 const STORE_GRACE: i64 = 30;
+
+/// How long an event about an upload counts, in seconds: the kubelet passes one that repeats itself on every five minutes.
+const PROBE_EVENT_HOLDS: i64 = 420;
 
 /// How long an attempt may wait for a node or a quota where its step does not say, in seconds: a day.
 const START_LIMIT: i64 = 24 * 3600;
@@ -88,6 +93,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) confirmed: Option<Timestamp>,
     /// Why the API server refused its pods, in the words that the Job controller passed on.
     pub(crate) refused: Option<&'a str>,
+    /// What the kubelet said of uploads, by the pod's UID.
+    pub(crate) probes: &'a BTreeMap<String, ProbeReport>,
 }
 
 /// Reads it. No sentence has control characters, whatever the pod's containers and the API server said.
@@ -323,9 +330,11 @@ fn no_pod(seen: &Seen<'_>, without_pod_for: i64) -> Option<(&'static str, String
     Some(("PodsRefused", message))
 }
 
-/// All pods have ended, and the Job makes another: after an outage that is said.
+/// Pods have ended for an outage, and the Job makes another: that is said until the next one has its inputs.
 fn between_pods(seen: &Seen<'_>) -> Option<(&'static str, String)> {
-    let outage = seen.pods.iter().find(|pod| interruption(pod) == Some("StoreUnavailable"))?;
+    let met_outage = |pod: &&&Pod| interruption(pod) == Some("StoreUnavailable");
+    let newest = |pod: &&&Pod| pod.metadata.creation_timestamp.clone();
+    let outage = seen.pods.iter().filter(met_outage).max_by_key(newest)?;
     match container_failure(seen, outage)? {
         Outcome::Failed(reason, message) => Some((reason, format!("{message}; it is tried again"))),
         _ => None,
@@ -373,9 +382,18 @@ fn at_work(seen: &Seen<'_>, pod: &Pod, now: Timestamp) -> Outcome {
     }
     let done_for =
         terminated(pod, STEP).filter(|end| end.exit_code == 0).and_then(|end| since(end.finished_at.as_ref()));
-    if done_for.is_some_and(|seconds| seconds >= STORE_GRACE) && publish_is_unready(pod) {
-        let message = format!("step \"{name}\" is done, but its outputs wait for the store to come back");
-        return Outcome::Running(Some(("StoreUnavailable", message)));
+    if done_for.is_some_and(|seconds| seconds >= STORE_GRACE) {
+        let why = upload_trouble(seen, pod, now).map(str::to_owned);
+        let why = why.or_else(|| publish_is_unready(pod).then(|| "the store does not answer".to_owned()));
+        if let Some(why) = why {
+            let message = format!("step \"{name}\" is done, but its outputs wait to be uploaded: {why}");
+            return Outcome::Running(Some(("StoreUnavailable", message)));
+        }
+    }
+    if terminated(pod, FETCH).is_none()
+        && let Some(told) = between_pods(seen)
+    {
+        return Outcome::Running(Some(told));
     }
     match last_failure(seen) {
         Some(Outcome::Failed(_, message)) => {
@@ -418,6 +436,28 @@ fn is_suspended(job: &Job) -> bool {
     conditions.into_iter().flatten().any(|condition| condition.type_ == "Suspended" && condition.status == "True")
 }
 
+/// The pod whose upload goes on for long after its command: the kubelet may have said why.
+pub(crate) fn long_upload<'a>(seen: &Seen<'a>, now: Timestamp) -> Option<&'a Pod> {
+    let is_long = |pod: &&&Pod| {
+        let end = terminated(pod, STEP).filter(|end| end.exit_code == 0).and_then(|end| end.finished_at.as_ref());
+        end.is_some_and(|at| now.as_second() - at.0.as_second() >= STORE_GRACE) && publish_runs(pod)
+    };
+    seen.pods.iter().find(is_long).copied()
+}
+
+/// Why the upload of a pod is tried again, in the words that `publish` gave the kubelet a little while ago.
+fn upload_trouble<'a>(seen: &Seen<'a>, pod: &Pod, now: Timestamp) -> Option<&'a str> {
+    let event = seen.probes.get(pod.metadata.uid.as_deref()?)?.last.as_ref()?;
+    let is_fresh = event.seen_at.is_none_or(|at| now.as_second() - at.as_second() < PROBE_EVENT_HOLDS);
+    let said = event.message.strip_prefix("Liveness probe failed: ").unwrap_or(&event.message).trim();
+    (is_fresh && publish_runs(pod)).then_some(said)
+}
+
+fn publish_runs(pod: &Pod) -> bool {
+    let publish = statuses(pod).find(|status| status.name == PUBLISH);
+    publish.is_some_and(|status| status.state.as_ref().is_some_and(|state| state.running.is_some()))
+}
+
 fn publish_is_unready(pod: &Pod) -> bool {
     let publish = statuses(pod).find(|status| status.name == PUBLISH);
     publish.is_some_and(|status| !status.ready && status.state.as_ref().is_some_and(|state| state.running.is_some()))
@@ -433,7 +473,7 @@ pub(crate) fn needs_time(seen: &Seen<'_>) -> bool {
             matches!(phase(pod), "Pending" | "Running")
                 && (publish_failed(pod).is_some()
                     || failed_step(pod).is_some()
-                    || terminated(pod, STEP).is_some() && publish_is_unready(pod))
+                    || terminated(pod, STEP).is_some() && publish_runs(pod))
         })
 }
 

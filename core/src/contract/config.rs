@@ -44,6 +44,21 @@ pub struct StepConfig {
     pub store: Option<String>,
     /// How long `publish` waits an outage out while it uploads outputs, in seconds. Hours: the work of the step hangs on it.
     pub outage_seconds: u32,
+    /// How often `publish` keeps what the command has printed so far, in seconds; [`LOG_SECONDS`] where absent.
+    #[serde(default = "log_seconds", skip_serializing_if = "is_usual")]
+    pub log_seconds: u32,
+}
+
+/// How often the log of a command that runs is kept, in seconds: of a node that dies, no more than this is lost.
+pub const LOG_SECONDS: u32 = 600;
+
+const fn log_seconds() -> u32 {
+    LOG_SECONDS
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_usual(seconds: &u32) -> bool {
+    *seconds == LOG_SECONDS
 }
 
 impl StepConfig {
@@ -164,10 +179,9 @@ pub struct StoreConfig {
     pub region: Option<String>,
     /// How to get in.
     pub authentication: Authentication,
-    /// The file (PEM) with the only authorities that are trusted for this store; absent: the usual public ones. It is
-    /// followed: another content counts from the next request on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub certificate_authority_file: Option<String>,
+    /// Whose signature on the store's certificate is trusted.
+    #[serde(default, skip_serializing_if = "Authorities::is_public")]
+    pub authorities: Authorities,
     /// The hosts that answers of an HTTP(S) store may redirect to: `host`, `host:port`, or `*.domain` for one label before
     /// a domain. Redirects within a host need none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -207,10 +221,38 @@ pub enum Authentication {
     },
 }
 
+/// The certificate authorities that are trusted for a store. A file is followed: another content counts from the next
+/// request on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum Authorities {
+    /// The usual public ones.
+    #[default]
+    Public,
+    /// The public ones, and those of a file (PEM).
+    PublicAnd(String),
+    /// Those of a file (PEM) alone.
+    Only(String),
+}
+
+impl Authorities {
+    /// The file, if there is one.
+    pub fn file(&self) -> Option<&str> {
+        match self {
+            Self::Public => None,
+            Self::PublicAnd(file) | Self::Only(file) => Some(file),
+        }
+    }
+
+    fn is_public(&self) -> bool {
+        *self == Self::Public
+    }
+}
+
 impl StoreConfig {
     /// The folders that the agent's container needs to get into the store.
     pub fn folders(&self) -> impl Iterator<Item = &str> {
-        let trust = self.certificate_authority_file.as_deref().and_then(|file| file.rsplit_once('/'));
+        let trust = self.authorities.file().and_then(|file| file.rsplit_once('/'));
         self.authentication.folder().into_iter().chain(trust.map(|(folder, _)| folder))
     }
 }

@@ -31,8 +31,8 @@ mod record;
 
 pub use artifact::{Digest, DigestError, Entry, Listing, ListingError, MAX_FILES, MAX_LISTING_BYTES, MAX_PATH_BYTES};
 pub use config::{
-    AdmitConfig, AdmittedInput, Authentication, DEFAULT_REGION, InputConfig, InputSource, KEY_ID, OutputConfig,
-    PodConfig, RecoverConfig, SECRET_KEY, SESSION_TOKEN, StepConfig, StoreConfig,
+    AdmitConfig, AdmittedInput, Authentication, Authorities, DEFAULT_REGION, InputConfig, InputSource, KEY_ID,
+    LOG_SECONDS, OutputConfig, PodConfig, RecoverConfig, SECRET_KEY, SESSION_TOKEN, StepConfig, StoreConfig,
 };
 pub use exec::{ExecArguments, Exit, ExitReason, GRACE_SECONDS};
 pub use exit_code::{Cause, ExitCode};

@@ -34,7 +34,7 @@ pub const CONFIG: &str = "/seatrial-private/config.json";
 /// What `fetch` brought, as a list of [`super::ReportedInput`] in JSON.
 pub const FETCHED: &str = "/seatrial-private/fetched.json";
 /// Exists while `publish` cannot use the store, and says why; its readiness probe looks for it.
-pub const STORE_AWAY: &str = "/seatrial/state/store-away";
+pub const STORE_AWAY: &str = "/seatrial-private/store-away";
 /// The mount point of the volume for reports about checked data: the program that checks writes there, the agent reads, and
 /// nobody else sees it.
 pub const CHECKS: &str = "/seatrial-checks";
@@ -50,7 +50,9 @@ pub const TOKENS: &str = "/var/run/secrets/seatrial/tokens";
 pub const TOKEN: &str = "token";
 /// The file with the authorities that signed the certificate of the cluster's default store, in the agent's containers
 /// only. The kubelet replaces it when the namespace's trust bundle changes.
-pub const TRUST_BUNDLE: &str = "/var/run/secrets/seatrial/trust/ca.crt";
+pub const STORE_AUTHORITY: &str = "/var/run/secrets/seatrial/trust/ca.crt";
+/// The file beside it with the authorities that the platform team lets agents trust besides the public ones.
+pub const SITE_AUTHORITIES: &str = "/var/run/secrets/seatrial/trust/site.crt";
 /// The folder of the folders of stores' keys, in the agent's containers only.
 pub const KEYS: &str = "/var/run/secrets/seatrial/keys";
 /// The environment variable of `publish` with the pod's UID.

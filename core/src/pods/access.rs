@@ -85,11 +85,11 @@ fn token(audience: &str) -> ProjectedVolumeSource {
 
 #[cfg(test)]
 mod tests {
-    use seatrial_crds::names::TRUST_BUNDLE_KEY;
+    use seatrial_crds::names::{TRUST_BUNDLE_KEY, TRUST_BUNDLE_SITE_KEY};
     use seatrial_crds::{Credentials, Store, StoreSpec, WebIdentity, WorkloadOptions};
 
     use super::*;
-    use crate::contract::Authentication;
+    use crate::contract::{Authentication, Authorities};
     use crate::platform::{DefaultStore, Platform};
     use crate::{pods, stores};
 
@@ -165,9 +165,25 @@ mod tests {
         let volume = volumes.iter().find(|volume| volume.config_map.is_some()).unwrap();
         assert_eq!(volume.config_map.as_ref().unwrap().name, TRUST_BUNDLE);
         let mount = mounts.iter().find(|mount| mount.name == volume.name).unwrap();
-        let file = found[0].config.certificate_authority_file.as_ref().unwrap();
-        assert_eq!(*file, format!("{}/{TRUST_BUNDLE_KEY}", mount.mount_path));
+        let file = format!("{}/{TRUST_BUNDLE_KEY}", mount.mount_path);
+        assert_eq!(found[0].config.authorities, Authorities::Only(file));
         assert!(!serde_json::to_string(&found[0].config).unwrap().contains("pem"));
+    }
+
+    /// A company's whole bundle is larger than an environment variable may be.
+    #[test]
+    fn the_authorities_of_a_site_are_a_file_that_all_but_the_default_store_look_at() {
+        let mut platform = Platform { default_store: Some(DefaultStore::example()), ..Platform::default() };
+        platform.agent_authorities = Some("site".into());
+        let own = [store("lake", "s3://lake/", identity(None))];
+        let both = ["s3://lake/x", "s3://ns/x"].map(|uri| stores::for_uri(uri, "ns", &own, &platform).unwrap());
+        let [lake, default] = both.each_ref().map(|store| &store.config.authorities);
+        let mounts = mounts(&both[..1]);
+        let mount = mounts.iter().find(|mount| mount.name == "seatrial-trust").unwrap();
+        assert_eq!(*lake, Authorities::PublicAnd(format!("{}/{TRUST_BUNDLE_SITE_KEY}", mount.mount_path)));
+        assert!(matches!(default, Authorities::Only(_)), "a public authority does not vouch for the embedded store");
+        let fetch = pods::agent_container(pods::FETCH, "fetch", vec![], &both, "agent", &platform);
+        assert!(!serde_json::to_string(&fetch).unwrap().contains("site\""));
     }
 
     /// Kubernetes refuses a pod with two volumes of one name.

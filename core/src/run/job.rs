@@ -12,8 +12,8 @@ use crate::attempt::job::Attempt;
 use crate::attempt::timeout;
 use crate::contract::check::{CheckConfig, InputCheck};
 use crate::contract::{
-    self, AdmitConfig, AdmittedInput, ExecArguments, ExitCode, InputConfig, InputSource, OutputConfig, PodConfig,
-    StepConfig, paths,
+    self, AdmitConfig, AdmittedInput, ExecArguments, ExitCode, InputConfig, InputSource, LOG_SECONDS, OutputConfig,
+    PodConfig, StepConfig, paths,
 };
 use crate::names;
 use crate::pods::{self, ADMIT, FETCH, PUBLISH, STEP};
@@ -31,6 +31,8 @@ const FETCH_OUTAGE: u32 = 120;
 const PUBLISH_OUTAGE: u32 = 6 * 3600;
 /// How often the readiness of `publish` is looked at, in seconds.
 const PROBE_PERIOD: i32 = 10;
+/// How often `publish` says why its upload waits, in seconds.
+const REPORT_PERIOD: i32 = 30;
 
 /// One input as it is known when the step starts.
 #[derive(Clone, Debug, PartialEq)]
@@ -94,6 +96,7 @@ impl StepJob<'_> {
                 outputs: self.outputs(),
                 store: self.artifacts.map(|store| store.config.prefix.clone()),
                 outage_seconds: PUBLISH_OUTAGE,
+                log_seconds: LOG_SECONDS,
             }),
             outage_seconds: FETCH_OUTAGE,
         };
@@ -103,13 +106,18 @@ impl StepJob<'_> {
         };
         let fetch = agent(FETCH, "fetch", vec![pods::config_variable(&config)], &self.input_stores());
         let mut publish = agent(PUBLISH, "publish", vec![pods::pod_uid_variable()], &own);
+        let probe = |period| Probe {
+            exec: Some(ExecAction { command: Some(vec!["/seatrial-agent".into(), "probe".into()]) }),
+            period_seconds: Some(period),
+            ..Probe::default()
+        };
+        if !self.attempt.step.outputs.is_empty() {
+            // It never restarts anything: what it prints becomes an event of the kubelet's, by which the operator learns why an
+            // upload waits. Readiness is left alone, since queues evict what is not ready.
+            publish.liveness_probe = Some(Probe { failure_threshold: Some(i32::MAX), ..probe(REPORT_PERIOD) });
+        }
         if self.attempt.platform.agent_readiness_probe {
-            let command = Some(vec!["/seatrial-agent".into(), "probe".into()]);
-            publish.readiness_probe = Some(Probe {
-                exec: Some(ExecAction { command }),
-                period_seconds: Some(PROBE_PERIOD),
-                ..Probe::default()
-            });
+            publish.readiness_probe = Some(probe(PROBE_PERIOD));
         }
         let mut init = vec![fetch];
         if let Some(checks) = self.checks {

@@ -23,6 +23,8 @@ use crate::stores::{self, StoreProblem};
 
 /// For how long what the Job controller said about pods that it could not create counts, in seconds.
 const REFUSAL_HOLDS: i64 = 300;
+/// How often it is asked why an upload takes long, in seconds.
+const UPLOAD_ASKED: i64 = 60;
 
 /// What a step needs that starts.
 struct Prepared {
@@ -169,20 +171,17 @@ impl<'a> Draft<'a> {
             before: before.as_ref(),
             confirmed,
             refused,
+            probes: &self.observed.probes,
         };
         let outcome = outcome::read(&attempt, self.now);
         if matches!(outcome, Outcome::Done(_) | Outcome::Failed(..)) {
             self.note_checks(&pods, status);
         }
         match outcome {
-            Outcome::Running(_) if interruption::too_many(status) => {
-                let last = status.interruptions.last().map_or_else(String::new, |last| last.reason.clone());
-                let message = format!(
-                    "step \"{}\" was interrupted {} times, last by {last}: look at the nodes' disks and memory, and at the store",
-                    step.name,
-                    limits::INTERRUPTIONS
-                );
-                self.fail(status, "TooManyInterruptions", message);
+            Outcome::Running(told) if interruption::too_many(status, self.now) => {
+                let said = told.map(|(_, message)| message).or(before.map(|(_, message)| message));
+                let (reason, message) = interruption::given_up(&step.name, status, said.as_deref());
+                self.fail(status, reason, message);
             }
             Outcome::Running(told) => {
                 let own_time = pods.iter().filter_map(|pod| {
@@ -195,6 +194,9 @@ impl<'a> Draft<'a> {
                 // What the image really was is worth a write of its own only together with others.
                 status.image_digest =
                     step_status(&self.status.steps, &step.name).and_then(|old| old.image_digest.clone());
+                if let Some(pod) = outcome::long_upload(&attempt, self.now) {
+                    self.ask_about_upload(pod);
+                }
                 if let Some((reason, message)) = told {
                     let is_known =
                         refusal.is_some_and(|refusal| self.seconds_since(&Time(refusal.read_at)) < REFUSAL_HOLDS);
@@ -233,6 +235,15 @@ impl<'a> Draft<'a> {
         if status.message.is_none() {
             status.reason = Some("ContractWarning".to_owned());
             status.message = Some(message);
+        }
+    }
+
+    /// Asks what the kubelet heard of a pod's upload, where that is not known by now.
+    fn ask_about_upload(&mut self, pod: &Pod) {
+        let uid = pod.metadata.uid.clone().unwrap_or_default();
+        let report = self.observed.probes.get(&uid);
+        if report.is_none_or(|report| self.seconds_since(&Time(report.read_at)) >= UPLOAD_ASKED) {
+            self.live_reads.push(LiveRead::PodEvents { pod: pod.name_any(), uid });
         }
     }
 

@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::Error;
 use kube::api::ListParams;
 use seatrial_core::observed::ProbeEvent;
-use seatrial_core::pods::SERVER;
+use seatrial_core::pods::{PUBLISH, SERVER};
 
 use crate::api_client::execute::Writes;
 use crate::api_client::{LIMIT, within};
@@ -19,7 +19,7 @@ use crate::cache::kinds::WatchedKind;
 /// How many events of a pod are read.
 const EVENTS: u32 = 100;
 /// How much of a message is kept, in characters.
-const MESSAGE: usize = 300;
+const MESSAGE: usize = 400;
 
 impl Writes {
     /// Lets the caches have what the API server says by now of a Job and its pods, unless they have something newer.
@@ -55,12 +55,13 @@ impl Writes {
         Ok(message.map(|message| without_pods_name(&message).chars().take(MESSAGE).collect()))
     }
 
-    /// What the kubelet said last about the readiness probe of a pod's server.
+    /// What the kubelet said last about the readiness of a pod's server, or the upload of a step.
     pub(crate) async fn last_probe_event(&self, namespace: &str, pod_uid: &str) -> Result<Option<ProbeEvent>, Error> {
         let of_pod = ListParams::default().fields(&format!("involvedObject.uid={pod_uid}")).limit(EVENTS);
         let events = within(LIMIT, self.api::<Event>(namespace).list(&of_pod)).await?.items;
-        let probes = events.into_iter().filter(is_about_readiness);
+        let probes = events.into_iter().filter(is_about_probe);
         Ok(probes.max_by_key(last_seen).map(|event| ProbeEvent {
+            seen_at: last_seen(&event),
             reason: event.reason.unwrap_or_default(),
             message: event.message.unwrap_or_default().chars().take(MESSAGE).collect(),
         }))
@@ -74,13 +75,13 @@ fn without_pods_name(message: &str) -> &str {
     message.split_once(" is forbidden: ").map_or(message, |(_, reason)| reason)
 }
 
-fn is_about_readiness(event: &Event) -> bool {
+fn is_about_probe(event: &Event) -> bool {
     let reason = event.reason.as_deref().unwrap_or_default();
     let container = event.involved_object.field_path.as_deref().unwrap_or_default();
     let message = event.message.as_deref().unwrap_or_default();
+    let is_of = |name: &str, kind: &str| container == format!("spec.containers{{{name}}}") && message.starts_with(kind);
     ["Unhealthy", "ProbeWarning"].contains(&reason)
-        && container == format!("spec.containers{{{SERVER}}}")
-        && message.starts_with("Readiness probe")
+        && (is_of(SERVER, "Readiness probe") || is_of(PUBLISH, "Liveness probe"))
 }
 
 /// When the kubelet said it last.
@@ -147,6 +148,7 @@ mod tests {
                 event("Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 404", "server", "20"),
                 event("Unhealthy", "Readiness probe failed: connection refused", "server", "10"),
                 event("Unhealthy", "Liveness probe failed: x", "server", "30"),
+                event("Unhealthy", "Readiness probe failed: x", "seatrial-publish", "31"),
                 event("Unhealthy", "Readiness probe failed: x", "sidecar", "40"),
                 event("Pulled", "Container image pulled", "server", "50"),
             ];
@@ -156,5 +158,6 @@ mod tests {
             Writes::new(client, "i", ApiClient::new(Arc::new(Metrics::new().0)), crate::clock::Clock::system());
         let last = writes.last_probe_event("ns", "1").await.unwrap().unwrap();
         assert!(last.reason == "Unhealthy" && last.message.ends_with("statuscode: 404"), "{last:?}");
+        assert_eq!(last.seen_at, Some("2026-01-01T00:00:20Z".parse().unwrap()));
     }
 }

@@ -172,14 +172,14 @@ impl Expectations {
         self.entries().get_mut(key).map(|entry| kept(&mut entry.refusals, exists)).unwrap_or_default()
     }
 
-    /// The API server was asked about a pod's readiness probe.
+    /// The API server was asked about a probe of a pod.
     pub(crate) fn note_probe(&self, key: &ObjectKey, pod_uid: &str, report: ProbeReport) {
         self.change(key, |entry| {
             entry.probes.insert(pod_uid.to_owned(), report);
         });
     }
 
-    /// What was read of the readiness probes of a deployment's pods. Those of other pods are forgotten.
+    /// What was read of the probes of an object's pods. Those of other pods are forgotten.
     pub(crate) fn probes(&self, key: &ObjectKey, exists: impl Fn(&str) -> bool) -> BTreeMap<String, ProbeReport> {
         self.entries().get_mut(key).map(|entry| kept(&mut entry.probes, exists)).unwrap_or_default()
     }

@@ -90,6 +90,8 @@ impl Reconciler {
         let exists = |uid: &str| jobs.iter().any(|job| job.metadata.uid.as_deref() == Some(uid));
         let refusals = self.expectations.refusals(key, exists);
         let pods = caches.pods.group(namespace, &own);
+        let is_there = |uid: &str| pods.iter().any(|pod| pod.metadata.uid.as_deref() == Some(uid));
+        let probes = self.expectations.probes(key, is_there);
         let ending: Vec<&str> = pods
             .iter()
             .filter(|pod| pod.metadata.deletion_timestamp.is_some())
@@ -124,6 +126,7 @@ impl Reconciler {
             begun,
             live_reads: self.expectations.live_reads(key),
             refusals,
+            probes,
             blocked: self.expectations.blocked(key),
             platform: caches.platform(),
         }

@@ -22,13 +22,12 @@ judge:
 {{- if .Values.admissionPolicy.enabled }}
 approvalPolicy: {{ include "seatrial.approvalPolicy" . }}
 {{- end }}
-{{- $env := .Values.agent.env }}
-{{- with .Values.agent.caBundle }}
-{{- $env = append $env (dict "name" "SEATRIAL_CA_BUNDLE" "value" .) }}
-{{- end }}
-{{- with $env }}
+{{- with .Values.agent.env }}
 agentEnv:
   {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.agent.caBundle }}
+agentAuthorities: {{ . | quote }}
 {{- end }}
 {{- with include "seatrial.defaultStore" . }}
 defaultStore:

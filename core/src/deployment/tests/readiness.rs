@@ -216,7 +216,7 @@ fn running(cluster: &mut Cluster, version: &str, ready: bool) -> String {
 }
 
 fn says(cluster: &mut Cluster, pod: &str, reason: &str, message: &str) {
-    let last = Some(ProbeEvent { reason: reason.into(), message: message.into() });
+    let last = Some(ProbeEvent { reason: reason.into(), message: message.into(), seen_at: None });
     cluster.0.probes.insert(pod.into(), ProbeReport { read_at: cluster.1, last });
 }
 

@@ -11,7 +11,7 @@ use serde_json::{Value, from_value, json};
 
 use super::*;
 use crate::contract::{Digest, Message, ReportedInput, ReportedMetric, ReportedOutput};
-use crate::observed::{Expectation, RefusalReport};
+use crate::observed::{Expectation, ProbeReport, RefusalReport};
 use crate::plan::{Kind, LiveRead, Object};
 use crate::platform::{DefaultStore, Platform};
 use crate::pods::RECOVER;
@@ -101,6 +101,7 @@ impl Fixture {
             begun: BTreeSet::new(),
             live_reads: BTreeMap::new(),
             refusals: BTreeMap::new(),
+            probes: BTreeMap::new(),
             blocked: vec![],
             platform: Arc::new(platform),
         };
@@ -128,7 +129,11 @@ impl Fixture {
                     let nothing = RefusalReport { read_at: at(self.now), message: None };
                     self.observed.refusals.insert(uid, nothing);
                 }
-                read => panic!("{read:?}"),
+                LiveRead::PodEvents { uid, .. } => {
+                    let said = self.observed.probes.get(&uid).and_then(|report| report.last.clone());
+                    self.observed.probes.insert(uid, ProbeReport { read_at: at(self.now), last: said });
+                }
+                read @ LiveRead::Deployment(_) => panic!("{read:?}"),
             }
         }
         for action in plan.writes() {

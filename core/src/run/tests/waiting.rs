@@ -7,7 +7,8 @@ use serde_json::{Value, from_value, json};
 
 use super::fixture::*;
 use super::*;
-use crate::observed::{Expectation, RefusalReport};
+use crate::contract::{ExitCode, Message};
+use crate::observed::{Expectation, ProbeEvent, ProbeReport, RefusalReport};
 use crate::plan::{Kind, LiveRead};
 use crate::revision;
 
@@ -280,6 +281,65 @@ fn a_short_step_does_not_pass_for_an_outage() {
     fixture.now = 60;
     fixture.settle();
     assert_eq!(fixture.step("prepare").reason.as_deref(), Some("StoreUnavailable"));
+}
+
+/// What `publish` tells the kubelet is in an event, which nobody watches: it is asked for, and counts while it is fresh.
+#[test]
+fn why_an_upload_waits_is_told_in_the_agents_words() {
+    let mut fixture = Fixture::new(training());
+    fixture.settle();
+    let mut step = ended("step", 0, "");
+    step["state"]["terminated"]["finishedAt"] = json!(at(5).to_string());
+    let publish = json!({"name": "seatrial-publish", "image": "agent", "imageID": "", "ready": true, "restartCount": 0,
+        "state": {"running": {}}});
+    fixture.pod("prepare", json!({"phase": "Running", "containerStatuses": [step, publish]}));
+    let (pod, uid) =
+        fixture.observed.pods.last().map(|pod| (pod.name_any(), pod.metadata.uid.clone().unwrap())).unwrap();
+    let asks = LiveRead::PodEvents { pod, uid: uid.clone() };
+    fixture.now = 30;
+    assert!(plan(&fixture.observed, at(30)).live_reads.is_empty(), "most uploads take no longer");
+    assert_eq!(plan(&fixture.observed, at(40)).live_reads, std::slice::from_ref(&asks));
+    let message = "Liveness probe failed: the upload is tried again: 403 Forbidden, ExpiredToken; the keys have expired: put new ones into the Store's Secret\n";
+    let last = ProbeEvent { reason: "Unhealthy".into(), message: message.into(), seen_at: Some(at(35)) };
+    fixture.observed.probes.insert(uid, ProbeReport { read_at: at(40), last: Some(last) });
+    fixture.now = 41;
+    fixture.settle();
+    let step = fixture.step("prepare");
+    assert_eq!(step.reason.as_deref(), Some("StoreUnavailable"));
+    assert!(step.message.as_deref().is_some_and(|message| message.ends_with("put new ones into the Store's Secret")));
+    assert!(plan(&fixture.observed, at(99)).live_reads.is_empty());
+    assert_eq!(plan(&fixture.observed, at(100)).live_reads, [asks]);
+    fixture.now = 460;
+    fixture.settle();
+    assert_eq!(fixture.step("prepare").reason, None, "the store is back, as far as anybody heard");
+}
+
+/// An outage of any length at a step's start costs no work: it is bounded by time, and told in the agent's words throughout.
+#[test]
+fn a_store_that_is_away_when_a_step_begins_is_waited_for_as_long_as_one_at_its_end() {
+    let mut fixture = Fixture::new(training());
+    fixture.settle();
+    let away =
+        Message::failed(ExitCode::StoreUnavailable, "s3://lake/raw cannot be reached: connection refused").to_json();
+    for _ in 0..2 * limits::INTERRUPTIONS {
+        fixture
+            .pod("prepare", json!({"phase": "Failed", "initContainerStatuses": [ended("seatrial-fetch", 69, &away)]}));
+        fixture.settle();
+        let step = fixture.step("prepare");
+        assert_eq!((step.state, step.reason.as_deref()), (StepState::Running, Some("StoreUnavailable")));
+    }
+    let waiting = json!({"name": "seatrial-fetch", "image": "agent", "imageID": "", "ready": false, "restartCount": 0,
+        "state": {"running": {}}});
+    fixture.pod("prepare", json!({"phase": "Pending", "initContainerStatuses": [waiting]}));
+    let writes = fixture.status_writes;
+    fixture.settle();
+    assert_eq!(fixture.status_writes, writes, "the words stand while the next pod tries");
+    fixture.now = 6 * 3600;
+    fixture.settle();
+    let step = fixture.step("prepare");
+    assert_eq!((step.state, step.reason.as_deref()), (StepState::Failed, Some("StoreUnavailable")));
+    let message = step.message.clone().unwrap();
+    assert!(message.contains("waited 6 hours") && message.ends_with("connection refused"), "{message}");
 }
 
 #[test]
