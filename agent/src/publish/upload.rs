@@ -41,6 +41,19 @@ pub(crate) async fn outputs(
     }
 }
 
+/// What each file has in a listing beside its path, at least, in bytes: a hash, a digit, and the words.
+const ENTRY_BYTES: u64 = r#"{"path":"","size":0,"sha256":""},"#.len() as u64 + 64;
+
+/// Refuses names whose listing nobody could read, before anything is sent rather than after hours of sending.
+fn check_listing(names: &[String]) -> Result<(), String> {
+    let bytes: u64 = names.iter().map(|name| name.len() as u64 + ENTRY_BYTES).sum();
+    if bytes > MAX_LISTING_BYTES { Err(too_long(bytes)) } else { Ok(()) }
+}
+
+fn too_long(bytes: u64) -> String {
+    format!("has a list of files of {bytes} bytes, more than {MAX_LISTING_BYTES}: write fewer files, or shorter names")
+}
+
 struct Upload<'a> {
     target: &'a Target<'a>,
 }
@@ -56,6 +69,7 @@ impl Upload<'_> {
             let path = folder.path().display();
             return Err(bad(format!("of type {:?} is empty: let the command write into {path}", output.kind)));
         }
+        check_listing(&files).map_err(bad)?;
         let uploads = files.into_iter().map(|name| self.upload_file(folder, name));
         let entries: Vec<Entry> = stream::iter(uploads).buffer_unordered(FILES).try_collect().await?;
         let files = entries.len() as u64;
@@ -65,9 +79,7 @@ impl Upload<'_> {
         let json = listing.canonical_json();
         let bytes = json.len() as u64;
         if bytes > MAX_LISTING_BYTES {
-            return Err(bad(format!(
-                "has a list of files of {bytes} bytes, more than {MAX_LISTING_BYTES}: write fewer files, or shorter names"
-            )));
+            return Err(bad(too_long(bytes)));
         }
         let json = Bytes::from(json);
         let what = format!("the listing of {}", output.name);
@@ -123,5 +135,21 @@ impl Upload<'_> {
         let put = async || self.target.put(&key, &digest, content.clone()).await;
         self.target.outages.wait_out(&name, put).await?;
         Ok(Entry { sha256: digest.hex().to_owned(), path: name, size })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_files_that_is_too_long_is_refused_by_its_names() {
+        let entry = Entry { path: "a".into(), size: 1, sha256: "0".repeat(64) };
+        let listed = Listing::new(vec![entry]).map(|listing| listing.canonical_json().len() as u64);
+        assert_eq!(listed, Ok(ENTRY_BYTES + 2), "a path of one letter, and brackets rather than a comma");
+        let names = |number: usize| vec!["x".repeat(1024); number];
+        assert_eq!(check_listing(&names(59_000)), Ok(()));
+        let refused = check_listing(&names(60_000)).unwrap_err();
+        assert!(refused.contains("write fewer files, or shorter names"), "{refused}");
     }
 }
