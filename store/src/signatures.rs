@@ -1,6 +1,7 @@
 //! Whether this cluster signed a token, by the keys that its API server publishes: what it did not sign costs the API
 //! server nothing.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jsonwebtoken::errors::ErrorKind;
@@ -8,7 +9,7 @@ use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, TokenData, Validation, decode, decode_header};
 use kube::Client;
 use serde::Deserialize;
-use tokio::sync::Mutex;
+use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::{Instant, timeout};
 
 use crate::keys::is_namespace;
@@ -29,15 +30,29 @@ pub(crate) struct Signatures {
     client: Client,
     audience: String,
     published: Mutex<Published>,
+    /// Held by who asks the API server.
+    asking: AsyncMutex<()>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Published {
-    keys: Option<JwkSet>,
+    keys: Option<Arc<JwkSet>>,
     /// When they were asked for, whatever the answer was.
     asked: Option<Instant>,
     /// Why there are none.
     error: String,
+}
+
+impl Published {
+    fn knows(&self, id: &str) -> bool {
+        self.keys.as_ref().is_some_and(|keys| keys.find(id).is_some())
+    }
+
+    /// Whether the keys are too old to answer for this one.
+    fn must_ask(&self, id: &str) -> bool {
+        let patience = if self.knows(id) { FRESH } else { AGAIN };
+        self.asked.is_none_or(|asked| asked.elapsed() > patience)
+    }
 }
 
 #[derive(Deserialize)]
@@ -48,7 +63,7 @@ struct Claims {
 impl Signatures {
     /// For tokens of this audience.
     pub(crate) fn new(client: Client, audience: String) -> Self {
-        Self { client, audience, published: Mutex::default() }
+        Self { client, audience, published: Mutex::default(), asking: AsyncMutex::default() }
     }
 
     /// The namespace that a token names, if this cluster signed it for this audience and it has not expired.
@@ -76,23 +91,36 @@ impl Signatures {
 
     /// The key of this name, among the keys of the day.
     async fn key(&self, id: &str) -> Result<DecodingKey, TokenError> {
-        let mut published = self.published.lock().await;
-        let age = published.asked.map(|asked| asked.elapsed());
-        let is_known = published.keys.as_ref().is_some_and(|keys| keys.find(id).is_some());
-        let patience = if is_known { FRESH } else { AGAIN };
-        if age.is_none_or(|age| age > patience) {
-            published.asked = Some(Instant::now());
-            match self.ask().await {
-                Ok(keys) => published.keys = Some(keys),
-                Err(error) => {
-                    tracing::warn!(error, "the keys that the API server signs tokens with cannot be had");
-                    published.error = error;
-                }
+        let mut published = self.published();
+        if published.must_ask(id) {
+            // Whose key is known does not wait while another asks: an API server that is slow, and made-up names of keys, would
+            // hold up everybody.
+            let asking = if published.knows(id) { self.asking.try_lock().ok() } else { Some(self.asking.lock().await) };
+            published = self.published();
+            if asking.is_some() && published.must_ask(id) {
+                self.change(|published| published.asked = Some(Instant::now()));
+                let answer = self.ask().await;
+                self.change(|published| match answer {
+                    Ok(keys) => published.keys = Some(Arc::new(keys)),
+                    Err(error) => {
+                        tracing::warn!(error, "the keys that the API server signs tokens with cannot be had");
+                        published.error = error;
+                    }
+                });
+                published = self.published();
             }
         }
-        let Some(keys) = &published.keys else { return Err(TokenError::Unavailable(published.error.clone())) };
+        let Some(keys) = &published.keys else { return Err(TokenError::Unavailable(published.error)) };
         let key = keys.find(id).ok_or_else(|| refused("this cluster has no key of its name"))?;
         DecodingKey::from_jwk(key).map_err(|error| refused(&format!("its key cannot be used: {error}")))
+    }
+
+    fn published(&self) -> Published {
+        self.published.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Published)) {
+        change(&mut self.published.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     async fn ask(&self) -> Result<JwkSet, String> {
@@ -112,4 +140,48 @@ fn refused(why: &str) -> TokenError {
 pub(crate) fn service_account(user: &str) -> Option<(&str, &str)> {
     let (namespace, name) = user.strip_prefix("system:serviceaccount:")?.split_once(':')?;
     (is_namespace(namespace) && !name.is_empty()).then_some((namespace, name))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use http::{Request, Response};
+    use kube::client::Body;
+
+    use super::*;
+
+    const KEYS: &str =
+        r#"{"keys": [{"kty": "RSA", "kid": "first", "alg": "RS256", "use": "sig", "n": "AQAB", "e": "AQAB"}]}"#;
+
+    /// An API server that answers once, and never again.
+    fn signatures() -> Signatures {
+        let asked = AtomicUsize::new(0);
+        let service = tower::service_fn(move |_: Request<Body>| {
+            let is_first = asked.fetch_add(1, Ordering::Relaxed) == 0;
+            async move {
+                if !is_first {
+                    std::future::pending::<()>().await;
+                }
+                Ok::<_, Infallible>(Response::new(Body::from(KEYS.as_bytes().to_vec())))
+            }
+        });
+        Signatures::new(Client::new(service, "default"), "seatrial-store".into())
+    }
+
+    /// Anybody can make up the name of a key, and keys grow old: neither makes those wait whose key is known.
+    #[tokio::test(start_paused = true)]
+    async fn a_known_key_does_not_wait_while_another_is_asked_for() {
+        let signatures = Arc::new(signatures());
+        assert!(signatures.key("first").await.is_ok());
+        tokio::time::advance(FRESH + AGAIN).await;
+        let asker = signatures.clone();
+        let asking = tokio::spawn(async move { asker.key("second").await.is_ok() });
+        while signatures.asking.try_lock().is_ok() {
+            tokio::task::yield_now().await;
+        }
+        assert!(timeout(ANSWER / 10, signatures.key("first")).await.is_ok_and(|key| key.is_ok()));
+        assert!(!asking.await.unwrap());
+    }
 }
