@@ -429,3 +429,41 @@ async fn an_object_that_is_a_folder_too_is_named() {
     assert_eq!(end.code, ExitCode::CorruptArtifact, "{end:?}");
     assert!(end.text().contains("\"a\" is both a file and a folder"), "{}", end.text());
 }
+
+/// All pods of an Indexed Job work for one attempt: each has a result of its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_index_of_an_attempt_has_a_record_of_its_own() {
+    let (data, store) = store().await;
+    for index in 0..2_u32 {
+        let pod = Pod::new("growth").with_variable(paths::INDEX_VARIABLE, index.to_string());
+        pod.command_ended(0);
+        pod.write_output("x", "content", format!("of {index}").as_bytes());
+        let end = pod.publish(&publish_config(pod.own_store(&store), &[("x", OutputType::Any)])).await;
+        assert_eq!(end.code, ExitCode::Success, "{end:?}");
+        let attempt = AttemptKey { index, ..key() };
+        let record = fs::read(on_disk(&data, &layout::record(&attempt))).unwrap();
+        let record = Record::parse(&record, &attempt, ["x"]).unwrap();
+        assert_eq!(record.outputs, end.message.outputs, "the result of {index}");
+    }
+}
+
+/// What a person exported from a spreadsheet is called so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_with_blanks_and_marks_are_fetched_as_they_are_written() {
+    let (data, store) = store().await;
+    let pod = Pod::new("growth");
+    let names = ["raw data/a b.csv", "raw data/50% of ä+b.csv"];
+    for name in names {
+        let file = on_disk(&data, name);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, name).unwrap();
+    }
+    let inputs = vec![
+        by_uri("one", "s3://growth/", &format!("s3://growth/{}", names[0])),
+        by_uri("all", "s3://growth/", "s3://growth/raw data/"),
+    ];
+    let end = pod.fetch(&fetch_config(vec![pod.own_store(&store)], inputs)).await;
+    assert_eq!(end.code, ExitCode::Success, "{end:?}");
+    let read = |path: &str| fs::read_to_string(pod.path(paths::INPUTS).join(path)).unwrap();
+    assert_eq!((read("one/a b.csv").as_str(), read("all/50% of ä+b.csv").as_str()), (names[0], names[1]));
+}
