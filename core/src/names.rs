@@ -17,6 +17,12 @@ pub fn contracts(run: &str) -> String {
     format!("{run}-contracts")
 }
 
+/// A document that a DataContract had, by the contract's revision.
+pub fn contract_revision(contract: &str, digest: &str) -> String {
+    let hash = digest.strip_prefix("sha256:").unwrap_or(digest);
+    format!("{contract}-{}", hash.get(..10).unwrap_or(hash))
+}
+
 /// The counter of a model's versions.
 pub fn counter(model: &str) -> String {
     format!("{model}-versions")

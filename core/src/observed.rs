@@ -31,6 +31,8 @@ pub struct PipelineObserved {
     pub versions: Vec<Arc<ModelVersion>>,
     /// The contracts that the pipeline's inputs name, as far as there are any.
     pub contracts: Vec<Arc<DataContract>>,
+    /// The documents that these contracts had.
+    pub contract_revisions: Vec<Arc<ControllerRevision>>,
     /// The Models that the pipeline publishes to, as far as there are any.
     pub models: Vec<Arc<Model>>,
     /// The writes that failed, and until when each waits.
@@ -42,6 +44,8 @@ pub struct PipelineObserved {
 pub struct ContractObserved {
     /// The contract.
     pub contract: Arc<DataContract>,
+    /// The documents with the contract's name in [`seatrial_crds::names::CONTRACT_LABEL`].
+    pub revisions: Vec<Arc<ControllerRevision>>,
     /// The writes that failed, and until when each waits.
     pub blocked: Vec<Blocked>,
 }
@@ -74,6 +78,8 @@ pub struct RunObserved {
     pub deleted_pods: Vec<Arc<Pod>>,
     /// The contracts that the run's inputs name, of a run that has not begun.
     pub contracts: Vec<Arc<DataContract>>,
+    /// The documents that these contracts had.
+    pub contract_revisions: Vec<Arc<ControllerRevision>>,
     /// The object of the name that the run's pinned contracts have.
     pub pinned: Option<Arc<ControllerRevision>>,
     /// The namespace's stores.

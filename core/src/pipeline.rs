@@ -206,7 +206,9 @@ fn refused(observed: &PipelineObserved) -> Option<(&'static str, String)> {
 fn unusable_contract(observed: &PipelineObserved) -> Option<ContractProblem> {
     let namespace = observed.pipeline.namespace().unwrap_or_default();
     let references = references(&observed.pipeline.spec, &namespace);
-    references.iter().find_map(|reference| resolve(reference, &namespace, &observed.contracts).err())
+    references
+        .iter()
+        .find_map(|reference| resolve(reference, &namespace, &observed.contracts, &observed.contract_revisions).err())
 }
 
 struct Accepted<'a> {

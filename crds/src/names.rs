@@ -26,6 +26,8 @@ pub mod components {
     pub const REVISION: &str = "revision";
     /// The last number of a model's versions.
     pub const COUNTER: &str = "counter";
+    /// A document that a DataContract had.
+    pub const CONTRACT: &str = "contract";
     /// The contracts that a run pinned.
     pub const CONTRACTS: &str = "contracts";
     /// One state of what a Model judges by.
@@ -49,6 +51,8 @@ pub const ATTEMPT_LABEL: &str = "seatrial.dev/attempt";
 pub const REVISION_LABEL: &str = "seatrial.dev/revision";
 /// The model of a version, counter or server.
 pub const MODEL_LABEL: &str = "seatrial.dev/model";
+/// The DataContract of a document that is kept.
+pub const CONTRACT_LABEL: &str = "seatrial.dev/contract";
 /// The ModelDeployment of a server's pods.
 pub const DEPLOYMENT_LABEL: &str = "seatrial.dev/deployment";
 /// The ModelVersion that a Deployment's servers serve, or that a judge's Job measures. Not on their pods: a version with the same files takes the servers

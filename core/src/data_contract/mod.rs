@@ -9,6 +9,7 @@ mod compare;
 mod describe;
 mod document;
 mod fields;
+mod history;
 mod options;
 mod plan;
 mod property;

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use seatrial_crds::{ContractRule, ContractSchema, DataContractStatus, NotChecked, RuleSeverity, limits};
 
-use super::{Contract, describe, read};
+use super::{Contract, describe, history, read};
 use crate::conditions::{self, Status, types};
 use crate::contract::check::Severity;
 use crate::observed::ContractObserved;
@@ -24,6 +24,7 @@ pub fn plan(observed: &ContractObserved, now: Timestamp) -> Plan<DataContractSta
         ..DataContractStatus::default()
     };
     let conditions = &mut status.conditions;
+    let mut stages = vec![];
     match read(&contract.spec) {
         Ok(read) => {
             let (rules, open) = (rule_count(&read), not_checked(&read).count());
@@ -33,6 +34,7 @@ pub fn plan(observed: &ContractObserved, now: Timestamp) -> Plan<DataContractSta
             };
             conditions::set(conditions, types::READY, Status::True, "Understood", message, generation, now);
             conditions::remove(conditions, types::STALLED);
+            stages = history::keep(contract, &read, &observed.revisions);
             tell(&mut status, &read);
         }
         Err(problems) => {
@@ -43,7 +45,7 @@ pub fn plan(observed: &ContractObserved, now: Timestamp) -> Plan<DataContractSta
         }
     }
     let changed = contract.status.as_ref() != Some(&status);
-    Plan { status: changed.then_some(status), ..Plan::default() }.defer_blocked(&observed.blocked, now)
+    Plan { status: changed.then_some(status), stages, ..Plan::default() }.defer_blocked(&observed.blocked, now)
 }
 
 fn rule_count(contract: &Contract) -> usize {

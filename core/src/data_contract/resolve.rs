@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
+use k8s_openapi::api::apps::v1::ControllerRevision;
 use kube_core::ResourceExt;
 use seatrial_crds::{ContractReference, DataContract, MLPipelineSpec};
 use serde::{Deserialize, Serialize};
 
-use super::{dialect, read};
+use super::{Contract, dialect, history, read};
 use crate::contract::check::{self, Column, Rule};
 use crate::validation;
 
@@ -80,7 +81,8 @@ pub fn references(spec: &MLPipelineSpec, namespace: &str) -> Vec<ContractReferen
     found
 }
 
-/// Finds a contract for a pipeline of this namespace.
+/// Finds a contract for a pipeline of this namespace: the document that it has now, or, where a version is asked for, the newest
+/// of that version that it had.
 ///
 /// # Errors
 /// There is none that serves the namespace, its document is not understood, or it is not what is asked for.
@@ -88,6 +90,7 @@ pub fn resolve(
     reference: &ContractReference,
     namespace: &str,
     contracts: &[Arc<DataContract>],
+    revisions: &[Arc<ControllerRevision>],
 ) -> Result<AgreedContract, ContractProblem> {
     let reference = whole(reference, namespace);
     let key = key(&reference);
@@ -105,29 +108,43 @@ pub fn resolve(
         );
         return Err(problem("ContractNotFound", message));
     };
-    let read = read(&contract.spec).map_err(|problems| {
-        let message = format!("the DataContract \"{key}\" is not understood: {}", validation::summary(&problems));
-        problem("InvalidContract", message)
-    })?;
-    if let Some(version) = reference.version.as_ref().filter(|version| **version != read.version) {
-        let message = format!(
-            "the DataContract \"{key}\" has version {}, and version {version} is asked for: look at what changed, and name the new version",
-            read.version
-        );
-        return Err(problem("ContractMismatch", message));
-    }
+    let now = read(&contract.spec);
+    let asked = reference.version.as_deref();
+    let is_asked = |read: &Contract| asked.is_none_or(|version| version == read.version);
+    let (read, spec) = match (now, asked) {
+        (Ok(read), _) if is_asked(&read) => (read, contract.spec.clone()),
+        // What was agreed on goes on judging, whatever is published meanwhile.
+        (now, Some(version)) => match (history::earlier(contract, version, revisions), now) {
+            (Some(earlier), _) => earlier,
+            (None, Ok(read)) => {
+                let message = format!(
+                    "the DataContract \"{key}\" has version {}, and never had the version {version} that is asked for: look at what changed, and name a version that there is",
+                    read.version
+                );
+                return Err(problem("ContractMismatch", message));
+            }
+            (None, Err(problems)) => return Err(not_understood(&key, &problems)),
+        },
+        (Ok(read), None) => (read, contract.spec.clone()),
+        (Err(problems), None) => return Err(not_understood(&key, &problems)),
+    };
     let schema = read.schema(reference.schema.as_deref());
     let schema = schema.map_err(|what| problem("ContractMismatch", format!("the DataContract \"{key}\": {what}")))?;
-    let timeout = contract.spec.check.as_ref().and_then(|check| validation::duration(check.timeout.as_deref()?));
+    let timeout = spec.check.as_ref().and_then(|check| validation::duration(check.timeout.as_deref()?));
     Ok(AgreedContract {
         version: read.version.clone(),
         revision: read.revision.clone(),
         schema: schema.name.clone(),
         seconds: timeout.map_or(DEFAULT_SECONDS, |timeout| timeout.as_secs()),
-        csv: dialect(contract.spec.csv.as_ref()),
+        csv: dialect(spec.csv.as_ref()),
         columns: schema.columns.clone(),
         rules: schema.rules.clone(),
         not_checked: read.not_checked.iter().chain(&schema.not_checked).cloned().collect(),
         reference,
     })
+}
+
+fn not_understood(key: &str, problems: &[validation::Problem]) -> ContractProblem {
+    let message = format!("the DataContract \"{key}\" is not understood: {}", validation::summary(problems));
+    ContractProblem { reason: "InvalidContract", message }
 }

@@ -29,6 +29,7 @@ fn observe(pipeline: MLPipeline) -> PipelineObserved {
         runs: vec![],
         versions: vec![],
         contracts: vec![],
+        contract_revisions: vec![],
         models: vec![],
         blocked: vec![],
     }
@@ -82,7 +83,7 @@ fn a_contract_that_cannot_be_used_is_said_on_the_pipeline() {
     settle(&mut observed);
     let (_, reason, message) = ready(&observed);
     assert_eq!(reason, "ContractMismatch");
-    assert!(message.contains("has version 2.0.0, and version 1.0.0 is asked for"), "{message}");
+    assert!(message.contains("has version 2.0.0, and never had the version 1.0.0"), "{message}");
     observed.contracts = vec![contract("1.0.0")];
     settle(&mut observed);
     assert_eq!(ready(&observed).1, "Accepted");

@@ -35,7 +35,9 @@ impl Draft<'_> {
         if references.is_empty() {
             return Ok(());
         }
-        let found = references.iter().map(|reference| resolve(reference, &namespace, &self.observed.contracts));
+        let found = references.iter().map(|reference| {
+            resolve(reference, &namespace, &self.observed.contracts, &self.observed.contract_revisions)
+        });
         let found: Vec<AgreedContract> =
             found.collect::<Result<_, _>>().map_err(|problem| CannotRun::Waits(problem.reason, problem.message))?;
         for step in &spec.steps {

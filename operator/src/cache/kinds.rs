@@ -11,7 +11,8 @@ use kube::{Resource, ResourceExt};
 use seatrial_core::data_contract::references;
 use seatrial_core::run::{has_ended, triggered_revision};
 use seatrial_crds::names::{
-    COMPONENT_LABEL, DEPLOYMENT_LABEL, MODEL_LABEL, PIPELINE_LABEL, RUN_LABEL, TRUST_BUNDLE, VERSION_LABEL, components,
+    COMPONENT_LABEL, CONTRACT_LABEL, DEPLOYMENT_LABEL, MODEL_LABEL, PIPELINE_LABEL, RUN_LABEL, TRUST_BUNDLE,
+    VERSION_LABEL, components,
 };
 use seatrial_crds::{
     Approval, DataContract, MLPipeline, MLPipelineRun, Model, ModelDeployment, ModelVersion, Store, Time,
@@ -159,7 +160,7 @@ fn prune_pod(pod: &mut Pod) {
 
 /// The groups of an object that bears our labels.
 fn by_labels<K: ResourceExt>(object: &K) -> Vec<String> {
-    [PIPELINE_LABEL, RUN_LABEL, DEPLOYMENT_LABEL, MODEL_LABEL, VERSION_LABEL]
+    [PIPELINE_LABEL, RUN_LABEL, DEPLOYMENT_LABEL, MODEL_LABEL, VERSION_LABEL, CONTRACT_LABEL]
         .into_iter()
         .filter_map(|label| object.labels().get(label).map(|value| group(label, value)))
         .collect()
@@ -373,6 +374,9 @@ fn of_revision(revision: &ControllerRevision, before: Option<&ControllerRevision
     }
     if labels.get(COMPONENT_LABEL).is_some_and(|component| component == components::CONTRACTS) {
         return owners_by_label(revision, before, caches);
+    }
+    if let Some(contract) = labels.get(CONTRACT_LABEL) {
+        return vec![ObjectKey::beside(Primary::Contract, revision, contract)];
     }
     // A counter: a run that lost a race for its number takes another.
     labels.get(MODEL_LABEL).map(|model| caches.publishers(&namespace, model)).unwrap_or_default()

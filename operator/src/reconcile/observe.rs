@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::ControllerRevision;
 use kube::ResourceExt;
 use seatrial_core::data_contract;
 use seatrial_core::observed::{
@@ -12,7 +13,7 @@ use seatrial_core::observed::{
 use seatrial_core::plan::Kind;
 use seatrial_core::run::{has_ended, triggered_revision};
 use seatrial_core::trust::TrustObserved;
-use seatrial_crds::names::{DEPLOYMENT_LABEL, MODEL_LABEL, PIPELINE_LABEL, RUN_LABEL, VERSION_LABEL};
+use seatrial_crds::names::{CONTRACT_LABEL, DEPLOYMENT_LABEL, MODEL_LABEL, PIPELINE_LABEL, RUN_LABEL, VERSION_LABEL};
 use seatrial_crds::{DataContract, MLPipeline, MLPipelineRun, MLPipelineSpec, Model, ModelDeployment, ModelVersion};
 
 use crate::cache::Cache;
@@ -44,6 +45,7 @@ impl Reconciler {
             revisions: self.caches.revisions.group(&key.namespace, &own),
             runs: self.caches.runs.group(&key.namespace, &own),
             versions: self.caches.versions.group(&key.namespace, &own),
+            contract_revisions: self.contract_revisions(&self.contracts_of(&pipeline.spec, &key.namespace)),
             contracts: self.contracts_of(&pipeline.spec, &key.namespace),
             models: pipeline
                 .spec
@@ -103,6 +105,7 @@ impl Reconciler {
         let uids = jobs.iter().filter_map(|job| job.metadata.uid.as_deref());
         let without_pod: Vec<&str> = uids.filter(|uid| !with_pod.contains(uid)).collect();
         let without_pod_for = self.expectations.without_pod_for(key, &without_pod);
+        let contracts = self.contracts_of_run(run, namespace);
         RunObserved {
             run: run.clone(),
             pipeline: caches.pipelines.get(namespace, &run.spec.pipeline),
@@ -111,7 +114,8 @@ impl Reconciler {
             deleted_pods: caches.pods.deleted(namespace, &own),
             pods,
             jobs,
-            contracts: self.contracts_of_run(run, namespace),
+            contract_revisions: self.contract_revisions(&contracts),
+            contracts,
             pinned: caches.revisions.get(namespace, &seatrial_core::names::contracts(&key.name)),
             stores: caches.stores.group(namespace, ALL),
             counters: models.iter().filter_map(counter).collect(),
@@ -189,6 +193,15 @@ impl Reconciler {
         spec.map(|spec| self.contracts_of(&spec, namespace)).unwrap_or_default()
     }
 
+    /// The documents that contracts had.
+    fn contract_revisions(&self, contracts: &[Arc<DataContract>]) -> Vec<Arc<ControllerRevision>> {
+        let of = |contract: &Arc<DataContract>| {
+            let namespace = contract.namespace().unwrap_or_default();
+            self.caches.revisions.group(&namespace, &group(CONTRACT_LABEL, &contract.name_any()))
+        };
+        contracts.iter().flat_map(of).collect()
+    }
+
     /// The contracts that a pipeline's inputs name, as far as there are any.
     fn contracts_of(&self, spec: &MLPipelineSpec, namespace: &str) -> Vec<Arc<DataContract>> {
         let references = data_contract::references(spec, namespace);
@@ -199,7 +212,11 @@ impl Reconciler {
     }
 
     pub(crate) fn observe_contract(&self, key: &ObjectKey, contract: &Arc<DataContract>) -> ContractObserved {
-        ContractObserved { contract: contract.clone(), blocked: self.expectations.blocked(key) }
+        ContractObserved {
+            contract: contract.clone(),
+            revisions: self.caches.revisions.group(&key.namespace, &group(CONTRACT_LABEL, &key.name)),
+            blocked: self.expectations.blocked(key),
+        }
     }
 
     pub(crate) fn observe_model(&self, key: &ObjectKey, model: &Arc<Model>) -> ModelObserved {

@@ -89,6 +89,7 @@ impl Fixture {
             jobs: vec![],
             pods: vec![],
             contracts: vec![],
+            contract_revisions: vec![],
             pinned: None,
             stores: vec![],
             counters: BTreeMap::new(),
