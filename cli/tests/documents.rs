@@ -288,3 +288,17 @@ fn every_reason_is_explained_and_every_explained_reason_exists() {
     let gone: Vec<_> = explained.difference(&reasons).collect();
     assert!(gone.is_empty(), "docs/reasons.md explains what core does not say: {gone:?}");
 }
+
+/// Helm's `--reuse-values` keeps the defaults of a newer chart away; `--reset-then-reuse-values` does not.
+#[test]
+fn no_document_asks_for_values_that_keep_a_newer_charts_defaults_away() {
+    let (mut read, forbidden) = (0, "--reuse-values");
+    for folder in ["docs", "charts", "examples"] {
+        for path in files(&checkout().join(folder), ".md") {
+            read += 1;
+            let text = fs::read_to_string(&path).unwrap();
+            assert!(!text.contains(forbidden), "{} has {forbidden}: write --reset-then-reuse-values", path.display());
+        }
+    }
+    assert!(read >= 10, "only {read} documents were read");
+}

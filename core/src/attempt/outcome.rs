@@ -200,8 +200,9 @@ fn container_failure(seen: &Seen<'_>, pod: &Pod) -> Option<Outcome> {
         }
         if ExitCode::from_number(end.exit_code) == Some(ExitCode::TimedOut) {
             let message = format!(
-                "the command of step \"{name}\" took longer than {}: make it faster, or raise spec.steps[{name}].timeout",
-                step.timeout.as_deref().unwrap_or("24h")
+                "the command of step \"{name}\" took longer than {}: make it faster, or raise spec.steps[{name}].timeout{}",
+                step.timeout.as_deref().unwrap_or("24h"),
+                killed_for_memory(pod)
             );
             return Some(Outcome::Failed("Timeout", message));
         }
@@ -225,7 +226,12 @@ fn container_failure(seen: &Seen<'_>, pod: &Pod) -> Option<Outcome> {
                 .map_or_else(|| code.map_or("it says nothing", ExitCode::text).to_owned(), |failure| failure.message);
             let reason = match code.map(|code| (code, code.cause())) {
                 Some((code, Cause::Data | Cause::User | Cause::Outage | Cause::Internal)) => code.name(),
-                _ if end.reason.as_deref() == Some("OOMKilled") => "AgentOutOfMemory",
+                _ if end.reason.as_deref() == Some("OOMKilled") => {
+                    let message = format!(
+                        "step \"{name}\": Seatrial's own container {container} was killed for memory: raise the chart's agent.resources.limits.memory, which the platform team sets"
+                    );
+                    return Some(Outcome::Failed("AgentOutOfMemory", message));
+                }
                 _ => "AgentFailed",
             };
             return Some(Outcome::Failed(reason, format!("step \"{name}\": {text}")));
@@ -268,6 +274,17 @@ pub(crate) fn checks(pods: &[&Pod]) -> Vec<CheckSummary> {
     pods.iter().rev().find_map(said).map(|message| message.checks).unwrap_or_default()
 }
 
+/// What is said of processes that were killed for memory: a command that waits for one of them without end runs into its timeout.
+fn killed_for_memory(pod: &Pod) -> String {
+    let said = terminated(pod, PUBLISH).and_then(|end| Message::parse(end.message.as_deref()?).ok());
+    match said.map_or(0, |message| message.oom_kills) {
+        0 => String::new(),
+        killed => format!(
+            "; {killed} of its processes were killed for memory meanwhile, and it may have waited for them: raise resources.limits.memory"
+        ),
+    }
+}
+
 /// What holds an attempt up, and whether it is given up for it.
 fn waiting(seen: &Seen<'_>, now: Timestamp) -> Outcome {
     let Seen { step, job, pods, .. } = *seen;
@@ -278,12 +295,12 @@ fn waiting(seen: &Seen<'_>, now: Timestamp) -> Outcome {
     let without_pod_for = seen_for.map_or(job_age, |seen_for| seen_for.min(job_age));
     let live = pods.iter().filter(|pod| seen.liveness.is_live(pod));
     let newest = live.max_by_key(|pod| pod.metadata.creation_timestamp.clone());
-    let held = match newest {
+    let obstacle = match newest {
         None if pods.is_empty() => no_pod(seen, without_pod_for),
         None => between_pods(seen),
         Some(pod) => not_started(seen, pod),
     };
-    if let Some((reason, message)) = held {
+    if let Some((reason, message)) = obstacle {
         // Since when its command could have run: the newest pod's begin, or, where there is none, the end of the last one.
         let waited = newest.map_or(without_pod_for, |pod| age(pod.metadata.creation_timestamp.as_ref()));
         let limit = start_limit(step, reason).filter(|_| is_not_started(reason));
@@ -318,8 +335,12 @@ fn no_pod(seen: &Seen<'_>, without_pod_for: i64) -> Option<(&'static str, String
         return None;
     }
     if let Some(said) = refused {
-        let message =
-            format!("the API server refuses the pod of step \"{}\": {}", step.name, said.trim().trim_end_matches('.'));
+        // A quota that wants limits names the containers that lack them.
+        let is_ours = [FETCH, PUBLISH].into_iter().any(|container| said.contains(container));
+        let whose =
+            if is_ours { "; what Seatrial's own containers ask for is the chart's agent.resources" } else { "" };
+        let said = said.trim().trim_end_matches('.');
+        let message = format!("the API server refuses the pod of step \"{}\": {said}{whose}", step.name);
         return Some(("PodsRefused", message));
     }
     let message = format!(

@@ -1,3 +1,5 @@
+//! Artifacts: digests, and the canonical listing of files whose digest names an artifact.
+
 use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;

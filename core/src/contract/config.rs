@@ -1,3 +1,5 @@
+//! What the agent's containers of a pod are told to do: the pod's config.
+
 use seatrial_crds::OutputType;
 use serde::{Deserialize, Serialize};
 

@@ -1,3 +1,5 @@
+//! The exit codes of the agent's programs, and whose fault each says that it was.
+
 use std::fmt;
 
 /// Whose fault an exit was, and so whether trying again can help.

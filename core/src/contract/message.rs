@@ -1,3 +1,5 @@
+//! The termination message of the agent's containers: a hint of at most 2 KiB at what the record in the store says whole.
+
 use serde::{Deserialize, Serialize};
 
 use super::Digest;

@@ -1,3 +1,5 @@
+//! The record of an attempt, which only success writes, and of each of its tries, as they lie in the store.
+
 use std::fmt;
 
 use jiff::Timestamp;

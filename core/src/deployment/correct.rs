@@ -1,5 +1,5 @@
-//! Puts right what others change of our objects, a bounded number of times: two writers of one field would else take
-//! turns for ever.
+//! Puts right what others change of our objects, a bounded number of times: without a bound, two writers would overwrite each
+//! other's value for ever.
 
 use std::time::Duration;
 

@@ -218,6 +218,33 @@ fn a_run_that_was_deleted_is_not_started_again() {
     settle(&mut observed);
     observed.runs.clear();
     assert!(plan(&observed, now()).writes().next().is_none());
+    settle(&mut observed);
+    let last = observed.pipeline.status.as_ref().unwrap().last_run.clone().unwrap();
+    assert_eq!((last.name.as_str(), last.reason.as_str()), ("churn-c1", "Deleted"), "it does not look as if it ran on");
+}
+
+#[test]
+fn runs_made_by_hand_are_never_deleted() {
+    let mut observed = observe(pipeline("a"));
+    edit(&mut observed, |spec| {
+        spec.history_limits = serde_json::from_value(json!({"succeeded": 0, "failed": 0})).unwrap();
+    });
+    for (number, status) in [(1, Status::True), (2, Status::False), (3, Status::True)] {
+        let mut run = run(&observed.pipeline, number, now());
+        run.metadata.creation_timestamp = Some(Time(Timestamp::from_second(number).unwrap()));
+        if number < 3 {
+            run.metadata.name = Some(format!("by-hand-{number}"));
+            (run.metadata.labels, run.metadata.owner_references) = (None, None);
+        }
+        let mut conditions: Vec<Condition> = vec![];
+        conditions::set(&mut conditions, types::SUCCEEDED, status, "x", "", None, now());
+        run.status = Some(MLPipelineRunStatus { conditions, ..Default::default() });
+        observed.runs.push(Arc::new(run));
+    }
+    let plan = plan(&observed, now());
+    let deletes = |write: &&Write| matches!(write, Write::Delete { kind: Kind::Run, .. });
+    let deleted: Vec<&str> = plan.writes().filter(deletes).map(|write| write.subject().1).collect();
+    assert_eq!(deleted, ["churn-c3"]);
 }
 
 #[test]

@@ -47,7 +47,7 @@ pub(crate) fn counted(cluster: &Cluster, log: &Path) {
     }
     assert!(watched.contains("jobs") && watched.contains("pods"), "{watched:?}");
 
-    // Every write passes the one seam that counts. The lease is renewed between any two looks, so it is left out.
+    // Every write passes the one client that counts. The lease is renewed between any two looks, so it is left out.
     let written = || {
         let all = audit::requests(log, Timestamp::UNIX_EPOCH).unwrap();
         all.iter().filter(|request| request.is_write() && request.resource != "leases").count()
@@ -102,7 +102,7 @@ pub(crate) fn listed(cluster: &Cluster) {
         ),
         (
             "modeldeployment.seatrial.dev/mortgage-denial",
-            vec!["MODEL", "SERVED", "READY"],
+            vec!["MODEL", "SERVED", "REPLICAS", "READY"],
             vec!["mortgage-denial-v1", "True"],
         ),
     ];

@@ -37,8 +37,11 @@ impl Feed {
         loop {
             match events.try_next().await {
                 Ok(Some(event)) => {
-                    outage.end();
-                    self.metrics.set_watch_failing(&kind, Duration::ZERO);
+                    // That a list begins says nothing: it may fail, and begin again and again.
+                    if !matches!(event, watcher::Event::Init) {
+                        outage.end();
+                        self.metrics.set_watch_failing(&kind, Duration::ZERO);
+                    }
                     self.take(event);
                 }
                 Ok(None) => return format!("the watch of {kind} ended by itself"),

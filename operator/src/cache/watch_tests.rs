@@ -335,3 +335,15 @@ async fn an_approval_and_what_proves_it_wake_its_version() {
     feed.take(watcher::Event::Delete(policy()));
     assert_eq!((woken(&feed).await, known()), (vec![key(Primary::Version, "churn-v1")], false));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_fails_for_five_minutes_ends_the_leadership_and_a_metric_says_so() {
+    let client = crate::api_client::fake::client(|_, _, _| crate::api_client::fake::status(503, "Unavailable", "no"));
+    let feed = feed(Platform::default(), false);
+    let (metrics, began) = (feed.metrics.clone(), Instant::now());
+    let why = feed.watch::<MLPipelineRun>(client, Selection::All).await;
+    assert!(why.contains("MLPipelineRun cannot be watched since"), "{why}");
+    let took = began.elapsed();
+    assert!(took >= LIMIT && took < LIMIT.saturating_mul(2), "{took:?}");
+    assert!(metrics.watch_failing("MLPipelineRun") >= i64::try_from(LIMIT.as_secs()).unwrap());
+}

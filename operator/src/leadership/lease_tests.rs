@@ -123,7 +123,7 @@ async fn a_lease_that_is_given_back_is_taken_at_once_and_every_write_is_counted(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_silent_api_server_ends_the_term_before_others_may_take_the_lease() {
+async fn a_silent_api_server_ends_the_leadership_before_others_may_take_the_lease() {
     let (lease, answers) = (Arc::default(), Arc::new(Mutex::new(true)));
     let (mut leader, _) = candidate("leader", &lease, &answers);
     leader.win().await;

@@ -1,4 +1,4 @@
-//! A leadership of leadership: lists everything, works, and ends in order.
+//! What a leader does: it lists all kinds, runs the workers, and stops them in order.
 
 pub(crate) mod lease;
 
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn whoever_stops_has_no_write_under_way_afterwards() {
+    async fn after_a_stop_no_write_is_under_way() {
         struct Gone(mpsc::UnboundedSender<()>);
         impl Drop for Gone {
             fn drop(&mut self) {

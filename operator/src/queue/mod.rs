@@ -20,7 +20,7 @@ use crate::queue::object_key::ObjectKey;
 #[derive(Debug, Default)]
 struct Lanes {
     waiting: BTreeMap<String, VecDeque<ObjectKey>>,
-    turns: VecDeque<String>,
+    order: VecDeque<String>,
 }
 
 #[derive(Debug, Default)]
@@ -28,7 +28,7 @@ struct State {
     /// Keys that wait for a worker, by namespace.
     waiting: BTreeMap<String, Lanes>,
     /// The namespaces with waiting keys, whose turn it is first.
-    turns: VecDeque<String>,
+    order: VecDeque<String>,
     /// The waiting keys, for a quick look.
     queued: HashSet<ObjectKey>,
     /// Keys that a worker has.
@@ -49,32 +49,32 @@ impl State {
         }
         let lane = lane(&key);
         let lanes = self.waiting.entry(key.namespace.clone()).or_default();
-        if lanes.turns.is_empty() {
-            self.turns.push_back(key.namespace.clone());
+        if lanes.order.is_empty() {
+            self.order.push_back(key.namespace.clone());
         }
         let list = lanes.waiting.entry(lane.clone()).or_default();
         if list.is_empty() {
-            lanes.turns.push_back(lane);
+            lanes.order.push_back(lane);
         }
         list.push_back(key);
         true
     }
 
     fn take(&mut self) -> Option<ObjectKey> {
-        let namespace = self.turns.pop_front()?;
+        let namespace = self.order.pop_front()?;
         let lanes = self.waiting.get_mut(&namespace)?;
-        let lane = lanes.turns.pop_front()?;
+        let lane = lanes.order.pop_front()?;
         let list = lanes.waiting.get_mut(&lane)?;
         let key = list.pop_front()?;
         if list.is_empty() {
             lanes.waiting.remove(&lane);
         } else {
-            lanes.turns.push_back(lane);
+            lanes.order.push_back(lane);
         }
-        if lanes.turns.is_empty() {
+        if lanes.order.is_empty() {
             self.waiting.remove(&namespace);
         } else {
-            self.turns.push_back(namespace);
+            self.order.push_back(namespace);
         }
         self.queued.remove(&key);
         self.taken.insert(key.clone());
@@ -163,7 +163,7 @@ impl Queue {
                     return None;
                 }
                 if let Some(key) = state.take() {
-                    if !state.turns.is_empty() {
+                    if !state.order.is_empty() {
                         self.ready.notify_one();
                     }
                     return Some(key);

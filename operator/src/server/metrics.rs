@@ -127,6 +127,11 @@ impl Metrics {
     }
 
     #[cfg(test)]
+    pub(crate) fn watch_failing(&self, kind: &str) -> i64 {
+        self.watch_failing.get_or_create(&KindLabels { kind: kind.to_owned() }).get()
+    }
+
+    #[cfg(test)]
     pub(crate) fn unreadable(&self, kind: &str) -> i64 {
         self.unreadable.get_or_create(&KindLabels { kind: kind.to_owned() }).get()
     }

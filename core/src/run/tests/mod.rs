@@ -197,6 +197,21 @@ fn a_timeout_names_its_limit() {
 }
 
 #[test]
+fn a_timeout_says_that_parts_of_the_command_were_killed_for_memory() {
+    let mut fixture = Fixture::new(plain());
+    fixture.settle();
+    let mut published = Message::new();
+    published.oom_kills = 2;
+    let ends = [ended("step", 244, ""), ended("seatrial-publish", 0, &published.to_json())];
+    fixture.pod("one", json!({"phase": "Failed", "containerStatuses": ends}));
+    fixture.end_job("one", json!({"type": "Failed", "status": "True", "reason": "PodFailurePolicy"}));
+    fixture.settle();
+    assert_eq!(fixture.step("one").reason.as_deref(), Some("Timeout"));
+    let message = fixture.step("one").message.as_ref().unwrap();
+    assert!(message.contains("2 of its processes were killed for memory"), "{message}");
+}
+
+#[test]
 fn an_image_that_does_not_exist_is_shown_at_once_and_given_up_later() {
     let mut fixture = Fixture::new(plain());
     fixture.settle();
