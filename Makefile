@@ -59,8 +59,10 @@ largest: ## Run the largest pipeline that the API takes to its end, on a cluster
 	target/image/bench --largest
 
 # LARGE: MiB of the large file. MEDIUM: how many files of 128 MiB. SMALL: how many of 4 KiB. ROUNDS: how often each is measured.
-bench-store: ## Measure how fast the agent and the store are, beside s5cmd
-	S5CMD=$$(e2e/cluster/tools s5cmd)/s5cmd LARGE=$(LARGE) MEDIUM=$(MEDIUM) SMALL=$(SMALL) ROUNDS=$(ROUNDS) \
+# SETUPS: which of embedded, link and versitygw. LATENCY: milliseconds of the link.
+bench-store: ## Measure how fast the agent and the store are, beside s5cmd and another server
+	S5CMD=$$(e2e/cluster/tools s5cmd)/s5cmd VERSITYGW=$$(e2e/cluster/tools versitygw)/versitygw \
+		LARGE=$(LARGE) MEDIUM=$(MEDIUM) SMALL=$(SMALL) ROUNDS=$(ROUNDS) SETUPS=$(SETUPS) LATENCY=$(LATENCY) \
 		cargo bench --locked --quiet --profile image -p seatrial-agent --bench store
 
 agreement: ## Compare the judge with scikit-learn and fairlearn, and verdicts about data with datacontract-cli

@@ -5,8 +5,7 @@ use std::io::{self, Read};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
-use seatrial_core::contract::Digest;
-use sha2::{Digest as _, Sha256};
+use seatrial_core::contract::{Digest, Hasher};
 
 use crate::error::AgentError;
 
@@ -23,7 +22,7 @@ pub(crate) async fn blocking<T: Send + 'static>(
 
 /// The SHA-256 of what is left of a file, and how many bytes that is.
 pub(crate) fn of_file(mut file: &File) -> io::Result<(Digest, u64)> {
-    let (mut hasher, mut size) = (Sha256::new(), 0_u64);
+    let (mut hasher, mut size) = (Hasher::new(), 0_u64);
     let mut buffer = vec![0; CHUNK];
     loop {
         let read = match file.read(&mut buffer) {
@@ -34,18 +33,18 @@ pub(crate) fn of_file(mut file: &File) -> io::Result<(Digest, u64)> {
         hasher.update(bytes);
         size = size.saturating_add(bytes.len() as u64);
     }
-    Ok((Digest::of_hasher(hasher), size))
+    Ok((hasher.digest(), size))
 }
 
 /// Hashes a range of a file, which has it.
-pub(crate) fn range(file: &File, range: Range<u64>, hasher: &mut Sha256) -> io::Result<()> {
+pub(crate) fn range(file: &File, range: Range<u64>, hasher: &mut Hasher) -> io::Result<()> {
     let mut buffer = vec![0; CHUNK];
     let mut at = range.start;
     while at < range.end {
         let length = usize::try_from(range.end - at).unwrap_or(CHUNK).min(CHUNK);
         let Some(piece) = buffer.get_mut(..length) else { break };
         file.read_exact_at(piece, at)?;
-        hasher.update(&*piece);
+        hasher.update(piece);
         at = at.saturating_add(length as u64);
     }
     Ok(())

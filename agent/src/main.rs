@@ -24,6 +24,7 @@ mod remote;
 
 use std::path::{Path, PathBuf};
 use std::process::exit;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use seatrial_core::contract::check::CheckMessage;
@@ -56,6 +57,9 @@ struct Arguments {
     /// Where the termination message goes.
     #[arg(long, global = true, default_value = "/dev/termination-log")]
     termination_log: PathBuf,
+    /// How long `publish` waits for an upload that comes no further after the pod was told to stop, in seconds.
+    #[arg(long, global = true, default_value_t = 600)]
+    last_effort: u64,
     /// The program that `fetch` puts on the shared volume.
     #[arg(long, global = true, default_value = seatrial_core::contract::paths::EXEC_IN_IMAGE)]
     exec: PathBuf,
@@ -83,21 +87,21 @@ enum Task {
 
 fn main() {
     let arguments = Arguments::parse();
-    let volume = Volume::new(arguments.root);
+    let volume = Volume::new(arguments.root.clone());
     if matches!(arguments.task, Task::Probe) {
-        exit(probe::probe(&Private::new(arguments.private)));
+        exit(probe::probe(&Private::new(arguments.private.clone())));
     }
     let filter = EnvFilter::try_from_env("SEATRIAL_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter).with_writer(std::io::stderr).init();
     // Fails only where one is installed already, which does as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let private = Private::new(arguments.private);
+    let private = Private::new(arguments.private.clone());
     if matches!(arguments.task, Task::Admit) {
         let (code, message) = admit(&private);
         say(&arguments.termination_log, &message.to_json());
         exit(i32::from(code.number()));
     }
-    let done = run(arguments.task, &volume, &private, &arguments.exec);
+    let done = run(&arguments, &volume, &private);
     let (code, message) = match done {
         Ok(message) => (ExitCode::Success, message),
         Err(error) => {
@@ -139,16 +143,17 @@ fn admit(private: &Private) -> (ExitCode, CheckMessage) {
     })
 }
 
-fn run(task: Task, volume: &Volume, private: &Private, exec: &Path) -> Result<Message, AgentError> {
+fn run(arguments: &Arguments, volume: &Volume, private: &Private) -> Result<Message, AgentError> {
     let runtime = runtime()?;
-    match task {
+    match arguments.task {
         Task::Fetch => {
             let config = read(CONFIG_VARIABLE, &variable()?)?;
-            runtime.block_on(wait::unless_stopped(fetch::fetch(&config, volume, private, exec)))
+            runtime.block_on(wait::unless_stopped(fetch::fetch(&config, volume, private, &arguments.exec)))
         }
         Task::Publish => {
             let config = read(paths::CONFIG, &private.config()?)?;
-            runtime.block_on(publish::publish(&config, volume, private))
+            let last_effort = Duration::from_secs(arguments.last_effort);
+            runtime.block_on(publish::publish(&config, volume, private, last_effort))
         }
         Task::Recover => {
             let config = read(CONFIG_VARIABLE, &variable()?)?;

@@ -12,13 +12,17 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Query, State};
+use axum::http::header::ETAG;
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use seatrial_core::contract::{ExitCode, paths};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use seatrial_core::contract::{ExitCode, PodConfig, paths};
 use seatrial_crds::OutputType;
-use support::{Pod, anonymous, by_uri, fetch_config, publish_config};
+use support::{Pod, anonymous, by_uri, fetch_config, publish_config, until};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 
 /// A server of one file that breaks every connection off after so many bytes.
 struct Breaking {
@@ -153,7 +157,7 @@ async fn s3(
         return std::future::pending().await;
     }
     let mut asked = asked.lock().unwrap();
-    let tag = HeaderMap::from_iter([(axum::http::header::ETAG, "\"x\"".parse().unwrap())]);
+    let tag = HeaderMap::from_iter([(ETAG, "\"x\"".parse().unwrap())]);
     match (method.as_str(), query.get("partNumber"), query.contains_key("uploads"), query.contains_key("uploadId")) {
         ("HEAD" | "GET", ..) => StatusCode::NOT_FOUND.into_response(),
         ("POST", _, true, _) => {
@@ -182,28 +186,49 @@ async fn s3(
     }
 }
 
+/// A mock that listens.
+struct Mock {
+    asked: Arc<Mutex<Asked>>,
+    endpoint: String,
+    serving: JoinHandle<()>,
+}
+
+impl Mock {
+    async fn serve(asked: Asked) -> Self {
+        let asked = Arc::new(Mutex::new(asked));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let limit = axum::extract::DefaultBodyLimit::disable();
+        let router = Router::new().fallback(s3).layer(limit).with_state(asked.clone());
+        let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self { asked, endpoint, serving }
+    }
+
+    fn config(&self, outputs: &[(&str, OutputType)], patience: u32) -> PodConfig {
+        let mut config = publish_config(anonymous("s3://growth/", Some(self.endpoint.clone())), outputs);
+        config.step.as_mut().unwrap().outage_seconds = patience;
+        config
+    }
+
+    fn end(self) -> Asked {
+        self.serving.abort();
+        std::mem::take(&mut *self.asked.lock().unwrap())
+    }
+}
+
 /// Publishes a file of this size to the mock.
 async fn publish(asked: Asked, size: usize, patience: u32) -> (support::End, Asked) {
-    let asked = Arc::new(Mutex::new(asked));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    let limit = axum::extract::DefaultBodyLimit::disable();
-    let router = Router::new().fallback(s3).layer(limit).with_state(asked.clone());
-    let serving = tokio::spawn(async move { axum::serve(listener, router).await });
     let pod = Pod::new("growth");
     pod.command_ended(0);
     pod.write_output("x", "content", &vec![7; size]);
     let mut outputs = vec![("x", OutputType::Any)];
-    if asked.lock().unwrap().hang_second {
+    if asked.hang_second {
         pod.write_output("small", "content", b"small");
         outputs.push(("small", OutputType::Any));
     }
-    let mut config = publish_config(anonymous("s3://growth/", Some(endpoint)), &outputs);
-    config.step.as_mut().unwrap().outage_seconds = patience;
-    let end = pod.publish(&config).await;
-    serving.abort();
-    let asked = std::mem::take(&mut *asked.lock().unwrap());
-    (end, asked)
+    let mock = Mock::serve(asked).await;
+    let end = pod.publish(&mock.config(&outputs, patience)).await;
+    (end, mock.end())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -222,6 +247,21 @@ async fn an_upload_that_is_left_in_the_middle_is_aborted() {
     let no = Some((StatusCode::FORBIDDEN, "<Error><Code>AccessDenied</Code></Error>"));
     let (end, asked) = publish(Asked { hang_second: true, refuse: no, ..Asked::default() }, 20 << 20, 1).await;
     assert_eq!(end.code, ExitCode::StoreUnavailable, "{end:?}");
+    assert_eq!((asked.begun, asked.aborted), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upload_that_a_drain_gives_up_is_aborted() {
+    let pod = Pod::new("growth").with_argument("--last-effort=1");
+    pod.command_ended(0);
+    pod.write_output("x", "content", &vec![7; 20 << 20]);
+    let mock = Mock::serve(Asked { fail_second: usize::MAX, ..Asked::default() }).await;
+    let child = pod.start_publish(&mock.config(&[("x", OutputType::Any)], 3600));
+    until("the upload waits", async || pod.probe().await == 1).await;
+    kill(Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap()), Signal::SIGTERM).unwrap();
+    let end = pod.end(child).await;
+    assert_eq!(end.code, ExitCode::Stopped, "{end:?}");
+    let asked = mock.end();
     assert_eq!((asked.begun, asked.aborted), (1, 1));
 }
 

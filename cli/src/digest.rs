@@ -5,8 +5,7 @@ use std::io;
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use seatrial_core::contract::{Digest, Entry, Listing};
-use sha2::{Digest as _, Sha256};
+use seatrial_core::contract::{Digest, Entry, Hasher, Listing};
 
 /// The digest of all files beneath a folder; of a file, as if it were alone in one.
 pub(crate) fn digest(path: &Path) -> anyhow::Result<Digest> {
@@ -39,10 +38,10 @@ fn walk(folder: &Path, prefix: &str, entries: &mut Vec<Entry>) -> anyhow::Result
 }
 
 fn entry(path: &Path, name: &str) -> anyhow::Result<Entry> {
-    let mut hasher = Sha256::new();
+    let mut hasher = Hasher::new();
     let mut file = File::open(path).with_context(|| format!("{} cannot be read", path.display()))?;
     let size = io::copy(&mut file, &mut hasher)?;
-    Ok(Entry { path: name.to_owned(), size, sha256: Digest::of_hasher(hasher).hex().to_owned() })
+    Ok(Entry { path: name.to_owned(), size, sha256: hasher.digest().hex().to_owned() })
 }
 
 #[cfg(test)]

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use ring::digest::{SHA256, digest};
 use seatrial_core::contract::{JudgeConfig, LabelsConfig};
 use seatrial_crds::{MeasuredGroup, TaskType};
-use sha2::{Digest, Sha256};
 
 use crate::classes::{Classes, Groups, GroupsOfRow, comparable};
 use crate::problem::{Problem, count, quoted, reading};
@@ -359,9 +359,10 @@ impl Ids {
             self.first = if self.empty == 1 { row } else { self.first };
             return Ok(None);
         }
-        let hash: [u8; 32] = Sha256::digest(text.as_bytes()).into();
-        let half =
-            |from: usize| hash.iter().skip(from).take(8).fold(0_u64, |number, byte| (number << 8) | u64::from(*byte));
+        let hash = digest(&SHA256, text.as_bytes());
+        let half = |from: usize| {
+            hash.as_ref().iter().skip(from).take(8).fold(0_u64, |number, byte| (number << 8) | u64::from(*byte))
+        };
         Ok(Some([half(0), half(8)]))
     }
 

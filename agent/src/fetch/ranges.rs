@@ -13,8 +13,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, fallocate};
 use object_store::path::Path as Key;
-use seatrial_core::contract::Digest;
-use sha2::{Digest as _, Sha256};
+use seatrial_core::contract::{Digest, Hasher};
 use tokio::sync::watch;
 
 use crate::error::AgentError;
@@ -46,7 +45,7 @@ pub(crate) struct Ranges<'a> {
     there: Vec<bool>,
     /// The version that they are of.
     tag: Option<String>,
-    hasher: Sha256,
+    hasher: Hasher,
     hashed: u64,
 }
 
@@ -72,7 +71,7 @@ impl<'a> Ranges<'a> {
             file: None,
             there: vec![false; parts],
             tag: wanted.tag.clone(),
-            hasher: Sha256::new(),
+            hasher: Hasher::new(),
             hashed: 0,
         }
     }
@@ -141,14 +140,14 @@ impl<'a> Ranges<'a> {
     /// Ends it.
     pub(crate) fn end(self) -> Result<(Digest, u64), AgentError> {
         set_mode(self.path, 0o644).map_err(|error| AgentError::writing(self.path, &error))?;
-        Ok((Digest::of_hasher(self.hasher), self.hashed))
+        Ok((self.hasher.digest(), self.hashed))
     }
 
     /// The object has another version by now.
     fn begin_anew(&mut self) -> Failure {
         self.there.fill(false);
         self.tag = None;
-        self.hasher = Sha256::new();
+        self.hasher = Hasher::new();
         self.hashed = 0;
         match &self.wanted.tag {
             Some(_) => replaced(self.what).into(),
@@ -202,7 +201,7 @@ async fn make(path: &Path, size: u64) -> Result<Arc<File>, AgentError> {
 async fn hash_behind(
     file: &Arc<File>,
     mut follow: watch::Receiver<u64>,
-    hasher: &mut Sha256,
+    hasher: &mut Hasher,
     hashed: &mut u64,
     path: &Path,
 ) -> Result<(), AgentError> {

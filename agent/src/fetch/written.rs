@@ -4,8 +4,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use seatrial_core::contract::Digest;
-use sha2::{Digest as _, Sha256};
+use seatrial_core::contract::{Digest, Hasher};
 
 use crate::error::AgentError;
 use crate::hash::blocking;
@@ -19,7 +18,7 @@ const PIECE: usize = 1 << 20;
 pub(crate) struct Written {
     path: PathBuf,
     file: Option<File>,
-    hasher: Sha256,
+    hasher: Hasher,
     piece: Vec<u8>,
     /// The bytes that were given to it.
     pub(crate) done: u64,
@@ -27,7 +26,7 @@ pub(crate) struct Written {
 
 impl Written {
     pub(crate) fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), file: None, hasher: Sha256::new(), piece: vec![], done: 0 }
+        Self { path: path.to_owned(), file: None, hasher: Hasher::new(), piece: vec![], done: 0 }
     }
 
     /// Takes what comes next.
@@ -45,7 +44,7 @@ impl Written {
             Ok(whole)
         });
         let whole = whole.await?;
-        Ok((Digest::of_hasher(whole.hasher), whole.done))
+        Ok((whole.hasher.digest(), whole.done))
     }
 
     fn settle(mut self) -> Result<Self, AgentError> {

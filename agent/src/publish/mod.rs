@@ -35,11 +35,14 @@ use crate::publish::wait::Stop;
 use crate::remote::outage::Outages;
 use crate::remote::store::Remote;
 
-/// How long an upload that comes no further is waited for after the pod was told to stop.
-const LAST_EFFORT: Duration = Duration::from_secs(600);
-
-/// Does it. A command that failed leaves no output: its own code says what happened.
-pub(crate) async fn publish(config: &PodConfig, volume: &Volume, private: &Private) -> Result<Message, AgentError> {
+/// Does it. A command that failed leaves no output: its own code says what happened. An upload that comes no further is
+/// waited for as long as the last effort says after the pod was told to stop.
+pub(crate) async fn publish(
+    config: &PodConfig,
+    volume: &Volume,
+    private: &Private,
+    last_effort: Duration,
+) -> Result<Message, AgentError> {
     let step = config.step.as_ref().ok_or_else(|| {
         AgentError::new(ExitCode::BadConfiguration, "the config names no step: publish runs beside one")
     })?;
@@ -79,7 +82,7 @@ pub(crate) async fn publish(config: &PodConfig, volume: &Volume, private: &Priva
         async {
             tokio::select! {
                 made = upload_all(step, &target, volume) => made,
-                () = given_up(&stop, &outages) => {
+                () = given_up(&stop, &outages, last_effort) => {
                     target.abort().await;
                     Err(AgentError::stopped())
                 }
@@ -160,9 +163,9 @@ async fn stopped_before_the_start(volume: &Volume, stop: &Stop) {
 }
 
 /// Ends when the pod was told to stop and an upload has come no further for long since.
-async fn given_up(stop: &Stop, outages: &Outages) {
+async fn given_up(stop: &Stop, outages: &Outages, last_effort: Duration) {
     stop.told().await;
-    while !outages.lasts(LAST_EFFORT) {
+    while !outages.lasts(last_effort) {
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }

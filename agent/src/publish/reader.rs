@@ -5,8 +5,7 @@ use std::io::Read;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use seatrial_core::contract::{Digest, ExitCode};
-use sha2::{Digest as _, Sha256};
+use seatrial_core::contract::{Digest, ExitCode, Hasher};
 
 use crate::error::AgentError;
 use crate::hash::blocking;
@@ -26,7 +25,7 @@ pub(crate) struct File {
 pub(crate) struct Reader {
     file: File,
     reader: fs::File,
-    hasher: Sha256,
+    hasher: Hasher,
 }
 
 impl Reader {
@@ -34,7 +33,7 @@ impl Reader {
         let file = file.clone();
         blocking(move || {
             let reader = file.folder.file(&file.name)?;
-            Ok(Self { file, reader, hasher: Sha256::new() })
+            Ok(Self { file, reader, hasher: Hasher::new() })
         })
         .await
     }
@@ -53,7 +52,7 @@ impl Reader {
 
     /// Compares what was read with what was read before.
     pub(crate) fn check(self) -> Result<(), AgentError> {
-        if Digest::of_hasher(self.hasher) == self.file.digest { Ok(()) } else { Err(self.file.changed()) }
+        if self.hasher.digest() == self.file.digest { Ok(()) } else { Err(self.file.changed()) }
     }
 }
 

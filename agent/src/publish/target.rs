@@ -9,8 +9,7 @@ use futures::TryStreamExt;
 use futures::future::join_all;
 use object_store::path::Path;
 use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
-use seatrial_core::contract::Digest;
-use sha2::{Digest as _, Sha256};
+use seatrial_core::contract::{Digest, Hasher};
 
 use crate::flow::Flow;
 use crate::remote::failure;
@@ -90,7 +89,7 @@ impl<'a> Target<'a> {
                 other => return Err(other),
             },
         };
-        let mut hasher = Sha256::new();
+        let mut hasher = Hasher::new();
         let is_of_its_size = answer.meta.size == size;
         if is_of_its_size {
             let mut pieces = answer.into_stream();
@@ -98,7 +97,7 @@ impl<'a> Target<'a> {
                 hasher.update(&piece);
             }
         }
-        let holds = is_of_its_size && Digest::of_hasher(hasher) == *digest;
+        let holds = is_of_its_size && hasher.digest() == *digest;
         if !holds {
             tracing::warn!(%key, "the object in the store is not what its name says: it is replaced");
         }

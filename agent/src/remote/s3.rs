@@ -12,7 +12,8 @@ use url::Url;
 
 use crate::error::AgentError;
 use crate::remote::address::refuse_forbidden;
-use crate::remote::client::{self, Connector, Trusted};
+use crate::remote::client::{self, Trusted};
+use crate::remote::connector::{Connector, STALL};
 use crate::remote::keys::Keys;
 use crate::remote::objects::Objects;
 use crate::remote::redirect::Redirects;
@@ -46,6 +47,7 @@ pub(crate) fn open(config: &StoreConfig, prefix: &Url, trusted: &Trusted) -> Res
     let connector = Connector {
         prompt: client::client(trusted, redirects.clone())?,
         patient: client::patient(trusted, redirects)?,
+        stall: STALL,
         classify: refusal,
     };
     let mut builder = AmazonS3Builder::new()

@@ -24,6 +24,7 @@ pub(crate) struct Pod {
     namespace: String,
     root: PathBuf,
     variables: Vec<(String, String)>,
+    arguments: Vec<String>,
 }
 
 /// How a container ended.
@@ -53,12 +54,18 @@ impl Pod {
         fs::write(folder.path().join("token"), format!("token-of-{namespace}")).unwrap();
         fs::write(folder.path().join("exec"), "a program").unwrap();
         fs::create_dir(folder.path().join("private")).unwrap();
-        Self { folder, namespace: namespace.to_owned(), root, variables: vec![] }
+        Self { folder, namespace: namespace.to_owned(), root, variables: vec![], arguments: vec![] }
     }
 
     /// With an environment variable in the agent's containers.
     pub(crate) fn with_variable(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.variables.push((name.into(), value.into()));
+        self
+    }
+
+    /// With an argument of the agent's program.
+    pub(crate) fn with_argument(mut self, argument: impl Into<String>) -> Self {
+        self.arguments.push(argument.into());
         self
     }
 
@@ -137,6 +144,7 @@ impl Pod {
             .arg(self.folder.path().join("message"))
             .arg("--exec")
             .arg(self.folder.path().join("exec"))
+            .args(&self.arguments)
             .arg(task)
             .env(CONFIG_VARIABLE, serde_json::to_string(config).unwrap())
             .env(paths::POD_UID_VARIABLE, self.folder.path().file_name().unwrap())

@@ -5,8 +5,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use seatrial_core::contract::{Digest, Entry, Listing, MAX_LISTING_BYTES};
-use sha2::{Digest as _, Sha256};
+use seatrial_core::contract::{Digest, Entry, Hasher, Listing, MAX_LISTING_BYTES};
 use tempfile::TempDir;
 use tokio::fs::File;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
@@ -91,7 +90,7 @@ async fn receive(
 ) -> anyhow::Result<()> {
     let unwritten = || format!("{} cannot be written", path.display());
     let mut file = File::create_new(path).await.with_context(unwritten)?;
-    let (mut hasher, mut left, mut piece) = (Sha256::new(), entry.size, vec![0; PIECE]);
+    let (mut hasher, mut left, mut piece) = (Hasher::new(), entry.size, vec![0; PIECE]);
     while left > 0 {
         let most = usize::try_from(left).unwrap_or(PIECE).min(PIECE);
         let read = answer.read(piece.get_mut(..most).unwrap_or_default()).await?;
@@ -104,7 +103,7 @@ async fn receive(
         progress.add(read);
     }
     file.flush().await.with_context(unwritten)?;
-    if Digest::of_hasher(hasher).hex() != entry.sha256 {
+    if hasher.digest().hex() != entry.sha256 {
         bail!("{} is not what its digest says: it was damaged on the way or in the store", entry.path);
     }
     Ok(())

@@ -29,7 +29,9 @@ pub mod paths;
 mod read;
 mod record;
 
-pub use artifact::{Digest, DigestError, Entry, Listing, ListingError, MAX_FILES, MAX_LISTING_BYTES, MAX_PATH_BYTES};
+pub use artifact::{
+    Digest, DigestError, Entry, Hasher, Listing, ListingError, MAX_FILES, MAX_LISTING_BYTES, MAX_PATH_BYTES,
+};
 pub use config::{
     AdmitConfig, AdmittedInput, Authentication, Authorities, DEFAULT_REGION, InputConfig, InputSource, KEY_ID,
     LOG_SECONDS, OutputConfig, PodConfig, RecoverConfig, SECRET_KEY, SESSION_TOKEN, StepConfig, StoreConfig,

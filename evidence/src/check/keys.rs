@@ -7,8 +7,8 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use ring::digest::{SHA256, digest};
 use seatrial_core::contract::check::MAX_POSITIONS;
-use sha2::{Digest, Sha256};
 
 use super::tally::Place;
 use crate::problem::Problem;
@@ -44,9 +44,9 @@ impl Disk {
 
 /// One row's key.
 pub(super) fn hash(key: &[u8]) -> [u8; 16] {
-    let whole: [u8; 32] = Sha256::digest(key).into();
+    let whole = digest(&SHA256, key);
     let mut half = [0; 16];
-    half.iter_mut().zip(whole).for_each(|(to, from)| *to = from);
+    half.iter_mut().zip(whole.as_ref()).for_each(|(to, from)| *to = *from);
     half
 }
 
