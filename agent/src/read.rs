@@ -24,11 +24,11 @@ pub(crate) async fn read(config: &ReadConfig, out: &mut (impl AsyncWrite + Unpin
     match &config.what {
         Reading::Artifact { digest, only_listing } => {
             let listing = inputs::listing(digest, &store, &outages).await?;
-            let json = listing.canonical_json();
-            let length = u64::try_from(json.len()).unwrap_or(u64::MAX).to_be_bytes();
-            send(out, &length).await?;
-            send(out, &json).await?;
-            for entry in listing.entries().iter().filter(|_| !only_listing) {
+            send(out, &listing.json_bytes().to_be_bytes()).await?;
+            for slice in listing.slices() {
+                send(out, &slice).await?;
+            }
+            for entry in listing.entries().filter(|_| !only_listing) {
                 let content: Digest =
                     format!("sha256:{}", entry.sha256).parse().map_err(|_| corrupt(&entry.path, "its hash is none"))?;
                 let sent = copy(&layout::object(&content), &entry.path, &store, &outages, out).await?;

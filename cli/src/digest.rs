@@ -5,21 +5,21 @@ use std::io;
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use seatrial_core::contract::{Digest, Entry, Hasher, Listing};
+use seatrial_core::contract::{Digest, Draft, Hasher};
 
 /// The digest of all files beneath a folder; of a file, as if it were alone in one.
 pub(crate) fn digest(path: &Path) -> anyhow::Result<Digest> {
-    let mut entries = vec![];
+    let mut files = Draft::default();
     if path.is_dir() {
-        walk(path, "", &mut entries)?;
+        walk(path, "", &mut files)?;
     } else {
         let name = path.file_name().and_then(|name| name.to_str()).context("the path has no name")?;
-        entries.push(entry(path, name)?);
+        add(path, name, &mut files)?;
     }
-    Ok(Listing::new(entries)?.digest())
+    Ok(files.listing()?.digest())
 }
 
-fn walk(folder: &Path, prefix: &str, entries: &mut Vec<Entry>) -> anyhow::Result<()> {
+fn walk(folder: &Path, prefix: &str, files: &mut Draft) -> anyhow::Result<()> {
     for found in fs::read_dir(folder).with_context(|| format!("{} cannot be read", folder.display()))? {
         let found = found?;
         let path = found.path();
@@ -27,9 +27,9 @@ fn walk(folder: &Path, prefix: &str, entries: &mut Vec<Entry>) -> anyhow::Result
         let name = name.to_str().with_context(|| format!("{} has a name that is no UTF-8", path.display()))?;
         let kind = found.file_type()?;
         if kind.is_dir() {
-            walk(&path, &format!("{prefix}{name}/"), entries)?;
+            walk(&path, &format!("{prefix}{name}/"), files)?;
         } else if kind.is_file() {
-            entries.push(entry(&path, &format!("{prefix}{name}"))?);
+            add(&path, &format!("{prefix}{name}"), files)?;
         } else {
             bail!("{} is a link or a special file, which no artifact holds", path.display());
         }
@@ -37,15 +37,18 @@ fn walk(folder: &Path, prefix: &str, entries: &mut Vec<Entry>) -> anyhow::Result
     Ok(())
 }
 
-fn entry(path: &Path, name: &str) -> anyhow::Result<Entry> {
+fn add(path: &Path, name: &str, files: &mut Draft) -> anyhow::Result<()> {
     let mut hasher = Hasher::new();
     let mut file = File::open(path).with_context(|| format!("{} cannot be read", path.display()))?;
     let size = io::copy(&mut file, &mut hasher)?;
-    Ok(Entry { path: name.to_owned(), size, sha256: hasher.digest().hex().to_owned() })
+    let place = files.add(name)?;
+    files.set(place, size, Some(&hasher.digest()));
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use seatrial_core::contract::{Entry, Listing};
     use tempfile::TempDir;
 
     use super::*;

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use futures::TryStreamExt;
-use seatrial_core::contract::{Digest, Entry};
+use seatrial_core::contract::Digest;
 
 use crate::error::AgentError;
-use crate::fetch::inputs::Wanted;
+use crate::fetch::files::Wanted;
 use crate::fetch::ranges::{LARGE, Ranges};
 use crate::fetch::space::Space;
 use crate::fetch::version::{damaged, fit};
@@ -29,7 +29,7 @@ pub(crate) async fn fetch_file(
     store: &Remote,
     wanted: Wanted,
     way: &Way<'_>,
-) -> Result<Entry, AgentError> {
+) -> Result<(Digest, u64), AgentError> {
     let _place = way.flow.file().await;
     let what = wanted.shown(&store.prefix);
     let (digest, size) = match (&wanted.place, wanted.size) {
@@ -48,11 +48,10 @@ pub(crate) async fn fetch_file(
             download.end().await?
         }
     };
-    let sha256 = digest.hex().to_owned();
-    if wanted.sha256.as_ref().is_some_and(|expected| *expected != sha256) {
+    if wanted.digest.as_ref().is_some_and(|expected| *expected != digest) {
         return Err(damaged(&what));
     }
-    Ok(Entry { path: wanted.name, size, sha256 })
+    Ok((digest, size))
 }
 
 struct Download<'a> {

@@ -1,48 +1,25 @@
 //! Finds out which files an input is made of, before any is fetched.
 
-use std::collections::HashSet;
+use std::cell::RefCell;
 
+use bytes::Bytes;
 use futures::TryStreamExt;
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
+use object_store::{ObjectStore, ObjectStoreExt};
 use seatrial_core::contract::{
-    Digest, Entry, ExitCode, InputConfig, InputSource, Listing, MAX_FILES, MAX_LISTING_BYTES, layout,
+    Digest, Draft, ExitCode, InputConfig, InputSource, Listing, ListingError, ListingObject, MAX_PIECE_BYTES, layout,
 };
 
 use crate::error::AgentError;
+use crate::fetch::files::{Files, Tags, Wanted, refused};
 use crate::remote::failure;
 use crate::remote::outage::{Failure, Outages};
 use crate::remote::refusal;
 use crate::remote::store::{Place, Remote};
 
-/// One file to fetch.
-#[derive(Clone, Debug)]
-pub(crate) struct Wanted {
-    /// Where it goes, beneath the input's folder.
-    pub(crate) name: String,
-    /// Where it is.
-    pub(crate) place: Place,
-    /// Its size in bytes; absent where the server does not say before it sends.
-    pub(crate) size: Option<u64>,
-    /// What its content must be.
-    pub(crate) sha256: Option<String>,
-    /// The tag of the version that a list of several files has of it.
-    pub(crate) tag: Option<String>,
-}
-
-impl Wanted {
-    /// What people call it.
-    pub(crate) fn shown(&self, prefix: &str) -> String {
-        match &self.place {
-            Place::Object(key) => format!("{key} in {prefix}"),
-            Place::Page(url) => url.to_string(),
-        }
-    }
-}
-
 /// The files of an input.
-pub(crate) async fn find(input: &InputConfig, store: &Remote, outages: &Outages) -> Result<Vec<Wanted>, AgentError> {
+pub(crate) async fn find(input: &InputConfig, store: &Remote, outages: &Outages) -> Result<Files, AgentError> {
     match &input.source {
-        InputSource::Artifact { digest, .. } => artifact(digest, store, outages).await,
+        InputSource::Artifact { digest, .. } => listing(digest, store, outages).await.map(Files::Listed),
         InputSource::Uri { uri, .. } => {
             let key = uri.strip_prefix(&store.prefix).ok_or_else(|| {
                 let message = format!("{uri} does not begin with its store's prefix {}", store.prefix);
@@ -57,9 +34,10 @@ pub(crate) async fn find(input: &InputConfig, store: &Remote, outages: &Outages)
                 (false, Some(web)) => {
                     // A web server need not answer HEAD: it says the size once it sends, if at all.
                     let (url, name) = web.file(uri)?;
-                    Ok(vec![Wanted { name, place: Place::Page(url), size: None, sha256: None, tag: None }])
+                    let file = Wanted { name, place: Place::Page(url), size: None, digest: None, tag: None };
+                    Files::one(file).map_err(|error| refused(store, &error))
                 }
-                (false, None) => object(uri, key, store, outages).await,
+                (false, None) => single(uri, key, store, outages).await,
             }
         }
     }
@@ -68,126 +46,114 @@ pub(crate) async fn find(input: &InputConfig, store: &Remote, outages: &Outages)
 /// The listing of an artifact, verified against its digest.
 pub(crate) async fn listing(digest: &Digest, store: &Remote, outages: &Outages) -> Result<Listing, AgentError> {
     let what = format!("the listing of the artifact {digest} in {}", store.prefix);
-    let key = store.key(&layout::artifact(digest))?;
-    let bytes = outages
-        .wait_out(&what, async || {
-            let answer = store.objects()?.get(&key).await.map_err(|error| failure::reading(&what, &error))?;
-            if answer.meta.size > MAX_LISTING_BYTES {
+    let corrupt = |why: String| AgentError::new(ExitCode::CorruptArtifact, format!("{what} {why}"));
+    let malformed = |error: ListingError| corrupt(format!("is malformed: {error}"));
+    let other = |found: Digest| corrupt(format!("is not what its digest says, but {found}"));
+    let bytes = object(&layout::artifact(digest), &what, store, outages).await?;
+    if bytes.first() != Some(&b'{') && Digest::of(&bytes) != *digest {
+        return Err(other(Digest::of(&bytes)));
+    }
+    let index = match ListingObject::parse(&bytes).map_err(malformed)? {
+        ListingObject::Whole(listing) => return Ok(listing),
+        ListingObject::Index(index) => index,
+    };
+    let mut files = Draft::default();
+    for piece in &index.pieces {
+        let json = object(&layout::object(piece), &what, store, outages).await?;
+        if Digest::of(&json) != *piece {
+            return Err(corrupt(format!("has a piece that is not what its digest says: {piece}")));
+        }
+        files.add_piece(&json).map_err(malformed)?;
+    }
+    let listing = files.listing().map_err(malformed)?;
+    // However it was cut.
+    let found = listing.digest();
+    if found == *digest { Ok(listing) } else { Err(other(found)) }
+}
+
+/// The whole of an object that holds a listing, or a piece of one.
+async fn object(key: &str, what: &str, store: &Remote, outages: &Outages) -> Result<Bytes, AgentError> {
+    let key = store.key(key)?;
+    outages
+        .wait_out(what, async || {
+            let answer = store.objects()?.get(&key).await.map_err(|error| failure::reading(what, &error))?;
+            if answer.meta.size > MAX_PIECE_BYTES {
                 let message = format!("{what} has {} bytes: no artifact of ours is as large", answer.meta.size);
                 return Err(AgentError::new(ExitCode::InputTooLarge, message).into());
             }
             answer.bytes().await.map_err(|error| interrupted(&error))
         })
-        .await?;
-    let corrupt = |why: String| AgentError::new(ExitCode::CorruptArtifact, format!("{what} {why}"));
-    if Digest::of(&bytes) != *digest {
-        return Err(corrupt(format!("is not what its digest says, but {}", Digest::of(&bytes))));
-    }
-    Listing::parse(&bytes).map_err(|error| corrupt(format!("is malformed: {error}")))
+        .await
 }
 
-async fn artifact(digest: &Digest, store: &Remote, outages: &Outages) -> Result<Vec<Wanted>, AgentError> {
-    let listing = listing(digest, store, outages).await?;
-    let corrupt = |path: &str| {
-        let message = format!("the artifact {digest} in {}: the hash of {path} is none", store.prefix);
-        AgentError::new(ExitCode::CorruptArtifact, message)
-    };
-    let wanted = |entry: &Entry| {
-        let content: Digest = format!("sha256:{}", entry.sha256).parse().map_err(|_| corrupt(&entry.path))?;
-        Ok(Wanted {
-            name: entry.path.clone(),
-            place: Place::Object(store.key(&layout::object(&content))?),
-            size: Some(entry.size),
-            sha256: Some(entry.sha256.clone()),
-            tag: None,
-        })
-    };
-    listing.entries().iter().map(wanted).collect()
-}
-
-async fn object(uri: &str, key: &str, store: &Remote, outages: &Outages) -> Result<Vec<Wanted>, AgentError> {
+async fn single(uri: &str, key: &str, store: &Remote, outages: &Outages) -> Result<Files, AgentError> {
     let object = store.key(key)?;
     let name = object.filename().unwrap_or("data").to_owned();
     let size = Some(outages.wait_out(uri, async || store.size(&object, uri).await).await?);
-    Ok(vec![Wanted { name, place: Place::Object(object), size, sha256: None, tag: None }])
+    let file = Wanted { name, place: Place::Object(object), size, digest: None, tag: None };
+    Files::one(file).map_err(|error| refused(store, &error))
 }
 
-async fn folder(uri: &str, key: &str, store: &Remote, outages: &Outages) -> Result<Vec<Wanted>, AgentError> {
+async fn folder(uri: &str, key: &str, store: &Remote, outages: &Outages) -> Result<Files, AgentError> {
     let prefix = store.key(key)?;
     let prefix = Some(&prefix).filter(|prefix| !prefix.as_ref().is_empty());
+    let base = prefix.map_or_else(String::new, |prefix| format!("{prefix}/"));
     let found = outages
         .wait_out(uri, async || {
-            let mut found: Vec<ObjectMeta> = vec![];
+            let mut found = Found::default();
             let mut list = store.objects()?.list(prefix);
             while let Some(object) = list.try_next().await.map_err(|error| failure::reading(uri, &error))? {
-                if found.len() >= MAX_FILES {
-                    let message = format!(
-                        "{uri} has more than {MAX_FILES} files: name a narrower uri, or keep the data in fewer and larger files"
-                    );
-                    return Err(AgentError::new(ExitCode::InputTooLarge, message).into());
-                }
-                found.push(object);
+                let Some(name) = object.location.as_ref().strip_prefix(&base) else { continue };
+                found.add(name, object.size, object.e_tag.as_deref()).map_err(|error| match error {
+                    ListingError::TooMany | ListingError::TooLong => {
+                        let message = format!("{uri} has {error}; or name a narrower uri");
+                        AgentError::new(ExitCode::InputTooLarge, message)
+                    }
+                    error => refused(store, &error),
+                })?;
             }
             Ok(found)
         })
-        .await?;
-    let base = prefix.map_or(0, |prefix| prefix.as_ref().len() + 1);
-    let mut wanted: Vec<Wanted> = vec![];
-    for object in found {
-        let name = object.location.as_ref().get(base..).unwrap_or_default().to_owned();
-        let (place, size) = (Place::Object(object.location), Some(object.size));
-        wanted.push(Wanted { name, place, size, sha256: None, tag: object.e_tag });
-    }
-    let wanted = without_marks(wanted);
-    if wanted.is_empty() {
+        .await?
+        .without_marks();
+    if found.files.is_empty() {
         let message = format!("there is nothing beneath {uri}: correct the uri, or wait for who writes it");
         return Err(AgentError::new(ExitCode::InputNotFound, message));
     }
-    Ok(wanted)
+    Ok(Files::Folder { files: RefCell::new(found.files), key: base, tags: found.tags })
 }
 
-/// Consoles mark folders by empty objects of their name, which no file system can hold beside the folder.
-fn without_marks(mut wanted: Vec<Wanted>) -> Vec<Wanted> {
-    let mut folders: HashSet<String> = HashSet::new();
-    for wanted in &wanted {
-        // From the innermost out: the folders above a known one are known.
-        let above = wanted.name.rmatch_indices('/').filter_map(|(at, _)| wanted.name.get(..at));
-        for folder in above {
-            if !folders.insert(folder.to_owned()) {
-                break;
-            }
-        }
+/// What a list has.
+#[derive(Default)]
+struct Found {
+    files: Draft,
+    tags: Tags,
+}
+
+impl Found {
+    fn add(&mut self, name: &str, size: u64, tag: Option<&str>) -> Result<(), ListingError> {
+        let place = self.files.add(name)?;
+        self.files.set(place, size, None);
+        self.tags.push(tag)
     }
-    wanted.retain(|wanted| {
-        let is_mark = wanted.size == Some(0) && folders.contains(&wanted.name);
-        !is_mark && !wanted.name.is_empty()
-    });
-    wanted
+
+    /// Consoles mark folders by empty objects of their name, which no file system can hold beside the folder.
+    fn without_marks(self) -> Self {
+        let marks = self.files.marks();
+        if marks.is_empty() {
+            return self;
+        }
+        let mut rest = Self::default();
+        for place in (0..self.files.len()).filter(|place| !marks.contains(place)) {
+            let (name, size) = (self.files.path(place), self.files.size(place));
+            // They are fewer than those that were added before.
+            let _ = rest.add(name.unwrap_or_default(), size.unwrap_or_default(), self.tags.get(place));
+        }
+        rest
+    }
 }
 
 /// For errors of a stream, which say nothing about the object.
 fn interrupted(error: &object_store::Error) -> Failure {
     Failure::Outage(refusal::chain(error))
-}
-
-#[cfg(test)]
-mod tests {
-    use object_store::path::Path;
-
-    use super::*;
-
-    #[test]
-    fn marks_of_folders_are_left_out() {
-        let wanted = |(name, size): (&str, u64)| Wanted {
-            name: name.into(),
-            place: Place::Object(Path::from(name)),
-            size: Some(size),
-            sha256: None,
-            tag: None,
-        };
-        let all = [("", 0), ("a", 0), ("a/b", 0), ("a/b/c", 1), ("d", 0), ("e", 2), ("e/f", 1), ("a-", 0)];
-        let left: Vec<String> = without_marks(all.map(wanted).to_vec()).into_iter().map(|wanted| wanted.name).collect();
-        // `e` holds data and is a folder: no mark, and refused by name when the listing is made.
-        assert_eq!(left, ["a/b/c", "d", "e", "e/f", "a-"]);
-    }
 }

@@ -1,34 +1,31 @@
 //! `fetch`: brings every input to its folder, and puts `exec` beside them.
 
 mod download;
+mod files;
 pub(crate) mod inputs;
 mod ranges;
 mod space;
 mod version;
 mod written;
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 use futures::future::try_join_all;
 use futures::{StreamExt, TryStreamExt, stream};
 use seatrial_core::contract::{
-    Digest, Entry, ExitCode, InputConfig, Listing, Message, PodConfig, ReportedInput, StoreConfig,
+    ExitCode, InputConfig, Listing, MAX_FILES, MAX_PATHS_BYTES, Message, PodConfig, ReportedInput, StoreConfig,
 };
 
 use crate::error::AgentError;
 use crate::fetch::download::Way;
-use crate::fetch::inputs::Wanted;
+use crate::fetch::files::Files;
 use crate::fetch::space::Space;
 use crate::flow::{FILES, Flow};
 use crate::pod::private::Private;
 use crate::pod::volume::{Volume, make_folder};
 use crate::remote::outage::Outages;
 use crate::remote::store::Remote;
-
-/// How many files all inputs of a pod may have together, since the list of all is kept in memory.
-const MAX_FILES_OF_ALL: usize = 500_000;
 
 /// Does it.
 pub(crate) async fn fetch(
@@ -48,21 +45,21 @@ pub(crate) async fn fetch(
     for input in &config.inputs {
         let store = store_of(input, &stores)?;
         plan.push((input, store, inputs::find(input, store, &outages).await?));
-        check_number(plan.iter().map(|(_, _, wanted)| wanted.len()).sum())?;
+        let files = plan.iter().map(|(_, _, files): &(_, _, Files)| (files.len(), files.texts_bytes()));
+        check_number(files.fold((0, 0), |(files, texts), (more, longer)| (files + more, texts + longer)))?;
     }
     for (input, ..) in &plan {
         clear(&volume.path(&input.folder))?;
     }
     let space = Space::measure(volume)?;
     // What cannot fit is refused before hours are spent on it.
-    let sizes = plan.iter().flat_map(|(_, _, wanted)| wanted).filter_map(|wanted| wanted.size);
-    space.take(sizes.fold(0, u64::saturating_add))?;
+    space.take(plan.iter().map(|(_, _, files)| files.size()).fold(0, u64::saturating_add))?;
     let (flow, mut message) = (Flow::new(), Message::new());
     let way = &Way { flow: &flow, space: &space, outages: &outages };
-    let fetches = plan.into_iter().map(|(input, store, wanted)| async move {
-        let listing = fetch_input(&volume.path(&input.folder), store, wanted, way).await?;
+    let fetches = plan.into_iter().map(|(input, store, files)| async move {
+        let listing = fetch_input(&volume.path(&input.folder), store, files, way).await?;
         let (digest, size) = (listing.digest(), listing.total_size());
-        tracing::info!(input = input.name, %digest, size, files = listing.entries().len(), "the input is here");
+        tracing::info!(input = input.name, %digest, size, files = listing.len(), "the input is here");
         Ok(ReportedInput { name: input.name.clone(), digest, size })
     });
     message.inputs = try_join_all(fetches).await?;
@@ -73,12 +70,12 @@ pub(crate) async fn fetch(
 }
 
 /// What the memory of this container holds: all lists together, whichever input they are of.
-fn check_number(files: usize) -> Result<(), AgentError> {
-    if files <= MAX_FILES_OF_ALL {
+fn check_number((files, texts): (usize, usize)) -> Result<(), AgentError> {
+    if files <= MAX_FILES && texts <= MAX_PATHS_BYTES {
         return Ok(());
     }
     let message = format!(
-        "the inputs of the step have {files} files or more, {MAX_FILES_OF_ALL} are the most for all of them together: keep the data in fewer and larger files, or read it in several steps"
+        "the inputs of the step have {files} files or more, whose names and versions have {texts} bytes; {MAX_FILES} and {MAX_PATHS_BYTES} are the most for all inputs together: keep the data in fewer and larger files, or read it in several steps"
     );
     Err(AgentError::new(ExitCode::InputTooLarge, message))
 }
@@ -107,26 +104,28 @@ fn clear(folder: &Path) -> Result<(), AgentError> {
     }
 }
 
-async fn fetch_input(folder: &Path, store: &Remote, wanted: Vec<Wanted>, way: &Way<'_>) -> Result<Listing, AgentError> {
-    let names = wanted.iter().map(|wanted| Entry {
-        path: wanted.name.clone(),
-        size: 0,
-        sha256: wanted.sha256.clone().unwrap_or_else(|| Digest::of(b"").hex().to_owned()),
-    });
+async fn fetch_input(folder: &Path, store: &Remote, files: Files, way: &Way<'_>) -> Result<Listing, AgentError> {
     // All names are checked before the first becomes a path.
-    let refused =
-        |error| AgentError::new(ExitCode::CorruptArtifact, format!("a file of {} is refused: {error}", store.prefix));
-    Listing::new(names.collect()).map_err(refused)?;
-    let paths = wanted.iter().map(|wanted| Path::new(&wanted.name));
-    // Those above come first.
-    let folders: BTreeSet<&Path> = paths.flat_map(|path| path.ancestors().skip(1)).collect();
-    folders.into_iter().try_for_each(|beneath| make_folder(&folder.join(beneath), 0o755))?;
-    let fetches = wanted.into_iter().map(|wanted| {
-        let path = folder.join(&wanted.name);
-        async move { download::fetch_file(&path, store, wanted, way).await }
+    let mut made = String::new();
+    files.for_each_path(store, |path| {
+        let Some((above, _)) = path.rsplit_once('/').filter(|(above, _)| *above != made) else { return Ok(()) };
+        made = above.to_owned();
+        // Those above come first.
+        let ends = above.match_indices('/').map(|(at, _)| at).chain([above.len()]);
+        ends.filter_map(|end| above.get(..end)).try_for_each(|beneath| make_folder(&folder.join(beneath), 0o755))
+    })?;
+    let fetches = (0..files.len()).map(|place| {
+        let files = &files;
+        async move {
+            let wanted = files.wanted(place, store)?;
+            let path = folder.join(&wanted.name);
+            let (digest, size) = download::fetch_file(&path, store, wanted, way).await?;
+            files.is_here(place, size, &digest);
+            Ok::<_, AgentError>(())
+        }
     });
-    let entries: Vec<Entry> = stream::iter(fetches).buffer_unordered(FILES).try_collect().await?;
-    Listing::new(entries).map_err(refused)
+    stream::iter(fetches).buffer_unordered(FILES).try_collect::<()>().await?;
+    files.listing(store)
 }
 
 #[cfg(test)]
@@ -135,9 +134,10 @@ mod tests {
 
     #[test]
     fn the_files_of_all_inputs_together_are_bounded() {
-        check_number(MAX_FILES_OF_ALL).unwrap();
-        let error = check_number(MAX_FILES_OF_ALL + 1).unwrap_err();
+        check_number((MAX_FILES, MAX_PATHS_BYTES)).unwrap();
+        check_number((1, MAX_PATHS_BYTES + 1)).unwrap_err();
+        let error = check_number((MAX_FILES + 1, 1)).unwrap_err();
         assert_eq!(error.code, ExitCode::InputTooLarge);
-        assert!(error.message.contains("500001 files"), "{}", error.message);
+        assert!(error.message.contains("2000001 files"), "{}", error.message);
     }
 }

@@ -17,7 +17,7 @@ use seatrial_core::contract::{Digest, Hasher};
 use tokio::sync::watch;
 
 use crate::error::AgentError;
-use crate::fetch::inputs::Wanted;
+use crate::fetch::files::Wanted;
 use crate::fetch::version::{Version, fit, replaced};
 use crate::flow::{Flow, PARTS};
 use crate::hash::{self, blocking};

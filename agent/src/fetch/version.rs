@@ -3,7 +3,7 @@
 use seatrial_core::contract::ExitCode;
 
 use crate::error::AgentError;
-use crate::fetch::inputs::Wanted;
+use crate::fetch::files::Wanted;
 use crate::remote::outage::Failure;
 
 /// Which version of a file a server sent.
@@ -35,7 +35,7 @@ pub(crate) fn fit(wanted: &Wanted, tag: Option<&str>, total: Option<u64>, what: 
         return Err(replaced(what).into());
     }
     match (total, wanted.size) {
-        (Some(total), Some(expected)) if total != expected && wanted.sha256.is_some() => Err(damaged(what).into()),
+        (Some(total), Some(expected)) if total != expected && wanted.digest.is_some() => Err(damaged(what).into()),
         (Some(total), Some(expected)) if total != expected => {
             // It was replaced between list and read: the next pod lists what is there then.
             Err(Failure::Outage(format!("it has {total} bytes, {expected} were listed")))

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use seatrial_core::contract::{ExitCode, Listing, MAX_FILES, MAX_PATH_BYTES};
+use seatrial_core::contract::{Draft, ExitCode, ListingError, MAX_FILES, MAX_PATH_BYTES};
 
 use crate::error::AgentError;
 use crate::pod::beneath::{Beneath, Kind};
@@ -28,9 +28,9 @@ impl OutputFolder {
         &self.0.path
     }
 
-    /// The names of all files beneath it, in no order. Folders without files leave no trace in an artifact.
-    pub(crate) fn files(&self) -> Result<Vec<String>, AgentError> {
-        let (mut found, mut seen) = (vec![], 0_usize);
+    /// All files beneath it, in no order. Folders without files leave no trace in an artifact.
+    pub(crate) fn files(&self) -> Result<Draft, AgentError> {
+        let (mut found, mut seen) = (Draft::default(), 0_usize);
         let mut open = vec![String::new()];
         while let Some(prefix) = open.pop() {
             let name = if prefix.is_empty() { "." } else { prefix.as_str() };
@@ -60,10 +60,10 @@ impl OutputFolder {
                             Ok(())
                         }
                         // Judged before anything is sent, not after hours of sending.
-                        Kind::File => match Listing::check_path(&path) {
-                            Ok(()) => {
-                                found.push(path);
-                                Ok(())
+                        Kind::File => match found.add(&path) {
+                            Ok(_) => Ok(()),
+                            Err(error @ (ListingError::TooMany | ListingError::TooLong)) => {
+                                Err(Trouble::Refused(format!("has {error}")))
                             }
                             Err(error) => Err(Trouble::Named(path, format!("has a name that no store takes: {error}"))),
                         },
@@ -135,7 +135,8 @@ mod tests {
         fs::create_dir_all(root.path().join("x/a/b/empty")).unwrap();
         fs::write(root.path().join("x/a/b/c"), "x").unwrap();
         fs::write(root.path().join("x/d"), "x").unwrap();
-        let mut names = open(&root, "x").unwrap().files().unwrap();
+        let files = open(&root, "x").unwrap().files().unwrap();
+        let mut names: Vec<&str> = (0..files.len()).filter_map(|place| files.path(place)).collect();
         names.sort();
         assert_eq!(names, ["a/b/c", "d"]);
     }

@@ -7,6 +7,7 @@
 //! A word to stop ends nothing that is worth keeping: `exec` ends the command within its grace, and an upload that has
 //! begun goes on for as long as it comes further, since the work of the step hangs on it.
 
+pub(crate) mod buffers;
 pub(crate) mod folder;
 pub(crate) mod kept;
 pub(crate) mod metrics;

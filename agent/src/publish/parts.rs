@@ -60,7 +60,7 @@ pub(crate) async fn send(target: &Target<'_>, file: &File, key: &Path, part: u64
 }
 
 async fn send_parts(target: &Target<'_>, file: &File, key: &Path, part: u64, id: &String) -> Result<(), Failure> {
-    let reader = Reader::open(file).await?;
+    let reader = Reader::open(file, &target.buffers).await?;
     let read = stream::try_unfold((reader, 0_usize), async |(reader, number)| {
         // A part has its place in memory before it is read, and until the store has it.
         let share = target.flow.hold(part).await;

@@ -9,6 +9,7 @@ use seatrial_core::contract::{Digest, ExitCode, Hasher};
 
 use crate::error::AgentError;
 use crate::hash::blocking;
+use crate::publish::buffers::Buffers;
 use crate::publish::folder::OutputFolder;
 
 /// One file of an output.
@@ -24,16 +25,17 @@ pub(crate) struct File {
 /// kept under a name that it does not deserve.
 pub(crate) struct Reader {
     file: File,
+    buffers: Buffers,
     reader: fs::File,
     hasher: Hasher,
 }
 
 impl Reader {
-    pub(crate) async fn open(file: &File) -> Result<Self, AgentError> {
-        let file = file.clone();
+    pub(crate) async fn open(file: &File, buffers: &Buffers) -> Result<Self, AgentError> {
+        let (file, buffers) = (file.clone(), buffers.clone());
         blocking(move || {
             let reader = file.folder.file(&file.name)?;
-            Ok(Self { file, reader, hasher: Hasher::new() })
+            Ok(Self { file, buffers, reader, hasher: Hasher::new() })
         })
         .await
     }
@@ -41,11 +43,12 @@ impl Reader {
     /// The next piece; empty at the end.
     pub(crate) async fn next(mut self, limit: u64) -> Result<(Self, Bytes), AgentError> {
         blocking(move || {
-            let mut piece = Vec::with_capacity(usize::try_from(limit.min(self.file.size)).unwrap_or_default());
+            let mut piece = self.buffers.take(usize::try_from(limit).unwrap_or_default());
             let read = (&mut self.reader).take(limit).read_to_end(&mut piece);
             read.map_err(|error| self.file.folder.unreadable(&self.file.name, &error))?;
             self.hasher.update(&piece);
-            Ok((self, Bytes::from(piece)))
+            let piece = self.buffers.content(piece);
+            Ok((self, piece))
         })
         .await
     }

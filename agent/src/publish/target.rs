@@ -12,6 +12,7 @@ use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutP
 use seatrial_core::contract::{Digest, Hasher};
 
 use crate::flow::Flow;
+use crate::publish::buffers::Buffers;
 use crate::remote::failure;
 use crate::remote::outage::{Failure, Outages};
 use crate::remote::refusal::chain;
@@ -25,13 +26,14 @@ pub(crate) struct Target<'a> {
     pub(crate) store: &'a Remote,
     pub(crate) outages: &'a Outages,
     pub(crate) flow: Flow,
+    pub(crate) buffers: Buffers,
     /// The uploads in parts that are under way, by their names.
     open: Mutex<BTreeMap<String, Path>>,
 }
 
 impl<'a> Target<'a> {
     pub(crate) fn new(store: &'a Remote, outages: &'a Outages) -> Self {
-        Self { store, outages, flow: Flow::new(), open: Mutex::default() }
+        Self { store, outages, flow: Flow::new(), buffers: Buffers::default(), open: Mutex::default() }
     }
 
     /// An upload in parts has begun.

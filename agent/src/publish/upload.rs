@@ -1,5 +1,6 @@
 //! Uploads outputs, side by side: their files by their content, then their listings.
 
+use std::cell::RefCell;
 use std::fs;
 use std::io::Read;
 use std::sync::Arc;
@@ -7,9 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::future::try_join_all;
 use futures::{StreamExt, TryStreamExt, stream};
-use seatrial_core::contract::{
-    Digest, Entry, ExitCode, Listing, MAX_LISTING_BYTES, OutputConfig, ReportedOutput, layout,
-};
+use seatrial_core::contract::{Digest, ExitCode, Listing, ListingIndex, OutputConfig, ReportedOutput, layout};
 use seatrial_crds::OutputType;
 
 use crate::error::AgentError;
@@ -41,19 +40,6 @@ pub(crate) async fn outputs(
     }
 }
 
-/// What each file has in a listing beside its path, at least, in bytes: a hash, a digit, and the words.
-const ENTRY_BYTES: u64 = r#"{"path":"","size":0,"sha256":""},"#.len() as u64 + 64;
-
-/// Refuses names whose listing nobody could read, before anything is sent rather than after hours of sending.
-fn check_listing(names: &[String]) -> Result<(), String> {
-    let bytes: u64 = names.iter().map(|name| name.len() as u64 + ENTRY_BYTES).sum();
-    if bytes > MAX_LISTING_BYTES { Err(too_long(bytes)) } else { Ok(()) }
-}
-
-fn too_long(bytes: u64) -> String {
-    format!("has a list of files of {bytes} bytes, more than {MAX_LISTING_BYTES}: write fewer files, or shorter names")
-}
-
 struct Upload<'a> {
     target: &'a Target<'a>,
 }
@@ -69,26 +55,45 @@ impl Upload<'_> {
             let path = folder.path().display();
             return Err(bad(format!("of type {:?} is empty: let the command write into {path}", output.kind)));
         }
-        check_listing(&files).map_err(bad)?;
-        let uploads = files.into_iter().map(|name| self.upload_file(folder, name));
-        let entries: Vec<Entry> = stream::iter(uploads).buffer_unordered(FILES).try_collect().await?;
-        let files = entries.len() as u64;
-        let listing = Listing::new(entries).map_err(|error| bad(format!("has a file that no store takes: {error}")))?;
-        let digest = listing.digest();
-        let key = self.target.store.key(&layout::artifact(&digest))?;
-        let json = listing.canonical_json();
-        let bytes = json.len() as u64;
-        if bytes > MAX_LISTING_BYTES {
-            return Err(bad(too_long(bytes)));
-        }
-        let json = Bytes::from(json);
-        let what = format!("the listing of {}", output.name);
-        self.target.outages.wait_out(&what, async || self.target.put(&key, &digest, json.clone()).await).await?;
-        tracing::info!(output = output.name, %digest, size = listing.total_size(), files, "the output is uploaded");
-        Ok(ReportedOutput { name: output.name.clone(), digest, size: listing.total_size(), files })
+        let (count, files) = (files.len(), RefCell::new(files));
+        let uploads = (0..count).map(|place| {
+            let files = &files;
+            async move {
+                let name = files.borrow().path(place).unwrap_or_default().to_owned();
+                let (digest, size) = self.upload_file(folder, name).await?;
+                files.borrow_mut().set(place, size, Some(&digest));
+                Ok::<_, AgentError>(())
+            }
+        });
+        stream::iter(uploads).buffer_unordered(FILES).try_collect::<()>().await?;
+        let listing = files.into_inner().listing();
+        let listing = listing.map_err(|error| bad(format!("has a file that no store takes: {error}")))?;
+        let digest = self.upload_listing(&listing, &format!("the listing of {}", output.name)).await?;
+        let (size, files) = (listing.total_size(), listing.len() as u64);
+        tracing::info!(output = output.name, %digest, size, files, "the output is uploaded");
+        Ok(ReportedOutput { name: output.name.clone(), digest, size, files })
     }
 
-    async fn upload_file(&self, folder: &Arc<OutputFolder>, name: String) -> Result<Entry, AgentError> {
+    /// Uploads a listing, after all that it names; a long one in pieces, and what names these last.
+    async fn upload_listing(&self, listing: &Listing, what: &str) -> Result<Digest, AgentError> {
+        let mut pieces = vec![];
+        for json in listing.pieces() {
+            let piece = Digest::of(&json);
+            self.upload_json(&layout::object(&piece), json, what).await?;
+            pieces.push(piece);
+        }
+        let digest = listing.digest();
+        let json = if pieces.is_empty() { listing.canonical_json() } else { ListingIndex::new(pieces).json() };
+        self.upload_json(&layout::artifact(&digest), json, what).await?;
+        Ok(digest)
+    }
+
+    async fn upload_json(&self, key: &str, json: Vec<u8>, what: &str) -> Result<(), AgentError> {
+        let (key, digest, json) = (self.target.store.key(key)?, Digest::of(&json), Bytes::from(json));
+        self.target.outages.wait_out(what, async || self.target.put(&key, &digest, json.clone()).await).await
+    }
+
+    async fn upload_file(&self, folder: &Arc<OutputFolder>, name: String) -> Result<(Digest, u64), AgentError> {
         let _place = self.target.flow.file().await;
         let opened = folder.file(&name)?;
         let size = opened.metadata().map_err(|error| folder.unreadable(&name, &error))?.len();
@@ -106,7 +111,7 @@ impl Upload<'_> {
             false => parts::send(self.target, &file, &key, part).await,
         };
         self.target.outages.wait_out(&file.name, upload).await?;
-        Ok(Entry { sha256: file.digest.hex().to_owned(), path: file.name, size })
+        Ok((file.digest, size))
     }
 
     /// A file that fits in memory is read once.
@@ -116,7 +121,7 @@ impl Upload<'_> {
         name: String,
         opened: fs::File,
         size: u64,
-    ) -> Result<Entry, AgentError> {
+    ) -> Result<(Digest, u64), AgentError> {
         let _share = self.target.flow.hold(size).await;
         let (own, its) = (folder.clone(), name.clone());
         let (content, digest) = blocking(move || {
@@ -134,22 +139,6 @@ impl Upload<'_> {
         let key = self.target.store.key(&layout::object(&digest))?;
         let put = async || self.target.put(&key, &digest, content.clone()).await;
         self.target.outages.wait_out(&name, put).await?;
-        Ok(Entry { sha256: digest.hex().to_owned(), path: name, size })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_list_of_files_that_is_too_long_is_refused_by_its_names() {
-        let entry = Entry { path: "a".into(), size: 1, sha256: "0".repeat(64) };
-        let listed = Listing::new(vec![entry]).map(|listing| listing.canonical_json().len() as u64);
-        assert_eq!(listed, Ok(ENTRY_BYTES + 2), "a path of one letter, and brackets rather than a comma");
-        let names = |number: usize| vec!["x".repeat(1024); number];
-        assert_eq!(check_listing(&names(59_000)), Ok(()));
-        let refused = check_listing(&names(60_000)).unwrap_err();
-        assert!(refused.contains("write fewer files, or shorter names"), "{refused}");
+        Ok((digest, size))
     }
 }

@@ -56,7 +56,7 @@ pub(crate) async fn get(
         Ok(listing)
     })
     .await?;
-    println!("{digest} is in {}, verified: {} files", into.display(), listing.entries().len());
+    println!("{digest} is in {}, verified: {} files", into.display(), listing.len());
     Ok(())
 }
 

@@ -63,14 +63,13 @@ impl Folder {
         answer: &mut (dyn AsyncRead + Send + Unpin),
         listing: &Listing,
     ) -> anyhow::Result<()> {
-        let total = listing.entries().iter().map(|entry| entry.size).sum();
-        let mut progress = Progress::new(total);
+        let mut progress = Progress::new(listing.total_size());
         for entry in listing.entries() {
             let path = self.partial.path().join(&entry.path);
             if let Some(folder) = path.parent() {
                 fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
             }
-            receive(answer, entry, &path, &mut progress).await?;
+            receive(answer, &entry, &path, &mut progress).await?;
         }
         progress.end();
         make_folder(&self.path)?;

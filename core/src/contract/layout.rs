@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! <prefix>seatrial/objects/<aa>/<sha256>                  one file's content, by its SHA-256
-//! <prefix>seatrial/artifacts/<aa>/<sha256>                an artifact's listing, by its digest
+//! <prefix>seatrial/artifacts/<aa>/<sha256>                an artifact's listing, by its digest; or an index of its pieces, which
+//!                                                         are objects
 //! <prefix>seatrial/records/<run uid>/<step>/<attempt>/<index>.json            what an attempt made; create-if-absent
 //! <prefix>seatrial/tries/<run uid>/<step>/<attempt>/<index>/<pod uid>.json    how a pod of it ended, whatever it came to
 //! <prefix>seatrial/tries/<run uid>/<step>/<attempt>/<index>/<pod uid>.log.gz  what its command printed

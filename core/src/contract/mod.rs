@@ -7,7 +7,8 @@
 //! - [`PodConfig`], [`RecoverConfig`] and [`ReadConfig`]: what the agent is told to do, by the environment variable [`CONFIG_VARIABLE`];
 //! - [`JudgeConfig`] and [`JudgeMessage`]: what a judge is told, and what it measured;
 //! - [`check`]: what the program that checks data is told, and what it says;
-//! - [`Listing`]: what an artifact is, and its digest;
+//! - [`Listing`]: what an artifact is, and its digest; [`Draft`]: one that is being made;
+//! - [`ListingObject`]: how a listing lies in a store;
 //! - [`paths`]: where things are inside a pod;
 //! - [`log`]: how what a step printed is kept;
 //! - [`layout`]: where things are inside a store.
@@ -15,30 +16,34 @@
 //! A run pins the agent's image, so both ends of a conversation were usually built together. An agent refuses a
 //! config of a version it does not know, and the operator treats a message that it cannot read as lost.
 
-mod artifact;
 pub mod check;
 mod config;
 mod counts;
+mod digest;
 mod exec;
 mod exit_code;
+mod files;
+mod index;
 mod judge;
 pub mod layout;
+mod listing;
 pub mod log;
 mod message;
 pub mod paths;
 mod read;
 mod record;
 
-pub use artifact::{
-    Digest, DigestError, Entry, Hasher, Listing, ListingError, MAX_FILES, MAX_LISTING_BYTES, MAX_PATH_BYTES,
-};
 pub use config::{
     AdmitConfig, AdmittedInput, Authentication, Authorities, DEFAULT_REGION, InputConfig, InputSource, KEY_ID,
     LOG_SECONDS, OutputConfig, PodConfig, RecoverConfig, SECRET_KEY, SESSION_TOKEN, StepConfig, StoreConfig,
 };
+pub use digest::{Digest, DigestError, Hasher};
 pub use exec::{ExecArguments, Exit, ExitReason, GRACE_SECONDS};
 pub use exit_code::{Cause, ExitCode};
+pub use files::Draft;
+pub use index::{ListingIndex, ListingObject, MAX_PIECE_BYTES, PIECE_FILES};
 pub use judge::{JUDGE_VERSION, JudgeConfig, JudgeMessage, JudgeMessageError, LabelsConfig, MAX_JUDGE_BYTES, Measured};
+pub use listing::{Entry, Listing, ListingError, MAX_FILES, MAX_LISTING_BYTES, MAX_PATH_BYTES, MAX_PATHS_BYTES};
 pub use message::{
     Failure, MAX_MESSAGE_BYTES, MAX_RECOVERED_BYTES, MESSAGE_VERSION, Message, MessageError, ReportedInput,
     ReportedMetric, ReportedOutput,

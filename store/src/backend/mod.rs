@@ -3,7 +3,7 @@
 //! ```text
 //! <data>/lock                 held by the one process that may write
 //! <data>/objects/<bucket>.<UID of its namespace>/…   objects, see `names`
-//! <data>/uploads/<id>/…       uploads in parts, see `target`, `multipart`, `parts` and `join`
+//! <data>/uploads/<id>/…       uploads in parts, see `target`, `multipart`, `parts`, `plan` and `join`
 //! <data>/drafts/<nonce>       what is being written
 //! ```
 
@@ -14,10 +14,13 @@ mod disk;
 mod files;
 mod folders;
 mod join;
+#[cfg(test)]
+mod join_tests;
 mod list;
 mod multipart;
 mod names;
 mod parts;
+mod plan;
 mod s3;
 mod slots;
 mod syncs;

@@ -12,8 +12,9 @@ use s3s::{S3Error, S3Result, s3_error};
 use tokio::sync::OwnedMutexGuard;
 
 use super::files::measured;
-use super::join::{Failure, Joined, Plan};
+use super::join::{Failure, Joined};
 use super::parts::{self, Record};
+use super::plan::Plan;
 use super::slots::{Slot, Slots};
 use super::target::Target;
 use super::usage::{Room, Usage};

@@ -13,7 +13,7 @@ use s3s::{S3Error, S3ErrorCode, S3Result, s3_error};
 
 use super::target::Target;
 use super::volume::storage;
-use super::{join, names};
+use super::{names, plan};
 
 /// Counts buckets, and knows what each may hold.
 #[derive(Debug, Default)]
@@ -228,7 +228,7 @@ impl Usage {
             let folder = upload.path();
             let is_of_bucket = Target::read(&folder).is_some_and(|target| target.bucket == bucket);
             if let (Some(id), true) = (upload.file_name().to_str(), is_of_bucket) {
-                uploads.insert(id.to_owned(), join::held(&folder)?);
+                uploads.insert(id.to_owned(), plan::held(&folder)?);
             }
         }
         Ok(Count { objects, uploads, reserved: 0 })
