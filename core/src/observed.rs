@@ -10,13 +10,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding};
-use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use seatrial_crds::{Approval, DataContract, MLPipeline, MLPipelineRun, Model, ModelDeployment, ModelVersion, Store};
 
 use crate::plan::Blocked;
 use crate::platform::Platform;
+use crate::revision::Revision;
 
 /// For [`crate::pipeline::plan`].
 #[derive(Clone, Debug)]
@@ -24,7 +25,7 @@ pub struct PipelineObserved {
     /// The pipeline.
     pub pipeline: Arc<MLPipeline>,
     /// The revisions with the pipeline's name in [`seatrial_crds::names::PIPELINE_LABEL`].
-    pub revisions: Vec<Arc<ControllerRevision>>,
+    pub revisions: Vec<Arc<Revision>>,
     /// The runs whose `spec.pipeline` is the pipeline.
     pub runs: Vec<Arc<MLPipelineRun>>,
     /// The versions that runs of the pipeline made.
@@ -32,7 +33,7 @@ pub struct PipelineObserved {
     /// The contracts that the pipeline's inputs name, as far as there are any.
     pub contracts: Vec<Arc<DataContract>>,
     /// The documents that these contracts had.
-    pub contract_revisions: Vec<Arc<ControllerRevision>>,
+    pub contract_revisions: Vec<Arc<Revision>>,
     /// The Models that the pipeline publishes to, as far as there are any.
     pub models: Vec<Arc<Model>>,
     /// The writes that failed, and until when each waits.
@@ -45,7 +46,7 @@ pub struct ContractObserved {
     /// The contract.
     pub contract: Arc<DataContract>,
     /// The documents with the contract's name in [`seatrial_crds::names::CONTRACT_LABEL`].
-    pub revisions: Vec<Arc<ControllerRevision>>,
+    pub revisions: Vec<Arc<Revision>>,
     /// The writes that failed, and until when each waits.
     pub blocked: Vec<Blocked>,
 }
@@ -66,10 +67,10 @@ pub struct RunObserved {
     pub run: Arc<MLPipelineRun>,
     /// The pipeline of its name, if there is one.
     pub pipeline: Option<Arc<MLPipeline>>,
-    /// All runs of the same pipeline, this one included.
+    /// The runs of the same pipeline that have not ended, with or without this one.
     pub siblings: Vec<Arc<MLPipelineRun>>,
-    /// The pipeline's revisions.
-    pub revisions: Vec<Arc<ControllerRevision>>,
+    /// The revision that the run executes: of a run that pinned none yet and was made by hand, the pipeline's newest.
+    pub revision: Option<Arc<Revision>>,
     /// The Jobs with the run's name in [`seatrial_crds::names::RUN_LABEL`].
     pub jobs: Vec<Arc<Job>>,
     /// The pods with the run's name in the same label.
@@ -79,13 +80,13 @@ pub struct RunObserved {
     /// The contracts that the run's inputs name, of a run that has not begun.
     pub contracts: Vec<Arc<DataContract>>,
     /// The documents that these contracts had.
-    pub contract_revisions: Vec<Arc<ControllerRevision>>,
+    pub contract_revisions: Vec<Arc<Revision>>,
     /// The object of the name that the run's pinned contracts have.
-    pub pinned: Option<Arc<ControllerRevision>>,
+    pub pinned: Option<Arc<Revision>>,
     /// The namespace's stores.
     pub stores: Vec<Arc<Store>>,
     /// The counters (ControllerRevisions with [`seatrial_crds::names::MODEL_LABEL`]) of the namespace, by model.
-    pub counters: BTreeMap<String, Arc<ControllerRevision>>,
+    pub counters: BTreeMap<String, Arc<Revision>>,
     /// The versions of the models that the run may publish, all versions of the namespace will do.
     pub versions: Vec<Arc<ModelVersion>>,
     /// What this leader did about Jobs, by name.
@@ -150,7 +151,7 @@ pub struct VersionObserved {
     /// The run of its lineage, if there is one of that name.
     pub run: Option<Arc<MLPipelineRun>>,
     /// The revision of its lineage, which has the spec that the run executed.
-    pub revision: Option<Arc<ControllerRevision>>,
+    pub revision: Option<Arc<Revision>>,
     /// The Jobs with the version's name in [`seatrial_crds::names::VERSION_LABEL`].
     pub jobs: Vec<Arc<Job>>,
     /// The pods with the version's name in the same label.
@@ -202,7 +203,7 @@ pub struct ModelObserved {
     /// The ModelDeployments that serve it.
     pub deployments: Vec<Arc<ModelDeployment>>,
     /// The ControllerRevisions with the model's name in [`seatrial_crds::names::MODEL_LABEL`].
-    pub revisions: Vec<Arc<ControllerRevision>>,
+    pub revisions: Vec<Arc<Revision>>,
     /// The writes that failed, and until when each waits.
     pub blocked: Vec<Blocked>,
 }

@@ -110,9 +110,9 @@ fn change(observed: &PipelineObserved) -> Result<Change, revision::RevisionError
         // Recorded, and then cut off before the revision was written.
         return Ok(Change::New { number: recorded });
     }
-    let spec = newest.map(revision::spec).transpose()?;
-    let same = spec.is_some_and(|spec| revision::projection(&spec) == revision::projection(&pipeline.spec));
-    let ours = newest.and_then(revision::pipeline_uid) == pipeline.metadata.uid.as_deref();
+    let spec = newest.map(|newest| newest.spec()).transpose().map_err(Clone::clone)?;
+    let same = spec.is_some_and(|spec| revision::projection(spec) == revision::projection(&pipeline.spec));
+    let ours = newest.and_then(|newest| newest.pipeline_uid()) == pipeline.metadata.uid.as_deref();
     Ok(match (same, ours) {
         (true, true) => Change::None { number },
         (true, false) if recorded.is_none() => Change::Adopt { number },
@@ -123,7 +123,7 @@ fn change(observed: &PipelineObserved) -> Result<Change, revision::RevisionError
 
 /// The newest revision belongs to this pipeline from now on: nothing of it changed.
 fn adoption(observed: &PipelineObserved, pipeline: &MLPipeline) -> Option<Write> {
-    let mut revision = revision::newest(&observed.revisions)?.clone();
+    let mut revision = revision::newest(&observed.revisions)?.to_object();
     let uid = pipeline.metadata.uid.clone()?;
     revision.metadata.annotations.get_or_insert_default().insert(PIPELINE_UID_ANNOTATION.to_owned(), uid);
     Some(Write::Replace(Object::ControllerRevision(Box::new(revision))))

@@ -1,14 +1,18 @@
 //! Revisions: the exact spec that runs execute, pinned in ControllerRevisions, and the numbers of changes.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
 
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
+use kube_core::Resource;
 use seatrial_crds::names::{
     COMPONENT_LABEL, MANAGED_BY, MANAGED_BY_LABEL, PIPELINE_LABEL, PIPELINE_UID_ANNOTATION, components,
 };
 use seatrial_crds::{MLPipeline, MLPipelineSpec, Resources, WorkloadOptions};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::names;
@@ -81,33 +85,119 @@ pub fn build(pipeline: &MLPipeline, number: i64) -> ControllerRevision {
     }
 }
 
-/// The spec of a revision.
-///
-/// # Errors
-/// Data that is no pipeline's spec, or of a projection that this operator does not know.
-pub fn spec(revision: &ControllerRevision) -> Result<MLPipelineSpec, RevisionError> {
-    let error = |problem: String| RevisionError {
-        name: revision.metadata.name.clone().unwrap_or_default(),
-        problem: problem.chars().take(200).collect(),
-        is_of_another_release: false,
-    };
-    let data = revision.data.as_ref().ok_or_else(|| error("it has no data".into()))?;
-    if data.0.get("projection").and_then(Value::as_u64) != Some(u64::from(PROJECTION)) {
-        let problem = "another release of Seatrial wrote it: run that release, or one that is newer".to_owned();
-        return Err(RevisionError { is_of_another_release: true, ..error(problem) });
+/// A ControllerRevision as plans observe it. Its data stay text, which takes a fraction of the memory, and the spec in them
+/// is parsed once, when a plan asks for it first: all plans share it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(from = "ControllerRevision")]
+pub struct Revision {
+    /// The object's metadata.
+    pub metadata: ObjectMeta,
+    /// The number that orders the revisions of one owner.
+    pub revision: i64,
+    data: Option<Box<str>>,
+    spec: OnceLock<Result<Arc<MLPipelineSpec>, RevisionError>>,
+}
+
+impl Revision {
+    /// The data, as JSON.
+    pub fn data(&self) -> Option<Value> {
+        serde_json::from_str(self.data.as_deref()?).ok()
     }
-    let spec = data.0.get("spec").cloned().unwrap_or_default();
-    serde_json::from_value(spec).map_err(|problem| error(problem.to_string()))
+
+    /// The object as the API server has it, to be replaced.
+    pub fn to_object(&self) -> ControllerRevision {
+        ControllerRevision {
+            metadata: self.metadata.clone(),
+            revision: self.revision,
+            data: self.data().map(RawExtension),
+        }
+    }
+
+    /// The spec of a pipeline's revision.
+    ///
+    /// # Errors
+    /// Data that is no pipeline's spec, or of a projection that this operator does not know.
+    pub fn spec(&self) -> Result<&Arc<MLPipelineSpec>, &RevisionError> {
+        self.spec.get_or_init(|| self.parse().map(Arc::new)).as_ref()
+    }
+
+    fn parse(&self) -> Result<MLPipelineSpec, RevisionError> {
+        #[derive(Deserialize)]
+        struct Data {
+            projection: Option<Value>,
+            #[serde(default)]
+            spec: Value,
+        }
+        let error = |problem: String| RevisionError {
+            name: self.metadata.name.clone().unwrap_or_default(),
+            problem: problem.chars().take(200).collect(),
+            is_of_another_release: false,
+        };
+        let data = self.data.as_deref().ok_or_else(|| error("it has no data".into()))?;
+        let data: Data = serde_json::from_str(data).map_err(|problem| error(problem.to_string()))?;
+        if data.projection.as_ref().and_then(Value::as_u64) != Some(u64::from(PROJECTION)) {
+            let problem = "another release of Seatrial wrote it: run that release, or one that is newer".to_owned();
+            return Err(RevisionError { is_of_another_release: true, ..error(problem) });
+        }
+        serde_json::from_value(data.spec).map_err(|problem| error(problem.to_string()))
+    }
+
+    /// The UID of the pipeline that the revision was made for.
+    pub fn pipeline_uid(&self) -> Option<&str> {
+        self.metadata.annotations.as_ref()?.get(PIPELINE_UID_ANNOTATION).map(String::as_str)
+    }
+}
+
+impl From<ControllerRevision> for Revision {
+    fn from(object: ControllerRevision) -> Self {
+        Self {
+            metadata: object.metadata,
+            revision: object.revision,
+            data: object.data.map(|data| data.0.to_string().into()),
+            spec: OnceLock::new(),
+        }
+    }
+}
+
+/// Two are the same where the API server has the same of them, whether or not the spec has been parsed.
+impl PartialEq for Revision {
+    fn eq(&self, other: &Self) -> bool {
+        self.metadata == other.metadata && self.revision == other.revision && self.data == other.data
+    }
+}
+
+impl Resource for Revision {
+    type DynamicType = ();
+    type Scope = <ControllerRevision as Resource>::Scope;
+
+    fn kind(of: &()) -> Cow<'_, str> {
+        ControllerRevision::kind(of)
+    }
+
+    fn group(of: &()) -> Cow<'_, str> {
+        ControllerRevision::group(of)
+    }
+
+    fn version(of: &()) -> Cow<'_, str> {
+        ControllerRevision::version(of)
+    }
+
+    fn plural(of: &()) -> Cow<'_, str> {
+        ControllerRevision::plural(of)
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
+    }
 }
 
 /// The newest of a pipeline's revisions.
-pub fn newest<R: AsRef<ControllerRevision>>(revisions: &[R]) -> Option<&ControllerRevision> {
-    revisions.iter().map(AsRef::as_ref).max_by_key(|revision| revision.revision)
-}
-
-/// The UID of the pipeline that a revision was made for.
-pub fn pipeline_uid(revision: &ControllerRevision) -> Option<&str> {
-    revision.metadata.annotations.as_ref()?.get(PIPELINE_UID_ANNOTATION).map(String::as_str)
+pub fn newest(revisions: &[Arc<Revision>]) -> Option<&Arc<Revision>> {
+    revisions.iter().max_by_key(|revision| revision.revision)
 }
 
 #[cfg(test)]

@@ -137,7 +137,7 @@ pub struct MLPipelineRunStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = limits::IMAGE))]
     pub agent_image: Option<String>,
-    /// artifactPrefix is the prefix of the store that takes this run's artifacts.
+    /// artifactPrefix is the prefix of the store that takes this run's artifacts, records and logs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = limits::URI))]
     pub artifact_prefix: Option<String>,
@@ -197,9 +197,9 @@ pub struct StepStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = limits::STEP_MESSAGE))]
     pub message: Option<String>,
-    /// heldSince is since when a step that could start is held up by what the message says.
+    /// blockedSince is since when a step that could start waits for what the message says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub held_since: Option<Time>,
+    pub blocked_since: Option<Time>,
     /// imageDigest is the image as it was really run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = limits::IMAGE_DIGEST))]

@@ -164,11 +164,11 @@ impl Cluster {
         })
     }
 
-    /// Tells a step that ends when it is told: `end` or `fail`.
+    /// Lets a step go on that waits for a file: `end` lets it succeed, `fail` lets it fail.
     ///
     /// # Panics
     /// Where its container cannot be reached.
-    pub fn tell(&self, namespace: &str, pod: &str, what: &str) {
+    pub fn end_step(&self, namespace: &str, pod: &str, what: &str) {
         let told = self.exec(namespace, &format!("{pod} -c step"), &["touch", &format!("/tmp/{what}")]);
         told.unwrap_or_else(|error| panic!("{error}"));
     }

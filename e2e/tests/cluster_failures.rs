@@ -195,7 +195,7 @@ fn a_pod_and_a_job_that_are_deleted_cost_no_retry() {
     let run = cluster.wait(&namespace.name, "mlpipelinerun", "work-c1", 120, has_next);
     let next = step(&run, "work")["job"].as_str().unwrap_or_default().to_owned();
     let third = cluster.wait_for_pod(&namespace.name, &next, &[]);
-    cluster.tell(&namespace.name, &third, "end");
+    cluster.end_step(&namespace.name, &third, "end");
     let run = cluster.wait_for_run(&namespace.name, "work-c1", 180);
     let work = step(&run, "work");
     println!("after a deleted pod and a deleted Job: {work:#}");

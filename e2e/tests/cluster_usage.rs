@@ -77,7 +77,7 @@ fn what_is_said_of_pods_reaches_them_and_the_step_wins() {
     let disk = exec("df -k /dev/shm");
     assert_eq!(disk.lines().last().unwrap().split_whitespace().nth(1), Some("131072"), "{disk}");
     assert_eq!(cluster.get(&namespace.name, "job", &job)["metadata"]["labels"]["example.org/queue"], "ml");
-    cluster.tell(&namespace.name, &name, "end");
+    cluster.end_step(&namespace.name, &name, "end");
     assert_succeeded(&cluster.wait_for_run(&namespace.name, "work-c1", 180));
 }
 
@@ -90,9 +90,9 @@ fn a_step_that_fails_is_tried_again_as_often_as_it_may() {
     let run = cluster.wait(&namespace.name, "mlpipelinerun", "work-c1", 120, has_job);
     let job = step(&run, "work")["job"].as_str().unwrap().to_owned();
     let first = cluster.wait_for_pod(&namespace.name, &job, &[]);
-    cluster.tell(&namespace.name, &first, "fail");
+    cluster.end_step(&namespace.name, &first, "fail");
     let second = cluster.wait_for_pod(&namespace.name, &job, &[&first]);
-    cluster.tell(&namespace.name, &second, "end");
+    cluster.end_step(&namespace.name, &second, "end");
     let run = cluster.wait_for_run(&namespace.name, "work-c1", 180);
     assert_succeeded(&run);
     // The Job's own retry: no other Job, no other attempt.

@@ -37,7 +37,7 @@ async fn the_operator_on_a_control_plane() {
     let plane = ControlPlane::start("reconcile").await.unwrap();
     let client = client(&plane.kubeconfig).await.unwrap();
     operators::until_all_can_be_watched(&client).await;
-    let mut operator = operators::lead(&client, &plane.kubeconfig).await;
+    let mut operator = operators::start_leader(&client, &plane.kubeconfig).await;
     operators::health(&operator);
 
     let mut checks = JoinSet::new();

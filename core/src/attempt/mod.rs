@@ -4,6 +4,7 @@
 //! that takes over finds the attempt, and either its Job or none: then the attempt is lost, once the Job's creation can
 //! no longer be on its way.
 
+mod failure;
 pub(crate) mod interruption;
 pub(crate) mod job;
 pub(crate) mod outcome;

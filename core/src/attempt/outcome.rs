@@ -7,15 +7,16 @@ use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod};
 use kube_core::ResourceExt;
-use seatrial_crds::{Quantity, Resources, Step, Time};
+use seatrial_crds::{Resources, Step, Time};
 
+use super::failure::{container_failure, failed_step, last_failure};
 use super::interruption::{interruption, is_evicted_for_its_own_use};
 use super::report::{Report, has_ended_well, report};
 use super::{Liveness, timeout};
-use crate::contract::check::{CheckMessage, CheckSummary, CheckVerdict};
-use crate::contract::{Cause, ExitCode, Message};
+use crate::contract::ExitCode;
+use crate::contract::check::{CheckMessage, CheckSummary};
 use crate::observed::ProbeReport;
-use crate::pod_state::{cannot_start, phase, statuses, tail, terminated, unschedulable};
+use crate::pod_state::{cannot_start, phase, statuses, terminated, unschedulable};
 use crate::pods::{ADMIT, CHECK, FETCH, PUBLISH, STEP};
 use crate::text::plain;
 use crate::validation;
@@ -176,113 +177,12 @@ fn failure(seen: &Seen<'_>, message: &str) -> Outcome {
     told.unwrap_or_else(|| Outcome::Failed("JobFailed", format!("the Job of step \"{}\" failed: {message}", step.name)))
 }
 
-/// Why the newest pod failed that did so by its own fault.
-fn last_failure(seen: &Seen<'_>) -> Option<Outcome> {
-    let mut failed: Vec<&&Pod> =
-        seen.pods.iter().filter(|pod| phase(pod) == "Failed" && interruption(pod).is_none()).collect();
-    failed.sort_by_key(|pod| pod.metadata.creation_timestamp.clone());
-    failed.iter().rev().find_map(|pod| container_failure(seen, pod))
-}
-
-fn container_failure(seen: &Seen<'_>, pod: &Pod) -> Option<Outcome> {
-    let Seen { step, resources, .. } = *seen;
-    let name = &step.name;
-    if let Some(end) = failed_step(pod) {
-        if end.reason.as_deref() == Some("OOMKilled") {
-            let limit = resources.and_then(|resources| resources.limits.get("memory")).map_or_else(
-                || "the limit of its container or pod".to_owned(),
-                |Quantity(limit)| format!("its limit of {limit}"),
-            );
-            let message = format!(
-                "step \"{name}\" was killed for memory ({limit}): raise resources.limits.memory, or load less data at a time"
-            );
-            return Some(Outcome::Failed("OutOfMemory", message));
-        }
-        if ExitCode::from_number(end.exit_code) == Some(ExitCode::TimedOut) {
-            let message = format!(
-                "the command of step \"{name}\" took longer than {}: make it faster, or raise spec.steps[{name}].timeout{}",
-                step.timeout.as_deref().unwrap_or("24h"),
-                killed_for_memory(pod)
-            );
-            return Some(Outcome::Failed("Timeout", message));
-        }
-        if ExitCode::from_number(end.exit_code) == Some(ExitCode::CommandNotFound) {
-            let message =
-                format!("the command of step \"{name}\" does not exist in its image, or is no program: {}", tail(end));
-            return Some(Outcome::Failed("CommandNotFound", message));
-        }
-        let message = format!("the command of step \"{name}\" ended with exit code {}: {}", end.exit_code, tail(end));
-        return Some(Outcome::Failed("CommandFailed", message));
-    }
-    if let Some(failure) = check_failure(name, pod) {
-        return Some(failure);
-    }
-    for container in [FETCH, PUBLISH] {
-        if let Some(end) = terminated(pod, container).filter(|end| end.exit_code != 0) {
-            let code = ExitCode::from_number(end.exit_code);
-            let said =
-                end.message.as_deref().and_then(|text| Message::parse(text).ok()).and_then(|message| message.failure);
-            let text = said
-                .map_or_else(|| code.map_or("it says nothing", ExitCode::text).to_owned(), |failure| failure.message);
-            let reason = match code.map(|code| (code, code.cause())) {
-                Some((code, Cause::Data | Cause::User | Cause::Outage | Cause::Internal)) => code.name(),
-                _ if end.reason.as_deref() == Some("OOMKilled") => {
-                    let message = format!(
-                        "step \"{name}\": Seatrial's own container {container} was killed for memory: raise the chart's agent.resources.limits.memory, which the platform team sets"
-                    );
-                    return Some(Outcome::Failed("AgentOutOfMemory", message));
-                }
-                _ => "AgentFailed",
-            };
-            return Some(Outcome::Failed(reason, format!("step \"{name}\": {text}")));
-        }
-    }
-    None
-}
-
-/// Why the command of a pod did not start, where its inputs are the reason.
-fn check_failure(step: &str, pod: &Pod) -> Option<Outcome> {
-    let failed = |container: &str| terminated(pod, container).filter(|end| end.exit_code != 0);
-    if let Some(end) = failed(CHECK) {
-        let what = if end.reason.as_deref() == Some("OOMKilled") {
-            "was killed for memory: raise the chart's judge.resources.limits.memory".to_owned()
-        } else {
-            format!("ended with exit code {}: {}", end.exit_code, tail(end))
-        };
-        let message = format!("step \"{step}\": what checks its inputs by their contracts {what}");
-        return Some(Outcome::Failed("CheckFailed", message));
-    }
-    let end = failed(ADMIT)?;
-    let code = ExitCode::from_number(end.exit_code);
-    let said = end.message.as_deref().and_then(|text| CheckMessage::parse(text).ok());
-    let failure = said.as_ref().and_then(|said| said.failure.clone());
-    let stopped = said.as_ref().and_then(|said| said.checks.iter().find(|check| check.verdict != CheckVerdict::Passed));
-    let text = match (failure, stopped) {
-        (Some(failure), _) => failure,
-        (None, Some(check)) => format!("input \"{}\": {}", check.input, check.sentence),
-        (None, None) => code.map_or("it says nothing", ExitCode::text).to_owned(),
-    };
-    let reason = code.map_or("AgentFailed", ExitCode::name);
-    Some(Outcome::Failed(reason, format!("step \"{step}\": {text}")))
-}
-
 /// What the newest pod that said anything of its inputs' contracts said.
 pub(crate) fn checks(pods: &[&Pod]) -> Vec<CheckSummary> {
     let mut pods = pods.to_vec();
     pods.sort_by_key(|pod| pod.metadata.creation_timestamp.clone());
     let said = |pod: &&Pod| CheckMessage::parse(terminated(pod, ADMIT)?.message.as_deref()?).ok();
     pods.iter().rev().find_map(said).map(|message| message.checks).unwrap_or_default()
-}
-
-/// What is said of processes that were killed for memory: a command that waits for one of them without end runs into its timeout.
-fn killed_for_memory(pod: &Pod) -> String {
-    let said = terminated(pod, PUBLISH).and_then(|end| Message::parse(end.message.as_deref()?).ok());
-    match said.map_or(0, |message| message.oom_kills) {
-        0 => String::new(),
-        killed => format!(
-            "; {killed} of its processes were killed for memory meanwhile, and it may have waited for them: raise resources.limits.memory"
-        ),
-    }
 }
 
 /// What holds an attempt up, and whether it is given up for it.
@@ -336,9 +236,12 @@ fn no_pod(seen: &Seen<'_>, without_pod_for: i64) -> Option<(&'static str, String
     }
     if let Some(said) = refused {
         // A quota that wants limits names the containers that lack them.
-        let is_ours = [FETCH, PUBLISH].into_iter().any(|container| said.contains(container));
-        let whose =
-            if is_ours { "; what Seatrial's own containers ask for is the chart's agent.resources" } else { "" };
+        let names = |container: &str| said.contains(container);
+        let whose = match (names(CHECK), [FETCH, PUBLISH, ADMIT].into_iter().any(names)) {
+            (true, _) => "; what Seatrial's own containers ask for is the chart's agent.resources and judge.resources",
+            (false, true) => "; what Seatrial's own containers ask for is the chart's agent.resources",
+            (false, false) => "",
+        };
         let said = said.trim().trim_end_matches('.');
         let message = format!("the API server refuses the pod of step \"{}\": {said}{whose}", step.name);
         return Some(("PodsRefused", message));
@@ -434,10 +337,6 @@ pub(crate) fn command_time(step: &Step, pod: &Pod, now: Timestamp) -> Option<Dur
     let started_at = status.state.as_ref()?.running.as_ref()?.started_at.as_ref()?;
     let end = started_at.0.as_second().saturating_add_unsigned(timeout(step).as_secs()).saturating_add(FROZEN_GRACE);
     Some(Duration::from_secs(end.saturating_sub(now.as_second()).max(0).unsigned_abs()))
-}
-
-fn failed_step(pod: &Pod) -> Option<&ContainerStateTerminated> {
-    terminated(pod, STEP).filter(|end| end.exit_code != 0)
 }
 
 /// How `publish` ended, where it did so badly while the command runs: what the command makes is lost already. A pod that

@@ -15,13 +15,14 @@ use serde_json::json;
 use super::{Contract, read};
 use crate::names;
 use crate::plan::{Kind, Object, Stage, Write};
+use crate::revision::Revision;
 
 /// How many documents of a contract are kept, the newest.
 const KEPT: usize = 10;
 
 /// Keeps the document of a contract that is understood, and lets the oldest go.
-pub(super) fn keep(contract: &DataContract, read: &Contract, known: &[Arc<ControllerRevision>]) -> Vec<Stage> {
-    let mut own: Vec<&ControllerRevision> = known.iter().map(AsRef::as_ref).filter(|it| is_of(it, contract)).collect();
+pub(super) fn keep(contract: &DataContract, read: &Contract, known: &[Arc<Revision>]) -> Vec<Stage> {
+    let mut own: Vec<&Revision> = known.iter().map(AsRef::as_ref).filter(|it| is_of(it, contract)).collect();
     own.sort_by_key(|revision| std::cmp::Reverse(revision.revision));
     let name = names::contract_revision(&contract.name_any(), &read.revision);
     let mut writes = vec![];
@@ -58,7 +59,7 @@ fn build(contract: &DataContract, name: String, number: i64) -> ControllerRevisi
 }
 
 /// Whether a revision is a contract's: by the UID of its controller, never by its name.
-fn is_of(revision: &ControllerRevision, contract: &DataContract) -> bool {
+fn is_of(revision: &Revision, contract: &DataContract) -> bool {
     let uid = contract.metadata.uid.as_deref();
     uid.is_some()
         && revision.metadata.namespace == contract.metadata.namespace
@@ -72,12 +73,12 @@ fn is_of(revision: &ControllerRevision, contract: &DataContract) -> bool {
 pub(super) fn earlier(
     contract: &DataContract,
     version: &str,
-    known: &[Arc<ControllerRevision>],
+    known: &[Arc<Revision>],
 ) -> Option<(Contract, DataContractSpec)> {
-    let mut own: Vec<&ControllerRevision> = known.iter().map(AsRef::as_ref).filter(|it| is_of(it, contract)).collect();
+    let mut own: Vec<&Revision> = known.iter().map(AsRef::as_ref).filter(|it| is_of(it, contract)).collect();
     own.sort_by_key(|revision| std::cmp::Reverse(revision.revision));
     own.into_iter().find_map(|revision| {
-        let spec: DataContractSpec = serde_json::from_value(revision.data.as_ref()?.0.get("spec")?.clone()).ok()?;
+        let spec: DataContractSpec = serde_json::from_value(revision.data()?.get_mut("spec")?.take()).ok()?;
         let read = read(&spec).ok()?;
         (read.version == version).then_some((read, spec))
     })

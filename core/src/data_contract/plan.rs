@@ -35,7 +35,7 @@ pub fn plan(observed: &ContractObserved, now: Timestamp) -> Plan<DataContractSta
             conditions::set(conditions, types::READY, Status::True, "Understood", message, generation, now);
             conditions::remove(conditions, types::STALLED);
             stages = history::keep(contract, &read, &observed.revisions);
-            tell(&mut status, &read);
+            set_summary(&mut status, &read);
         }
         Err(problems) => {
             let message = validation::summary(&problems);
@@ -58,7 +58,7 @@ fn not_checked(contract: &Contract) -> impl Iterator<Item = &crate::contract::ch
 }
 
 /// Shows what was understood.
-fn tell(status: &mut DataContractStatus, contract: &Contract) {
+fn set_summary(status: &mut DataContractStatus, contract: &Contract) {
     let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
     let cut = |text: &str, bytes| {
         let mut text = text::plain(text);

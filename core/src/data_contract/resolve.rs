@@ -3,13 +3,13 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::api::apps::v1::ControllerRevision;
 use kube_core::ResourceExt;
 use seatrial_crds::{ContractReference, DataContract, MLPipelineSpec};
 use serde::{Deserialize, Serialize};
 
 use super::{Contract, dialect, history, read};
 use crate::contract::check::{self, Column, Rule};
+use crate::revision::Revision;
 use crate::validation;
 
 /// How long a check may take where its contract does not say, in seconds.
@@ -90,7 +90,7 @@ pub fn resolve(
     reference: &ContractReference,
     namespace: &str,
     contracts: &[Arc<DataContract>],
-    revisions: &[Arc<ControllerRevision>],
+    revisions: &[Arc<Revision>],
 ) -> Result<AgreedContract, ContractProblem> {
     let reference = whole(reference, namespace);
     let key = key(&reference);

@@ -17,6 +17,7 @@ use serde_json::json;
 
 use crate::observed::ModelObserved;
 use crate::plan::{Kind, Object, Stage, Write};
+use crate::revision::Revision;
 use crate::{gates, names};
 
 /// The version of the data's form.
@@ -29,10 +30,10 @@ pub(super) fn current(model: &str, spec: &ModelSpec) -> String {
 
 /// Writes the present state if it has no revision yet, and deletes those that nothing names, beyond the newest few.
 pub(super) fn keep(observed: &ModelObserved) -> Vec<Stage> {
-    let is_state = |revision: &&ControllerRevision| {
+    let is_state = |revision: &&Revision| {
         revision.labels().get(COMPONENT_LABEL).is_some_and(|component| component == components::GATES)
     };
-    let states: Vec<&ControllerRevision> = observed.revisions.iter().map(AsRef::as_ref).filter(is_state).collect();
+    let states: Vec<&Revision> = observed.revisions.iter().map(AsRef::as_ref).filter(is_state).collect();
     let current = current(&observed.model.name_any(), &observed.model.spec);
     let mut writes = vec![];
     if !states.iter().any(|state| state.name_any() == current) {
@@ -50,9 +51,8 @@ pub(super) fn keep(observed: &ModelObserved) -> Vec<Stage> {
         .flatten()
         .map(String::as_str)
         .collect();
-    let is_free =
-        |state: &&ControllerRevision| state.name_any() != current && !named.contains(state.name_any().as_str());
-    let mut free: Vec<&ControllerRevision> = states.into_iter().filter(is_free).collect();
+    let is_free = |state: &&Revision| state.name_any() != current && !named.contains(state.name_any().as_str());
+    let mut free: Vec<&Revision> = states.into_iter().filter(is_free).collect();
     free.sort_unstable_by_key(|state| Reverse(state.revision));
     writes.extend(free.into_iter().skip(limits::GATES_HISTORY).map(|state| Write::Delete {
         kind: Kind::ControllerRevision,
@@ -121,7 +121,7 @@ mod tests {
             match write {
                 Write::Create(Object::ControllerRevision(revision)) => {
                     created += 1;
-                    observed.revisions.push(Arc::from(revision));
+                    observed.revisions.push(Arc::new((*revision).into()));
                 }
                 Write::Delete { name, .. } => {
                     observed.revisions.retain(|revision| revision.name_any() != name);
@@ -137,7 +137,7 @@ mod tests {
     fn each_state_is_kept_once_and_what_is_not_judged_by_is_none() {
         let mut observed = observed("0.9");
         assert_eq!(apply(&mut observed), (1, vec![]));
-        assert_eq!(observed.revisions[0].data.as_ref().unwrap().0["judging"]["gates"][0]["metric"]["min"], "0.9");
+        assert_eq!(observed.revisions[0].data().unwrap()["judging"]["gates"][0]["metric"]["min"], "0.9");
         Arc::make_mut(&mut observed.model).spec.owner.contact = "another".into();
         assert_eq!(apply(&mut observed), (0, vec![]), "steady state writes nothing");
         observed.model = self::observed("0.8").model;

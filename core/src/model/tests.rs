@@ -63,7 +63,7 @@ fn settle(observed: &mut ModelObserved) -> (ModelStatus, Vec<&'static str>) {
     }
     for stage in first.stages {
         observed.revisions.extend(stage.writes.into_iter().filter_map(|write| match write {
-            Write::Create(Object::ControllerRevision(state)) => Some(Arc::from(state)),
+            Write::Create(Object::ControllerRevision(state)) => Some(Arc::new((*state).into())),
             _ => None,
         }));
     }

@@ -13,7 +13,7 @@ use seatrial_crds::names::UNUSED_SINCE_ANNOTATION;
 
 use crate::observed::PipelineObserved;
 use crate::plan::{Kind, Object, Write};
-use crate::revision;
+use crate::revision::{self, Revision};
 
 /// How long a revision stays after nobody was seen to need it.
 const GRACE: Duration = Duration::from_secs(3600);
@@ -65,24 +65,24 @@ impl<'a> Used<'a> {
         }
     }
 
-    fn contains(&self, revision: &ControllerRevision) -> bool {
+    fn contains(&self, revision: &Revision) -> bool {
         self.numbers.contains(&revision.revision)
             || revision.metadata.name.as_deref().is_some_and(|name| self.runs.contains(name))
     }
 }
 
-fn marked_at(revision: &ControllerRevision) -> Option<Timestamp> {
+fn marked_at(revision: &Revision) -> Option<Timestamp> {
     revision.annotations().get(UNUSED_SINCE_ANNOTATION)?.parse().ok()
 }
 
-fn marked(revision: &ControllerRevision, now: Timestamp) -> ControllerRevision {
-    let mut revision = revision.clone();
+fn marked(revision: &Revision, now: Timestamp) -> ControllerRevision {
+    let mut revision = revision.to_object();
     revision.annotations_mut().insert(UNUSED_SINCE_ANNOTATION.to_owned(), now.to_string());
     revision
 }
 
-fn unmarked(revision: &ControllerRevision) -> ControllerRevision {
-    let mut revision = revision.clone();
+fn unmarked(revision: &Revision) -> ControllerRevision {
+    let mut revision = revision.to_object();
     revision.annotations_mut().remove(UNUSED_SINCE_ANNOTATION);
     revision
 }

@@ -11,7 +11,7 @@ use crate::observed::RunObserved;
 
 /// Whether a run may begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Turn {
+pub(super) enum Admission {
     /// It may.
     Now,
     /// It waits, as the sentence says. The sentence does not change while the line moves, so that it is written once.
@@ -54,10 +54,10 @@ pub(super) fn newer_change(observed: &RunObserved) -> Option<String> {
 }
 
 /// Decides it for a run that has not begun.
-pub(super) fn turn(observed: &RunObserved) -> Turn {
+pub(super) fn admission(observed: &RunObserved) -> Admission {
     let run = &observed.run;
     if let Some(newer) = newer_change(observed) {
-        return Turn::Superseded(newer);
+        return Admission::Superseded(newer);
     }
     // A run that this leader let begin has begun, though the caches may not show it yet.
     let began = |run: &MLPipelineRun| {
@@ -72,15 +72,15 @@ pub(super) fn turn(observed: &RunObserved) -> Turn {
     let max_runs = max_runs(observed);
     if max_runs <= 1 {
         return match ahead.count() {
-            0 => Turn::Now,
-            _ => Turn::Waits("it waits for the runs before it, since spec.concurrency.maxRuns is 1: kubectl get mlpipelineruns shows them; delete one, or raise maxRuns".to_owned()),
+            0 => Admission::Now,
+            _ => Admission::Waits("it waits for the runs before it, since spec.concurrency.maxRuns is 1: kubectl get mlpipelineruns shows them; delete one, or raise maxRuns".to_owned()),
         };
     }
     if triggered_revision(run).is_some() {
         let first = ahead.filter(|other| triggered_revision(other).is_some()).min_by_key(|other| place(other));
-        return first.map_or(Turn::Now, |first| {
+        return first.map_or(Admission::Now, |first| {
             let name = first.name_any();
-            Turn::Waits(format!(
+            Admission::Waits(format!(
                 "it waits for the run \"{name}\" to end: kubectl describe mlpipelinerun {name} says how that stands; delete it to begin at once"
             ))
         });
@@ -88,9 +88,9 @@ pub(super) fn turn(observed: &RunObserved) -> Turn {
     // One place is kept for runs that changes start.
     let places = max_runs - 1;
     if ahead.filter(|other| triggered_revision(other).is_none()).count() < places {
-        return Turn::Now;
+        return Admission::Now;
     }
-    Turn::Waits(format!(
+    Admission::Waits(format!(
         "{places} runs made by hand are under way, as many as spec.concurrency.maxRuns ({max_runs}) leaves room for: it begins when one of them ends"
     ))
 }

@@ -19,6 +19,7 @@ use crate::contract::check::{self, CHECK_VERSION, CheckConfig, CheckLimits, Chec
 use crate::contract::paths;
 use crate::data_contract::{AgreedContract, references, resolve, whole};
 use crate::plan::{Object, Write};
+use crate::revision::Revision;
 use crate::{names, text};
 
 /// The size in bytes of all contracts that a run pins, in JSON: an object of Kubernetes may have 1.5 MiB.
@@ -61,7 +62,7 @@ impl Draft<'_> {
             }
             Some(known) if agreed(known).as_ref() == Some(&found) => Ok(()),
             Some(known) => {
-                let mut known = known.as_ref().clone();
+                let mut known = known.to_object();
                 known.data = pinned.data;
                 Err(CannotRun::Pins(Write::Replace(Object::ControllerRevision(Box::new(known)))))
             }
@@ -146,8 +147,8 @@ fn too_large(message: String) -> CannotRun {
 }
 
 /// The contracts of a pinned revision.
-fn agreed(pinned: &ControllerRevision) -> Option<Vec<AgreedContract>> {
-    serde_json::from_value(pinned.data.as_ref()?.0.get("contracts")?.clone()).ok()
+fn agreed(pinned: &Revision) -> Option<Vec<AgreedContract>> {
+    serde_json::from_value(pinned.data()?.get_mut("contracts")?.take()).ok()
 }
 
 /// What checks the inputs of a step by these contracts; `None` where there is nothing to check. `files` are the paths of

@@ -14,6 +14,7 @@ mod recover_job;
 mod step;
 mod strays;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -31,7 +32,7 @@ use crate::conditions::{self, Status, types};
 use crate::observed::RunObserved;
 use crate::plan::{Blocked, BlockedReason, Event, EventType, LiveRead, Plan, Stage, Write};
 use crate::{names, revision, text, validation};
-use concurrency::Turn;
+use concurrency::Admission;
 use phase::{Conclusion, Next, Phase};
 
 /// How soon an unfinished run is looked at again where only time can change the verdict: a Job not seen, a report that
@@ -118,7 +119,7 @@ impl<'a> Draft<'a> {
     }
 
     /// The pinned spec and the parameters of a run that may go on. A run that begins pins what it executes.
-    fn begin(&mut self) -> Result<(MLPipelineSpec, Vec<ParameterValue>), CannotRun> {
+    fn begin(&mut self) -> Result<(Arc<MLPipelineSpec>, Vec<ParameterValue>), CannotRun> {
         let begins = self.status.started_at.is_none();
         if begins {
             self.may_begin()?;
@@ -128,7 +129,8 @@ impl<'a> Draft<'a> {
             None => self.revision_to_pin()?,
         };
         let name = names::revision(&self.observed.run.spec.pipeline, number);
-        let found = self.observed.revisions.iter().find(|revision| revision.name_any() == name);
+        let observed = self.observed;
+        let found = observed.revision.as_ref().filter(|revision| revision.name_any() == name);
         let found = found.ok_or_else(|| {
             CannotRun::Waits(
                 "RevisionNotFound",
@@ -139,12 +141,13 @@ impl<'a> Draft<'a> {
         let cannot = |reason, waits: bool, message| {
             if waits { CannotRun::Waits(reason, message) } else { CannotRun::ends(reason, message) }
         };
-        let spec = revision::spec(found)
+        let spec = found
+            .spec()
             .map_err(|error| cannot("RevisionUnreadable", !begins || error.is_of_another_release, error.to_string()))?;
-        let parameters = validation::parameters(&spec, &self.observed.run.spec.parameters)
+        let parameters = validation::parameters(spec, &self.observed.run.spec.parameters)
             .map_err(|problems| cannot("InvalidParameters", !begins, validation::summary(&problems)))?;
         if begins {
-            self.pin_contracts(&spec)?;
+            self.pin_contracts(spec)?;
             self.status.revision = Some(number);
             self.status.agent_image = Some(self.observed.platform.agent_image.clone());
             self.status.started_at = Some(Time(self.now));
@@ -152,7 +155,7 @@ impl<'a> Draft<'a> {
             let pending = |step: &seatrial_crds::Step| step::pending(&step.name);
             self.status.steps = spec.steps.iter().map(pending).collect();
         }
-        Ok((spec, parameters))
+        Ok((spec.clone(), parameters))
     }
 
     /// Whether a run that has not begun may do so. This comes before its revision is looked for: a run whose revision is
@@ -167,10 +170,10 @@ impl<'a> Draft<'a> {
         if self.observed.pipeline.as_ref().is_some_and(|pipeline| pipeline.spec.suspend == Some(true)) {
             return Err(suspended());
         }
-        match concurrency::turn(self.observed) {
-            Turn::Now => Ok(()),
-            Turn::Waits(message) => Err(CannotRun::Waits("Queued", message)),
-            Turn::Superseded(newer) => Err(CannotRun::ends("Superseded", superseded(&newer))),
+        match concurrency::admission(self.observed) {
+            Admission::Now => Ok(()),
+            Admission::Waits(message) => Err(CannotRun::Waits("Queued", message)),
+            Admission::Superseded(newer) => Err(CannotRun::ends("Superseded", superseded(&newer))),
         }
     }
 
@@ -194,10 +197,10 @@ impl<'a> Draft<'a> {
         if !validation::pipeline(&found.spec).is_empty() {
             return Err(waits());
         }
-        let newest = revision::newest(&self.observed.revisions).ok_or_else(waits)?;
+        let newest = self.observed.revision.as_ref().ok_or_else(waits)?;
         // Run and pipeline may have been applied together: what is run is what the pipeline says by now.
         let is_outdated =
-            revision::spec(newest).is_ok_and(|spec| revision::projection(&spec) != revision::projection(&found.spec));
+            newest.spec().is_ok_and(|spec| revision::projection(spec) != revision::projection(&found.spec));
         if is_outdated { Err(waits()) } else { Ok(newest.revision) }
     }
 
@@ -217,7 +220,7 @@ impl<'a> Draft<'a> {
         let now = Time(self.now);
         let unfinished = |step: &&mut StepStatus| matches!(step.state, StepState::Pending | StepState::Running);
         let since = match self.status.steps.iter_mut().find(unfinished) {
-            Some(step) => Some(step.held_since.get_or_insert(now).clone()),
+            Some(step) => Some(step.blocked_since.get_or_insert(now).clone()),
             None => self.status.steps.iter().filter_map(|step| step.finished_at.clone()).max(),
         };
         let waited = since.map_or(0, |since| self.seconds_since(&since));
@@ -252,7 +255,7 @@ impl<'a> Draft<'a> {
     /// Reads what became of running steps, and starts those that may.
     fn run_steps(&mut self, spec: &MLPipelineSpec, parameters: &[ParameterValue]) -> Next {
         self.read_outcomes(spec);
-        if self.is_held_up()
+        if self.is_stalled()
             && let Some(newer) = concurrency::newer_change(self.observed)
         {
             return Next::conclude(Status::False, "Superseded", superseded(&newer));
@@ -329,9 +332,9 @@ impl<'a> Draft<'a> {
     }
 
     /// Whether nothing is at work, and something waits for what a person must see to.
-    fn is_held_up(&self) -> bool {
+    fn is_stalled(&self) -> bool {
         let steps = &self.status.steps;
-        steps.iter().any(is_held) && steps.iter().all(|step| step.state != StepState::Running || is_held(step))
+        steps.iter().any(is_blocked) && steps.iter().all(|step| step.state != StepState::Running || is_blocked(step))
     }
 
     fn liveness(&self) -> Liveness<'a> {
@@ -428,9 +431,9 @@ impl<'a> Draft<'a> {
 }
 
 /// Whether a step waits for what a person must see to, or its command has not started.
-fn is_held(step: &StepStatus) -> bool {
+fn is_blocked(step: &StepStatus) -> bool {
     let not_started = || step.reason.as_deref().is_some_and(is_not_started);
-    step.held_since.is_some() || (step.state == StepState::Running && not_started())
+    step.blocked_since.is_some() || (step.state == StepState::Running && not_started())
 }
 
 /// When a run without status was started, if that is longer ago than its creation: then it was restored from a backup, or

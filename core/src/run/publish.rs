@@ -28,6 +28,7 @@ use crate::decimal::Decimal;
 use crate::names;
 use crate::observed::RunObserved;
 use crate::plan::{BlockedReason, Kind, Object, Stage, Write};
+use crate::revision::Revision;
 
 /// What is left to do for a run's versions.
 #[derive(Debug, Default)]
@@ -118,7 +119,7 @@ fn highest_number(observed: &RunObserved, model: &str) -> i64 {
 const HOLDERS: usize = 64;
 
 /// The runs that hold numbers.
-fn holders(counter: &ControllerRevision) -> BTreeMap<i64, String> {
+fn holders(counter: &Revision) -> BTreeMap<i64, String> {
     let text = counter.annotations().get(HOLDERS_ANNOTATION);
     text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
 }
@@ -139,7 +140,7 @@ fn is_the_same(found: &ModelVersionSpec, wanted: &ModelVersionSpec) -> bool {
 /// Takes the number.
 fn count(
     observed: &RunObserved,
-    counter: Option<&ControllerRevision>,
+    counter: Option<&Revision>,
     model: &str,
     number: i64,
     holders: &BTreeMap<i64, String>,
@@ -150,7 +151,7 @@ fn count(
     let holder = (HOLDERS_ANNOTATION.to_owned(), text);
     match counter {
         Some(counter) => {
-            let mut counter = counter.clone();
+            let mut counter = counter.to_object();
             counter.revision = number;
             counter.metadata.annotations.get_or_insert_default().extend([holder]);
             Write::Replace(Object::ControllerRevision(Box::new(counter)))

@@ -79,7 +79,7 @@ impl Draft<'_> {
         match answer {
             Answer::Awaited => self.requeue_after = Some(LOOK_AGAIN),
             Answer::Found(report) => {
-                (status.recovery, status.held_since) = (None, None);
+                (status.recovery, status.blocked_since) = (None, None);
                 (status.reason, status.message) = (None, None);
                 self.succeed(step, status, report);
             }
@@ -113,7 +113,7 @@ impl Draft<'_> {
         };
         let Some(attempt) = self.attempt_at(spec, step, status) else { return };
         let question = RecoverJob { attempt, number, store: &store };
-        status.held_since = None;
+        status.blocked_since = None;
         status.recovery = Some(StepRecovery { number, job: question.name(), reason: reason.to_owned() });
         status.reason = Some("Recovering".to_owned());
         status.message =

@@ -44,7 +44,7 @@ pub(super) fn pending(name: &str) -> StepStatus {
         job: None,
         reason: None,
         message: None,
-        held_since: None,
+        blocked_since: None,
         image_digest: None,
         started_at: None,
         finished_at: None,
@@ -74,7 +74,7 @@ impl<'a> Draft<'a> {
             let name = status.job.clone().unwrap_or_default();
             match self.job_state(&name) {
                 JobState::Exists(job) => {
-                    status.held_since = None;
+                    status.blocked_since = None;
                     self.read_job(spec, step, job, &mut status);
                 }
                 JobState::Lost => self.lose(spec, step, &mut status, "JobLost"),
@@ -124,7 +124,7 @@ impl<'a> Draft<'a> {
     /// Says what holds a step up that could start. After an hour in which no other step moved it is given up, so that every
     /// run ends: what is in the way may be a quota that the others fill.
     pub(super) fn hold(&self, status: &mut StepStatus, reason: &str, message: String) {
-        let since = status.held_since.get_or_insert(Time(self.now)).clone();
+        let since = status.blocked_since.get_or_insert(Time(self.now)).clone();
         let message = format!("step \"{}\" waits: {message}", status.name);
         let since = since.max(self.moved_at(&status.name));
         if self.seconds_since(&since) >= HOLD_LIMIT {
@@ -137,7 +137,7 @@ impl<'a> Draft<'a> {
     /// When a step other than this one was last at work.
     fn moved_at(&self, name: &str) -> Time {
         let others = || self.status.steps.iter().filter(|step| step.name != name);
-        let mut at_work = others().filter(|step| step.state == StepState::Running && !super::is_held(step));
+        let mut at_work = others().filter(|step| step.state == StepState::Running && !super::is_blocked(step));
         if at_work.next().is_some() {
             return Time(self.now);
         }
@@ -318,7 +318,7 @@ impl<'a> Draft<'a> {
                 if let Some(store) = artifacts.as_ref() {
                     self.status.artifact_prefix = Some(store.config.prefix.clone());
                 }
-                status.held_since = status.held_since.filter(|_| status.state == StepState::Running);
+                status.blocked_since = status.blocked_since.filter(|_| status.state == StepState::Running);
                 if status.state == StepState::Pending {
                     status.state = StepState::Running;
                     status.attempt = Some(number);

@@ -18,7 +18,7 @@ use crate::approvals::{self, Counted};
 use crate::conditions::{self, Status, types};
 use crate::observed::VersionObserved;
 use crate::plan::{Event, EventType, Plan};
-use crate::{gates, names, revision};
+use crate::{gates, names};
 
 /// The reason of a version that nobody here vouches for.
 const UNKNOWN_ORIGIN: &str = "UnknownOrigin";
@@ -154,12 +154,12 @@ fn counted<'a>(observed: &'a VersionObserved, judgement: &str) -> Counted<'a> {
 /// What the spec that the run executed says of leakage.
 fn leakage(observed: &VersionObserved, model: &Model, status: &ModelVersionStatus) -> Option<GateJudgement> {
     let spec = match &observed.revision {
-        Some(revision) => revision::spec(revision).map_err(|error| error.to_string()),
+        Some(revision) => revision.spec().map_err(ToString::to_string),
         None => Err("the ControllerRevision with the spec that its run executed is gone".to_owned()),
     };
     let gates = status.judgements.first().map(|newest| newest.gates.as_slice()).unwrap_or_default();
     let before = gates.iter().find(|gate| gate.name == gates::leakage::LEAKAGE);
-    gates::leakage::judge(&model.spec, &observed.version.spec, spec.as_ref().map_err(Clone::clone), before)
+    gates::leakage::judge(&model.spec, &observed.version.spec, spec.map(AsRef::as_ref), before)
 }
 
 /// Whether two judgements say the same, in whatever words: a release that finds better ones judges nothing anew.

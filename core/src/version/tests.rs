@@ -256,7 +256,7 @@ fn a_version_that_is_judged_by_what_it_was_trained_on_is_an_error() {
             },
         }))
         .unwrap();
-        Some(Arc::new(revision::build(&pipeline, 1)))
+        Some(Arc::new(crate::revision::build(&pipeline, 1).into()))
     };
     observed.revision = revision("test");
     assert_eq!(settle(&mut observed).verdict, Some(Verdict::Passed));

@@ -338,7 +338,7 @@ fn upgraded_while_a_run_is_under_way(cluster: &Cluster) {
     assert_eq!(condition(&run, "Succeeded")["status"], "True", "{run:#}");
     assert!(run["status"]["agentImage"].as_str().is_some_and(|image| image.contains(&digest)), "{run:#}");
 
-    cluster.tell(&namespace.name, &pod, "end");
+    cluster.end_step(&namespace.name, &pod, "end");
     let run = cluster.wait_for_run(&namespace.name, "work-c1", 300);
     assert_eq!(condition(&run, "Succeeded")["status"], "True", "{run:#}");
     assert_eq!(run["status"]["agentImage"], agent);

@@ -41,7 +41,7 @@ pub(crate) async fn until_all_can_be_watched(client: &Client) {
 }
 
 /// Starts one, and waits until it leads.
-pub(crate) async fn lead(client: &Client, kubeconfig: &Path) -> Operator {
+pub(crate) async fn start_leader(client: &Client, kubeconfig: &Path) -> Operator {
     let operator = Operator::start(kubeconfig, PLATFORM).unwrap();
     until_it_leads(client, &operator, Duration::from_secs(30)).await;
     operator

@@ -31,7 +31,7 @@ fn step(number: usize) -> StepStatus {
         reason: Some("R".repeat(limits::REASON)),
         // In JSON a quote takes two bytes.
         message: Some("\"".repeat(limits::STEP_MESSAGE)),
-        held_since: now(),
+        blocked_since: now(),
         image_digest: Some("i".repeat(limits::IMAGE_DIGEST)),
         started_at: now(),
         finished_at: now(),

@@ -40,6 +40,11 @@ pub(crate) fn group(label: &str, value: &str) -> String {
     format!("{label}={value}")
 }
 
+/// The name of the group of a pipeline's runs that have not ended: a plan of one reads the others, and none of those that have.
+pub(crate) fn unfinished(pipeline: &str) -> String {
+    group("unfinished", pipeline)
+}
+
 impl Caches {
     /// Empty caches. With `awaits_authority`, the store's authority is watched, too.
     pub(crate) fn new(platform: Platform, awaits_authority: bool) -> Self {
@@ -161,9 +166,7 @@ impl Caches {
     }
 
     fn unfinished(&self, namespace: &str, pipeline: &str) -> Vec<Arc<MLPipelineRun>> {
-        let mut runs = self.runs.group(namespace, &group(PIPELINE_LABEL, pipeline));
-        runs.retain(|run| !has_ended(run.status.as_ref()));
-        runs
+        self.runs.group(namespace, &unfinished(pipeline))
     }
 
     /// The unfinished runs of a pipeline.

@@ -1,14 +1,15 @@
-//! The kinds that are watched, one row each in the table below: the field of [`Caches`], the type, which objects of it
-//! are watched, by which groups they are indexed, what of them no plan reads, and which keys depend on them.
+//! The kinds that are watched, one row each in the table below: the field of [`Caches`], the type, how it is read, which
+//! objects of it are watched, by which groups they are indexed, what of them no plan reads, and which keys depend on them.
 
 use std::fmt::Debug;
 
 use k8s_openapi::api::admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding};
-use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, PodStatus, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, ContainerStatus, Pod, PodStatus, Service};
 use kube::{Resource, ResourceExt};
 use seatrial_core::data_contract::references;
+use seatrial_core::revision::Revision;
 use seatrial_core::run::{has_ended, triggered_revision};
 use seatrial_crds::names::{
     COMPONENT_LABEL, CONTRACT_LABEL, DEPLOYMENT_LABEL, MODEL_LABEL, PIPELINE_LABEL, RUN_LABEL, TRUST_BUNDLE,
@@ -20,7 +21,9 @@ use seatrial_crds::{
 use serde::de::DeserializeOwned;
 
 use crate::cache::Cache;
-use crate::cache::caches::{ALL, MEASURED, Shared, group};
+use crate::cache::arrival::Arrives;
+use crate::cache::caches::{ALL, MEASURED, Shared, group, unfinished};
+use crate::cache::forms::{JobForm, Own, PodForm, Whole};
 use crate::queue::object_key::{ObjectKey, Primary};
 
 /// Which objects of a kind are watched.
@@ -38,7 +41,7 @@ pub(crate) enum Selection {
 
 /// A kind that is watched.
 pub(crate) trait WatchedKind:
-    Resource<DynamicType = ()> + PartialEq + Clone + Debug + DeserializeOwned + Send + Sync + 'static
+    Arrives + PartialEq + Clone + Debug + DeserializeOwned + Send + Sync + 'static
 {
     /// The kind's cache.
     fn cache(caches: &Caches) -> &Cache<Self>;
@@ -56,7 +59,7 @@ pub(crate) trait ForEachKind {
 }
 
 macro_rules! watched_kinds {
-    ($($field:ident: $kind:ty, $selection:expr, $groups:expr, $prune:expr, $dependents:expr;)*) => {
+    ($($field:ident: $kind:ty, $form:ty, $selection:expr, $groups:expr, $prune:expr, $dependents:expr;)*) => {
         impl Caches {
             /// Empty caches.
             pub(super) fn of(shared: Shared) -> Self {
@@ -82,7 +85,11 @@ macro_rules! watched_kinds {
             pub(super) shared: Shared,
         }
 
-        $(impl WatchedKind for $kind {
+        $(impl Arrives for $kind {
+            type Form = $form;
+        }
+
+        impl WatchedKind for $kind {
             fn cache(caches: &Caches) -> &Cache<Self> {
                 &caches.$field
             }
@@ -107,22 +114,22 @@ macro_rules! watched_kinds {
 }
 
 watched_kinds! {
-    stores: Store, Selection::All, |_| vec![ALL.to_owned()], keep, of_store;
-    contracts: DataContract, Selection::All, |_| vec![], keep, of_contract;
-    models: Model, Selection::All, |_| vec![], keep, of_model;
-    pipelines: MLPipeline, Selection::All, groups_of_pipeline, keep, of_pipeline;
-    runs: MLPipelineRun, Selection::All, groups_of_run, keep, of_run;
-    versions: ModelVersion, Selection::All, groups_of_version, keep, of_version;
-    approvals: Approval, Selection::All, groups_of_approval, keep, of_approval;
-    approval_policies: ValidatingAdmissionPolicy, Selection::ProofOfApprovals, |_| vec![], keep, of_proof;
-    approval_bindings: ValidatingAdmissionPolicyBinding, Selection::ProofOfApprovals, |_| vec![], keep, of_proof;
-    model_deployments: ModelDeployment, Selection::All, groups_of_deployment, keep, of_deployment;
-    jobs: Job, Selection::Ours, by_labels, prune_job, of_job_or_pod;
-    pods: Pod, Selection::Ours, by_labels, prune_pod, of_job_or_pod;
-    services: Service, Selection::Ours, by_labels, keep, owners_by_label;
-    deployments: Deployment, Selection::Ours, by_labels, keep, owners_by_label;
-    revisions: ControllerRevision, Selection::Ours, by_labels, keep, of_revision;
-    trust_bundles: ConfigMap, Selection::Named(TRUST_BUNDLE), |_| vec![], keep, of_trust_bundle;
+    stores: Store, Own, Selection::All, |_| vec![ALL.to_owned()], keep, of_store;
+    contracts: DataContract, Own, Selection::All, |_| vec![], keep, of_contract;
+    models: Model, Own, Selection::All, |_| vec![], keep, of_model;
+    pipelines: MLPipeline, Own, Selection::All, groups_of_pipeline, keep, of_pipeline;
+    runs: MLPipelineRun, Own, Selection::All, groups_of_run, keep, of_run;
+    versions: ModelVersion, Own, Selection::All, groups_of_version, keep, of_version;
+    approvals: Approval, Own, Selection::All, groups_of_approval, keep, of_approval;
+    approval_policies: ValidatingAdmissionPolicy, Whole<ValidatingAdmissionPolicy>, Selection::ProofOfApprovals, |_| vec![], keep, of_proof;
+    approval_bindings: ValidatingAdmissionPolicyBinding, Whole<ValidatingAdmissionPolicyBinding>, Selection::ProofOfApprovals, |_| vec![], keep, of_proof;
+    model_deployments: ModelDeployment, Own, Selection::All, groups_of_deployment, keep, of_deployment;
+    jobs: Job, JobForm, Selection::Ours, by_labels, prune_job, of_job_or_pod;
+    pods: Pod, PodForm, Selection::Ours, by_labels, prune_pod, of_job_or_pod;
+    services: Service, Whole<Service>, Selection::Ours, by_labels, keep, owners_by_label;
+    deployments: Deployment, Whole<Deployment>, Selection::Ours, by_labels, keep, owners_by_label;
+    revisions: Revision, Whole<Revision>, Selection::Ours, by_labels, keep, of_revision;
+    trust_bundles: ConfigMap, Whole<ConfigMap>, Selection::Named(TRUST_BUNDLE), |_| vec![], keep, of_trust_bundle;
 }
 
 fn keep<K>(_: &mut K) {}
@@ -147,13 +154,26 @@ fn prune_job(job: &mut Job) {
 fn prune_pod(pod: &mut Pod) {
     pod.metadata.annotations = None;
     pod.spec = None;
+    let containers = |statuses: Option<Vec<ContainerStatus>>| {
+        let prune = |status: ContainerStatus| ContainerStatus {
+            name: status.name,
+            image: status.image,
+            image_id: status.image_id,
+            ready: status.ready,
+            restart_count: status.restart_count,
+            state: status.state,
+            last_state: status.last_state,
+            ..ContainerStatus::default()
+        };
+        statuses.map(|statuses| statuses.into_iter().map(prune).collect())
+    };
     pod.status = pod.status.take().map(|status| PodStatus {
         phase: status.phase,
         reason: status.reason,
         message: status.message,
         conditions: status.conditions,
-        container_statuses: status.container_statuses,
-        init_container_statuses: status.init_container_statuses,
+        container_statuses: containers(status.container_statuses),
+        init_container_statuses: containers(status.init_container_statuses),
         ..PodStatus::default()
     });
 }
@@ -166,11 +186,11 @@ fn by_labels<K: ResourceExt>(object: &K) -> Vec<String> {
         .collect()
 }
 
-/// The groups of a run, for runs that have not ended also the namespace's.
+/// The groups of a run, for runs that have not ended also the namespace's and those of its pipeline.
 fn groups_of_run(run: &MLPipelineRun) -> Vec<String> {
     let mut groups = vec![group(PIPELINE_LABEL, &run.spec.pipeline)];
     if !has_ended(run.status.as_ref()) {
-        groups.push(ALL.to_owned());
+        groups.extend([ALL.to_owned(), unfinished(&run.spec.pipeline)]);
     }
     groups
 }
@@ -358,7 +378,7 @@ fn of_trust_bundle(bundle: &ConfigMap, _: Option<&ConfigMap>, _: &Caches) -> Vec
     vec![ObjectKey::trust_bundle(&bundle.namespace().unwrap_or_default())]
 }
 
-fn of_revision(revision: &ControllerRevision, before: Option<&ControllerRevision>, caches: &Caches) -> Vec<ObjectKey> {
+fn of_revision(revision: &Revision, before: Option<&Revision>, caches: &Caches) -> Vec<ObjectKey> {
     let namespace = revision.namespace().unwrap_or_default();
     let labels = revision.labels();
     if let Some(pipeline) = labels.get(PIPELINE_LABEL) {

@@ -16,8 +16,10 @@
 //! kind. Where one is no number, an answer only replaces the very state that its writer observed. A watch is not held
 //! to what earlier events of the watch said: after a restore of etcd, versions begin lower than they ended.
 
+mod arrival;
 mod backoff;
 pub(crate) mod caches;
+mod forms;
 pub(crate) mod kinds;
 mod outage;
 pub(crate) mod watch;

@@ -200,7 +200,7 @@ fn a_change_that_no_plan_reads_is_none() {
 type Snapshot = (Vec<(usize, u32)>, usize);
 
 /// An API server with two objects, its history, a watch that lags behind, and a worker that writes what it observed.
-struct Scene {
+struct Model {
     content: Content<Pod>,
     /// The versions of the objects; 0 where there is none.
     server: [u32; 2],
@@ -220,7 +220,7 @@ fn at(name: usize, version: u32) -> Pod {
     pod(NAMES[name], "r", &version.to_string())
 }
 
-impl Scene {
+impl Model {
     fn change(&mut self, name: usize, exists: bool) -> u32 {
         self.newest += 1;
         self.server[name] = if exists { self.newest } else { 0 };
@@ -290,19 +290,19 @@ proptest! {
     /// an answer arrives last.
     #[test]
     fn a_cache_ends_up_with_what_the_server_has(steps in prop::collection::vec((0..9u8, 0..2usize), 0..80)) {
-        let mut scene = Scene {
+        let mut model = Model {
             content: Content::new(by_run), server: [0; 2], newest: 0, history: vec![], brought: 0, list: None,
             observed: None, answer: None,
         };
         for (action, name) in steps {
-            scene.step(action, name);
+            model.step(action, name);
         }
-        while scene.list.is_some() || scene.brought < scene.history.len() {
-            scene.watch();
+        while model.list.is_some() || model.brought < model.history.len() {
+            model.watch();
         }
-        scene.learn();
-        for (name, version) in scene.server.iter().enumerate() {
-            let cached = scene.content.get("ns", NAMES[name]);
+        model.learn();
+        for (name, version) in model.server.iter().enumerate() {
+            let cached = model.content.get("ns", NAMES[name]);
             let cached = cached.and_then(|pod| pod.resource_version()).unwrap_or_default();
             let wanted = if *version > 0 { version.to_string() } else { String::new() };
             prop_assert_eq!(cached, wanted);

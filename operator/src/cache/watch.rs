@@ -6,7 +6,6 @@ use std::time::Duration;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::core::DeserializeGuard;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use seatrial_crds::names::{COMPONENT_LABEL, TRUST_BUNDLE_KEY as AUTHORITY_KEY};
@@ -14,6 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::cache::Change;
+use crate::cache::arrival::Arrival;
 use crate::cache::backoff::WatchBackoff;
 use crate::cache::caches::Caches;
 use crate::cache::kinds::{self, ForEachKind, Selection, WatchedKind};
@@ -63,28 +63,28 @@ impl Feed {
     }
 
     /// One event.
-    fn take<K: WatchedKind>(&self, event: watcher::Event<DeserializeGuard<K>>) {
+    fn take<K: WatchedKind>(&self, event: watcher::Event<Arrival<K>>) {
         let cache = K::cache(&self.caches);
         match event {
             watcher::Event::Init => cache.list_begins(),
-            watcher::Event::InitApply(guard) | watcher::Event::Apply(guard) => match guard.0 {
+            watcher::Event::InitApply(arrival) | watcher::Event::Apply(arrival) => match arrival.0 {
                 Ok(mut object) => {
                     object.prune();
                     wake_dependents(&self.caches, &self.queue, &cache.insert(object));
                 }
-                Err(invalid) => {
-                    let name = invalid.metadata.name.unwrap_or_default();
-                    let namespace = invalid.metadata.namespace.unwrap_or_default();
+                Err(unreadable) => {
+                    let name = unreadable.metadata.name.unwrap_or_default();
+                    let namespace = unreadable.metadata.namespace.unwrap_or_default();
                     cache.insert_unreadable(&namespace, &name);
-                    tracing::error!(kind = %K::kind(&()), namespace, name, error = invalid.error,
+                    tracing::error!(kind = %K::kind(&()), namespace, name, error = unreadable.error,
                         "the object cannot be read and is left alone: another version of the operator may have written it");
                 }
             },
             watcher::Event::InitDone => {
                 cache.list_ends().iter().for_each(|gone| self.wake_former_dependents(gone.as_ref()))
             }
-            watcher::Event::Delete(guard) => {
-                let metadata = guard.meta().clone();
+            watcher::Event::Delete(arrival) => {
+                let metadata = arrival.meta().clone();
                 let (namespace, name) = (metadata.namespace.unwrap_or_default(), metadata.name.unwrap_or_default());
                 if let Some(gone) = cache.remove(&namespace, &name, metadata.uid.as_deref()) {
                     self.wake_former_dependents(gone.as_ref());
@@ -167,36 +167,18 @@ fn events<K: WatchedKind>(
     client: Client,
     selection: Selection,
     proof_of_approvals: Option<&str>,
-) -> BoxStream<'static, Result<watcher::Event<DeserializeGuard<K>>, watcher::Error>> {
+) -> BoxStream<'static, Result<watcher::Event<Arrival<K>>, watcher::Error>> {
     let config = watcher::Config::default();
-    match selection {
-        // The guard keeps an object that does not fit our types from ending the watch for all others.
-        Selection::All => {
-            let api: Api<DeserializeGuard<K>> = Api::all(client);
-            watcher(api, config).backoff(WatchBackoff::default()).boxed()
+    let config = match selection {
+        Selection::All => config,
+        Selection::Ours => config.labels(COMPONENT_LABEL),
+        Selection::Named(name) => config.fields(&format!("metadata.name={name}")),
+        // The right to read is one to read what has this name.
+        Selection::ProofOfApprovals => {
+            config.fields(&format!("metadata.name={}", proof_of_approvals.unwrap_or_default()))
         }
-        // Kubernetes' own kinds fit, and the guard would decode each object twice.
-        Selection::Ours | Selection::Named(_) | Selection::ProofOfApprovals => {
-            let config = match selection {
-                Selection::ProofOfApprovals => {
-                    // The right to read is one to read what has this name.
-                    config.fields(&format!("metadata.name={}", proof_of_approvals.unwrap_or_default()))
-                }
-                Selection::Named(name) => config.fields(&format!("metadata.name={name}")),
-                _ => config.labels(COMPONENT_LABEL),
-            };
-            let events = watcher(Api::<K>::all(client), config).backoff(WatchBackoff::default());
-            let guard = |object| DeserializeGuard(Ok(object));
-            let guarded = move |event| match event {
-                watcher::Event::Apply(object) => watcher::Event::Apply(guard(object)),
-                watcher::Event::Delete(object) => watcher::Event::Delete(guard(object)),
-                watcher::Event::InitApply(object) => watcher::Event::InitApply(guard(object)),
-                watcher::Event::Init => watcher::Event::Init,
-                watcher::Event::InitDone => watcher::Event::InitDone,
-            };
-            events.map_ok(guarded).boxed()
-        }
-    }
+    };
+    watcher(Api::<Arrival<K>>::all(client), config).backoff(WatchBackoff::default()).boxed()
 }
 
 /// Adds the keys whose plans read what changed.

@@ -1,8 +1,8 @@
 use jiff::Timestamp;
 use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
-use k8s_openapi::api::apps::v1::ControllerRevision;
 use seatrial_core::observed::VersionObserved;
 use seatrial_core::platform::{DefaultStore, Platform};
+use seatrial_core::revision::Revision;
 use seatrial_crds::names::{COMPONENT_LABEL, RUN_LABEL, components};
 use seatrial_crds::{Approval, DataContract, MLPipeline, MLPipelineRun, Model, ModelDeployment, ModelVersion};
 use serde_json::{Value, from_value, json};
@@ -20,7 +20,7 @@ fn read<K: serde::de::DeserializeOwned>(value: Value) -> K {
     from_value(value).unwrap()
 }
 
-fn run(name: &str, version: u32, spec: Value, status: Value) -> DeserializeGuard<MLPipelineRun> {
+fn run(name: &str, version: u32, spec: Value, status: Value) -> Arrival<MLPipelineRun> {
     read(json!({
         "apiVersion": "seatrial.dev/v1alpha1", "kind": "MLPipelineRun",
         "metadata": {"name": name, "namespace": "ns", "uid": format!("uid-{name}"), "resourceVersion": version.to_string()},
@@ -99,7 +99,7 @@ fn version(name: &str) -> ModelVersion {
 #[tokio::test]
 async fn a_runs_event_wakes_its_versions_until_a_run_has_vouched_for_them() {
     let feed = feed(Platform::default(), false);
-    let arrived = |version: &ModelVersion| watcher::Event::Apply(DeserializeGuard(Ok(version.clone())));
+    let arrived = |version: &ModelVersion| watcher::Event::Apply(Arrival(Ok(version.clone())));
     let published = json!({"versions": [{"model": "churn", "name": "churn-v1"}]});
     let event = || watcher::Event::Apply(run("churn-c1", 1, json!({"pipeline": "churn"}), published.clone()));
     let mut version = version("churn-v1");
@@ -160,7 +160,7 @@ fn a_new_leader_waits_until_it_has_looked_for_the_authority_and_keeps_the_last_o
 }
 
 fn arrives<K: WatchedKind>(feed: &Feed, object: Value) {
-    feed.take(watcher::Event::Apply(read::<DeserializeGuard<K>>(object)));
+    feed.take(watcher::Event::Apply(read::<Arrival<K>>(object)));
 }
 
 fn a_run(name: &str, change: Option<u32>, status: Value) -> Value {
@@ -298,7 +298,7 @@ async fn a_contract_wakes_the_pipelines_that_name_it_and_their_runs_that_wait() 
     arrives::<DataContract>(&feed, contract("3", json!([]), Value::Null));
     assert_eq!(sorted(names(woken(&feed).await)), concerned);
     // What a run pinned wakes the run.
-    arrives::<ControllerRevision>(
+    arrives::<Revision>(
         &feed,
         json!({"apiVersion": "apps/v1", "kind": "ControllerRevision", "revision": 1,
                "metadata": {"name": "churn-c2-contracts", "namespace": "ns", "uid": "r", "resourceVersion": "1",
@@ -315,7 +315,7 @@ fn model_spec(objective: &str) -> Value {
 async fn an_approval_and_what_proves_it_wake_its_version() {
     let feed = feed(Platform { approval_policy: Some("proof".into()), ..Platform::default() }, false);
     let digest = format!("sha256:{}", "a".repeat(64));
-    let approval: DeserializeGuard<Approval> = read(json!({
+    let approval: Arrival<Approval> = read(json!({
         "apiVersion": "seatrial.dev/v1alpha1", "kind": "Approval",
         "metadata": {"name": "jane", "namespace": "ns", "uid": "uid-jane", "resourceVersion": "1"},
         "spec": {"model": "churn", "version": "churn-v1", "digest": digest, "judgement": digest, "decision": "Approved",
@@ -323,7 +323,7 @@ async fn an_approval_and_what_proves_it_wake_its_version() {
     }));
     feed.take(watcher::Event::Apply(approval));
     assert_eq!(woken(&feed).await, [key(Primary::Version, "churn-v1")]);
-    let policy = || -> DeserializeGuard<ValidatingAdmissionPolicy> {
+    let policy = || -> Arrival<ValidatingAdmissionPolicy> {
         read(json!({
             "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy",
             "metadata": {"name": "proof", "uid": "uid-proof", "resourceVersion": "2"},

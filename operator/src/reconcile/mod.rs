@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use kube::{Error, Resource, ResourceExt};
 use seatrial_core::observed::{ProbeReport, RefusalReport};
 use seatrial_core::plan::{BlockedReason, Kind, LiveRead, Object, OnFailure, Plan, Stage, Write};
+use seatrial_core::revision::Revision;
 use seatrial_core::{data_contract, deployment, model, pipeline, run, trust, version};
 use seatrial_crds::{DataContract, MLPipeline, MLPipelineRun, Model, ModelDeployment, ModelVersion};
 use tokio::time::Instant;
@@ -315,7 +316,7 @@ impl Reconciler {
             (Object::Deployment(sent), Object::Deployment(answer)) => self.note_answer(sent.as_ref(), *answer),
             (Object::Service(sent), Object::Service(answer)) => self.note_answer(sent.as_ref(), *answer),
             (Object::ControllerRevision(sent), Object::ControllerRevision(answer)) => {
-                self.note_answer(sent.as_ref(), *answer);
+                self.note_answer(&Revision::from(*sent.clone()), Revision::from(*answer));
             }
             (Object::ConfigMap(sent), Object::ConfigMap(answer)) => self.note_answer(sent.as_ref(), *answer),
             _ => {}

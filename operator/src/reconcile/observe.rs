@@ -4,20 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use k8s_openapi::api::apps::v1::ControllerRevision;
 use kube::ResourceExt;
 use seatrial_core::data_contract;
 use seatrial_core::observed::{
     ContractObserved, DeploymentObserved, ModelObserved, PipelineObserved, RunObserved, VersionObserved,
 };
 use seatrial_core::plan::Kind;
+use seatrial_core::revision::{self, Revision};
 use seatrial_core::run::{has_ended, triggered_revision};
 use seatrial_core::trust::TrustObserved;
 use seatrial_crds::names::{CONTRACT_LABEL, DEPLOYMENT_LABEL, MODEL_LABEL, PIPELINE_LABEL, RUN_LABEL, VERSION_LABEL};
 use seatrial_crds::{DataContract, MLPipeline, MLPipelineRun, MLPipelineSpec, Model, ModelDeployment, ModelVersion};
 
 use crate::cache::Cache;
-use crate::cache::caches::{ALL, group};
+use crate::cache::caches::{ALL, group, unfinished};
 use crate::queue::object_key::ObjectKey;
 use crate::reconcile::Reconciler;
 
@@ -67,7 +67,6 @@ impl Reconciler {
         let caches = &self.caches;
         let namespace = &key.namespace;
         let own = group(RUN_LABEL, &key.name);
-        let pipeline = group(PIPELINE_LABEL, &run.spec.pipeline);
         let jobs = caches.jobs.group(namespace, &own);
         let expectations = if has_ended(run.status.as_ref()) {
             // What its end left to be deleted may have been refused: the back-off goes on.
@@ -80,11 +79,16 @@ impl Reconciler {
             let ours = jobs.iter().filter(|job| is_controlled_by(job.as_ref(), run.metadata.uid.as_deref()));
             self.expectations.of_jobs(key, ours.filter_map(|job| job.metadata.name.as_deref()))
         };
-        let number = run.status.as_ref().and_then(|status| status.revision);
-        let name = number.map(|number| seatrial_core::names::revision(&run.spec.pipeline, number));
-        let spec = name.and_then(|name| caches.revisions.get(namespace, &name));
-        let spec = spec.and_then(|revision| seatrial_core::revision::spec(&revision).ok());
-        let models: Vec<String> = spec.iter().flat_map(|spec| spec.publishes.iter().map(|p| p.model.clone())).collect();
+        // What has ended executes nothing any more.
+        let has_ended = has_ended(run.status.as_ref());
+        let revision = if has_ended { None } else { self.revision_of(run, namespace) };
+        let spec = revision.as_ref().and_then(|revision| revision.spec().ok());
+        let is_under_way = run.status.as_ref().is_some_and(|status| status.revision.is_some());
+        let models: Vec<String> = spec
+            .filter(|_| is_under_way)
+            .iter()
+            .flat_map(|spec| spec.publishes.iter().map(|publication| publication.model.clone()))
+            .collect();
         let counter = |model: &String| {
             let name = seatrial_core::names::counter(model);
             caches.revisions.get(namespace, &name).map(|counter| (model.clone(), counter))
@@ -105,12 +109,14 @@ impl Reconciler {
         let uids = jobs.iter().filter_map(|job| job.metadata.uid.as_deref());
         let without_pod: Vec<&str> = uids.filter(|uid| !with_pod.contains(uid)).collect();
         let without_pod_for = self.expectations.without_pod_for(key, &without_pod);
-        let contracts = self.contracts_of_run(run, namespace);
+        // A run under way has its contracts pinned.
+        let begins = run.status.as_ref().is_none_or(|status| status.started_at.is_none());
+        let contracts = spec.filter(|_| begins).map(|spec| self.contracts_of(spec, namespace)).unwrap_or_default();
         RunObserved {
             run: run.clone(),
             pipeline: caches.pipelines.get(namespace, &run.spec.pipeline),
-            siblings: caches.runs.group(namespace, &pipeline),
-            revisions: caches.revisions.group(namespace, &pipeline),
+            siblings: caches.runs.group(namespace, &unfinished(&run.spec.pipeline)),
+            revision,
             deleted_pods: caches.pods.deleted(namespace, &own),
             pods,
             jobs,
@@ -176,25 +182,20 @@ impl Reconciler {
         }
     }
 
-    /// The contracts that the inputs of a run name that has not begun. A run under way has them pinned.
-    fn contracts_of_run(&self, run: &MLPipelineRun, namespace: &str) -> Vec<Arc<DataContract>> {
-        if run.status.as_ref().is_some_and(|status| status.started_at.is_some()) || has_ended(run.status.as_ref()) {
-            return vec![];
-        }
+    /// The revision that a run executes, or, of one that pinned none yet, is to execute.
+    fn revision_of(&self, run: &MLPipelineRun, namespace: &str) -> Option<Arc<Revision>> {
         let pipeline = &run.spec.pipeline;
-        let revision = match triggered_revision(run) {
+        match run.status.as_ref().and_then(|status| status.revision).or_else(|| triggered_revision(run)) {
             Some(number) => self.caches.revisions.get(namespace, &seatrial_core::names::revision(pipeline, number)),
             None => {
                 let revisions = self.caches.revisions.group(namespace, &group(PIPELINE_LABEL, pipeline));
-                revisions.into_iter().max_by_key(|revision| revision.revision)
+                revision::newest(&revisions).cloned()
             }
-        };
-        let spec = revision.and_then(|revision| seatrial_core::revision::spec(&revision).ok());
-        spec.map(|spec| self.contracts_of(&spec, namespace)).unwrap_or_default()
+        }
     }
 
     /// The documents that contracts had.
-    fn contract_revisions(&self, contracts: &[Arc<DataContract>]) -> Vec<Arc<ControllerRevision>> {
+    fn contract_revisions(&self, contracts: &[Arc<DataContract>]) -> Vec<Arc<Revision>> {
         let of = |contract: &Arc<DataContract>| {
             let namespace = contract.namespace().unwrap_or_default();
             self.caches.revisions.group(&namespace, &group(CONTRACT_LABEL, &contract.name_any()))

@@ -98,7 +98,7 @@ fn runs_by_hand_begin_at_once_up_to_the_bound_and_one_that_waits_is_written_once
 #[test]
 fn a_run_whose_revision_is_gone_gives_way_to_a_newer_change() {
     let mut fixture = Fixture::new(plain());
-    fixture.observed.revisions.clear();
+    fixture.observed.revision = None;
     Arc::make_mut(&mut fixture.observed.run).metadata.creation_timestamp = Some(Time(at(0)));
     assert!(plan(&fixture.observed, at(4)).status.is_none(), "it comes a moment after the run");
     fixture.now = 5;

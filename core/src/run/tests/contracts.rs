@@ -174,7 +174,7 @@ fn a_run_does_not_begin_while_a_contract_cannot_be_used() {
         let mut fixture = fixture(&contracts);
         let mut pipeline = fixture.observed.pipeline.take().unwrap().as_ref().clone();
         pipeline.spec = from_value(spec).unwrap();
-        fixture.observed.revisions = vec![Arc::new(revision::build(&pipeline, 1))];
+        fixture.observed.revision = Some(Arc::new(revision::build(&pipeline, 1).into()));
         fixture.observed.pipeline = Some(Arc::new(pipeline));
         fixture.settle();
         let stands = fixture.stands();

@@ -66,7 +66,7 @@ impl Fixture {
         let mut pipeline = MLPipeline::new("churn", from_value(spec).unwrap());
         pipeline.metadata.namespace = Some("growth".into());
         pipeline.metadata.uid = Some("pipeline-uid".into());
-        let revision = Arc::new(revision::build(&pipeline, 1));
+        let revision = Arc::new(revision::build(&pipeline, 1).into());
         let run: MLPipelineRun = from_value(json!({
             "apiVersion": "seatrial.dev/v1alpha1", "kind": "MLPipelineRun",
             "metadata": {"name": "churn-c1", "namespace": "growth", "uid": "run-uid", "generation": 1,
@@ -85,7 +85,7 @@ impl Fixture {
             siblings: vec![run.clone()],
             run,
             pipeline: Some(Arc::new(pipeline)),
-            revisions: vec![revision],
+            revision: Some(revision),
             jobs: vec![],
             pods: vec![],
             contracts: vec![],
@@ -174,11 +174,11 @@ impl Fixture {
             Write::Create(Object::ControllerRevision(pinned)) | Write::Replace(Object::ControllerRevision(pinned))
                 if pinned.name_any().ends_with("-contracts") =>
             {
-                self.observed.pinned = Some(Arc::new(*pinned));
+                self.observed.pinned = Some(Arc::new((*pinned).into()));
             }
             Write::Create(Object::ControllerRevision(counter))
             | Write::Replace(Object::ControllerRevision(counter)) => {
-                self.observed.counters.insert("churn".into(), Arc::new(*counter));
+                self.observed.counters.insert("churn".into(), Arc::new((*counter).into()));
             }
             Write::Create(Object::Version(version)) => self.observed.versions.push(Arc::new(*version)),
             Write::Delete { kind: Kind::Job, uid, .. } => {
@@ -320,4 +320,22 @@ pub(super) fn ended(container: &str, code: i32, message: &str) -> Value {
 pub(super) fn waiting(container: &str, reason: &str) -> Value {
     json!({"name": container, "image": "churn:nope", "imageID": "", "ready": false, "restartCount": 0,
            "state": {"waiting": {"reason": reason, "message": "no such thing"}}})
+}
+
+/// A run of the same pipeline.
+pub(super) fn sibling(name: &str, label: &str, owners: Value, status: Value) -> Arc<MLPipelineRun> {
+    Arc::new(
+        from_value(json!({
+            "apiVersion": "seatrial.dev/v1alpha1", "kind": "MLPipelineRun",
+            "metadata": {"name": name, "namespace": "growth", "uid": name, "labels": {REVISION_LABEL: label},
+                         "ownerReferences": owners},
+            "spec": {"pipeline": "churn"}, "status": status,
+        }))
+        .unwrap(),
+    )
+}
+
+/// The run of a newer change.
+pub(super) fn newer_change() -> Arc<MLPipelineRun> {
+    sibling("churn-c2", "2", owner_of_runs(), json!({}))
 }

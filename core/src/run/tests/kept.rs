@@ -57,3 +57,24 @@ fn a_command_whose_publish_has_failed_is_not_left_to_work_in_vain() {
         }
     }
 }
+
+/// Who can give Seatrial's own containers more memory is the platform team: the step's own limits do nothing.
+#[test]
+fn a_container_of_seatrials_own_that_was_killed_for_memory_is_named() {
+    for (container, reason, field) in [
+        ("seatrial-fetch", "AgentOutOfMemory", "agent.resources.limits.memory"),
+        ("seatrial-admit", "AgentOutOfMemory", "agent.resources.limits.memory"),
+        ("seatrial-check", "CheckFailed", "judge.resources.limits.memory"),
+    ] {
+        let mut fixture = Fixture::new(training());
+        fixture.settle();
+        let mut killed = ended(container, 137, "");
+        killed["state"]["terminated"]["reason"] = json!("OOMKilled");
+        fixture.pod("prepare", json!({"phase": "Failed", "initContainerStatuses": [killed]}));
+        fixture.end_job("prepare", json!({"type": "Failed", "status": "True"}));
+        fixture.settle();
+        let step = fixture.step("prepare");
+        assert_eq!((step.state, step.reason.as_deref()), (StepState::Failed, Some(reason)), "{container}");
+        assert!(step.message.as_deref().unwrap().contains(field), "{container}: {:?}", step.message);
+    }
+}

@@ -7,11 +7,12 @@ use serde_json::{from_value, json};
 use super::fixture::{Fixture, at, training};
 use super::*;
 use crate::plan::Object;
+use crate::revision::Revision;
 
 #[test]
 fn a_versions_number_is_never_used_twice() {
     let mut fixture = Fixture::new(training());
-    let revision: k8s_openapi::api::apps::v1::ControllerRevision = from_value(json!({
+    let revision: Revision = from_value(json!({
         "metadata": {"name": "churn-versions", "namespace": "growth", "resourceVersion": "7",
                      "annotations": {"seatrial.dev/holders": "{\"4\":\"another run\"}"}},
         "revision": 4, "data": {"model": "churn"},

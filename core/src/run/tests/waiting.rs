@@ -2,31 +2,13 @@
 
 use std::sync::Arc;
 
-use seatrial_crds::names::REVISION_LABEL;
-use serde_json::{Value, from_value, json};
+use serde_json::{from_value, json};
 
 use super::fixture::*;
 use super::*;
 use crate::contract::{ExitCode, Message};
 use crate::observed::{Expectation, ProbeEvent, ProbeReport, RefusalReport};
 use crate::plan::{Kind, LiveRead};
-use crate::revision;
-
-fn sibling(name: &str, label: &str, owners: Value, status: Value) -> Arc<MLPipelineRun> {
-    Arc::new(
-        from_value(json!({
-            "apiVersion": "seatrial.dev/v1alpha1", "kind": "MLPipelineRun",
-            "metadata": {"name": name, "namespace": "growth", "uid": name, "labels": {REVISION_LABEL: label},
-                         "ownerReferences": owners},
-            "spec": {"pipeline": "churn"}, "status": status,
-        }))
-        .unwrap(),
-    )
-}
-
-fn newer_change() -> Arc<MLPipelineRun> {
-    sibling("churn-c2", "2", owner_of_runs(), json!({}))
-}
 
 fn without_a_store() -> Fixture {
     let mut spec = training();
@@ -126,7 +108,7 @@ fn a_long_refusal_fits_into_the_status() {
 #[test]
 fn a_missing_store_is_given_up_after_an_hour_and_forgotten_when_it_comes() {
     let mut fixture = without_a_store();
-    let since = fixture.step("prepare").held_since.clone();
+    let since = fixture.step("prepare").blocked_since.clone();
     assert!(since.is_some());
     let mut late = without_a_store();
     late.now = HOLD_LIMIT;
@@ -142,7 +124,7 @@ fn a_missing_store_is_given_up_after_an_hour_and_forgotten_when_it_comes() {
     fixture.now = 600;
     fixture.settle();
     let step = fixture.step("prepare");
-    assert_eq!((step.state, &step.held_since, &step.reason), (StepState::Running, &None, &None));
+    assert_eq!((step.state, &step.blocked_since, &step.reason), (StepState::Running, &None, &None));
 }
 
 #[test]
@@ -247,6 +229,22 @@ fn a_refused_pod_is_told_in_the_api_servers_words() {
         "{told}"
     );
     assert!(plan(&fixture.observed, at(320)).live_reads.is_empty(), "it is asked for every five minutes");
+    // Where the containers are ours, the team cannot give them what they lack.
+    for (container, field) in [
+        ("seatrial-fetch", Some("agent.resources")),
+        ("seatrial-admit", Some("agent.resources")),
+        ("seatrial-check", Some("agent.resources and judge.resources")),
+        ("step", None),
+    ] {
+        let mut quota = fixture.observed.clone();
+        let message = Some(format!("failed quota: team: must specify limits.cpu for: {container}"));
+        quota.refusals.values_mut().for_each(|report| report.message.clone_from(&message));
+        let told = plan(&quota, at(30)).status.unwrap().steps[0].message.clone().unwrap();
+        match field {
+            Some(field) => assert!(told.ends_with(&format!("own containers ask for is the chart's {field}")), "{told}"),
+            None => assert!(told.ends_with("for: step"), "{told}"),
+        }
+    }
     assert_eq!(plan(&fixture.observed, at(331)).live_reads.len(), 1);
 }
 
@@ -400,53 +398,6 @@ fn a_step_with_nothing_to_report_is_done_when_its_job_is() {
 }
 
 #[test]
-fn a_run_by_hand_executes_what_the_pipeline_says_by_now() {
-    let mut fixture = Fixture::new(plain());
-    let run = Arc::make_mut(&mut fixture.observed.run);
-    run.metadata.labels = None;
-    run.metadata.owner_references = None;
-    run.metadata.name = Some("by-hand".into());
-    // Applied together with a change of the pipeline, whose revision is not there yet.
-    let mut pipeline = fixture.observed.pipeline.as_ref().unwrap().as_ref().clone();
-    pipeline.spec.options.image = Some("churn:2".into());
-    fixture.observed.pipeline = Some(Arc::new(pipeline.clone()));
-    fixture.now = 5;
-    fixture.settle();
-    assert_eq!(fixture.stands().0, "RevisionNotFound");
-    fixture.observed.revisions.push(Arc::new(revision::build(&pipeline, 2)));
-    fixture.settle();
-    assert_eq!((fixture.status().revision, fixture.stands().0), (Some(2), "Running"));
-}
-
-#[test]
-fn a_copied_run_is_no_change() {
-    let copy = sibling("churn-copy", "12", json!([]), json!({}));
-    let renamed = sibling("churn-copy", "12", owner_of_runs(), json!({}));
-    let own = sibling("churn-c12", "12", owner_of_runs(), json!({}));
-    assert_eq!([&copy, &renamed, &own].map(|run| triggered_revision(run)), [None, None, Some(12)]);
-    let mut fixture = Fixture::new(plain());
-    fixture.observed.siblings.push(copy);
-    fixture.settle();
-    assert_ne!(fixture.stands().0, "Superseded");
-}
-
-#[test]
-fn a_newer_change_waits_for_an_older_one_to_step_aside() {
-    // Whoever plans the older one may not have seen the newer one yet, and be about to let it begin.
-    let mut fixture = Fixture::new(plain());
-    let older = sibling("churn-c0", "0", owner_of_runs(), json!({}));
-    fixture.observed.siblings.push(older);
-    fixture.settle();
-    assert_eq!(
-        fixture.stands(),
-        (
-            "Queued",
-            "it waits for the run \"churn-c0\" to end: kubectl describe mlpipelinerun churn-c0 says how that stands; delete it to begin at once"
-        )
-    );
-}
-
-#[test]
 fn a_failed_step_is_told_while_others_still_run() {
     let mut fixture = Fixture::new(plain());
     fixture.settle();
@@ -455,66 +406,6 @@ fn a_failed_step_is_told_while_others_still_run() {
     fixture.settle();
     assert!(fixture.stands().1.contains("boom"), "{:?}", fixture.stands());
     assert_eq!(fixture.step("two").state, StepState::Running);
-}
-
-/// A run whose first step is at work.
-fn at_work() -> Fixture {
-    let mut fixture = Fixture::new(training());
-    fixture.settle();
-    assert_eq!(fixture.step("prepare").state, StepState::Running);
-    fixture
-}
-
-#[test]
-fn a_run_under_way_whose_revision_is_gone_waits_and_ends_in_the_end() {
-    let mut fixture = at_work();
-    let revisions = std::mem::take(&mut fixture.observed.revisions);
-    fixture.settle();
-    assert_eq!(fixture.stands().0, "RevisionNotFound");
-    // It was the cache that lagged behind.
-    let mut back = fixture.observed.clone();
-    back.revisions = revisions;
-    assert_eq!(stands_in(&plan(&back, at(60))), Some("Running".to_owned()));
-    // It is gone: nobody can read what the Jobs come to.
-    assert_eq!(stands_in(&plan(&fixture.observed, at(3500))), None, "nothing new is to be said");
-    let ended = plan(&fixture.observed, at(3601));
-    assert_eq!(stands_in(&ended), Some("RevisionNotFound".to_owned()));
-    assert!(ended.status.as_ref().unwrap().finished_at.is_some());
-    assert!(ended.writes().any(|write| matches!(write, Write::Delete { kind: Kind::Job, .. })));
-    // A newer change does not wait for an hour.
-    fixture.observed.siblings.push(newer_change());
-    assert_eq!(stands_in(&plan(&fixture.observed, at(60))), None, "the caches lag behind by a minute, too");
-    assert_eq!(stands_in(&plan(&fixture.observed, at(301))), Some("Superseded".to_owned()));
-}
-
-/// The reason that a plan gives its run.
-fn stands_in(plan: &Plan<MLPipelineRunStatus>) -> Option<String> {
-    let status = plan.status.as_ref()?;
-    conditions::find(&status.conditions, types::SUCCEEDED).map(|condition| condition.reason.clone())
-}
-
-#[test]
-fn what_another_release_wrote_is_waited_for() {
-    let newer = |fixture: &mut Fixture| {
-        let revision = Arc::make_mut(&mut fixture.observed.revisions[0]);
-        revision.data.as_mut().unwrap().0["projection"] = json!(99);
-    };
-    let mut begins = Fixture::new(training());
-    newer(&mut begins);
-    begins.settle();
-    assert_eq!(begins.stands().0, "RevisionUnreadable");
-    let mut fixture = at_work();
-    newer(&mut fixture);
-    fixture.settle();
-    assert_eq!(fixture.stands().0, "RevisionUnreadable");
-    let later = plan(&fixture.observed, at(100_000));
-    assert!(later.status.is_none() && later.writes().next().is_none(), "its Jobs go on: {later:?}");
-    // A parameter that a newer rule refuses was accepted once.
-    let mut fixture = at_work();
-    Arc::make_mut(&mut fixture.observed.run).spec.parameters =
-        vec![ParameterValue { name: "unknown".into(), value: "1".into() }];
-    fixture.settle();
-    assert_eq!((fixture.stands().0, fixture.status().finished_at.is_some()), ("InvalidParameters", false));
 }
 
 #[test]

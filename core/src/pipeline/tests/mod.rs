@@ -1,3 +1,8 @@
+//! What a pipeline decides.
+
+mod history;
+mod last_run;
+
 use std::sync::Arc;
 
 use seatrial_crds::{Condition, MLPipelineRunStatus, MLPipelineSpec, Time};
@@ -97,10 +102,12 @@ fn execute(observed: &mut PipelineObserved, plan: Plan<MLPipelineStatus>) {
     for action in plan.stages.into_iter().flat_map(|stage| stage.writes) {
         match action {
             Write::Create(Object::Run(run)) => observed.runs.push(Arc::new(*run)),
-            Write::Create(Object::ControllerRevision(revision)) => observed.revisions.push(Arc::new(*revision)),
+            Write::Create(Object::ControllerRevision(revision)) => {
+                observed.revisions.push(Arc::new((*revision).into()))
+            }
             Write::Replace(Object::ControllerRevision(revision)) => {
                 observed.revisions.retain(|old| old.metadata.name != revision.metadata.name);
-                observed.revisions.push(Arc::new(*revision));
+                observed.revisions.push(Arc::new((*revision).into()));
             }
             Write::Delete { kind: Kind::Run, name, .. } => observed.runs.retain(|run| run.name_any() != name),
             Write::Delete { kind: Kind::ControllerRevision, name, .. } => {
@@ -256,7 +263,7 @@ fn a_pipeline_that_comes_back_adopts_its_revision_and_starts_nothing() {
     settle(&mut back);
     assert!(back.runs.is_empty());
     assert_eq!(back.pipeline.status.as_ref().unwrap().revision, Some(1));
-    assert_eq!(revision::pipeline_uid(&back.revisions[0]), Some("b"));
+    assert_eq!(back.revisions[0].pipeline_uid(), Some("b"));
 }
 
 #[test]
@@ -315,89 +322,12 @@ fn a_foreign_object_under_a_childs_name_is_named() {
 }
 
 #[test]
-fn ended_runs_beyond_the_limit_go_oldest_first() {
-    let mut observed = observe(pipeline("a"));
-    edit(&mut observed, |spec| {
-        spec.history_limits = Some(seatrial_crds::HistoryLimits { succeeded: Some(1), failed: None });
-    });
-    for number in 1..=3 {
-        let mut run = run(&observed.pipeline, number, now());
-        run.metadata.uid = Some(format!("run-{number}"));
-        run.metadata.creation_timestamp = Some(Time(Timestamp::from_second(number).unwrap()));
-        let mut conditions: Vec<Condition> = vec![];
-        conditions::set(&mut conditions, types::SUCCEEDED, Status::True, "Succeeded", "", None, now());
-        run.status = Some(MLPipelineRunStatus { conditions, ..Default::default() });
-        observed.runs.push(Arc::new(run));
-    }
-    let deleted: Vec<_> = history(&observed)
-        .into_iter()
-        .map(|action| match action {
-            Write::Delete { name, .. } => name,
-            other => panic!("{other:?}"),
-        })
-        .collect();
-    assert_eq!(deleted, ["churn-c2", "churn-c1"]);
-}
-
-#[test]
-fn revisions_that_nobody_needs_go_in_two_phases() {
-    let mut observed = observe(pipeline("a"));
-    settle(&mut observed);
-    for image in ["churn:2", "churn:3", "churn:4"] {
-        edit(&mut observed, |spec| spec.options.image = Some(image.into()));
-        settle(&mut observed);
-    }
-    let names = |observed: &PipelineObserved| {
-        let mut names: Vec<String> = observed.revisions.iter().map(|revision| revision.name_any()).collect();
-        names.sort();
-        names
-    };
-    assert_eq!(names(&observed).len(), 4, "each is a run's");
-    // The run of change 1 is gone, and left nothing. That of 2 made a version. That of 3 is still there.
-    observed.runs.retain(|run| run.name_any() == "churn-c3");
-    let version = json!({
-        "apiVersion": "seatrial.dev/v1alpha1", "kind": "ModelVersion", "metadata": {"name": "churn-v1"},
-        "spec": {
-            "model": "churn", "number": 1, "purpose": "Release",
-            "artifact": {"uri": "s3://growth/x", "digest": format!("sha256:{}", "0".repeat(64)), "size": 1},
-            "lineage": {"pipeline": "churn", "run": "churn-c2", "runUID": "x", "revision": 2},
-        },
-    });
-    observed.versions.push(Arc::new(serde_json::from_value(version).unwrap()));
-    settle(&mut observed);
-    assert_eq!(names(&observed).len(), 4, "it is marked first");
-    let waits = plan(&observed, now());
-    assert!(waits.is_quiet() && waits.requeue_after.is_some_and(|after| after.as_secs() == 3600), "{waits:?}");
-    let later = now().saturating_add(jiff::SignedDuration::from_mins(61)).unwrap();
-    settle_at(&mut observed, later);
-    assert_eq!(names(&observed), ["churn-c2", "churn-c3", "churn-c4"]);
-    assert_eq!(plan(&observed, later).requeue_after, None);
-}
-
-#[test]
-fn a_mark_is_taken_off_a_revision_that_is_needed_again() {
-    let mut observed = observe(pipeline("a"));
-    settle(&mut observed);
-    edit(&mut observed, |spec| spec.options.image = Some("churn:2".into()));
-    settle(&mut observed);
-    let runs = std::mem::take(&mut observed.runs);
-    settle(&mut observed);
-    let is_marked = |observed: &PipelineObserved| {
-        let first = observed.revisions.iter().find(|revision| revision.name_any() == "churn-c1").unwrap();
-        first.annotations().contains_key(seatrial_crds::names::UNUSED_SINCE_ANNOTATION)
-    };
-    assert!(is_marked(&observed));
-    observed.runs = runs;
-    settle(&mut observed);
-    assert!(!is_marked(&observed));
-}
-
-#[test]
 fn an_unreadable_revision_stalls_instead_of_training_everything_anew() {
     let mut observed = observe(pipeline("a"));
     settle(&mut observed);
-    let revision = Arc::make_mut(&mut observed.revisions[0]);
+    let mut revision = observed.revisions[0].to_object();
     revision.data.as_mut().unwrap().0["projection"] = json!(99);
+    observed.revisions[0] = Arc::new(revision.into());
     settle(&mut observed);
     assert_eq!(run_names(&observed), ["churn-c1"]);
     let conditions = &observed.pipeline.status.as_ref().unwrap().conditions;
@@ -415,137 +345,4 @@ fn what_says_what_its_absence_says_is_no_change() {
     });
     settle(&mut observed);
     assert_eq!(run_names(&observed), ["churn-c1"]);
-}
-
-#[test]
-fn the_last_run_of_one_second_is_that_of_the_newest_change() {
-    let mut observed = observe(pipeline("a"));
-    for number in [9, 10] {
-        let mut run = run(&observed.pipeline, number, now());
-        run.metadata.creation_timestamp = Some(Time(now()));
-        observed.runs.push(Arc::new(run));
-    }
-    assert_eq!(last_run(&observed).unwrap().name, "churn-c10");
-}
-
-/// Lets a run stand so.
-fn stand(observed: &mut PipelineObserved, name: &str, status: Status, reason: &str) {
-    let run = observed.runs.iter_mut().find(|run| run.name_any() == name).unwrap();
-    let status_of_run = Arc::make_mut(run).status.get_or_insert_default();
-    conditions::set(&mut status_of_run.conditions, types::SUCCEEDED, status, reason, "", None, now());
-}
-
-/// Plans until nothing is left to do, and counts the writes of the pipeline's status.
-fn count_status_writes(observed: &mut PipelineObserved) -> usize {
-    let mut writes = 0;
-    loop {
-        let plan = plan(observed, now());
-        if plan.is_quiet() {
-            return writes;
-        }
-        writes += usize::from(plan.status.is_some());
-        execute(observed, plan);
-    }
-}
-
-#[test]
-fn a_run_that_nothing_holds_up_costs_two_writes_of_its_pipeline() {
-    let mut observed = observe(pipeline("a"));
-    let mut writes = count_status_writes(&mut observed);
-    assert_eq!(last_run(&observed).unwrap().reason, "Running");
-    for (status, reason) in [(Status::Unknown, "Running"), (Status::Unknown, "Publishing"), (Status::True, "Succeeded")]
-    {
-        stand(&mut observed, "churn-c1", status, reason);
-        writes += count_status_writes(&mut observed);
-    }
-    assert_eq!(writes, 2);
-    assert_eq!(last_run(&observed).unwrap().reason, "Succeeded");
-}
-
-#[test]
-fn a_run_by_hand_that_nothing_holds_up_costs_one_write_of_its_pipeline() {
-    let mut observed = observe(pipeline("a"));
-    settle(&mut observed);
-    stand(&mut observed, "churn-c1", Status::True, "Succeeded");
-    settle(&mut observed);
-    for name in ["smooth", "held-up"] {
-        let spec = MLPipelineRunSpec { pipeline: "churn".into(), parameters: vec![], purpose: None };
-        let mut run = MLPipelineRun::new(name, spec);
-        run.metadata.creation_timestamp = Some(Time(now()));
-        observed.runs.push(Arc::new(run));
-        let reasons = if name == "smooth" { ["Running", "Running"] } else { ["Queued", "Running"] };
-        let mut writes = count_status_writes(&mut observed);
-        for reason in reasons {
-            stand(&mut observed, name, Status::Unknown, reason);
-            writes += count_status_writes(&mut observed);
-        }
-        if name == "held-up" {
-            let last = last_run(&observed).unwrap();
-            assert_eq!(
-                (last.name.as_str(), last.reason.as_str()),
-                ("held-up", "Running"),
-                "it is not told of as queued for ever"
-            );
-        }
-        stand(&mut observed, name, Status::True, "Succeeded");
-        writes += count_status_writes(&mut observed);
-        assert_eq!(writes, if name == "smooth" { 1 } else { 3 }, "{name}");
-        assert_eq!(last_run(&observed).unwrap().name, name);
-        observed.runs.retain(|run| run.name_any() != name);
-        settle(&mut observed);
-    }
-}
-
-#[test]
-fn a_run_that_is_refused_is_not_told_of() {
-    let mut observed = observe(pipeline("a"));
-    let first = plan(&observed, now());
-    Arc::make_mut(&mut observed.pipeline).status = first.status;
-    observed.blocked.push(Blocked {
-        kind: Kind::Run,
-        name: "churn-c1".into(),
-        reason: BlockedReason::Refused,
-        message: "exceeded quota".into(),
-        until: now(),
-    });
-    assert_eq!(plan(&observed, now()).status.unwrap().last_run, None);
-}
-
-#[test]
-fn skipped_runs_push_out_no_failure_and_no_run_goes_before_its_version_was_looked_at() {
-    let mut observed = observe(pipeline("a"));
-    edit(&mut observed, |spec| {
-        spec.history_limits = serde_json::from_value(json!({"succeeded": 0, "failed": 1})).unwrap();
-    });
-    for (number, status, reason) in [
-        (1, Status::False, "StepFailed"),
-        (2, Status::False, "Superseded"),
-        (3, Status::False, "Superseded"),
-        (4, Status::True, "Succeeded"),
-    ] {
-        let mut run = run(&observed.pipeline, number, now());
-        run.metadata.creation_timestamp = Some(Time(Timestamp::from_second(number).unwrap()));
-        let mut conditions: Vec<Condition> = vec![];
-        conditions::set(&mut conditions, types::SUCCEEDED, status, reason, "", None, now());
-        run.status = Some(MLPipelineRunStatus { conditions, ..Default::default() });
-        observed.runs.push(Arc::new(run));
-    }
-    let deleted = |observed: &PipelineObserved| -> Vec<String> {
-        let name = |action| match action {
-            Write::Delete { name, .. } => name,
-            other => panic!("{other:?}"),
-        };
-        history(observed).into_iter().map(name).collect()
-    };
-    assert_eq!(deleted(&observed), ["churn-c4", "churn-c2"]);
-    let version = json!({
-        "apiVersion": "seatrial.dev/v1alpha1", "kind": "ModelVersion", "metadata": {"name": "churn-v1"},
-        "spec": {
-            "model": "churn", "number": 1, "purpose": "Release",
-            "artifact": {"uri": "s3://growth/x", "digest": format!("sha256:{}", "0".repeat(64)), "size": 1},
-            "lineage": {"pipeline": "churn", "run": "churn-c4", "runUID": "x", "revision": 4},
-        },
-    });
-    observed.versions.push(Arc::new(serde_json::from_value(version).unwrap()));
-    assert_eq!(deleted(&observed), ["churn-c2"]);
 }
