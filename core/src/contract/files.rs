@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use super::Digest;
-use super::listing::{Entry, Listing, ListingError, MAX_FILES, MAX_PATHS_BYTES};
+use super::digest::Digest;
+use super::entry::{Entry, ListingError, MAX_FILES, MAX_PATHS_BYTES, check_path};
 
 /// Files in the order in which they were found. Their sizes and hashes may come later.
 #[derive(Clone, Debug, Default)]
@@ -26,7 +26,7 @@ impl Draft {
     }
 
     fn add_within(&mut self, path: &str, files: usize, paths_bytes: usize) -> Result<usize, ListingError> {
-        Listing::check_path(path)?;
+        check_path(path)?;
         let place = self.ends.len();
         if place >= files {
             return Err(ListingError::TooMany);
@@ -96,6 +96,11 @@ impl Draft {
         self.sizes.iter().fold(0, |sum, size| sum.saturating_add(*size))
     }
 
+    /// Gives back the memory that no further file needs.
+    pub(super) fn shrink(&mut self) {
+        self.paths.shrink_to_fit();
+    }
+
     fn at(&self, place: u32) -> &str {
         usize::try_from(place).ok().and_then(|place| self.path(place)).unwrap_or_default()
     }
@@ -141,16 +146,6 @@ impl Draft {
             before = own;
         }
         Ok(order)
-    }
-
-    /// The listing of all files, whose sizes and hashes are known by now.
-    ///
-    /// # Errors
-    /// A path that stands twice, or is a folder as well.
-    pub fn listing(mut self) -> Result<Listing, ListingError> {
-        let order = self.order()?;
-        self.paths.shrink_to_fit();
-        Ok(Listing::of(self, order))
     }
 }
 

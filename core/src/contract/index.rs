@@ -3,9 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Digest;
+use super::digest::Digest;
+use super::entry::{ListingError, MAX_FILES};
 use super::files::Draft;
-use super::listing::{self, Listing, ListingError, MAX_FILES};
+use super::listing::{self, Listing};
 
 /// The version of indexes.
 const VERSION: u32 = 1;

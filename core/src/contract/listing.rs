@@ -4,42 +4,15 @@ use std::fmt;
 use std::io::{self, BufWriter, Write};
 use std::ops::Range;
 
+use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error as _, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
 
+use super::digest::{Digest, Hasher};
+use super::entry::{Entry, ListingError};
 use super::files::Draft;
-use super::{Digest, Hasher};
-
-/// The most files that an artifact, or an input, may have: whoever reads or writes one keeps the list in memory.
-pub const MAX_FILES: usize = 2_000_000;
-
-/// The most bytes that all paths of an artifact may have together, for the same reason.
-pub const MAX_PATHS_BYTES: usize = 128 << 20;
-
-/// The longest listing in one piece, in bytes of canonical JSON: as long as all paths, twice for what JSON escapes in them,
-/// and what each file has besides.
-pub const MAX_LISTING_BYTES: u64 = 2 * MAX_PATHS_BYTES as u64 + 128 * MAX_FILES as u64;
-
-/// The longest path of a file in an artifact, in bytes.
-pub const MAX_PATH_BYTES: usize = 1024;
-
-/// The longest name of a file or folder, in bytes: no file system of Linux has longer ones.
-pub(super) const MAX_NAME_BYTES: usize = 255;
 
 /// How much is hashed at once, in bytes.
 const BUFFER: usize = 64 << 10;
-
-/// One file of an artifact.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Entry {
-    /// The path beneath the artifact's folder: `/` between segments, none empty, none `.` or `..`.
-    pub path: String,
-    /// The file's size in bytes.
-    pub size: u64,
-    /// The SHA-256 of the file's content, 64 hexadecimal digits without a prefix.
-    pub sha256: String,
-}
 
 /// What an artifact is: its files, sorted by path. Its digest is the SHA-256 of this list as canonical JSON:
 /// no white space, members in the order path, size, sha256.
@@ -48,37 +21,6 @@ pub struct Listing {
     files: Draft,
     /// The places of the files in the order of their paths.
     order: Vec<u32>,
-}
-
-/// A list of files that is no artifact.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ListingError {
-    /// The text is no JSON of the expected form.
-    #[error("the listing is no valid JSON: {0}")]
-    Malformed(String),
-    /// A path that could leave its folder, or that no store can name.
-    #[error(
-        "the path \"{0}\" is not allowed in an artifact: use relative paths without empty, \".\" or \"..\" parts, and without names of more than {MAX_NAME_BYTES} bytes"
-    )]
-    BadPath(String),
-    /// A path that is a file and, since another path lies beneath it, a folder.
-    #[error("the path \"{0}\" is both a file and a folder, which no disk can hold: rename one of them")]
-    FileAndFolder(String),
-    /// More files than [`MAX_FILES`].
-    #[error("more than {MAX_FILES} files: use fewer and larger ones, or an archive")]
-    TooMany,
-    /// Longer paths than [`MAX_PATHS_BYTES`].
-    #[error("paths of more than {MAX_PATHS_BYTES} bytes together: use fewer files, or shorter names")]
-    TooLong,
-    /// Two files of one path.
-    #[error("the path \"{0}\" is listed twice")]
-    Duplicate(String),
-    /// A file's hash that is none.
-    #[error("the file \"{0}\" has no valid SHA-256")]
-    BadHash(String),
-    /// The list is not sorted, or written another way: its digest would not be the artifact's.
-    #[error("the listing is not in canonical form")]
-    NotCanonical,
 }
 
 impl Listing {
@@ -90,18 +32,6 @@ impl Listing {
         let mut draft = Draft::default();
         entries.iter().try_for_each(|entry| draft.push(entry))?;
         draft.listing()
-    }
-
-    pub(super) fn of(files: Draft, order: Vec<u32>) -> Self {
-        Self { files, order }
-    }
-
-    /// Whether a path may stand in a listing.
-    ///
-    /// # Errors
-    /// Where it could leave its folder, or no store can name it.
-    pub fn check_path(path: &str) -> Result<(), ListingError> {
-        if path_is_safe(path) { Ok(()) } else { Err(ListingError::BadPath(path.chars().take(200).collect())) }
     }
 
     /// Reads a listing and insists on its canonical form, so that bytes and listing have one digest.
@@ -195,6 +125,18 @@ impl Listing {
     }
 }
 
+impl Draft {
+    /// The listing of all files, whose sizes and hashes are known by now.
+    ///
+    /// # Errors
+    /// A path that stands twice, or is a folder as well.
+    pub fn listing(mut self) -> Result<Listing, ListingError> {
+        let order = self.order()?;
+        self.shrink();
+        Ok(Listing { files: self, order })
+    }
+}
+
 impl PartialEq for Listing {
     fn eq(&self, other: &Self) -> bool {
         self.entries().eq(other.entries())
@@ -261,15 +203,6 @@ impl<'de> Visitor<'de> for Files<'_> {
     }
 }
 
-/// True where a path stays beneath its folder on every system and can be an object's key.
-fn path_is_safe(path: &str) -> bool {
-    !path.is_empty()
-        && path.len() <= MAX_PATH_BYTES
-        && !path.contains(['\\', '\0'])
-        && !path.chars().any(char::is_control)
-        && path.split('/').all(|part| !part.is_empty() && part.len() <= MAX_NAME_BYTES && part != "." && part != "..")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -323,13 +256,5 @@ mod tests {
         for json in ["[", "{}", "[1]", "[]]"] {
             assert!(matches!(Listing::parse(json.as_bytes()), Err(ListingError::Malformed(_))), "{json}");
         }
-    }
-
-    /// A store takes longer names than any disk.
-    #[test]
-    fn a_name_that_no_disk_holds_is_refused() {
-        Listing::check_path(&format!("a/{}/b", "x".repeat(255))).unwrap();
-        let error = Listing::check_path(&format!("a/{}/b", "x".repeat(256))).unwrap_err();
-        assert!(error.to_string().contains("more than 255 bytes"), "{error}");
     }
 }

@@ -20,6 +20,7 @@ pub mod check;
 mod config;
 mod counts;
 mod digest;
+mod entry;
 mod exec;
 mod exit_code;
 mod files;
@@ -38,12 +39,13 @@ pub use config::{
     LOG_SECONDS, OutputConfig, PodConfig, RecoverConfig, SECRET_KEY, SESSION_TOKEN, StepConfig, StoreConfig,
 };
 pub use digest::{Digest, DigestError, Hasher};
+pub use entry::{Entry, ListingError, MAX_FILES, MAX_LISTING_BYTES, MAX_PATH_BYTES, MAX_PATHS_BYTES};
 pub use exec::{ExecArguments, Exit, ExitReason, GRACE_SECONDS};
 pub use exit_code::{Cause, ExitCode};
 pub use files::Draft;
 pub use index::{ListingIndex, ListingObject, MAX_PIECE_BYTES, PIECE_FILES};
 pub use judge::{JUDGE_VERSION, JudgeConfig, JudgeMessage, JudgeMessageError, LabelsConfig, MAX_JUDGE_BYTES, Measured};
-pub use listing::{Entry, Listing, ListingError, MAX_FILES, MAX_LISTING_BYTES, MAX_PATH_BYTES, MAX_PATHS_BYTES};
+pub use listing::Listing;
 pub use message::{
     Failure, MAX_MESSAGE_BYTES, MAX_RECOVERED_BYTES, MESSAGE_VERSION, Message, MessageError, ReportedInput,
     ReportedMetric, ReportedOutput,
