@@ -2,7 +2,8 @@
 //! of the run's own, so that a contract that changes later changes nothing of a run under way.
 //!
 //! The revision is written before the run begins: a run that has begun has its contracts on record, whenever the operator
-//! dies. One that is not what the contracts say by then is replaced, since no Job was created by it yet.
+//! dies. One that is not what the contracts say by then is deleted and written anew, since no Job was created by it yet: the
+//! API server lets nobody change the data of a ControllerRevision.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +19,7 @@ use super::{CannotRun, Draft};
 use crate::contract::check::{self, CHECK_VERSION, CheckConfig, CheckLimits, CheckSummary, DataFormat, InputCheck};
 use crate::contract::paths;
 use crate::data_contract::{AgreedContract, references, resolve, whole};
-use crate::plan::{Object, Write};
+use crate::plan::{Kind, Object, Write};
 use crate::revision::Revision;
 use crate::{names, text};
 
@@ -61,11 +62,11 @@ impl Draft<'_> {
                 Err(CannotRun::Waits("NameTaken", message))
             }
             Some(known) if agreed(known).as_ref() == Some(&found) => Ok(()),
-            Some(known) => {
-                let mut known = known.to_object();
-                known.data = pinned.data;
-                Err(CannotRun::Pins(Write::Replace(Object::ControllerRevision(Box::new(known)))))
-            }
+            Some(known) => Err(CannotRun::Pins(Write::Delete {
+                kind: Kind::ControllerRevision,
+                name: known.name_any(),
+                uid: known.metadata.uid.clone().unwrap_or_default(),
+            })),
             None => Err(CannotRun::Pins(Write::Create(Object::ControllerRevision(Box::new(pinned))))),
         }
     }

@@ -171,10 +171,16 @@ impl Fixture {
                 self.observed.expectations.insert(name, Expectation::Observed);
                 self.observed.jobs.push(Arc::new(*job));
             }
-            Write::Create(Object::ControllerRevision(pinned)) | Write::Replace(Object::ControllerRevision(pinned))
-                if pinned.name_any().ends_with("-contracts") =>
-            {
+            Write::Create(Object::ControllerRevision(mut pinned)) if pinned.name_any().ends_with("-contracts") => {
+                pinned.metadata.uid = Some("uid of what is pinned".to_owned());
                 self.observed.pinned = Some(Arc::new((*pinned).into()));
+            }
+            Write::Replace(Object::ControllerRevision(pinned)) if pinned.name_any().ends_with("-contracts") => {
+                panic!("the API server lets nobody change its data");
+            }
+            Write::Delete { kind: Kind::ControllerRevision, uid, .. } => {
+                let pinned = self.observed.pinned.take();
+                assert_eq!(pinned.unwrap().metadata.uid.as_ref(), Some(&uid));
             }
             Write::Create(Object::ControllerRevision(counter))
             | Write::Replace(Object::ControllerRevision(counter)) => {
