@@ -1,0 +1,98 @@
+//! Data that have to keep a contract.
+
+use serde_json::{Value, json};
+
+use super::ends::until;
+use super::objects::own;
+use super::{Action, NAMESPACE, Scenario};
+use crate::api::{Key, Store};
+use crate::models::pods::Fate;
+
+/// A contract of the team's own data, which asks for so many rows.
+fn contract(version: &str, rows: u32) -> Action {
+    own(
+        "DataContract",
+        "customers",
+        &json!({"contract": {
+            "apiVersion": "v3.1.0", "kind": "DataContract", "id": "1", "version": version, "status": "active",
+            "schema": [{"name": "customers", "quality": [{"metric": "rowCount", "mustBeGreaterThan": rows}],
+                        "properties": [{"name": "id", "logicalType": "integer", "required": true}]}],
+        }}),
+    )
+}
+
+/// Two steps whose inputs keep one contract, and a version of what the second made.
+fn pipeline_by_contract(first: &str) -> Action {
+    let contract = json!({"name": "customers"});
+    own(
+        "MLPipeline",
+        "churn",
+        &json!({
+            "image": "churn:1",
+            "steps": [
+                {"name": first, "command": ["prepare"],
+                 "inputs": [{"name": "raw", "uri": "http://data/raw", "contract": contract}],
+                 "outputs": [{"name": "train", "type": "Dataset"}]},
+                {"name": "train", "command": ["train"],
+                 "inputs": [{"name": "train", "from": {"step": first, "output": "train"}, "contract": contract}],
+                 "outputs": [{"name": "model", "type": "Model"}]},
+            ],
+            "publishes": [{"model": "churn", "artifact": {"step": "train", "output": "model"}}],
+        }),
+    )
+}
+
+/// The data of the step `broken` break their contract.
+fn breaking(step: &str, _: usize) -> Fate {
+    if step == "broken" { Fate::Breaks } else { Fate::Succeeds }
+}
+
+/// What is missing until a run checked all of its inputs by one revision of its contract, and its version names that.
+fn one_revision(store: &Store) -> Option<String> {
+    let run = store.get(&Key::new("MLPipelineRun", NAMESPACE, "churn-c1"))?;
+    let checks: Vec<&Value> = run["status"]["steps"].as_array()?.iter().map(|step| &step["checks"][0]).collect();
+    let is_passed = |check: &&Value| check["verdict"] == "Passed" || check["verdict"].is_null();
+    let revisions: Vec<&Value> = checks.iter().map(|check| &check["revision"]).collect();
+    let is_one = matches!(revisions.as_slice(), [one, other] if one == other && one.is_string());
+    if !is_one || !checks.iter().all(is_passed) {
+        return Some(format!("the run should have checked its inputs by one revision: {checks:?}"));
+    }
+    let version = store.get(&Key::new("ModelVersion", NAMESPACE, "churn-v1"))?;
+    let named: Vec<&Value> =
+        version["spec"]["lineage"]["contracts"].as_array().into_iter().flatten().map(|it| &it["revision"]).collect();
+    (named != revisions).then(|| format!("the version should name what its data were checked by: {named:?}"))
+}
+
+/// What is missing until a step failed before its command, for its data.
+fn never_started(store: &Store) -> Option<String> {
+    let run = store.get(&Key::new("MLPipelineRun", NAMESPACE, "churn-c1"))?;
+    let step = &run["status"]["steps"][0];
+    // Where the pod was gone before it was read, only the Job is left to say that it failed.
+    let is_told = step["reason"] == "ContractBroken" && step["checks"][0]["verdict"] == "Failed";
+    (!is_told && step["reason"] != "JobFailed").then(|| format!("the data should have failed the step: {step}"))
+}
+
+/// All of them.
+pub(super) fn all() -> Vec<Scenario> {
+    vec![
+        Scenario {
+            name: "contract",
+            actions: vec![
+                (0, pipeline_by_contract("prepare")),
+                (5, contract("1.0.0", 1)),
+                // In the middle of the run.
+                (7, contract("2.0.0", 99)),
+            ],
+            fates: breaking,
+            missing: |store| until(store, &[("churn-c1", true)], None).or_else(|| one_revision(store)),
+            once: true,
+        },
+        Scenario {
+            name: "broken-contract",
+            actions: vec![(0, contract("1.0.0", 1)), (1, pipeline_by_contract("broken"))],
+            fates: breaking,
+            missing: |store| until(store, &[("churn-c1", false)], None).or_else(|| never_started(store)),
+            once: false,
+        },
+    ]
+}
