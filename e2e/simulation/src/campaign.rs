@@ -1,5 +1,5 @@
 //! Which simulations are played: a crash before and after every write of every scenario, late writes of dead leaders, two
-//! leaders at once, and seeded mixes of everything that can go wrong.
+//! leaders at once, answers that news overtakes, and seeded mixes of everything that can go wrong.
 
 use std::fmt;
 use std::time::Duration;
@@ -27,6 +27,8 @@ pub enum Trial {
     Crash(&'static str, u64, Moment),
     /// Two operators lead at once, one of which sees everything so many milliseconds late.
     Twice(&'static str, u64),
+    /// The caches are blind for long, and the first answer about a Job comes after the news of its deletion.
+    Overtaken(&'static str),
     /// Everything goes wrong, by a seed, which also says in which scenario.
     Mix(u64),
 }
@@ -41,6 +43,7 @@ impl fmt::Display for Trial {
                 write!(formatter, "{scenario}:{write}:late{}", delay.as_secs())
             }
             Self::Twice(scenario, lag) => write!(formatter, "{scenario}:twice:{lag}"),
+            Self::Overtaken(scenario) => write!(formatter, "{scenario}:overtaken"),
             Self::Mix(seed) => write!(formatter, "seed {seed}"),
         }
     }
@@ -55,6 +58,9 @@ impl Trial {
         let Some(write) = parts.next() else { return Some(Self::Calm(scenario)) };
         if write == "twice" {
             return Some(Self::Twice(scenario, parts.next()?.parse().ok()?));
+        }
+        if write == "overtaken" {
+            return Some(Self::Overtaken(scenario));
         }
         let moment = match parts.next()? {
             "before" => Moment::Before,
@@ -82,6 +88,7 @@ impl Trial {
                 let second = Second { leads_for: LEADS_FOR, lag: Duration::from_millis(*lag) };
                 (find(name), Plan { second: Some(second), ..Plan::default() })
             }
+            Self::Overtaken(name) => (find(name), Plan { overtakes: true, ..Plan::default() }),
             Self::Mix(seed) => {
                 let number = usize::try_from(*seed).unwrap_or(0);
                 let lag = LAGS.get(number / 7 % LAGS.len()).map(|lag| Duration::from_millis(*lag));
@@ -91,7 +98,9 @@ impl Trial {
                 (scenarios.get(number % scenarios.len().max(1)), plan)
             }
         };
-        let outcome = scenario.map(|scenario| simulate(scenario, &Plan { is_printed, mutant, ..plan }, Depth::End));
+        // An hour in which nothing happens takes as long as all before: a part of the mixes will do.
+        let depth = if matches!(self, Self::Mix(seed) if seed.is_multiple_of(3)) { Depth::Hour } else { Depth::End };
+        let outcome = scenario.map(|scenario| simulate(scenario, &Plan { is_printed, mutant, ..plan }, depth));
         match outcome {
             Some(Ok(outcome)) => outcome,
             Some(Err(error)) => Outcome::failed(error.to_string()),
@@ -100,14 +109,15 @@ impl Trial {
     }
 }
 
-/// A crash before and after every write of every scenario, every write of a dead leader landing late, and two operators that
-/// lead at once.
+/// A crash before and after every write of every scenario, every write of a dead leader landing late, two operators that lead
+/// at once, and answers that news overtakes.
 pub fn crashes() -> Vec<Trial> {
     let mut trials = vec![];
     for scenario in scenario::all() {
         let calm = Trial::Calm(scenario.name);
         let writes = calm.play(false).writes;
         trials.push(calm);
+        trials.push(Trial::Overtaken(scenario.name));
         trials.extend(LAGS.map(|lag| Trial::Twice(scenario.name, lag)));
         for write in 1..=writes {
             let late = LATE.map(|seconds| Moment::Late(Duration::from_secs(seconds)));
@@ -117,4 +127,24 @@ pub fn crashes() -> Vec<Trial> {
         }
     }
     trials
+}
+
+/// How many of these trials there are of each scenario: crashes before and after a write, late writes, and others.
+pub fn matrix(trials: &[Trial]) -> Vec<(&'static str, [usize; 3])> {
+    let mut rows: Vec<(&'static str, [usize; 3])> = vec![];
+    for trial in trials {
+        let (name, column) = match trial {
+            Trial::Crash(name, _, Moment::Late(_)) => (*name, 1),
+            Trial::Crash(name, ..) => (*name, 0),
+            Trial::Calm(name) | Trial::Twice(name, _) | Trial::Overtaken(name) => (*name, 2),
+            Trial::Mix(_) => continue,
+        };
+        if rows.last().is_none_or(|row| row.0 != name) {
+            rows.push((name, [0; 3]));
+        }
+        if let Some(count) = rows.last_mut().and_then(|row| row.1.get_mut(column)) {
+            *count += 1;
+        }
+    }
+    rows
 }

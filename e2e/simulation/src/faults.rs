@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::api::{Effect, Handling, Interceptor, Refusal, Reply, Request, Verb};
+use crate::api::{Effect, Handling, Interceptor, Key, Refusal, Reply, Request, Verb};
 use crate::models::pods::Fate;
 use crate::mutants::Mutant;
 use crate::trace::Trace;
@@ -17,6 +17,13 @@ use crate::trace::Trace;
 pub const OPERATOR: &str = "operator-";
 /// What the names of operators begin with that lead beside another.
 pub const SECOND: &str = "operator-second-";
+
+/// How late caches are that the answer to a question is overtaken by: longer than the operator waits before it asks.
+const BLIND: Duration = Duration::from_secs(100);
+/// How long such an answer takes.
+const LATE_ANSWER: Duration = Duration::from_secs(5);
+/// How long each stage of a pod takes meanwhile.
+const SLOW_STAGE: Duration = Duration::from_secs(25);
 
 /// When the operator dies, relative to a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +58,9 @@ pub struct Plan {
     pub clock_jumps: bool,
     /// Another operator that believes to lead, for a while from the beginning.
     pub second: Option<Second>,
+    /// The caches of Jobs and pods are late by more than a minute until the operator asks the API server about a Job. The
+    /// watches then overtake the answer, and say that somebody deleted the Job meanwhile. Pods take their time.
+    pub overtakes: bool,
     /// A fault of the operator itself, which must be noticed.
     pub mutant: Option<Mutant>,
     /// Whether the trace is printed as it goes on.
@@ -62,6 +72,9 @@ struct State {
     writes: u64,
     dead: BTreeSet<String>,
     lived: BTreeSet<String>,
+    /// The Job that the operator asked about, and that somebody deletes in the next moment.
+    asked_about: Option<Key>,
+    has_asked: bool,
 }
 
 /// Decides what goes wrong.
@@ -76,7 +89,14 @@ pub struct Faults {
 impl Faults {
     /// Faults that begin now.
     pub fn new(plan: Plan, trace: Trace) -> Arc<Self> {
-        let state = State { drawn: 0, writes: 0, dead: BTreeSet::new(), lived: BTreeSet::new() };
+        let state = State {
+            drawn: 0,
+            writes: 0,
+            dead: BTreeSet::new(),
+            lived: BTreeSet::new(),
+            asked_about: None,
+            has_asked: false,
+        };
         Arc::new(Self { plan, began: Instant::now(), trace, state: Mutex::new(state), crashed: Notify::new() })
     }
 
@@ -133,6 +153,9 @@ impl Faults {
 
     /// How long each stage of a pod takes.
     pub fn pace(&self) -> Duration {
+        if self.plan.overtakes {
+            return SLOW_STAGE;
+        }
         let slower = if self.plan.storm.is_some() { self.hash("pace", 0) % 12 } else { 0 };
         Duration::from_millis(900 + 1000 * slower)
     }
@@ -155,6 +178,21 @@ impl Faults {
     /// What somebody deletes by hand in this second, if anything: a Job or a pod, of so many.
     pub fn mischief(&self, of: u64) -> Option<u64> {
         (self.is_storming() && of > 0 && self.draw(50) == 0).then(|| self.draw(of))
+    }
+
+    /// The Job that the operator asked about, and whose end overtakes the answer.
+    pub fn overtaken(&self) -> Option<Key> {
+        self.state().asked_about.take()
+    }
+
+    /// What the operator asks about a Job is answered late, the first time.
+    fn overtake(&self, request: &Request, well: &mut Handling) {
+        let mut state = self.state();
+        if !self.plan.overtakes || state.has_asked || request.key.kind != "Job" || !matches!(request.verb, Verb::Get) {
+            return;
+        }
+        (state.has_asked, state.asked_about) = (true, Some(request.key.clone()));
+        well.back = LATE_ANSWER;
     }
 
     /// A number from 0 to `below`, exclusively.
@@ -262,7 +300,8 @@ impl Faults {
                 };
                 return self.crash_at(actor, request, moment, well);
             }
-            225..300 => well.there = Duration::from_millis(100 + self.draw(3000)),
+            225..270 => well.there = Duration::from_millis(100 + self.draw(3000)),
+            270..300 => well.back = Duration::from_millis(100 + self.draw(3000)),
             _ => {}
         }
         well
@@ -282,7 +321,8 @@ impl Interceptor for Faults {
             return Handling::well(Duration::ZERO, Duration::ZERO);
         }
         let there = Duration::from_micros(500 + self.draw(1000));
-        let well = Handling::well(there, Duration::from_micros(500 + self.draw(1000)));
+        let mut well = Handling::well(there, Duration::from_micros(500 + self.draw(1000)));
+        self.overtake(request, &mut well);
         if self.state().dead.contains(actor) {
             return Handling { effect: Effect::Nothing, reply: Reply::Never, ..well };
         }
@@ -311,6 +351,13 @@ impl Interceptor for Faults {
     fn lag(&self, actor: &str, kind: &str) -> Duration {
         if let (true, Some(second)) = (actor.starts_with(SECOND), self.plan.second) {
             return second.lag;
+        }
+        if self.plan.overtakes
+            && actor.starts_with(OPERATOR)
+            && ["Job", "Pod"].contains(&kind)
+            && !self.state().has_asked
+        {
+            return BLIND;
         }
         if !actor.starts_with(OPERATOR) || !self.is_storming() {
             return Duration::from_millis(if actor.starts_with(OPERATOR) { 2 } else { 0 });

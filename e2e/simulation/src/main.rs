@@ -54,7 +54,12 @@ fn main() -> ExitCode {
             }
         };
     }
-    let crashes = Count::of(&campaign::crashes(), &arguments, 0);
+    let trials = campaign::crashes();
+    println!("{:<18} {:>7} {:>5} {:>6}", "scenario", "crashes", "late", "others");
+    for (scenario, [crashes, late, others]) in campaign::matrix(&trials) {
+        println!("{scenario:<18} {crashes:>7} {late:>5} {others:>6}");
+    }
+    let crashes = Count::of(&trials, &arguments, 0);
     crashes.tell("crashes");
     let seeds: Vec<Trial> = (arguments.first..arguments.first + arguments.seeds).map(Trial::Mix).collect();
     let mixes = Count::of(&seeds, &arguments, arguments.within);

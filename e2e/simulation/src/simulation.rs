@@ -11,20 +11,23 @@ use tokio::time::Instant;
 
 use crate::api::{Api, Deletion, Key, Store, by_kind};
 use crate::faults::{Faults, OPERATOR, Plan, SECOND, Second};
-use crate::invariants::{Invariants, is_written_by_an_operator, left_over};
+use crate::invariants::{Invariants, left_over};
 use crate::models::deployments::Deployments;
 use crate::models::garbage::Garbage;
 use crate::models::jobs::Jobs;
+use crate::models::nodes::Unscheduled;
 use crate::models::pods::{Fates, Pods};
 use crate::models::{self, Model};
-use crate::scenario::{NAMESPACE, Scenario};
+use crate::scenario::{APPROVALS, Action, NAMESPACE, Scenario};
 use crate::trace::Trace;
 use crate::wait::{wait_until, wait_until_still};
 
 /// The time of day at which each simulation begins.
 const BEGINNING: i64 = 1_800_000_000;
 /// How long a simulation may take, after the last that people do, where at most one operator dies.
-const PATIENCE: Duration = Duration::from_secs(600);
+const PATIENCE: Duration = Duration::from_secs(3600);
+/// How long people wait in a storm for what may never come of it.
+const AWAITED_IN_STORM: Duration = Duration::from_secs(200);
 /// How long it may take after a storm: what is held up is given up after an hour.
 const PATIENCE_AFTER_STORM: Duration = Duration::from_secs(2 * 3600);
 /// The longest time that an operator waits before it tries again: so long nothing may happen though something is to come.
@@ -35,7 +38,7 @@ const JOBS_KEPT: u32 = 30;
 const CLEANED: Duration = Duration::from_secs(60);
 /// How long nothing happens where all is done.
 const STILL: Duration = Duration::from_secs(60);
-/// How long nothing may be written where nothing happens.
+/// How long nothing may be written, or next to nothing, where nothing happens.
 const QUIET: Duration = Duration::from_secs(3600);
 /// How long it takes until another operator is started.
 const RESTART: Duration = Duration::from_secs(1);
@@ -61,11 +64,14 @@ impl Outcome {
 }
 
 /// What is looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Depth {
     /// Until everything has come to its end.
     End,
-    /// Also an hour in which nothing may be written.
+    /// Also an hour in which nothing happens: each object may be written once, where what is remembered for an hour is
+    /// forgotten.
+    Hour,
+    /// Also a second hour, in which nothing may be written.
     QuietHour,
 }
 
@@ -103,6 +109,7 @@ async fn play(scenario: &Scenario, plan: Plan, depth: Depth) -> Outcome {
         Box::new(Jobs::default()),
         Box::new(Pods::new(faults.pace(), fates(scenario, &faults))),
         Box::new(Deployments),
+        Box::new(Unscheduled::default()),
         Box::new(Garbage::default()),
     ];
     let controllers = tokio::spawn(models::run(api.clone(), controllers));
@@ -111,16 +118,19 @@ async fn play(scenario: &Scenario, plan: Plan, depth: Depth) -> Outcome {
 
     let acting = Duration::from_secs(scenario.actions.iter().map(|(second, _)| *second).max().unwrap_or(0));
     let patience = acting * 4 + if is_calm { PATIENCE } else { storm + PATIENCE_AFTER_STORM };
-    let mut moved = (0, began);
+    let (mut moved, mut acted) = ((0, began), began);
     let mut actions = scenario.actions.iter().peekable();
     // People act, and look at what came of it, at each second of the simulated clock.
     let mut seconds = tokio::time::interval(Duration::from_secs(1));
     let missing = loop {
         seconds.tick().await;
-        while let Some((_, action)) =
-            actions.next_if(|(second, _)| began.elapsed().as_secs() >= *second * faults.stretch())
-        {
+        let is_due = |second: u64, action: &Action, since: Instant| {
+            began.elapsed().as_secs() >= second * faults.stretch()
+                && (api.look(|store| action.may_begin(store)) || (!is_calm && since.elapsed() >= AWAITED_IN_STORM))
+        };
+        while let Some((_, action)) = actions.next_if(|(second, action)| is_due(*second, action, acted)) {
             action.carry_out(&api);
+            acted = Instant::now();
         }
         meddle(&api, &faults);
         let missing = api.look(|store| if is_calm { (scenario.missing)(store) } else { under_way(store) });
@@ -137,31 +147,28 @@ async fn play(scenario: &Scenario, plan: Plan, depth: Depth) -> Outcome {
     wait_until(&api, CLEANED, |store| left_over(store).is_empty()).await;
     wait_until_still(&api, STILL, PATIENCE).await;
     let took = began.elapsed();
-    let before = api.look(|store| {
-        invariants.lock().unwrap_or_else(PoisonError::into_inner).at_the_end(store);
-        store.version()
-    });
-    if depth == Depth::QuietHour {
-        let mut seen = before;
-        wait_until(&api, QUIET, |store| {
-            let is_broken = store.since(seen).ok().is_none_or(|changes| changes.iter().any(is_written_by_an_operator));
-            seen = store.version();
-            is_broken
-        })
-        .await;
-        api.look(|store| {
-            let mut invariants = invariants.lock().unwrap_or_else(PoisonError::into_inner);
-            match store.since(before) {
-                Ok(changes) => invariants.quiet(changes),
-                Err(_) => invariants.not_looked_at("the hour without an event: its history is gone"),
-            }
-        });
+    api.look(|store| invariants.lock().unwrap_or_else(PoisonError::into_inner).at_the_end(store));
+    for (least, times) in [(Depth::Hour, 1), (Depth::QuietHour, 0)] {
+        if depth >= least {
+            let before = api.look(Store::version);
+            tokio::time::sleep(QUIET).await;
+            api.look(|store| {
+                let mut invariants = invariants.lock().unwrap_or_else(PoisonError::into_inner);
+                match store.since(before) {
+                    Ok(changes) => invariants.quiet(changes, times),
+                    Err(_) => invariants.not_looked_at("the hour without an event: its history is gone"),
+                }
+            });
+        }
     }
     operators.abort();
     others.inspect(tokio::task::JoinHandle::abort);
     controllers.abort();
     let invariants = invariants.lock().unwrap_or_else(PoisonError::into_inner);
     let mut violations = invariants.violations().to_vec();
+    if let Some((_, Action::Await(what, _))) = actions.next() {
+        violations.push(format!("it never came that {what}"));
+    }
     if let Some(missing) = missing {
         violations.push(format!("at the end {missing}"));
     }
@@ -197,12 +204,12 @@ fn meddle(api: &Api, faults: &Faults) {
     });
     let chosen = faults
         .mischief(u64::try_from(all.len()).unwrap_or(0))
-        .and_then(|number| all.get(usize::try_from(number).ok()?));
-    if let Some(key) = chosen
+        .and_then(|number| all.get(usize::try_from(number).ok()?).cloned());
+    if let Some(key) = chosen.or_else(|| faults.overtaken())
         && let Some(resource) = by_kind(key.kind)
     {
         let how = Deletion { propagation: "Background".into(), ..Deletion::default() };
-        let _ = api.change("meddler", |store| store.delete(resource, key, &how));
+        let _ = api.change("meddler", |store| store.delete(resource, &key, &how));
     }
 }
 
@@ -255,6 +262,7 @@ fn platform() -> Platform {
         run_as_non_root: true,
         judge: Some(Judge { image: "evidence:1".into(), ..Judge::default() }),
         ttl_seconds_after_finished: Some(JOBS_KEPT),
+        approval_policy: Some(APPROVALS.into()),
         ..Platform::default()
     }
 }

@@ -4,15 +4,17 @@
 //! defaults. Needs the programs of `e2e/cluster`: `e2e/run` runs it.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
 
+mod script;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use futures::StreamExt;
 use http::Method;
 use jiff::Timestamp;
 use kube::Client;
-use seatrial_e2e::ControlPlane;
+use script::{control_plane, differences, fill, merge, send};
 use seatrial_simulation::api::Api;
 use seatrial_simulation::models::{self, garbage::Garbage};
 use serde_json::{Value, json};
@@ -36,17 +38,6 @@ fn run(name: &str, more: &Value) -> Value {
     let mut object = json!({"apiVersion": "seatrial.dev/v1alpha1", "kind": "MLPipelineRun", "metadata": {"name": name}, "spec": {"pipeline": "churn"}});
     merge(&mut object, more);
     object
-}
-
-fn merge(target: &mut Value, more: &Value) {
-    match (target, more) {
-        (Value::Object(target), Value::Object(more)) => {
-            for (key, value) in more {
-                merge(target.entry(key.clone()).or_insert(Value::Null), value);
-            }
-        }
-        (target, more) => *target = more.clone(),
-    }
 }
 
 /// The script. Each line is something that the operator does, or meets.
@@ -192,33 +183,6 @@ fn script() -> Vec<Step> {
     ]
 }
 
-/// Puts what earlier answers say into a body or path.
-fn fill(value: &mut Value, answers: &BTreeMap<&str, Value>) {
-    match value {
-        Value::String(text) => {
-            if let Some((name, pointer)) = text.strip_prefix('@').and_then(|rest| rest.split_once('/')) {
-                *value = answers[name]
-                    .pointer(&format!("/{pointer}"))
-                    .unwrap_or_else(|| panic!("{text}: {}", answers[name]))
-                    .clone();
-            }
-        }
-        Value::Array(list) => list.iter_mut().for_each(|value| fill(value, answers)),
-        Value::Object(map) => map.values_mut().for_each(|value| fill(value, answers)),
-        _ => {}
-    }
-}
-
-async fn send(client: &Client, method: &Method, path: &str, body: &Value) -> (u16, Value) {
-    let kind = if method == Method::PATCH { "application/merge-patch+json" } else { "application/json" };
-    let content = if body.is_null() { vec![] } else { body.to_string().into_bytes() };
-    let request =
-        http::Request::builder().method(method).uri(path).header("content-type", kind).body(content.into()).unwrap();
-    let (parts, body) = client.send(request).await.unwrap().into_parts();
-    let body = to_bytes(Body::new(body), usize::MAX).await.unwrap();
-    (parts.status.as_u16(), serde_json::from_slice(&body).unwrap_or_default())
-}
-
 /// What is compared of an answer.
 fn essence(code: u16, answer: &Value, versions: &mut BTreeMap<String, String>) -> Value {
     if answer["kind"] == "Status" {
@@ -335,20 +299,9 @@ fn the_simulation_answers_to_every_line_of_the_script() {
 #[tokio::test]
 #[ignore = "needs a real API server"]
 async fn the_simulation_answers_as_a_real_api_server_does() {
-    let plane = ControlPlane::start("simulation").await.unwrap();
-    let client = seatrial_e2e::client(&plane.kubeconfig).await.unwrap();
-    for name in ["x"] {
-        // The namespace and its first objects are there before the script begins.
-        let ready = async || Ok(send(&client, &Method::GET, "/api/v1/namespaces/default", &json!(null)).await.0 == 200);
-        seatrial_e2e::wait_until(name, Duration::from_secs(30), ready).await.unwrap();
-    }
+    let (_plane, client) = control_plane("simulation").await;
     let real = play(&client).await;
     let simulated = tokio::task::spawn_blocking(simulated).await.unwrap();
-    let differences: Vec<String> = real
-        .iter()
-        .zip(&simulated)
-        .filter(|(real, simulated)| real != simulated)
-        .map(|(real, simulated)| format!("{}:\n  real      {}\n  simulated {}", real.0, real.1, simulated.1))
-        .collect();
+    let differences = differences(&real, &simulated);
     assert!(differences.is_empty(), "{}", differences.join("\n"));
 }

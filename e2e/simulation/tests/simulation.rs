@@ -46,6 +46,35 @@ fn a_trial_is_found_by_its_name() {
     }
 }
 
+/// The node of a pod never answers again, and its pods have six hours for their uploads. What the pod uploaded by then is
+/// asked for, not made again.
+#[test]
+fn work_that_was_done_on_a_lost_node_is_not_done_again() {
+    let step = json!({"name": "train", "command": ["train"], "outputs": [{"name": "model", "type": "Model"}]});
+    let pipeline = json!({
+        "apiVersion": "seatrial.dev/v1alpha1", "kind": "MLPipeline", "metadata": {"name": "churn"},
+        "spec": {"image": "churn:1", "steps": [step]},
+    });
+    let lasts = 7 * 3600;
+    let scenario = Scenario {
+        name: "finished-unseen",
+        actions: vec![(0, Action::Apply(pipeline.clone())), (lasts, Action::Apply(pipeline))],
+        fates: |_, before| match before {
+            0 => Fate::NodeLost { gone_after: 1_000_000, finishes: true },
+            _ => Fate::Fails(1),
+        },
+        missing: |store| {
+            let mut runs = store.of_kind("MLPipelineRun");
+            let ended = runs.any(|(_, run)| run["status"]["conditions"][0]["reason"] == "Succeeded");
+            (!ended).then(|| "the run has not succeeded".to_owned())
+        },
+        once: true,
+    };
+    let outcome = simulate(&scenario, &Plan::default(), Depth::End).unwrap();
+    assert!(outcome.violations.is_empty(), "{:#?}\n{}", outcome.violations, outcome.trace);
+    assert!(outcome.trace.contains("NodeLost") || outcome.trace.contains("Recovering"), "{}", outcome.trace);
+}
+
 /// Two steps and nothing else.
 fn writes_of(by_hand: usize) -> (u64, String) {
     let object = |kind: &str, name: &str, spec: Value| json!({"apiVersion": "seatrial.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec});

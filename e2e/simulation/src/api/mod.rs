@@ -3,6 +3,7 @@
 //! It behaves as the API server does wherever the operator can tell the difference; `tests/conformance.rs` plays one
 //! script on both and compares. It knows no schemas: what an API server would refuse for its shape is taken here.
 
+mod immutable;
 mod interceptor;
 mod request;
 mod resources;

@@ -34,9 +34,15 @@ const fn own(kind: &'static str, plural: &'static str, has_status: bool) -> Reso
     row("seatrial.dev", "v1alpha1", kind, plural, has_status, true)
 }
 
+const fn in_cluster(kind: &'static str, plural: &'static str, has_status: bool) -> Resource {
+    Resource { namespaced: false, ..row("admissionregistration.k8s.io", "v1", kind, plural, has_status, true) }
+}
+
 /// All kinds.
 pub static RESOURCES: &[Resource] = &[
     Resource { namespaced: false, ..row("", "v1", "Namespace", "namespaces", true, false) },
+    in_cluster("ValidatingAdmissionPolicy", "validatingadmissionpolicies", true),
+    in_cluster("ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings", false),
     row("", "v1", "ConfigMap", "configmaps", false, false),
     row("", "v1", "Pod", "pods", true, true),
     row("", "v1", "Service", "services", true, false),

@@ -46,9 +46,14 @@ impl Refusal {
 
     pub(super) fn without_name(resource: &Resource) -> Self {
         let why = "Required value: name or generateName is required";
-        let message = format!("{} \"\" is invalid: metadata.name: {why}", resource.kind);
-        let mut refusal = Self::of(422, "Invalid", message, resource, "");
-        refusal.details["causes"] = json!([{"reason": "FieldValueRequired", "message": why, "field": "metadata.name"}]);
+        Self::invalid(resource, "", "metadata.name", "FieldValueRequired", why)
+    }
+
+    /// A field has a value that it must not have.
+    pub(super) fn invalid(resource: &Resource, name: &str, field: &str, reason: &str, why: &str) -> Self {
+        let message = format!("{} \"{name}\" is invalid: {field}: {why}", resource.kind);
+        let mut refusal = Self::of(422, "Invalid", message, resource, name);
+        refusal.details["causes"] = json!([{"reason": reason, "message": why, "field": field}]);
         refusal
     }
 

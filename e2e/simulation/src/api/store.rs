@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use super::immutable;
 use super::resources::{self, Resource};
 use super::selector::Selector;
 use super::status::Refusal;
@@ -217,6 +218,9 @@ impl Store {
         if resource.has_status && resource.kind != "Namespace" {
             object.as_object_mut().map(|object| object.remove("status"));
         }
+        if resource.kind == "Pod" {
+            object["status"] = json!({"phase": "Pending"});
+        }
         object["apiVersion"] = resource.api_version().into();
         object["kind"] = resource.kind.into();
         Ok(self.put(key, ChangeType::Added, object))
@@ -279,7 +283,9 @@ impl Store {
             new["status"] = object["status"].take();
             new
         } else {
-            replaced(resource, &old, object)
+            let new = replaced(resource, &old, object);
+            immutable::check(resource, &old, &new)?;
+            new
         };
         if ends(&new) {
             // The answer bears the version that was replaced; the watches hear of the one that the removal made.

@@ -2,7 +2,7 @@
 //! replaced only once it has ended (`podReplacementPolicy: Failed`). Changes of pods are looked at a second later, in one
 //! batch, as Kubernetes does it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,7 +60,7 @@ impl Model for Jobs {
             let own: Vec<&Object> = pods.iter().filter(|(_, pod)| is_controlled_by(pod, uid)).collect();
             let versions: Vec<String> =
                 own.iter().map(|(_, pod)| pod["metadata"]["resourceVersion"].to_string()).collect();
-            let versions = versions.join(",");
+            let versions = format!("{} {}", job["metadata"]["generation"], versions.join(","));
             let is_new = !self.known.contains_key(uid);
             let known = self.known.entry(uid.to_owned()).or_default();
             if is_new {
@@ -75,8 +75,19 @@ impl Model for Jobs {
                 api.change("job-controller", |store| sync(store, key, job, &own, known, now));
             }
         }
+        let uids: BTreeSet<&str> = jobs.iter().filter_map(|(_, job)| job["metadata"]["uid"].as_str()).collect();
+        for (key, _) in pods.iter().filter(|(_, pod)| is_tracked(pod) && !uids.contains(owner(pod))) {
+            api.change("job-controller", |store| let_go(store, key));
+        }
         self.known.values().filter_map(Known::next).min()
     }
+}
+
+/// The UID of a pod's Job.
+fn owner(pod: &Value) -> &str {
+    let owners = pod["metadata"]["ownerReferences"].as_array();
+    let owner = owners.into_iter().flatten().find(|owner| owner["controller"] == true);
+    owner.and_then(|owner| owner["uid"].as_str()).unwrap_or_default()
 }
 
 fn all(store: &Store, kind: &'static str) -> Vec<Object> {
@@ -131,7 +142,9 @@ fn sync(store: &mut Store, key: &Key, job: &Value, pods: &[&Object], known: &mut
             known.deadline = Some(now + Duration::from_secs(u64::try_from(left).unwrap_or(0)));
         }
     }
+    let is_suspended = job["spec"]["suspend"] == true;
     if !is_finished {
+        hold(&mut status, store.now, is_suspended);
         status["succeeded"] = succeeded.into();
         status["failed"] = failed.into();
         status["active"] = active.into();
@@ -152,7 +165,7 @@ fn sync(store: &mut Store, key: &Key, job: &Value, pods: &[&Object], known: &mut
     if is_finished {
         return;
     }
-    if failure.is_some() {
+    if failure.is_some() || is_suspended {
         for (key, pod) in pods.iter().filter(|(_, pod)| !has_ended(pod)) {
             if let (Some(resource), true) = (by_kind("Pod"), pod["metadata"]["deletionTimestamp"].is_null()) {
                 let _ = store.delete(resource, key, &Deletion::default());
@@ -185,6 +198,20 @@ fn write_status(store: &mut Store, key: &Key, status: Value) {
     let mut job = job.as_ref().clone();
     job["status"] = status;
     let _ = store.replace(resource, key, job, true);
+}
+
+/// Says whether somebody holds the Job back.
+fn hold(status: &mut Value, now: Timestamp, is_suspended: bool) {
+    let was_suspended = status["conditions"][0]["type"] == "Suspended" && status["conditions"][0]["status"] == "True";
+    if is_suspended == was_suspended {
+        return;
+    }
+    let (value, reason) = if is_suspended { ("True", "JobSuspended") } else { ("False", "JobResumed") };
+    let at = seconds(now);
+    status["startTime"] = if is_suspended { Value::Null } else { at.clone() };
+    status["conditions"] = json!([{
+        "type": "Suspended", "status": value, "reason": reason, "message": "", "lastTransitionTime": at, "lastProbeTime": at,
+    }]);
 }
 
 fn end(status: &mut Value, now: Timestamp, kind: &str, reason: &str, message: &str) {

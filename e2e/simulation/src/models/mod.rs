@@ -5,6 +5,7 @@
 pub mod deployments;
 pub mod garbage;
 pub mod jobs;
+pub mod nodes;
 pub mod pods;
 mod programs;
 

@@ -11,11 +11,14 @@ use seatrial_core::pods::{ADMIT, CHECK, JUDGE};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::programs::{RECOVER, admitted, judged, keep_record, message, recovered};
-use super::{Model, has_ended};
+use super::programs::{ALIKE, RECOVER, admitted, judged, keep_record, message, recovered};
+use super::{Model, has_ended, nodes};
 use crate::api::{Api, Deletion, Key, Store, by_kind, seconds};
 
-/// How a pod of a step, or of a judge, ends.
+/// The pause after a server's first crash.
+const CRASH_PAUSE: Duration = Duration::from_secs(5);
+
+/// How a pod of a step, of a judge, or of a server ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// Its command ends well, and its outputs are uploaded.
@@ -28,10 +31,21 @@ pub enum Fate {
     Evicted,
     /// All that belongs to the step ends well; a container that somebody injected goes on.
     Lingers,
+    /// As `Succeeds`; its outputs have the same digests whichever pod makes them.
+    SucceedsAlike,
+    /// Its node stops answering while it works, and is taken out of the cluster so many seconds later.
+    NodeLost {
+        /// How much later.
+        gone_after: u64,
+        /// Whether its work is done all the same, and its outputs are uploaded, though the cluster never hears of it.
+        finishes: bool,
+    },
+    /// A server that ends again and again.
+    Crashes,
 }
 
-/// Says how the pods end: by name of the step (`judge` for those of a version's judge), and how many pods that step of the
-/// run, or that version, had before.
+/// Says how the pods end: by name of the step (`judge` for those of a version's judge, the version's name for its servers),
+/// and how many pods that step of the run, or that version, had before.
 pub type Fates = Box<dyn FnMut(&str, usize) -> Fate + Send>;
 
 /// Scheduler and kubelet.
@@ -47,6 +61,8 @@ struct Pod {
     fate: Fate,
     stage: u8,
     due: Instant,
+    /// Since when its node has not answered.
+    silent: Option<Instant>,
 }
 
 impl std::fmt::Debug for Pods {
@@ -79,19 +95,39 @@ impl Model for Pods {
             }
             let (fates, tries, pace) = (&mut self.fates, &mut self.tries, self.pace);
             let known = self.known.entry(uid).or_insert_with(|| {
+                let begun = |fate| Pod { fate, stage: 0, due: now + pace, silent: None };
                 let label = |name: &str| pod["metadata"]["labels"][name].as_str().unwrap_or_default();
                 let (owner, step) = match label("seatrial.dev/component") {
-                    "recover" => return Pod { fate: Fate::Succeeds, stage: 0, due: now + pace },
-                    "judge" => (label("seatrial.dev/version"), "judge"),
-                    _ => (label("seatrial.dev/run"), label("seatrial.dev/step")),
+                    "recover" => return begun(Fate::Succeeds),
+                    "judge" => (label("seatrial.dev/version"), "judge".to_owned()),
+                    "server" => ("", api.look(|store| version_of(store, pod))),
+                    _ => (label("seatrial.dev/run"), label("seatrial.dev/step").to_owned()),
                 };
                 let tried = tries.entry(format!("{}/{owner}/{step}", key.namespace)).or_default();
                 *tried += 1;
-                Pod { fate: fates(step, *tried - 1), stage: 0, due: now + pace }
+                begun(fates(&step, *tried - 1))
             });
+            if let (Fate::NodeLost { gone_after, finishes }, 2..) = (known.fate, known.stage)
+                && known.due <= now
+            {
+                let silent = *known.silent.get_or_insert_with(|| {
+                    if finishes {
+                        api.change("kubelet", |store| keep_record(store, pod));
+                    }
+                    now
+                });
+                let left = nodes::lost(api, key, pod, now - silent, Duration::from_secs(gone_after));
+                next = Some(next.map_or(now + left, |next| next.min(now + left)));
+                continue;
+            }
+            // No kubelet knows of a pod that no node took.
+            if is_deleted && pod["spec"]["nodeName"].is_null() {
+                continue;
+            }
             if is_deleted && known.stage < 9 {
                 known.stage = 9;
                 known.due = now + pace;
+                known.fate = Fate::Succeeds;
             }
             if known.due <= now {
                 let stage = known.stage;
@@ -102,12 +138,26 @@ impl Model for Pods {
                 api.change("kubelet", |store| advance(store, key, pod, stage, fate));
             }
             let is_server = pod["spec"]["restartPolicy"] != "Never";
-            if !is_server || known.stage < 3 || is_deleted {
+            // A server that crashes does so three times, with longer and longer pauses.
+            let is_settled = if known.fate == Fate::Crashes { 5 } else { 3 };
+            if is_server && known.fate == Fate::Crashes && known.stage > 2 {
+                known.due = now + CRASH_PAUSE * u32::from(known.stage);
+            }
+            if !is_server || known.stage < is_settled || is_deleted {
                 next = Some(next.map_or(known.due, |next| next.min(known.due)));
             }
         }
         next
     }
+}
+
+/// The version that a server's pod serves.
+fn version_of(store: &Store, pod: &Value) -> String {
+    let owner = pod["metadata"]["ownerReferences"][0]["name"].as_str().unwrap_or_default();
+    let deployment =
+        store.get(&Key::new("Deployment", pod["metadata"]["namespace"].as_str().unwrap_or_default(), owner));
+    let version = deployment.and_then(|it| it["metadata"]["labels"]["seatrial.dev/version"].as_str());
+    version.unwrap_or_default().to_owned()
 }
 
 fn remove(store: &mut Store, key: &Key) {
@@ -130,6 +180,9 @@ fn advance(store: &mut Store, key: &Key, pod: &Value, stage: u8, fate: Fate) {
     match stage {
         0 => {
             new["spec"]["nodeName"] = "node".into();
+            if fate == Fate::SucceedsAlike {
+                new["metadata"]["annotations"][ALIKE] = "true".into();
+            }
             if let Ok(bound) = store.replace(resource, key, new, false) {
                 let mut bound = bound.as_ref().clone();
                 bound["status"] = json!({"phase": "Pending", "startTime": seconds(now), "conditions": [condition(now, "PodScheduled", "True", "")]});
@@ -157,6 +210,15 @@ fn advance(store: &mut Store, key: &Key, pod: &Value, stage: u8, fate: Fate) {
             new["status"]["containerStatuses"] = mains.iter().map(|name| running(now, name)).collect::<Vec<_>>().into();
             new["status"]["phase"] = "Running".into();
         }
+        2..5 if is_server && fate == Fate::Crashes => {
+            let ended = terminated(now, "server", 1, "no such file")["state"].clone();
+            for container in new["status"]["containerStatuses"].as_array_mut().into_iter().flatten() {
+                container["restartCount"] = (stage - 1).into();
+                container["lastState"] = ended.clone();
+                container["state"] = json!({"waiting": {"reason": "CrashLoopBackOff", "message": "back-off restarting failed container"}});
+            }
+            set_condition(&mut new, condition(now, "Ready", "False", "ContainersNotReady"));
+        }
         2 if is_server => {
             for container in new["status"]["containerStatuses"].as_array_mut().into_iter().flatten() {
                 container["ready"] = true.into();
@@ -175,7 +237,12 @@ fn advance(store: &mut Store, key: &Key, pod: &Value, stage: u8, fate: Fate) {
         }
         2 => {
             let code = match fate {
-                Fate::Succeeds | Fate::Lingers | Fate::Breaks => 0,
+                Fate::Succeeds
+                | Fate::SucceedsAlike
+                | Fate::Lingers
+                | Fate::Breaks
+                | Fate::Crashes
+                | Fate::NodeLost { .. } => 0,
                 Fate::Fails(code) => code,
                 Fate::Evicted => {
                     new["status"]["reason"] = "Evicted".into();
@@ -246,11 +313,11 @@ fn terminated(now: Timestamp, name: &str, code: i64, message: &str) -> Value {
                                     "finishedAt": seconds(now)}}})
 }
 
-fn condition(now: Timestamp, kind: &str, status: &str, reason: &str) -> Value {
+pub(super) fn condition(now: Timestamp, kind: &str, status: &str, reason: &str) -> Value {
     json!({"type": kind, "status": status, "reason": reason, "lastTransitionTime": seconds(now)})
 }
 
-fn set_condition(pod: &mut Value, condition: Value) {
+pub(super) fn set_condition(pod: &mut Value, condition: Value) {
     if let Some(list) = pod["status"]["conditions"].as_array_mut() {
         list.retain(|known| known["type"] != condition["type"]);
         list.push(condition);

@@ -1,10 +1,11 @@
-//! Versions that are measured and judged.
+//! Versions that are measured, judged, held and approved.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::ends::until;
-use super::objects::{deployment, own};
-use super::{Action, NAMESPACE, Scenario};
+use super::Action::{Await, Derive};
+use super::ends::{get, label, reason, until, well};
+use super::objects::{deployment, model_with, own, pipeline};
+use super::{APPROVALS, Action, NAMESPACE, Scenario};
 use crate::api::{Key, Store};
 use crate::models::has_condition;
 use crate::models::pods::Fate;
@@ -68,13 +69,71 @@ fn judgement(store: &Store, label: &str) -> Option<String> {
     (!is_newest).then(|| format!("the labels are not \"{label}\" yet"))
 }
 
+/// What proves who writes Approvals, as the chart has it.
+fn proof() -> [Action; 2] {
+    let policy = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../charts/seatrial/files/approval-policy.json"));
+    let policy: Value = serde_json::from_str(policy).unwrap_or_default();
+    let object = |kind: &str, spec: &Value| {
+        let api_version = "admissionregistration.k8s.io/v1";
+        Action::Apply(json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": APPROVALS}, "spec": spec}))
+    };
+    let binding = json!({"policyName": APPROVALS, "validationActions": ["Deny"]});
+    [object("ValidatingAdmissionPolicy", &policy), object("ValidatingAdmissionPolicyBinding", &binding)]
+}
+
+/// Somebody approves of what was found of version 1.
+fn approval(store: &Store) -> Option<Value> {
+    let version = get(store, "ModelVersion", "churn-v1");
+    let judgement = version["status"]["judgements"][0]["digest"].as_str()?;
+    let spec = json!({
+        "model": "churn", "version": "churn-v1", "digest": version["spec"]["artifact"]["digest"], "judgement": judgement,
+        "decision": "Approved", "reason": "it is good enough", "by": {"user": "jane"},
+    });
+    Some(json!({"apiVersion": "seatrial.dev/v1alpha1", "kind": "Approval", "metadata": {"name": "jane"}, "spec": spec}))
+}
+
+/// Whether version 1 has this verdict, and is refused for this reason: nothing serves.
+fn is_kept_back(store: &Store, verdict: &str, why: &str) -> bool {
+    let (version, deployment) = (get(store, "ModelVersion", "churn-v1"), get(store, "ModelDeployment", "churn"));
+    version["status"]["verdict"] == verdict
+        && reason(deployment, "Ready") == why
+        && label(get(store, "Service", "churn"), "seatrial.dev/version").is_empty()
+}
+
+/// The bar is lowered until what did not reach it does: that alone lets nothing serve. A person's word does.
+fn held() -> Vec<(u64, Action)> {
+    let [policy, binding] = proof();
+    let follower = json!({"model": "churn", "follow": "Newest", "server": {"image": "server:1", "port": 8080}});
+    vec![
+        (0, policy),
+        (0, binding),
+        (0, model_with("0.95")),
+        (0, own("ModelDeployment", "churn", &follower)),
+        (1, pipeline("churn:1")),
+        (2, Await("churn-v1 failed", |store| is_kept_back(store, "Failed", "VersionRefused"))),
+        (2, model_with("0.8")),
+        (3, Await("churn-v1 is held", |store| is_kept_back(store, "Held", "VersionHeld"))),
+        // From a minute on, the policy proves who writes.
+        (90, Derive(approval)),
+    ]
+}
+
 /// All of them.
 pub(super) fn all() -> Vec<Scenario> {
-    vec![Scenario {
-        name: "judged",
-        actions: judged(),
-        fates: unmeasured,
-        missing: |store| until(store, &[("churn-c1", true)], Some("churn-v1")).or_else(|| judgement(store, "left")),
-        once: true,
-    }]
+    vec![
+        Scenario {
+            name: "judged",
+            actions: judged(),
+            fates: unmeasured,
+            missing: |store| until(store, &[("churn-c1", true)], Some("churn-v1")).or_else(|| judgement(store, "left")),
+            once: true,
+        },
+        Scenario {
+            name: "held",
+            actions: held(),
+            fates: well,
+            missing: |store| until(store, &[("churn-c1", true)], Some("churn-v1")),
+            once: true,
+        },
+    ]
 }

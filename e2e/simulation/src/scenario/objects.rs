@@ -12,13 +12,15 @@ pub(super) fn own(kind: &str, name: &str, spec: &Value) -> Action {
 
 /// Two steps, the second of which trains, and a version of what it made.
 pub(super) fn pipeline(image: &str) -> Action {
-    own(
-        "MLPipeline",
-        "churn",
-        &json!({
+    own("MLPipeline", "churn", &pipeline_spec(image, "http://data/raw"))
+}
+
+/// The same, which reads from there.
+pub(super) fn pipeline_spec(image: &str, raw: &str) -> Value {
+    json!({
             "image": image,
             "steps": [
-                {"name": "prepare", "command": ["prepare"], "inputs": [{"name": "raw", "uri": "http://data/raw"}],
+                {"name": "prepare", "command": ["prepare"], "inputs": [{"name": "raw", "uri": raw}],
                  "outputs": [{"name": "train", "type": "Dataset"}]},
                 {"name": "train", "command": ["train"], "retry": {"limit": 2},
                  "inputs": [{"name": "train", "from": {"step": "prepare", "output": "train"}}],
@@ -26,24 +28,34 @@ pub(super) fn pipeline(image: &str) -> Action {
             ],
             "publishes": [{"model": "churn", "artifact": {"step": "train", "output": "model"},
                            "evidence": [{"step": "train", "output": "metrics"}]}],
-        }),
-    )
+    })
 }
 
 pub(super) fn model() -> Action {
+    model_with("0.8")
+}
+
+/// The Model, with this bar. What is made has 0.9.
+pub(super) fn model_with(bar: &str) -> Action {
     own(
         "Model",
         "churn",
         &json!({
             "owner": {"team": "growth", "contact": "growth@example.com"}, "objective": "Find who leaves", "uses": ["Realtime"],
             "errorCosts": {"notApplicable": {"reason": "x"}}, "fairness": {"notApplicable": {"reason": "x"}}, "consumers": [],
-            "gates": [{"name": "good", "type": "Metric", "metric": {"name": "auc", "min": "0.8"}}],
+            "gates": [{"name": "good", "type": "Metric", "metric": {"name": "auc", "min": bar}}],
         }),
     )
 }
 
 pub(super) fn deployment() -> Action {
-    own("ModelDeployment", "churn", &json!({"model": "churn", "server": {"image": "server:1", "port": 8080}}))
+    scaled(1)
+}
+
+/// The ModelDeployment, with so many servers.
+pub(super) fn scaled(replicas: u32) -> Action {
+    let server = json!({"image": "server:1", "port": 8080});
+    own("ModelDeployment", "churn", &json!({"model": "churn", "server": server, "replicas": replicas}))
 }
 
 pub(super) fn run(name: &str) -> Action {

@@ -1,6 +1,7 @@
 //! What people delete, and make again from a copy.
 
-use super::ends::{until, well};
+use super::Action::Await;
+use super::ends::{serves, until, well};
 use super::objects::{deployment, model, pipeline, run};
 use super::{Action, NAMESPACE, Scenario};
 use crate::api::Key;
@@ -28,6 +29,7 @@ pub(super) fn all() -> Vec<Scenario> {
                 (0, model()),
                 (0, deployment()),
                 (60, pipeline("churn:2")),
+                (61, Await("churn-v2 serves", |store| serves(store, "churn-v2"))),
                 (700, Action::Restore("MLPipelineRun", "churn-c1")),
             ],
             fates: well,
@@ -47,6 +49,7 @@ pub(super) fn all() -> Vec<Scenario> {
                 (0, pipeline("churn:1")),
                 (0, model()),
                 (0, deployment()),
+                (1, Await("churn-v1 serves", |store| serves(store, "churn-v1"))),
                 (200, Action::Restore("MLPipeline", "churn")),
                 (260, pipeline("churn:2")),
             ],

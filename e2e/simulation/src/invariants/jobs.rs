@@ -1,0 +1,118 @@
+//! Jobs: one for each purpose, recorded before it is created, and none before what it needs.
+
+use serde_json::Value;
+
+use super::{Invariants, controller, is_over, label, run_step};
+use crate::api::{Change, Key, Store};
+use crate::faults::OPERATOR;
+
+impl Invariants {
+    pub(super) fn job(&mut self, store: &Store, change: &Change) {
+        let job = &change.new;
+        let Some(owner) = controller(job) else { return };
+        let (step, attempt) = (label(job, "seatrial.dev/step"), label(job, "seatrial.dev/attempt"));
+        if let Some(identity) = identity(job) {
+            // After its removal, a Job comes back only by the late write of an operator that died before, or of one that leads
+            // beside the remover, or where a person removed it before its creator saw it.
+            let before = self.jobs.insert(identity.clone(), None);
+            let is_later = |remover: &str| {
+                number_of(remover) > number_of(&change.actor) || (self.leads_twice && remover != change.actor)
+            };
+            let may_come_back = |remover: &String| !remover.starts_with(OPERATOR) || is_later(remover);
+            if before.is_some_and(|remover| !remover.as_ref().is_some_and(may_come_back)) {
+                self.violated(change, &format!("a second Job for {identity}"));
+            }
+        }
+        let name = owner["name"].as_str().unwrap_or_default();
+        if owner["kind"] == "ModelVersion" {
+            self.judge(store, change, name, attempt.parse().unwrap_or(0));
+            return;
+        }
+        let Some(run) = store.get(&Key::new("MLPipelineRun", &change.key.namespace, name)) else { return };
+        if run["metadata"]["uid"] != owner["uid"] || label(job, "seatrial.dev/component") != "step" {
+            return;
+        }
+        let recorded = run_step(run, step).map(|step| step["attempt"].as_u64().unwrap_or(0)).unwrap_or_default();
+        if recorded < attempt.parse().unwrap_or(0) {
+            self.violated(change, &format!("its attempt {attempt} is not recorded, but {recorded}"));
+        }
+        for needed in self.needs(store, change, run, step) {
+            if run_step(run, &needed).is_none_or(|step| step["state"] != "Succeeded") {
+                self.violated(change, &format!("step {step} starts before {needed}, which it needs, has ended well"));
+            }
+        }
+    }
+
+    /// A Job that measures a version: its attempt is recorded before it is created, and its creator has no other
+    /// under way.
+    fn judge(&mut self, store: &Store, change: &Change, version: &str, attempt: u64) {
+        let owner = |job: &Value| controller(job).map(|owner| owner["uid"].clone());
+        let goes_on = |job: &Value| !is_over(job) && job["metadata"]["deletionTimestamp"].is_null();
+        let others = store
+            .of_kind("Job")
+            .filter(|(key, other)| **key != change.key && owner(other) == owner(&change.new) && goes_on(other));
+        // The late write of an operator that died may add one, and so may a leader that does not see another yet, or whose
+        // deletion of it was lost. It is deleted as soon as it is seen.
+        let creator = |key: &Key| self.creators.get(key).map(String::as_str);
+        let beside = others.map(|(key, _)| key).find(|key| creator(key) == Some(change.actor.as_str())).cloned();
+        if let (Some(other), true) = (beside, self.is_calm) {
+            self.violated(change, &format!("it measures beside {other}"));
+        }
+        self.creators.insert(change.key.clone(), change.actor.clone());
+        let Some(version) = store.get(&Key::new("ModelVersion", &change.key.namespace, version)) else { return };
+        let recorded = version["status"]["measuring"]["attempt"].as_u64().unwrap_or(0);
+        if version["metadata"]["uid"] == owner(&change.new).unwrap_or_default() && recorded < attempt {
+            self.violated(change, &format!("its attempt {attempt} is not recorded, but {recorded}"));
+        }
+    }
+
+    /// A measurement comes of a judge that ended well, and no attempt to measure is left out.
+    pub(super) fn judgement(&mut self, change: &Change) {
+        let (Some(old), new) = (&change.old, &change.new) else { return };
+        let measured = |version: &Value| version["status"]["measurement"]["key"].clone();
+        let uid = new["metadata"]["uid"].as_str().unwrap_or_default();
+        if !measured(new).is_null() && measured(new) != measured(old) && !self.judged.contains(uid) {
+            self.violated(change, "it has a measurement though no judge of it ended well");
+        }
+        let attempt = |version: &Value| version["status"]["measuring"]["attempt"].as_u64().unwrap_or(0);
+        if attempt(new) > attempt(old) + 1 {
+            self.violated(change, "an attempt to measure it is left out");
+        }
+    }
+
+    /// The steps that a step needs, by the spec that its run pinned.
+    fn needs(&mut self, store: &Store, change: &Change, run: &Value, step: &str) -> Vec<String> {
+        let pipeline = run["spec"]["pipeline"].as_str().unwrap_or_default();
+        let revision = format!("{pipeline}-c{}", run["status"]["revision"]);
+        let key = Key::new("ControllerRevision", &change.key.namespace, &revision);
+        let Some(revision) = store.get(&key) else {
+            if self.taken_away.contains(&key) {
+                return vec![];
+            }
+            self.violated(change, &format!("the revision {revision} that its run pinned is not there"));
+            return vec![];
+        };
+        let steps = revision["data"]["spec"]["steps"].as_array();
+        let inputs = steps.into_iter().flatten().filter(|known| known["name"] == step);
+        let inputs = inputs.flat_map(|step| step["inputs"].as_array().into_iter().flatten());
+        inputs.filter_map(|input| input["from"]["step"].as_str().map(str::to_owned)).collect()
+    }
+}
+
+/// What a Job is for: run UID, step, attempt and component; version UID and name for one that measures.
+pub(super) fn identity(job: &Value) -> Option<String> {
+    let owner = controller(job)?;
+    let (step, attempt) = (label(job, "seatrial.dev/step"), label(job, "seatrial.dev/attempt"));
+    // The store may be asked more than once what an attempt made, and a version be measured for another Model: each question
+    // has a name of its own.
+    let role = match label(job, "seatrial.dev/component") {
+        role @ ("recover" | "judge") => format!("{role} {}", job["metadata"]["name"].as_str().unwrap_or_default()),
+        role => role.to_owned(),
+    };
+    Some(format!("{} {step} {attempt} {role}", owner["uid"]))
+}
+
+/// The number of an operator, which counts those before it.
+fn number_of(operator: &str) -> Option<u64> {
+    operator.rsplit('-').next()?.parse().ok()
+}
