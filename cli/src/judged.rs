@@ -7,6 +7,7 @@ mod lineage;
 mod models;
 mod objects;
 mod text;
+mod verify;
 
 use std::path::PathBuf;
 
@@ -41,6 +42,15 @@ pub(crate) struct Compare {
 /// What `lineage` is asked.
 #[derive(Debug, Args)]
 pub(crate) struct Lineage {
+    /// The name of a `ModelVersion`.
+    version: String,
+    #[command(flatten)]
+    place: Where,
+}
+
+/// What `verify` is asked.
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
     /// The name of a `ModelVersion`.
     version: String,
     #[command(flatten)]
@@ -92,6 +102,16 @@ pub(crate) fn lineage(asked: &Lineage) -> anyhow::Result<()> {
         let run = objects::run_of(&cluster, &version).await?;
         print!("{}", lineage::tree(&version, &run));
         Ok(())
+    })
+}
+
+/// Verifies a version; false where something is not what it says.
+pub(crate) fn verify(asked: &Verify) -> anyhow::Result<bool> {
+    block_on(async {
+        let cluster = Cluster::connect(&asked.place).await?;
+        let (report, holds) = verify::report(&objects::facts(&cluster, &asked.version).await?);
+        print!("{report}");
+        Ok(holds)
     })
 }
 

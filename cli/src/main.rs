@@ -47,6 +47,8 @@ enum Task {
     Compare(judged::Compare),
     /// Prints where a version came from.
     Lineage(judged::Lineage),
+    /// Verifies that a version is what it says: reads and hashes its files and evidence, and judges it again from its measurement.
+    Verify(judged::Verify),
     /// Writes a page on a model for its owner: what serves, verdicts in plain words, costs, groups, what happens next.
     Card(judged::Card),
 }
@@ -64,6 +66,7 @@ fn main() -> ExitCode {
         Task::Models(asked) => judged::models(&asked).map(|()| true),
         Task::Compare(asked) => judged::compare(&asked).map(|()| true),
         Task::Lineage(asked) => judged::lineage(&asked).map(|()| true),
+        Task::Verify(asked) => judged::verify(&asked),
         Task::Card(asked) => judged::card(&asked).map(|()| true),
     };
     match done {

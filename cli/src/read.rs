@@ -1,6 +1,6 @@
 //! Reads logs and artifacts of a cluster, with the rights of the person who asks.
 
-mod artifact;
+pub(crate) mod artifact;
 pub(crate) mod cluster;
 mod logs;
 mod pod;
@@ -87,7 +87,7 @@ pub(crate) fn artifact(asked: &Artifact) -> anyhow::Result<()> {
 }
 
 /// Runs a task to its end.
-pub(crate) fn block_on(task: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+pub(crate) fn block_on<T>(task: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     // Fails only where one is installed already, which does as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();

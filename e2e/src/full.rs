@@ -164,6 +164,22 @@ impl Cluster {
         })
     }
 
+    /// What `kubectl seatrial` prints, and whether it did what it was asked.
+    ///
+    /// # Panics
+    /// Where it was not built, or cannot be started.
+    pub fn plugin(&self, namespace: &str, arguments: &[&str]) -> (bool, String) {
+        let test = std::env::current_exe().unwrap_or_default();
+        let program = test.ancestors().nth(2).unwrap_or(&test).join("kubectl-seatrial");
+        assert!(program.exists(), "{} is missing: cargo build -p kubectl-seatrial", program.display());
+        let mut command = self.command(&program.to_string_lossy());
+        let done = command.args(arguments).args(["--namespace", namespace]).output();
+        let done = done.unwrap_or_else(|error| panic!("{}: {error}", program.display()));
+        let text = [done.stdout, done.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+        println!("kubectl seatrial {}: {text}", arguments.join(" "));
+        (done.status.success(), text)
+    }
+
     /// Lets a step go on that waits for a file: `end` lets it succeed, `fail` lets it fail.
     ///
     /// # Panics

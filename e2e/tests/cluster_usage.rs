@@ -246,17 +246,6 @@ fn a_store_with_keys_from_a_secret_holds_artifacts_and_opens_nothing_else() {
     assert!(!serde_json::to_string(&run).unwrap().contains(keys["AWS_SECRET_ACCESS_KEY"].as_str().unwrap()));
 }
 
-/// What `kubectl seatrial` prints, and whether it did what it was asked.
-fn plugin(cluster: &Cluster, namespace: &str, arguments: &[&str]) -> (bool, String) {
-    let program = std::env::current_exe().unwrap().ancestors().nth(2).unwrap().join("kubectl-seatrial");
-    assert!(program.exists(), "{} is missing: cargo build -p kubectl-seatrial", program.display());
-    let mut command = cluster.command(program.to_str().unwrap());
-    let done = command.args(arguments).args(["--namespace", namespace]).output().unwrap();
-    let text = [done.stdout, done.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
-    println!("kubectl seatrial {}: {text}", arguments.join(" "));
-    (done.status.success(), text)
-}
-
 #[test]
 fn people_read_what_a_run_printed_and_made_after_its_pods_are_gone() {
     let cluster = Cluster::prepared();
@@ -267,7 +256,7 @@ fn people_read_what_a_run_printed_and_made_after_its_pods_are_gone() {
     let run = cluster.wait_for_run(&namespace.name, "work-c1", 240);
     assert_eq!(condition(&run, "Succeeded")["status"], "False", "{run:#}");
     cluster.kubectl(&format!("-n {} delete pods -l seatrial.dev/component=step --wait=true", namespace.name));
-    let ask = |arguments: &[&str]| plugin(&cluster, &namespace.name, arguments);
+    let ask = |arguments: &[&str]| cluster.plugin(&namespace.name, arguments);
 
     let (done, text) = ask(&["logs", "work-c1/fail"]);
     assert!(done && text.contains("no such column"), "{text}");

@@ -2,13 +2,16 @@
 
 use anyhow::Context;
 use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
+use k8s_openapi::api::apps::v1::ControllerRevision;
 use kube::api::{Api, ListParams};
 use kube::{Client, ResourceExt};
 use seatrial_crds::names::GROUP;
 use seatrial_crds::{MLPipelineRun, Model, ModelDeployment, ModelVersion, Store};
 
 use super::card::{Protection, Subject};
-use crate::read::cluster::Cluster;
+use super::verify::{Facts, Files};
+use crate::read::artifact;
+use crate::read::cluster::{self, Cluster};
 
 /// How many objects a page of a list has: versions with measurements are large.
 const PAGE: u32 = 100;
@@ -78,6 +81,33 @@ pub(super) async fn run_of(cluster: &Cluster, version: &ModelVersion) -> anyhow:
         Some(run) if version.spec.run_uid().is_some_and(|uid| run.uid().as_deref() != Some(uid)) => RunOf::Another,
         Some(run) => RunOf::Found(Box::new(run)),
     })
+}
+
+/// All that a version is verified by: its files are read by pods, one after the other.
+pub(super) async fn facts(cluster: &Cluster, name: &str) -> anyhow::Result<Facts> {
+    let version = version(cluster, name).await?;
+    let evidence = version.spec.evidence.iter();
+    let evidence = evidence.map(|it| (format!("evidence {}.{}", it.step, it.output), &it.artifact));
+    let mut files = vec![];
+    for (what, artifact) in [("files".to_owned(), &version.spec.artifact)].into_iter().chain(evidence) {
+        let read = match cluster::artifact(&version, artifact) {
+            Ok(found) => artifact::verify(cluster, found).await,
+            Err(error) => Err(error),
+        };
+        files.push(Files { what, digest: artifact.digest.clone(), read: read.map_err(|error| format!("{error:#}")) });
+    }
+    let models: Api<Model> = Api::namespaced(cluster.client(), &cluster.namespace);
+    let model = models.get_opt(&version.spec.model).await;
+    let model = model.with_context(|| format!("the Model {} cannot be read", version.spec.model))?;
+    let judged = version.status.as_ref().and_then(|status| status.judgements.first());
+    let gates = match judged.and_then(|judgement| judgement.gates_revision.as_deref()) {
+        Some(revision) => {
+            let revisions: Api<ControllerRevision> = Api::namespaced(cluster.client(), &cluster.namespace);
+            revisions.get_opt(revision).await.map_err(|error| error.to_string())
+        }
+        None => Ok(None),
+    };
+    Ok(Facts { files, run: run_of(cluster, &version).await?, model, gates, version })
 }
 
 /// All that a model's card is made of. Stores and policies that may not be read are said on the card.

@@ -60,6 +60,19 @@ pub(crate) async fn get(
     Ok(())
 }
 
+/// Reads all files of one and hashes them; returns how many they are, and their bytes.
+pub(crate) async fn verify(cluster: &Cluster, found: Found) -> anyhow::Result<(usize, u64)> {
+    let Found { digest, prefix, owner, .. } = found;
+    let what = Reading::Artifact { digest: digest.clone(), only_listing: false };
+    let request = Request { prefix: &prefix, what, owner, deadline: GET_DEADLINE };
+    pod::ask(cluster, request, async |answer| {
+        let listing = receive::listing(answer, &digest).await?;
+        receive::verify(answer, &listing).await?;
+        Ok((listing.len(), listing.total_size()))
+    })
+    .await
+}
+
 async fn find(cluster: &Cluster, target: &Target) -> anyhow::Result<Found> {
     match target {
         Target::Output(run, step, output) => cluster::output(&cluster.run(run).await?, step, output),

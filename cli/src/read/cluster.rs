@@ -10,7 +10,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config, Resource, ResourceExt};
 use seatrial_core::contract::{Digest, layout};
 use seatrial_crds::names::{COMPONENT_LABEL, components};
-use seatrial_crds::{MLPipelineRun, ModelVersion, StepStatus};
+use seatrial_crds::{Artifact, MLPipelineRun, ModelVersion, StepStatus};
 
 use super::Where;
 
@@ -67,11 +67,7 @@ impl Cluster {
             .get(name)
             .await
             .with_context(|| format!("the ModelVersion {name} cannot be read in the namespace {}", self.namespace))?;
-        let artifact = &version.spec.artifact;
-        let digest: Digest = artifact.digest.parse()?;
-        let prefix = artifact.uri.strip_suffix(&layout::artifact(&digest));
-        let prefix = prefix.with_context(|| format!("{} does not lead to an artifact of its digest", artifact.uri))?;
-        Ok(Found { digest, prefix: prefix.to_owned(), owner: owner(&version)?, name: name.to_owned() })
+        artifact(&version, &version.spec.artifact)
     }
 
     /// The pod templates that the operator made here, the newest first: they have access to the namespace's stores.
@@ -89,6 +85,14 @@ impl Cluster {
         all.sort_by(|(a, _), (b, _)| b.creation_timestamp.cmp(&a.creation_timestamp));
         Ok(all.into_iter().map(|(_, template)| template).collect())
     }
+}
+
+/// The files of a version, or of its evidence.
+pub(crate) fn artifact(version: &ModelVersion, artifact: &Artifact) -> anyhow::Result<Found> {
+    let digest: Digest = artifact.digest.parse()?;
+    let prefix = artifact.uri.strip_suffix(&layout::artifact(&digest));
+    let prefix = prefix.with_context(|| format!("{} does not lead to an artifact of its digest", artifact.uri))?;
+    Ok(Found { digest, prefix: prefix.to_owned(), owner: owner(version)?, name: version.name_any() })
 }
 
 /// What stands before an input's name where the report of its check is meant. No output is called like this.

@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use seatrial_core::contract::{Digest, Entry, Hasher, Listing, MAX_LISTING_BYTES};
 use tempfile::TempDir;
 use tokio::fs::File;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
 
 /// How much is read at once.
@@ -80,6 +80,16 @@ impl Folder {
     }
 }
 
+/// Takes the files of a listing, verifies each, and keeps none.
+pub(crate) async fn verify(answer: &mut (dyn AsyncRead + Send + Unpin), listing: &Listing) -> anyhow::Result<()> {
+    let mut progress = Progress::new(listing.total_size());
+    for entry in listing.entries() {
+        copy(answer, &entry, &mut tokio::io::sink(), &mut progress).await?;
+    }
+    progress.end();
+    Ok(())
+}
+
 /// One file.
 async fn receive(
     answer: &mut (dyn AsyncRead + Send + Unpin),
@@ -89,6 +99,17 @@ async fn receive(
 ) -> anyhow::Result<()> {
     let unwritten = || format!("{} cannot be written", path.display());
     let mut file = File::create_new(path).await.with_context(unwritten)?;
+    copy(answer, entry, &mut file, progress).await?;
+    file.flush().await.with_context(unwritten)
+}
+
+/// The content of one, verified.
+async fn copy(
+    answer: &mut (dyn AsyncRead + Send + Unpin),
+    entry: &Entry,
+    into: &mut (dyn AsyncWrite + Send + Unpin),
+    progress: &mut Progress,
+) -> anyhow::Result<()> {
     let (mut hasher, mut left, mut piece) = (Hasher::new(), entry.size, vec![0; PIECE]);
     while left > 0 {
         let most = usize::try_from(left).unwrap_or(PIECE).min(PIECE);
@@ -96,12 +117,11 @@ async fn receive(
         let content = piece.get(..read).filter(|content| !content.is_empty());
         let content = content.with_context(|| format!("the answer ended within {}", entry.path))?;
         hasher.update(content);
-        file.write_all(content).await.with_context(unwritten)?;
+        into.write_all(content).await.with_context(|| format!("{} cannot be written", entry.path))?;
         let read = u64::try_from(read).unwrap_or_default();
         left -= read;
         progress.add(read);
     }
-    file.flush().await.with_context(unwritten)?;
     if hasher.digest().hex() != entry.sha256 {
         bail!("{} is not what its digest says: it was damaged on the way or in the store", entry.path);
     }

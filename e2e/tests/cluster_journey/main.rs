@@ -16,6 +16,7 @@ const URL: &str = "http://mortgage-denial.mortgage.svc/v2/models/mortgage-denial
 fn journey() {
     let cluster = Cluster::prepared();
     trained_judged_and_served(&cluster);
+    verified(&cluster);
     another_cost_is_judged_at_once(&cluster);
     changed_without_a_failed_request(&cluster);
     a_candidate_that_does_not_start_disturbs_nothing(&cluster);
@@ -55,6 +56,14 @@ fn trained_judged_and_served(cluster: &Cluster) {
     let said = predict(cluster);
     assert!(said.contains("200 OK") && said.contains("predict_proba"), "{said}");
     measured::listed(cluster);
+}
+
+/// What the version claims is so: its files, the run that made them, and each gate.
+fn verified(cluster: &Cluster) {
+    let (holds, text) = cluster.plugin("mortgage", &["verify", "mortgage-denial-v1"]);
+    let is_ok = |what: &str| text.lines().any(|line| line.starts_with(&format!("ok       {what}")));
+    let things = ["files:", "evidence evaluate.", "origin:", "judgement:"];
+    assert!(holds && things.iter().all(|what| is_ok(what)), "{text}");
 }
 
 /// Another cost is judged at once: no Job measures again, and nothing of what serves changes.
