@@ -65,6 +65,10 @@ bench-store: ## Measure how fast the agent and the store are, beside s5cmd and a
 		LARGE=$(LARGE) MEDIUM=$(MEDIUM) SMALL=$(SMALL) ROUNDS=$(ROUNDS) SETUPS=$(SETUPS) LATENCY=$(LATENCY) \
 		cargo bench --locked --quiet --profile image -p seatrial-agent --bench store
 
+# FILES: how many.
+bench-files: ## Measure the agent's memory for an artifact of a million files (a quarter of an hour)
+	FILES=$(or $(FILES),1000000) cargo bench --locked --quiet --profile image -p seatrial-agent --bench million
+
 agreement: ## Compare the judge with scikit-learn and fairlearn, and verdicts about data with datacontract-cli
 	evidence/agreement/run
 

@@ -87,7 +87,8 @@ fn files(files: &Files) -> Finding {
     let Files { what, digest, read } = files;
     match read {
         Ok((count, bytes)) => Finding::holds(format!(
-            "{what}: {count} files, {}, each read and hashed: they are {digest}",
+            "{what}: {}, {}, read and hashed: {digest}",
+            if *count == 1 { "1 file".to_owned() } else { format!("{count} files") },
             size(i64::try_from(*bytes).unwrap_or(i64::MAX))
         )),
         Err(why) => Finding::broken(format!("{what}: {digest} cannot be read as it was made: {why}")),
@@ -246,7 +247,7 @@ mod tests {
         let (text, holds) = report(&facts());
         assert!(holds, "{text}");
         assert_eq!(text.lines().filter(|line| line.starts_with("ok")).count(), 3, "{text}");
-        assert!(text.contains("3 files, 2 KiB, each read and hashed"), "{text}");
+        assert!(text.contains("3 files, 2 KiB, read and hashed"), "{text}");
     }
 
     #[test]

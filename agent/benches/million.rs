@@ -1,6 +1,13 @@
-//! A million files: what the agent keeps of each is little. It takes a quarter of an hour and more; `FILES` are fewer.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
+//! `make bench-files`: publishes and fetches a million files with the agent's real program, and fails where it takes 200 MiB of memory. It
+//! takes a quarter of an hour and more; `FILES` is another number of files.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a measurement that cannot go on fails"
+)]
 
+#[path = "../tests/support/mod.rs"]
 mod support;
 
 use std::fs;
@@ -11,9 +18,8 @@ use seatrial_core::contract::{ExitCode, paths};
 use seatrial_crds::OutputType;
 use support::{Pod, artifact, fetch_config, publish_config, store};
 
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "takes long: cargo test --profile image -p seatrial-agent --test million -- --ignored --nocapture"]
-async fn a_million_files_take_less_than_200_mib() {
+#[tokio::main]
+async fn main() {
     let files: u64 = std::env::var("FILES").map_or(1_000_000, |files| files.parse().unwrap());
     let (_data, store) = store().await;
     let pod = Pod::new("growth");
