@@ -4,8 +4,20 @@ use kube::ResourceExt;
 use seatrial_core::names;
 use seatrial_crds::{Lineage, MLPipelineRun, ModelVersion};
 
-use super::objects::RunOf;
 use super::text::{plain, short_digest, size, time};
+
+/// The run that made a version, as far as it is still known.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum RunOf {
+    /// The version names none.
+    Unnamed,
+    /// There is none of this name any more.
+    Gone,
+    /// There is one of this name with another UID.
+    Another,
+    /// It is there.
+    Found(Box<MLPipelineRun>),
+}
 
 /// A line with those beneath it.
 #[derive(Clone, Debug, Default)]

@@ -9,25 +9,13 @@ use seatrial_crds::names::GROUP;
 use seatrial_crds::{MLPipelineRun, Model, ModelDeployment, ModelVersion, Store};
 
 use super::card::{Protection, Subject};
+use super::lineage::RunOf;
 use super::verify::{Facts, Files};
 use crate::read::artifact;
 use crate::read::cluster::{self, Cluster};
 
 /// How many objects a page of a list has: versions with measurements are large.
 const PAGE: u32 = 100;
-
-/// The run that made a version, as far as it is still known.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum RunOf {
-    /// The version names none.
-    Unnamed,
-    /// There is none of this name any more.
-    Gone,
-    /// There is one of this name with another UID.
-    Another,
-    /// It is there.
-    Found(Box<MLPipelineRun>),
-}
 
 /// All Models and versions of a namespace, or of all.
 pub(super) async fn models(cluster: &Cluster, everywhere: bool) -> anyhow::Result<(Vec<Model>, Vec<ModelVersion>)> {

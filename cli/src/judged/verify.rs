@@ -6,7 +6,7 @@ use seatrial_core::gates;
 use seatrial_crds::{GateJudgement, GateType, Judgement, Model, ModelSpec, ModelVersion, Verdict};
 use serde_json::{Value, json};
 
-use super::objects::RunOf;
+use super::lineage::RunOf;
 use super::text::{plain, size};
 
 /// How one thing stands.

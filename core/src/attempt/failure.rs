@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod};
 use seatrial_crds::Quantity;
 
 use super::interruption::interruption;
-use super::outcome::{Outcome, Seen};
+use super::seen::{Outcome, Seen};
 use crate::contract::check::{CheckMessage, CheckVerdict};
 use crate::contract::{Cause, ExitCode, Message};
 use crate::pod_state::{phase, tail, terminated};

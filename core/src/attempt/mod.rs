@@ -9,6 +9,7 @@ pub(crate) mod interruption;
 pub(crate) mod job;
 pub(crate) mod outcome;
 pub(crate) mod report;
+pub(crate) mod seen;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,21 +1,20 @@
 //! Reads what became of an attempt from its Job and its pods.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod};
 use kube_core::ResourceExt;
-use seatrial_crds::{Resources, Step, Time};
+use seatrial_crds::{Step, Time};
 
 use super::failure::{container_failure, failed_step, last_failure};
 use super::interruption::{interruption, is_evicted_for_its_own_use};
-use super::report::{Report, has_ended_well, report};
-use super::{Liveness, timeout};
+use super::report::{has_ended_well, report};
+use super::seen::{Outcome, Seen};
+use super::timeout;
 use crate::contract::ExitCode;
 use crate::contract::check::{CheckMessage, CheckSummary};
-use crate::observed::ProbeReport;
 use crate::pod_state::{cannot_start, phase, statuses, terminated, unschedulable};
 use crate::pods::{ADMIT, CHECK, FETCH, PUBLISH, STEP};
 use crate::text::plain;
@@ -55,48 +54,6 @@ pub(crate) const RETRYING: &str = "Retrying";
 
 /// How much later than its Job the last update of a pod may come, in seconds.
 const REPORT_GRACE: i64 = 10;
-
-/// What became of an attempt.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Outcome {
-    /// It is under way; the word and sentence say what it does, where that is more than running.
-    Running(Option<(&'static str, String)>),
-    /// It is done.
-    Done(Box<Report>),
-    /// It is done, and what its containers said is not in sight: the API server must say whether there is more to see.
-    LiveRead,
-    /// It is done, but what its containers said is lost.
-    ReportLost,
-    /// The node of its pod does not answer any more.
-    NodeLost,
-    /// It failed, with a word and a sentence.
-    Failed(&'static str, String),
-}
-
-/// What is seen of an attempt.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Seen<'a> {
-    /// The step.
-    pub(crate) step: &'a Step,
-    /// Which pods may still do something.
-    pub(crate) liveness: Liveness<'a>,
-    /// What its container may use, by the step or its pipeline.
-    pub(crate) resources: Option<&'a Resources>,
-    /// The attempt's Job.
-    pub(crate) job: &'a Job,
-    /// The Job's pods.
-    pub(crate) pods: &'a [&'a Pod],
-    /// For how long it has been seen that the Job has no pod.
-    pub(crate) without_pod_for: Option<Duration>,
-    /// The word and sentence that were last said of it.
-    pub(crate) before: Option<&'a (String, String)>,
-    /// When the API server was last asked about Job and pods.
-    pub(crate) confirmed: Option<Timestamp>,
-    /// Why the API server refused its pods, in the words that the Job controller passed on.
-    pub(crate) refused: Option<&'a str>,
-    /// What the kubelet said of uploads, by the pod's UID.
-    pub(crate) probes: &'a BTreeMap<String, ProbeReport>,
-}
 
 /// Reads it. No sentence has control characters, whatever the pod's containers and the API server said.
 pub(crate) fn read(seen: &Seen<'_>, now: Timestamp) -> Outcome {

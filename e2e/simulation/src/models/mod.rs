@@ -9,9 +9,11 @@ pub mod nodes;
 pub mod pods;
 mod programs;
 
+use jiff::Timestamp;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::api::{Api, Store};
+use crate::api::{Api, Store, seconds};
 
 /// One controller.
 pub trait Model: Send {
@@ -47,18 +49,33 @@ pub async fn run(api: Api, mut models: Vec<Box<dyn Model>>) {
 }
 
 /// Whether a controller of this UID owns an object.
-pub(crate) fn is_controlled_by(object: &serde_json::Value, uid: &str) -> bool {
+pub(crate) fn is_controlled_by(object: &Value, uid: &str) -> bool {
     let owners = object["metadata"]["ownerReferences"].as_array();
     owners.into_iter().flatten().any(|owner| owner["controller"] == true && owner["uid"] == uid)
 }
 
 /// Whether a pod has ended.
-pub(crate) fn has_ended(pod: &serde_json::Value) -> bool {
+pub(crate) fn has_ended(pod: &Value) -> bool {
     matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"))
 }
 
 /// Whether an object has a condition that is true.
-pub(crate) fn has_condition(object: &serde_json::Value, kind: &str) -> bool {
+pub(crate) fn has_condition(object: &Value, kind: &str) -> bool {
     let conditions = object["status"]["conditions"].as_array();
     conditions.into_iter().flatten().any(|condition| condition["type"] == kind && condition["status"] == "True")
+}
+
+/// A condition of now.
+fn condition(now: Timestamp, kind: &str, status: &str, reason: &str) -> Value {
+    json!({"type": kind, "status": status, "reason": reason, "lastTransitionTime": seconds(now)})
+}
+
+/// Sets a condition of an object.
+fn set_condition(pod: &mut Value, condition: Value) {
+    if let Some(list) = pod["status"]["conditions"].as_array_mut() {
+        list.retain(|known| known["type"] != condition["type"]);
+        list.push(condition);
+    } else {
+        pod["status"]["conditions"] = json!([condition]);
+    }
 }

@@ -7,8 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::pods::{condition, set_condition};
-use super::{Model, has_condition, has_ended};
+use super::{Model, condition, has_condition, has_ended, set_condition};
 use crate::api::{Api, Deletion, Key, Store, by_kind};
 
 /// How long after a node's last word its pods are told to end: 40 seconds until it counts as unreachable, and the five

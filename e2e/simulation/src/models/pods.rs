@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::programs::{ALIKE, RECOVER, admitted, judged, keep_record, message, recovered};
-use super::{Model, has_ended, nodes};
+use super::{Model, condition, has_ended, nodes, set_condition};
 use crate::api::{Api, Deletion, Key, Store, by_kind, seconds};
 
 /// The pause after a server's first crash.
@@ -311,17 +311,4 @@ fn terminated(now: Timestamp, name: &str, code: i64, message: &str) -> Value {
     json!({"name": name, "image": "image", "imageID": "registry.example.com/image@sha256:1", "ready": false, "restartCount": 0,
            "state": {"terminated": {"exitCode": code, "reason": reason, "message": message, "startedAt": seconds(now),
                                     "finishedAt": seconds(now)}}})
-}
-
-pub(super) fn condition(now: Timestamp, kind: &str, status: &str, reason: &str) -> Value {
-    json!({"type": kind, "status": status, "reason": reason, "lastTransitionTime": seconds(now)})
-}
-
-pub(super) fn set_condition(pod: &mut Value, condition: Value) {
-    if let Some(list) = pod["status"]["conditions"].as_array_mut() {
-        list.retain(|known| known["type"] != condition["type"]);
-        list.push(condition);
-    } else {
-        pod["status"]["conditions"] = json!([condition]);
-    }
 }
