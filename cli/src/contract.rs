@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow, bail};
 use clap::{Args, Subcommand};
 use kube::api::Api;
-use seatrial_core::data_contract::{self, Contract};
+use seatrial_core::data_contract::{self, Contract, Effect};
 use seatrial_core::validation::summary;
 use seatrial_crds::{DataContract, DataContractSpec, limits};
 use serde_json::{Map, Value, json};
@@ -95,9 +95,18 @@ fn compare(old: &Path, new: &Path) -> anyhow::Result<bool> {
     };
     let changes = data_contract::compare(&understood(old)?, &understood(new)?);
     for change in &changes {
-        println!("{}: {}: {}", if change.breaks { "breaks" } else { "fits" }, change.place, change.what);
+        println!("{}: {}: {}", effect_word(change.effect), change.place, change.what);
     }
-    Ok(changes.iter().all(|change| !change.breaks))
+    Ok(changes.iter().all(|change| !change.breaks()))
+}
+
+/// What a change means for those who read the data, in a word.
+const fn effect_word(effect: Effect) -> &'static str {
+    match effect {
+        Effect::Breaks => "breaks",
+        Effect::MayStop => "may stop",
+        Effect::Harmless => "fits",
+    }
 }
 
 /// Reads a document.

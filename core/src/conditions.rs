@@ -49,6 +49,8 @@ pub mod types {
     pub const SERVING_MEETS_GATES: &str = "ServingMeetsGates";
     /// What serves decides at the threshold that the costs of errors choose by now.
     pub const THRESHOLD_CURRENT: &str = "ThresholdCurrent";
+    /// A contract's document breaks nobody who reads the data by an earlier one. Of a pipeline: no contract of its inputs does.
+    pub const COMPATIBLE: &str = "Compatible";
     /// A Model answers every question.
     pub const ANSWERED: &str = "Answered";
 }

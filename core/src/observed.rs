@@ -47,6 +47,8 @@ pub struct ContractObserved {
     pub contract: Arc<DataContract>,
     /// The documents with the contract's name in [`seatrial_crds::names::CONTRACT_LABEL`].
     pub revisions: Vec<Arc<Revision>>,
+    /// The pipelines whose inputs name the contract, of its own namespace and of those that it serves.
+    pub pipelines: Vec<Arc<MLPipeline>>,
     /// The writes that failed, and until when each waits.
     pub blocked: Vec<Blocked>,
 }

@@ -23,7 +23,7 @@ use seatrial_crds::{
 };
 
 use crate::conditions::{self, Status, types};
-use crate::data_contract::{ContractProblem, references, resolve};
+use crate::data_contract::{self, ContractProblem, references, resolve};
 use crate::observed::PipelineObserved;
 use crate::plan::{BlockedReason, Kind, Object, Plan, Stage, Write};
 use crate::run::triggered_revision;
@@ -92,6 +92,7 @@ pub fn plan(observed: &PipelineObserved, now: Timestamp) -> Plan<MLPipelineStatu
         contract: unusable_contract(observed),
     };
     set_conditions(&mut status, pipeline, &accepted, &others(observed), now);
+    set_compatible(&mut status, observed, now);
     let (swept, requeue_after) = sweep::sweep(observed, now);
     stages.push(Stage::proceed(history(observed).into_iter().chain(swept).collect()));
     let changed = Some(&status) != pipeline.status.as_ref();
@@ -275,6 +276,18 @@ fn set_conditions(
         ("ParametersRequired", message)
     };
     conditions::set(conditions, types::READY, Status::True, reason, message + others, generation, now);
+}
+
+/// Says whether a contract changed so that who reads by it is broken: before the next run meets that.
+fn set_compatible(status: &mut MLPipelineStatus, observed: &PipelineObserved, now: Timestamp) {
+    let pipeline = &observed.pipeline;
+    let (conditions, generation) = (&mut status.conditions, pipeline.metadata.generation);
+    match data_contract::of_pipeline(pipeline, &observed.contracts, &observed.contract_revisions) {
+        Some((value, reason, message)) => {
+            conditions::set(conditions, types::COMPATIBLE, value, reason, message, generation, now);
+        }
+        None => conditions::remove(conditions, types::COMPATIBLE),
+    }
 }
 
 /// The ended runs that changes started, beyond what the pipeline keeps: the oldest go.

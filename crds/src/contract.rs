@@ -21,6 +21,11 @@ use crate::schema::{atomic_list, rule, set_list};
     doc = "DataContract is what a producer of data promises: a document of the Open Data Contract Standard, and the namespaces that it serves. Steps whose inputs name it read data only after the data were checked by it.",
     printcolumn(name = "Version", type_ = "string", json_path = ".status.version"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
+    printcolumn(
+        name = "Compatible",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Compatible')].status"
+    ),
     printcolumn(name = "Rules", type_ = "integer", json_path = ".status.ruleCount"),
     printcolumn(name = "Not-Checked", type_ = "integer", json_path = ".status.notCheckedCount"),
     printcolumn(
@@ -176,7 +181,11 @@ pub struct DataContractStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(transform = not_checked)]
     pub not_checked: Vec<NotChecked>,
-    /// conditions: Ready (the document is understood, and data may be checked by it), Stalled.
+    /// breaking is what of the document concerns those who read the data by an earlier one; absent where nothing does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub breaking: Option<BreakingChange>,
+    /// conditions: Ready (the document is understood, and data may be checked by it), Compatible (nothing of it breaks who reads
+    /// the data by an earlier one), Stalled.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(transform = crate::manifests::condition_list)]
     pub conditions: Vec<Condition>,
@@ -192,6 +201,77 @@ fn rules(schema: &mut Schema) {
 
 fn not_checked(schema: &mut Schema) {
     atomic_list(schema, limits::NOT_CHECKED_SHOWN);
+}
+
+/// How a contract's document differs from earlier ones, as far as that concerns who reads the data.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BreakingChange {
+    /// since is the version of the document before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = limits::CONTRACT_VERSION))]
+    pub since: Option<String>,
+    /// changeCount is how many changes since then concern readers, those that have no room in changes included.
+    pub change_count: i64,
+    /// changes are the changes since the document before that concern readers, those that break them first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = changes)]
+    pub changes: Vec<ContractChange>,
+    /// pipelineCount is how many pipelines are concerned, those that have no room in pipelines included.
+    pub pipeline_count: i64,
+    /// pipelines are the pipelines that read by an earlier document, and that the one of now would break, or may stop.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = affected)]
+    pub pipelines: Vec<AffectedPipeline>,
+}
+
+fn changes(schema: &mut Schema) {
+    atomic_list(schema, limits::CONTRACT_CHANGES_SHOWN);
+}
+
+fn affected(schema: &mut Schema) {
+    atomic_list(schema, limits::AFFECTED_PIPELINES_SHOWN);
+}
+
+/// A change of a contract.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ContractChange {
+    /// place is the schema object, a column of it with a dot between them, or csv.
+    #[schemars(length(max = limits::FIELD_PATH))]
+    pub place: String,
+    /// effect is Breaks (data may come that could not come before) or MayStop (data that were good before may stop a step).
+    pub effect: ContractChangeEffect,
+    /// message says what is another.
+    #[schemars(length(max = limits::STEP_MESSAGE))]
+    pub message: String,
+}
+
+/// What a change of a contract means for those who read the data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum ContractChangeEffect {
+    /// Data that were good before may stop a step.
+    MayStop,
+    /// Data may come that could not come before.
+    Breaks,
+}
+
+/// A pipeline that a change of a contract concerns.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AffectedPipeline {
+    /// namespace is the pipeline's namespace.
+    #[schemars(length(max = limits::NAMESPACE))]
+    pub namespace: String,
+    /// name is the pipeline's name.
+    #[schemars(length(max = limits::SUBDOMAIN))]
+    pub name: String,
+    /// version is the contract's version that the pipeline reads by, or, where it names none, that of the document before.
+    #[schemars(length(max = limits::CONTRACT_VERSION))]
+    pub version: String,
+    /// effect is the worst of the changes for this pipeline: Breaks or MayStop.
+    pub effect: ContractChangeEffect,
+    /// message names the first changes.
+    #[schemars(length(max = limits::STEP_MESSAGE))]
+    pub message: String,
 }
 
 /// A schema object of a contract.

@@ -159,6 +159,10 @@ pub const CONTRACT_SCHEMAS: usize = 64;
 pub const CONTRACT_RULES_SHOWN: usize = 64;
 /// Parts of a contract that are not checked, as far as its status shows them.
 pub const NOT_CHECKED_SHOWN: usize = 32;
+/// Changes of a contract since the document before, as far as its status shows them.
+pub const CONTRACT_CHANGES_SHOWN: usize = 16;
+/// Pipelines that a change of a contract concerns, as far as its status names them.
+pub const AFFECTED_PIPELINES_SHOWN: usize = 32;
 /// Bytes of a duration.
 pub const DURATION: usize = 24;
 /// Pipelines that a Model's status names as its publishers.

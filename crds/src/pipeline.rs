@@ -393,7 +393,8 @@ pub struct MLPipelineStatus {
     /// lastRun is how the newest run stands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_run: Option<LastRun>,
-    /// conditions: Ready (accepted and scheduled; what the last run did is in lastRun), Stalled.
+    /// conditions: Ready (accepted and scheduled; what the last run did is in lastRun), Compatible (no contract of the inputs has a
+    /// document that breaks the pipeline; absent where no input has a contract), Stalled.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(transform = crate::manifests::condition_list)]
     pub conditions: Vec<Condition>,

@@ -1,15 +1,18 @@
 //! What changed from one revision of a contract to the next, from the view of those who read the data.
 //!
-//! | Change | Breaks readers |
-//! |---|---|
-//! | a schema object or a column is gone | yes |
-//! | a column's type, or the format of its dates, is another | yes |
-//! | a rule is gone, or only warns from now on | yes: what it ruled out may come |
-//! | a rule lets more pass than before: a wider bound, more valid values, a shorter key | yes |
-//! | a rule is another, and neither is known to be the stricter one | yes |
-//! | CSV files are written in another way | yes |
-//! | a schema object, a column or a rule is new | no |
-//! | a rule is stricter, or stops a step where it warned | no |
+//! | Change | Breaks readers | May stop steps |
+//! |---|---|---|
+//! | a schema object or a column is gone | yes | no |
+//! | a column's type, or the format of its dates, is another | yes | yes |
+//! | a rule is gone, or only warns from now on | yes: what it ruled out may come | no |
+//! | a rule lets more pass than before: a wider bound, more valid values, a shorter key | yes | no |
+//! | a rule is another, and neither is known to be the stricter one | yes | yes |
+//! | CSV files are written in another way | yes | yes |
+//! | a schema object is new | no | no: nobody reads it yet |
+//! | a column is new, or has a type that it did not have | no | yes: it must be there from now on |
+//! | a rule is new, or stricter, or stops a step where it warned | no | yes, unless it only warns |
+//!
+//! Who reads the data is broken by what could not come before. Who checks the data is stopped by data that were good before.
 
 use super::{Contract, Schema, describe};
 use crate::contract::check::{Column, Comparison, Rule, RuleKind, Severity, Unit, ValueTest};
@@ -22,30 +25,60 @@ pub struct Change {
     pub place: String,
     /// What is another, for people.
     pub what: String,
+    /// What it means for those who read the data.
+    pub effect: Effect,
+}
+
+/// What a change means for those who read the data, the worst last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Effect {
+    /// Nothing.
+    Harmless,
+    /// Data that kept the older contract may break the newer one, and then a step stops that did not before.
+    MayStop,
+    /// They may meet what could not come before.
+    Breaks,
+}
+
+impl Change {
     /// Whether who reads the data may meet what could not come before.
-    pub breaks: bool,
+    pub fn breaks(&self) -> bool {
+        self.effect == Effect::Breaks
+    }
+}
+
+/// What changed of one schema object alone, for who reads that; `None` stands for the only one.
+///
+/// # Errors
+/// The newer contract has no such schema object, or several where none is named: a sentence. Who reads it is broken by that.
+pub(super) fn compare_schema(old: &Contract, new: &Contract, name: Option<&str>) -> Result<Vec<Change>, String> {
+    let only = |contract: &Contract, schema: &Schema| Contract { schemas: vec![schema.clone()], ..contract.clone() };
+    // What the older contract did not have was never read.
+    let Ok(older) = old.schema(name) else { return Ok(vec![]) };
+    let newer = new.schema(name)?;
+    Ok(compare(&only(old, older), &only(new, newer)))
 }
 
 /// All changes, in the order of the older contract, then what is new.
 pub fn compare(old: &Contract, new: &Contract) -> Vec<Change> {
     let mut changes = vec![];
     if old.csv != new.csv {
-        changes.push(change("csv", "CSV files are written in another way", true));
+        changes.push(change("csv", "CSV files are written in another way", Effect::Breaks));
     }
     for schema in &old.schemas {
         match new.schemas.iter().find(|other| other.name == schema.name) {
             Some(other) => schemas(schema, other, &mut changes),
-            None => changes.push(change(&schema.name, "the schema object is gone", true)),
+            None => changes.push(change(&schema.name, "the schema object is gone", Effect::Breaks)),
         }
     }
     for schema in new.schemas.iter().filter(|schema| old.schemas.iter().all(|other| other.name != schema.name)) {
-        changes.push(change(&schema.name, "the schema object is new", false));
+        changes.push(change(&schema.name, "the schema object is new", Effect::Harmless));
     }
     changes
 }
 
-fn change(place: &str, what: impl Into<String>, breaks: bool) -> Change {
-    Change { place: place.to_owned(), what: what.into(), breaks }
+fn change(place: &str, what: impl Into<String>, effect: Effect) -> Change {
+    Change { place: place.to_owned(), what: what.into(), effect }
 }
 
 fn schemas(old: &Schema, new: &Schema, changes: &mut Vec<Change>) {
@@ -53,11 +86,11 @@ fn schemas(old: &Schema, new: &Schema, changes: &mut Vec<Change>) {
         let place = format!("{}.{}", old.name, column.name);
         match new.columns.iter().find(|other| other.name == column.name) {
             Some(other) => columns(&place, column, other, changes),
-            None => changes.push(change(&place, "the column is gone", true)),
+            None => changes.push(change(&place, "the column is gone", Effect::Breaks)),
         }
     }
     for column in new.columns.iter().filter(|column| old.columns.iter().all(|other| other.name != column.name)) {
-        changes.push(change(&format!("{}.{}", new.name, column.name), "the column is new", false));
+        changes.push(change(&format!("{}.{}", new.name, column.name), "the column is new", Effect::MayStop));
     }
     rules(old, new, changes);
 }
@@ -66,11 +99,11 @@ fn columns(place: &str, old: &Column, new: &Column, changes: &mut Vec<Change>) {
     let name = |column: &Column| column.logical_type.map_or("any", |kind| kind.name());
     if old.logical_type != new.logical_type {
         // What had no type promised nothing of it.
-        let breaks = old.logical_type.is_some();
-        changes.push(change(place, format!("the type was {}, and is {}", name(old), name(new)), breaks));
+        let effect = if old.logical_type.is_some() { Effect::Breaks } else { Effect::MayStop };
+        changes.push(change(place, format!("the type was {}, and is {}", name(old), name(new)), effect));
     }
     if old.format != new.format {
-        changes.push(change(place, "dates are written in another way", true));
+        changes.push(change(place, "dates are written in another way", Effect::Breaks));
     }
 }
 
@@ -91,14 +124,13 @@ fn rules(old: &Schema, new: &Schema, changes: &mut Vec<Change>) {
         match (same, met.first()) {
             (Some(same), _) => severities(&place, &demand, rule, same, changes),
             (None, Some(stricter)) => {
-                changes.push(change(
-                    &place,
-                    format!("from now on {}, where {demand}", describe(&stricter.check)),
-                    false,
-                ));
+                let what = format!("from now on {}, where {demand}", describe(&stricter.check));
+                changes.push(change(&place, what, stops(stricter)));
                 severities(&place, &demand, rule, stricter, changes);
             }
-            (None, None) => changes.push(change(&place, format!("it is no longer promised that {demand}"), true)),
+            (None, None) => {
+                changes.push(change(&place, format!("it is no longer promised that {demand}"), Effect::Breaks))
+            }
         }
     }
     for rule in &new.rules {
@@ -106,8 +138,17 @@ fn rules(old: &Schema, new: &Schema, changes: &mut Vec<Change>) {
             rule.check.columns().into_iter().any(|name| old.columns.iter().all(|column| column.name != name));
         let is_known = old.rules.iter().any(|other| other.check == rule.check || implies(&rule.check, &other.check));
         if !of_new_column && !is_known && !matches!(rule.check, RuleKind::Type { .. } | RuleKind::Present { .. }) {
-            changes.push(change(&place(new, &rule.check), format!("it is new that {}", describe(&rule.check)), false));
+            let what = format!("it is new that {}", describe(&rule.check));
+            changes.push(change(&place(new, &rule.check), what, stops(rule)));
         }
+    }
+}
+
+/// What a rule means that data did not have to keep before.
+const fn stops(rule: &Rule) -> Effect {
+    match rule.severity {
+        Severity::Error => Effect::MayStop,
+        Severity::Warning => Effect::Harmless,
     }
 }
 
@@ -121,10 +162,10 @@ fn place(schema: &Schema, rule: &RuleKind) -> String {
 fn severities(place: &str, demand: &str, old: &Rule, new: &Rule, changes: &mut Vec<Change>) {
     match (old.severity, new.severity) {
         (Severity::Error, Severity::Warning) => {
-            changes.push(change(place, format!("it only warns from now on where not {demand}"), true));
+            changes.push(change(place, format!("it only warns from now on where not {demand}"), Effect::Breaks));
         }
         (Severity::Warning, Severity::Error) => {
-            changes.push(change(place, format!("a step stops from now on where not {demand}"), false));
+            changes.push(change(place, format!("a step stops from now on where not {demand}"), Effect::MayStop));
         }
         _ => {}
     }

@@ -55,7 +55,7 @@ fn what_breaks_readers_is_told_from_what_does_not() {
     ];
     for (old, new, breaks) in table {
         let changes = compare(&column(old.clone()), &column(new.clone()));
-        let found = (!changes.is_empty()).then(|| changes.iter().any(|change| change.breaks));
+        let found = (!changes.is_empty()).then(|| changes.iter().any(Change::breaks));
         assert_eq!(found, breaks, "{old} to {new}: {changes:#?}");
         assert!(changes.iter().all(|change| change.place == "t.x"), "{changes:#?}");
     }
@@ -66,14 +66,14 @@ fn what_is_gone_breaks_and_what_is_new_does_not() {
     let one = contract(&json!([{"name": "t", "properties": [{"name": "id"}]}]));
     let two = contract(&json!([{"name": "t", "properties": [{"name": "id"}, {"name": "x", "required": true}]},
                                {"name": "u", "properties": [{"name": "id"}]}]));
-    let told = |changes: Vec<Change>| -> Vec<(String, bool)> {
-        changes.into_iter().map(|change| (change.place, change.breaks)).collect()
+    let told = |changes: Vec<Change>| -> Vec<(String, Effect)> {
+        changes.into_iter().map(|change| (change.place, change.effect)).collect()
     };
-    assert_eq!(told(compare(&one, &two)), [("t.x".to_owned(), false), ("u".to_owned(), false)]);
-    assert_eq!(told(compare(&two, &one)), [("t.x".to_owned(), true), ("u".to_owned(), true)]);
+    assert_eq!(told(compare(&one, &two)), [("t.x".to_owned(), Effect::MayStop), ("u".to_owned(), Effect::Harmless)]);
+    assert_eq!(told(compare(&two, &one)), [("t.x".to_owned(), Effect::Breaks), ("u".to_owned(), Effect::Breaks)]);
     let mut german = one.clone();
     german.csv = dialect(Some(&CsvDialect { separator: Some(";".into()), ..CsvDialect::default() }));
-    assert_eq!(told(compare(&one, &german)), [("csv".to_owned(), true)]);
+    assert_eq!(told(compare(&one, &german)), [("csv".to_owned(), Effect::Breaks)]);
 }
 
 /// Comparisons with small bounds, so that they meet each other.
@@ -104,7 +104,7 @@ proptest! {
             RuleKind::RowCount { is } => Some(is.clone()),
             _ => None,
         }).unwrap();
-        if compare(&old, &new).iter().all(|change| !change.breaks) {
+        if compare(&old, &new).iter().all(|change| !change.breaks()) {
             for rows in 0..20 {
                 let (before, now) = (is(&old).holds(rows, 20, check::Unit::Rows), is(&new).holds(rows, 20, check::Unit::Rows));
                 prop_assert!(now != Some(true) || before == Some(true), "{rows} rows");

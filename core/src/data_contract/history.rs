@@ -22,13 +22,19 @@ const KEPT: usize = 10;
 
 /// Keeps the document of a contract that is understood, and lets the oldest go.
 pub(super) fn keep(contract: &DataContract, read: &Contract, known: &[Arc<Revision>]) -> Vec<Stage> {
-    let mut own: Vec<&Revision> = known.iter().map(AsRef::as_ref).filter(|it| is_of(it, contract)).collect();
-    own.sort_by_key(|revision| std::cmp::Reverse(revision.revision));
+    let own = newest_first(contract, known);
     let name = names::contract_revision(&contract.name_any(), &read.revision);
     let mut writes = vec![];
-    if own.iter().all(|revision| revision.name_any() != name) {
-        let number = own.first().map_or(0, |newest| newest.revision) + 1;
-        writes.push(Write::Create(Object::ControllerRevision(Box::new(build(contract, name, number)))));
+    let number = own.first().map_or(0, |newest| newest.revision) + 1;
+    match own.iter().find(|revision| revision.name_any() == name) {
+        None => writes.push(Write::Create(Object::ControllerRevision(Box::new(build(contract, name, number))))),
+        // The producer went back to it: it is the newest again, and what was in between came before it.
+        Some(known) if known.revision + 1 != number => {
+            let mut again = known.to_object();
+            again.revision = number;
+            writes.push(Write::Replace(Object::ControllerRevision(Box::new(again))));
+        }
+        Some(_) => {}
     }
     let old = own.iter().skip(KEPT).map(|revision| Write::Delete {
         kind: Kind::ControllerRevision,
@@ -69,17 +75,43 @@ fn is_of(revision: &Revision, contract: &DataContract) -> bool {
             .any(|owner| owner.controller == Some(true) && Some(owner.uid.as_str()) == uid)
 }
 
+fn newest_first<'a>(contract: &DataContract, known: &'a [Arc<Revision>]) -> Vec<&'a Revision> {
+    let mut own: Vec<&Revision> = known.iter().map(AsRef::as_ref).filter(|it| is_of(it, contract)).collect();
+    own.sort_by_key(|revision| std::cmp::Reverse(revision.revision));
+    own
+}
+
+/// The documents that the contract had, the newest first, with their specs.
+fn documents(
+    contract: &DataContract,
+    known: &[Arc<Revision>],
+    without: Option<&str>,
+) -> impl Iterator<Item = (Contract, DataContractSpec)> {
+    let own = newest_first(contract, known).into_iter();
+    let others = own.filter(move |revision| Some(revision.name_any().as_str()) != without);
+    others.filter_map(|revision| {
+        let spec: DataContractSpec = serde_json::from_value(revision.data()?.get_mut("spec")?.take()).ok()?;
+        Some((read(&spec).ok()?, spec))
+    })
+}
+
 /// The newest document of a version that the contract had, with its spec.
 pub(super) fn earlier(
     contract: &DataContract,
     version: &str,
     known: &[Arc<Revision>],
 ) -> Option<(Contract, DataContractSpec)> {
-    let mut own: Vec<&Revision> = known.iter().map(AsRef::as_ref).filter(|it| is_of(it, contract)).collect();
-    own.sort_by_key(|revision| std::cmp::Reverse(revision.revision));
-    own.into_iter().find_map(|revision| {
-        let spec: DataContractSpec = serde_json::from_value(revision.data()?.get_mut("spec")?.take()).ok()?;
-        let read = read(&spec).ok()?;
-        (read.version == version).then_some((read, spec))
-    })
+    documents(contract, known, None).find(|(read, _)| read.version == version)
+}
+
+/// The newest document that the contract had before the one that it has now, or the newest other one of a version.
+pub(super) fn before(
+    contract: &DataContract,
+    now: &Contract,
+    version: Option<&str>,
+    known: &[Arc<Revision>],
+) -> Option<(Contract, DataContractSpec)> {
+    let own = names::contract_revision(&contract.name_any(), &now.revision);
+    let mut documents = documents(contract, known, Some(&own));
+    documents.find(|(read, _)| version.is_none_or(|version| read.version == version))
 }

@@ -5,6 +5,7 @@
 //! checks is listed with the reason ([`NotChecked`]). The program that checks data gets the rules alone
 //! ([`crate::contract::check::InputCheck`]) and knows nothing of documents.
 
+mod breaking;
 mod compare;
 mod describe;
 mod document;
@@ -21,9 +22,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use seatrial_crds::{CsvDialect, CsvHeader, DataContractSpec, DecimalSeparator, limits};
 use serde_json::json;
 
-pub use compare::{Change, compare};
+pub use breaking::of_pipeline;
+pub use compare::{Change, Effect, compare};
 pub use describe::describe;
 pub use plan::plan;
+use resolve::find;
 pub use resolve::{AgreedContract, ContractProblem, references, resolve, whole};
 
 use crate::contract::check::{self, Column, NotChecked, Rule, RuleKind};

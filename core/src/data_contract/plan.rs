@@ -3,11 +3,11 @@
 use jiff::Timestamp;
 use seatrial_crds::{ContractRule, ContractSchema, DataContractStatus, NotChecked, RuleSeverity, limits};
 
-use super::{Contract, describe, history, read};
+use super::{Contract, breaking, describe, history, read};
 use crate::conditions::{self, Status, types};
 use crate::contract::check::Severity;
 use crate::observed::ContractObserved;
-use crate::plan::Plan;
+use crate::plan::{Event, EventType, Plan};
 use crate::{text, validation};
 
 /// Decides.
@@ -24,7 +24,7 @@ pub fn plan(observed: &ContractObserved, now: Timestamp) -> Plan<DataContractSta
         ..DataContractStatus::default()
     };
     let conditions = &mut status.conditions;
-    let mut stages = vec![];
+    let (mut stages, mut events) = (vec![], vec![]);
     match read(&contract.spec) {
         Ok(read) => {
             let (rules, open) = (rule_count(&read), not_checked(&read).count());
@@ -34,6 +34,16 @@ pub fn plan(observed: &ContractObserved, now: Timestamp) -> Plan<DataContractSta
             };
             conditions::set(conditions, types::READY, Status::True, "Understood", message, generation, now);
             conditions::remove(conditions, types::STALLED);
+            let breaking = breaking::of_contract(contract, &read, &observed.revisions, &observed.pipelines);
+            let (compatible, reason, message) = breaking::condition(breaking.as_ref());
+            // Of a document that is new to its readers, not of a pipeline that comes to read by an old one.
+            let is_news = before.revision.as_ref().is_some_and(|revision| *revision != read.revision);
+            if is_news && compatible == Status::False {
+                let message = message.clone();
+                events.push(Event { kind: EventType::Warning, reason, action: "Compare", message });
+            }
+            conditions::set(conditions, types::COMPATIBLE, compatible, reason, message, generation, now);
+            status.breaking = breaking;
             stages = history::keep(contract, &read, &observed.revisions);
             set_summary(&mut status, &read);
         }
@@ -42,10 +52,11 @@ pub fn plan(observed: &ContractObserved, now: Timestamp) -> Plan<DataContractSta
             let reason = "InvalidContract";
             conditions::set(conditions, types::READY, Status::False, reason, message.clone(), generation, now);
             conditions::set(conditions, types::STALLED, Status::True, reason, message, generation, now);
+            conditions::remove(conditions, types::COMPATIBLE);
         }
     }
     let changed = contract.status.as_ref() != Some(&status);
-    Plan { status: changed.then_some(status), stages, ..Plan::default() }.defer_blocked(&observed.blocked, now)
+    Plan { status: changed.then_some(status), stages, events, ..Plan::default() }.defer_blocked(&observed.blocked, now)
 }
 
 fn rule_count(contract: &Contract) -> usize {

@@ -81,6 +81,20 @@ pub fn references(spec: &MLPipelineSpec, namespace: &str) -> Vec<ContractReferen
     found
 }
 
+/// The contract of a whole reference, if it serves the namespace.
+pub(super) fn find<'a>(
+    reference: &ContractReference,
+    namespace: &str,
+    contracts: &'a [Arc<DataContract>],
+) -> Option<&'a DataContract> {
+    let found = contracts.iter().map(AsRef::as_ref).find(|contract| {
+        contract.name_any() == reference.name && contract.namespace().as_deref() == reference.namespace.as_deref()
+    });
+    found.filter(|contract| {
+        contract.namespace().as_deref() == Some(namespace) || contract.spec.serves.iter().any(|it| it == namespace)
+    })
+}
+
 /// Finds a contract for a pipeline of this namespace: the document that it has now, or, where a version is asked for, the newest
 /// of that version that it had.
 ///
@@ -95,14 +109,8 @@ pub fn resolve(
     let reference = whole(reference, namespace);
     let key = key(&reference);
     let problem = |reason, message| ContractProblem { reason, message };
-    let found = contracts.iter().find(|contract| {
-        contract.name_any() == reference.name && contract.namespace().as_deref() == reference.namespace.as_deref()
-    });
-    let serves = |contract: &DataContract| {
-        contract.namespace().as_deref() == Some(namespace) || contract.spec.serves.iter().any(|it| it == namespace)
-    };
     // Whoever is not served does not learn whether there is one.
-    let Some(contract) = found.filter(|contract| serves(contract)) else {
+    let Some(contract) = find(&reference, namespace, contracts) else {
         let message = format!(
             "there is no DataContract \"{key}\" that serves the namespace {namespace}: correct the name, or let its producer add {namespace} to spec.serves"
         );

@@ -9,7 +9,7 @@ use seatrial_core::conditions::{self, types};
 use seatrial_core::platform::Platform;
 use seatrial_core::run::{has_ended, triggered_revision};
 use seatrial_crds::names::{MODEL_LABEL, PIPELINE_LABEL, RUN_LABEL};
-use seatrial_crds::{MLPipelineRun, ModelVersion};
+use seatrial_crds::{DataContract, MLPipeline, MLPipelineRun, ModelVersion};
 
 use crate::cache::Cache;
 pub(crate) use crate::cache::kinds::Caches;
@@ -43,6 +43,11 @@ pub(crate) fn group(label: &str, value: &str) -> String {
 /// The name of the group of a pipeline's runs that have not ended: a plan of one reads the others, and none of those that have.
 pub(crate) fn unfinished(pipeline: &str) -> String {
     group("unfinished", pipeline)
+}
+
+/// The name of the group of the pipelines whose inputs name a contract.
+pub(crate) fn readers(namespace: &str, contract: &str) -> String {
+    group("contract", &format!("{namespace}/{contract}"))
 }
 
 impl Caches {
@@ -184,6 +189,17 @@ impl Caches {
         let versions = self.versions.group(namespace, &group(RUN_LABEL, run));
         let unvouched = versions.iter().filter(|version| unvouched(version));
         unvouched.map(|version| ObjectKey::of(Primary::Version, version.as_ref())).collect()
+    }
+
+    /// The pipelines whose inputs name a contract, of its own namespace and of those that it serves.
+    pub(crate) fn readers_of(&self, contract: &DataContract) -> Vec<Arc<MLPipeline>> {
+        let own = contract.namespace().unwrap_or_default();
+        let named = readers(&own, &contract.name_any());
+        let mut namespaces = contract.spec.serves.clone();
+        namespaces.push(own);
+        namespaces.sort_unstable();
+        namespaces.dedup();
+        namespaces.iter().flat_map(|namespace| self.pipelines.group(namespace, &named)).collect()
     }
 
     /// The deployments of a model.

@@ -22,7 +22,7 @@ use serde::de::DeserializeOwned;
 
 use crate::cache::Cache;
 use crate::cache::arrival::Arrives;
-use crate::cache::caches::{ALL, MEASURED, Shared, group, unfinished};
+use crate::cache::caches::{ALL, MEASURED, Shared, group, readers, unfinished};
 use crate::cache::forms::{JobForm, Own, PodForm, Whole};
 use crate::queue::object_key::{ObjectKey, Primary};
 
@@ -221,24 +221,19 @@ fn of_store(store: &Store, _: Option<&Store>, caches: &Caches) -> Vec<ObjectKey>
 fn of_contract(contract: &DataContract, before: Option<&DataContract>, caches: &Caches) -> Vec<ObjectKey> {
     let mut keys = vec![ObjectKey::of(Primary::Contract, contract)];
     if before.is_none_or(|before| before.spec != contract.spec) {
-        let own = contract.namespace().unwrap_or_default();
-        let mut namespaces = vec![own.clone()];
-        namespaces.extend(before.into_iter().chain([contract]).flat_map(|contract| contract.spec.serves.clone()));
-        namespaces.sort_unstable();
-        namespaces.dedup();
-        let named = group(CONTRACT_GROUP, &format!("{own}/{}", contract.name_any()));
-        for namespace in namespaces {
-            for pipeline in caches.pipelines.group(&namespace, &named) {
-                keys.push(ObjectKey::of(Primary::Pipeline, pipeline.as_ref()));
-                keys.extend(caches.next_in_line(&namespace, &pipeline.name_any()));
+        let mut pipelines = caches.readers_of(contract);
+        for lost in before.into_iter().flat_map(|before| caches.readers_of(before)) {
+            if pipelines.iter().all(|known| known.uid() != lost.uid()) {
+                pipelines.push(lost);
             }
+        }
+        for pipeline in pipelines {
+            keys.push(ObjectKey::of(Primary::Pipeline, pipeline.as_ref()));
+            keys.extend(caches.next_in_line(&pipeline.namespace().unwrap_or_default(), &pipeline.name_any()));
         }
     }
     keys
 }
-
-/// The group of the pipelines whose inputs name a contract.
-const CONTRACT_GROUP: &str = "contract";
 
 fn groups_of_pipeline(pipeline: &MLPipeline) -> Vec<String> {
     let references = references(&pipeline.spec, &pipeline.namespace().unwrap_or_default());
@@ -246,7 +241,7 @@ fn groups_of_pipeline(pipeline: &MLPipeline) -> Vec<String> {
         .iter()
         .map(|reference| {
             let namespace = reference.namespace.as_deref().unwrap_or_default();
-            group(CONTRACT_GROUP, &format!("{namespace}/{}", reference.name))
+            readers(namespace, &reference.name)
         })
         .collect();
     groups.sort_unstable();
@@ -281,6 +276,23 @@ fn of_pipeline(pipeline: &MLPipeline, before: Option<&MLPipeline>, caches: &Cach
     let mut keys = vec![ObjectKey::of(Primary::Pipeline, pipeline)];
     if before.is_none_or(|before| before.spec != pipeline.spec || before.uid() != pipeline.uid()) {
         keys.extend(caches.unfinished_runs(&pipeline.namespace().unwrap_or_default(), &pipeline.name_any()));
+    }
+    // A contract names the pipelines that its changes concern. Where this one is gone, there is nothing before.
+    let named = |pipeline: &MLPipeline| references(&pipeline.spec, &pipeline.namespace().unwrap_or_default());
+    if before.is_none_or(|before| before.spec != pipeline.spec) {
+        let mut contracts: Vec<ObjectKey> = before
+            .into_iter()
+            .chain([pipeline])
+            .flat_map(named)
+            .map(|reference| ObjectKey {
+                kind: Primary::Contract,
+                namespace: reference.namespace.unwrap_or_default(),
+                name: reference.name,
+            })
+            .collect();
+        contracts.sort_unstable();
+        contracts.dedup();
+        keys.extend(contracts);
     }
     keys
 }

@@ -216,6 +216,7 @@ impl Reconciler {
         ContractObserved {
             contract: contract.clone(),
             revisions: self.caches.revisions.group(&key.namespace, &group(CONTRACT_LABEL, &key.name)),
+            pipelines: self.caches.readers_of(contract),
             blocked: self.expectations.blocked(key),
         }
     }

@@ -1,5 +1,6 @@
 //! What is read of a document.
 
+mod breaking;
 mod published;
 
 use std::sync::Arc;

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 
-fn object(spec: DataContractSpec) -> DataContract {
+pub(super) fn object(spec: DataContractSpec) -> DataContract {
     let mut contract = DataContract::new("customers", spec);
     contract.metadata.namespace = Some("billing".into());
     contract.metadata.uid = Some("contract-uid".into());
@@ -12,7 +12,10 @@ fn object(spec: DataContractSpec) -> DataContract {
 }
 
 /// What the contract kept after a plan was carried out.
-fn carried_out(observed: &ContractObserved, plan: &crate::plan::Plan<DataContractStatus>) -> ContractObserved {
+pub(super) fn carried_out(
+    observed: &ContractObserved,
+    plan: &crate::plan::Plan<DataContractStatus>,
+) -> ContractObserved {
     let mut next = observed.clone();
     if let Some(status) = &plan.status {
         Arc::make_mut(&mut next.contract).status = Some(status.clone());
@@ -21,6 +24,10 @@ fn carried_out(observed: &ContractObserved, plan: &crate::plan::Plan<DataContrac
         match write {
             Write::Create(Object::ControllerRevision(mut revision)) => {
                 revision.metadata.uid = Some(format!("uid of {}", revision.name_any()));
+                next.revisions.push(Arc::new((*revision).into()));
+            }
+            Write::Replace(Object::ControllerRevision(revision)) => {
+                next.revisions.retain(|it| it.metadata.name != revision.metadata.name);
                 next.revisions.push(Arc::new((*revision).into()));
             }
             Write::Delete { uid, .. } => next.revisions.retain(|it| it.metadata.uid.as_ref() != Some(&uid)),
@@ -32,7 +39,8 @@ fn carried_out(observed: &ContractObserved, plan: &crate::plan::Plan<DataContrac
 
 /// The status that a new contract with this spec gets.
 pub(super) fn planned(spec: DataContractSpec) -> DataContractStatus {
-    let observed = ContractObserved { contract: Arc::new(object(spec)), revisions: vec![], blocked: vec![] };
+    let observed =
+        ContractObserved { contract: Arc::new(object(spec)), revisions: vec![], pipelines: vec![], blocked: vec![] };
     let first = plan(&observed, Timestamp::UNIX_EPOCH);
     let next = carried_out(&observed, &first);
     assert!(plan(&next, Timestamp::UNIX_EPOCH).is_quiet(), "a settled contract is written again");
@@ -46,8 +54,12 @@ fn published(versions: &[&str]) -> ContractObserved {
         document["version"] = json!(version);
         spec(&document)
     };
-    let mut observed =
-        ContractObserved { contract: Arc::new(object(of(&versions[0]))), revisions: vec![], blocked: vec![] };
+    let mut observed = ContractObserved {
+        contract: Arc::new(object(of(&versions[0]))),
+        revisions: vec![],
+        pipelines: vec![],
+        blocked: vec![],
+    };
     for version in versions {
         Arc::make_mut(&mut observed.contract).spec = of(version);
         observed = carried_out(&observed, &plan(&observed, Timestamp::UNIX_EPOCH));
