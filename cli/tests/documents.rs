@@ -18,6 +18,7 @@ const NO_REASONS: &[&str] = &[
     "Complete",
     "ConfigMap",
     "ControllerRevision",
+    "Compare",
     "Correct",
     "CreateContainerConfigError",
     "CreateContainerError",

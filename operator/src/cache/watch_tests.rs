@@ -270,7 +270,12 @@ async fn a_contract_wakes_the_pipelines_that_name_it_and_their_runs_that_wait() 
                 {"name": "raw", "uri": "http://data/raw", "contract": contract}]}]},
         })
     };
+    arrives::<MLPipeline>(&feed, pipeline("churn", json!({"namespace": "billing", "name": "old"})));
+    assert_eq!(names(woken(&feed).await), ["MLPipeline ns/churn", "DataContract billing/old"]);
+    // The contract that it names no longer counts its readers, too.
     arrives::<MLPipeline>(&feed, pipeline("churn", json!({"namespace": "billing", "name": "customers"})));
+    let both = ["MLPipeline ns/churn", "DataContract billing/customers", "DataContract billing/old"];
+    assert_eq!(names(woken(&feed).await), both);
     arrives::<MLPipeline>(&feed, pipeline("other", json!({"name": "customers"})));
     arrives::<MLPipelineRun>(&feed, a_run("churn-c1", Some(1), json!({"startedAt": "2026-01-01T00:00:00Z"})));
     arrives::<MLPipelineRun>(&feed, a_run("churn-c2", Some(2), json!({})));
