@@ -13,6 +13,7 @@ use crate::observed::ModelObserved;
 use crate::plan::{Event, EventType, Plan};
 use crate::{gates, names, text};
 
+pub(crate) mod champion;
 mod states;
 
 /// Decides. Experiments are judged like releases, but count for neither: followers take releases only.
@@ -49,6 +50,8 @@ pub fn plan(observed: &ModelObserved, now: Timestamp) -> Plan<ModelStatus> {
     }
     set_answered(&model.spec, &mut status, generation, now);
     set_serving(observed, &mut status);
+    let champion = champion::champion(&model.name_any(), &observed.versions, &observed.deployments, None);
+    status.champion = champion.map(|champion| champion.version.name_any());
     status.waiting = waiting(&model.spec, &versions);
     let events = set_serving_meets_gates(observed, &mut status, generation, now);
     status.gates_revision = Some(states::current(&model.name_any(), &model.spec));

@@ -60,6 +60,11 @@ pub fn judge(version: &str, version_uid: &str, key: &str, attempt: i64) -> Strin
     of_attempt(version, "judge", &digest::short(&[version_uid, key, &attempt.to_string()]))
 }
 
+/// The Job that lets a version's evaluation step evaluate the champion. Admission knows its pods by this name: nobody enters them.
+pub fn duel(version: &str, version_uid: &str, step: &str, attempt: u32) -> String {
+    of_attempt(version, "duel", &digest::short(&[version_uid, "duel", step, &attempt.to_string()]))
+}
+
 /// `<run>-<step>-<hash>`, with run and step cut to what a Job's name may have.
 fn of_attempt(run: &str, step: &str, hash: &str) -> String {
     let room = JOB_NAME - hash.len() - 2;

@@ -154,10 +154,16 @@ pub struct VersionObserved {
     pub run: Option<Arc<MLPipelineRun>>,
     /// The revision of its lineage, which has the spec that the run executed.
     pub revision: Option<Arc<Revision>>,
+    /// The versions of its model, of a version whose champion is to be pinned.
+    pub versions: Vec<Arc<ModelVersion>>,
+    /// The ModelDeployments that serve its model, of such a version.
+    pub deployments: Vec<Arc<ModelDeployment>>,
     /// The Jobs with the version's name in [`seatrial_crds::names::VERSION_LABEL`].
     pub jobs: Vec<Arc<Job>>,
     /// The pods with the version's name in the same label.
     pub pods: Vec<Arc<Pod>>,
+    /// The pods that were told to end, by UID.
+    pub ending: BTreeMap<String, Ending>,
     /// The namespace's stores.
     pub stores: Vec<Arc<Store>>,
     /// What this leader did about Jobs, by name.
@@ -183,8 +189,11 @@ impl VersionObserved {
             approval_binding: None,
             run: None,
             revision: None,
+            versions: vec![],
+            deployments: vec![],
             jobs: vec![],
             pods: vec![],
+            ending: BTreeMap::new(),
             stores: vec![],
             expectations: BTreeMap::new(),
             leading_for: Duration::ZERO,

@@ -41,7 +41,8 @@ pub use deployment::{
     Server,
 };
 pub use measurement::{
-    ClassCounts, CurvePoint, FlaggedCounts, Fold, FoldPoint, LabelSource, MeasuredGroup, MeasuredMetric, Measurement,
+    ClassCounts, CurvePoint, DuelFold, DuelMeasurement, FlaggedCounts, Fold, FoldPoint, LabelSource, MeasuredGroup,
+    MeasuredMetric, Measurement,
 };
 pub use metadata::ObjectMetadata;
 pub use model::{
@@ -49,8 +50,8 @@ pub use model::{
     WaitingVersion, Waiver,
 };
 pub use objectives::{
-    Consumer, CostGate, ErrorCosts, Evaluation, Fairness, FairnessRule, Favourable, NotApplicable, RateMetric,
-    SmallGroups, StatusQuo, Task, TaskType,
+    ChampionGate, ChampionMetric, Consumer, CostGate, ErrorCosts, Evaluation, Fairness, FairnessRule, Favourable,
+    NotApplicable, RateMetric, SmallGroups, StatusQuo, Task, TaskType,
 };
 pub use pipeline::{
     ArtifactReference, Concurrency, ConcurrencyPolicy, ContractReference, HistoryLimits, Input, LastRun, MLPipeline,
@@ -64,7 +65,7 @@ pub use run::{
 };
 pub use store::{Credentials, Store, StoreSpec, WebIdentity};
 pub use version::{
-    Artifact, Evidence, GateJudgement, Judgement, Lineage, LineageContract, LineageImage, LineageInput,
+    Artifact, Champion, Duel, Evidence, GateJudgement, Judgement, Lineage, LineageContract, LineageImage, LineageInput,
     MeasurementState, Measuring, Metric, ModelVersion, ModelVersionSpec, ModelVersionStatus, Overruled, Threshold,
     Verdict,
 };

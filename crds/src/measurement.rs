@@ -154,6 +154,38 @@ pub struct CurvePoint {
     pub flagged: FlaggedCounts,
 }
 
+/// What a judge counted of a version and its champion on the same rows: who is right where they differ follows from it and
+/// from the version's own measurement.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DuelMeasurement {
+    /// key names what was compared: the version's measurement, the champion's predictions and its threshold. Another key is
+    /// another comparison.
+    #[schemars(length(max = limits::DIGEST))]
+    pub key: String,
+    /// measuredAt is when.
+    pub measured_at: Time,
+    /// problem is why the two could not be compared; there are no folds then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = limits::SENTENCE))]
+    pub problem: Option<String>,
+    /// folds are the parts of the rows, as the version's measurement has them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = folds)]
+    pub folds: Vec<DuelFold>,
+}
+
+/// What the champion decides on a part of the rows, and how far the version decides alike.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DuelFold {
+    /// champion are the rows that the champion takes for positive, at its own threshold.
+    pub champion: FlaggedCounts,
+    /// both are the rows that both take for positive, for each point of the same fold of the version's measurement.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = points)]
+    pub both: Vec<FlaggedCounts>,
+}
+
 fn metrics(schema: &mut Schema) {
     atomic_list(schema, limits::MEASURED_METRICS);
 }

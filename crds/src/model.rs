@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::approval::ApprovalGate;
 use crate::limits;
-use crate::objectives::{Consumer, CostGate, ErrorCosts, Evaluation, Fairness, Task, consumers};
+use crate::objectives::{ChampionGate, Consumer, CostGate, ErrorCosts, Evaluation, Fairness, Task, consumers};
 use crate::schema::{atomic_list, list_map, quantity, rule, set_list};
 
 /// The product owner's word on a model: who owns it, what it is for, and what its versions are judged by.
@@ -180,13 +180,13 @@ pub struct Budget {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [
-    rule("(self.type == 'Metric') == has(self.metric) && (self.type == 'Cost') == has(self.cost) && (self.type == 'Approval') == has(self.approval)", "a gate has exactly the field that its type names: metric with type Metric, cost with type Cost, approval with type Approval"),
+    rule("(self.type == 'Metric') == has(self.metric) && (self.type == 'Cost') == has(self.cost) && (self.type == 'Champion') == has(self.champion) && (self.type == 'Approval') == has(self.approval)", "a gate has exactly the field that its type names: metric with type Metric, cost with type Cost, champion with type Champion, approval with type Approval"),
 ]))]
 pub struct Gate {
     /// name is the gate's name, unique in its model.
     #[schemars(length(min = 1, max = limits::NAME), regex(pattern = limits::NAME_PATTERN))]
     pub name: String,
-    /// type is what kind of gate it is: Metric, Cost or Approval.
+    /// type is what kind of gate it is: Metric, Cost, Champion or Approval.
     #[serde(rename = "type")]
     pub kind: GateType,
     /// metric bounds a headline metric, with type Metric.
@@ -195,6 +195,9 @@ pub struct Gate {
     /// cost bounds what the errors of a version cost, with type Cost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<CostGate>,
+    /// champion says how a version must compare with the one in service, with type Champion.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub champion: Option<ChampionGate>,
     /// approval says who must approve a version, with type Approval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<ApprovalGate>,
@@ -207,6 +210,8 @@ pub enum GateType {
     Metric,
     /// What errors cost, for each prediction.
     Cost,
+    /// A duel with the champion on the same rows.
+    Champion,
     /// The word of people.
     Approval,
 }
@@ -254,6 +259,11 @@ pub struct ModelStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = limits::RUN_NAME))]
     pub passed_version: Option<String>,
+    /// champion is the version that gates of type Champion compare the next one with: the newest in service, else the newest
+    /// release that passed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = limits::RUN_NAME))]
+    pub champion: Option<String>,
     /// gatesRevision is the ControllerRevision that has what versions are judged by now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = limits::SUBDOMAIN))]

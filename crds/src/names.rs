@@ -18,6 +18,8 @@ pub mod components {
     pub const RECOVER: &str = "recover";
     /// A Job that measures a version's predictions, and its pods.
     pub const JUDGE: &str = "judge";
+    /// A Job that lets a version's evaluation step evaluate the champion, and its pods.
+    pub const DUEL: &str = "duel";
     /// A pod by which a person reads logs and artifacts.
     pub const READER: &str = "reader";
     /// A model's servers: Deployment, pods and Service.

@@ -248,6 +248,37 @@ pub struct CostGate {
     pub confidence: Option<String>,
 }
 
+/// How a version must compare with the champion: the version in service, else the newest release that passed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ChampionGate {
+    /// metric is what both are compared by: Cost (what errors cost for each prediction, by errorCosts), Accuracy, Recall or
+    /// Specificity.
+    pub metric: ChampionMetric,
+    /// minGain is by how much the version must be better, a decimal: in the unit of errorCosts with metric Cost, else a
+    /// difference of rates. The lower end of the gain's interval must be above it. Where it is negative, a version may be so
+    /// much worse: without that, one that is as good as the champion never passes.
+    #[schemars(length(max = limits::DECIMAL), regex(pattern = limits::DECIMAL_PATTERN))]
+    pub min_gain: String,
+    /// confidence is the level of the gain's interval, a decimal; absent: 0.95.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = limits::DECIMAL), regex(pattern = limits::CONFIDENCE_PATTERN))]
+    pub confidence: Option<String>,
+}
+
+/// What a version and the champion are compared by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ChampionMetric {
+    /// What errors cost, for each prediction.
+    Cost,
+    /// Right decisions, of all.
+    Accuracy,
+    /// True positives of the positives.
+    Recall,
+    /// True negatives of the negatives.
+    Specificity,
+}
+
 pub(crate) fn consumers(schema: &mut Schema) {
     list_map(schema, "name", limits::CONSUMERS);
 }

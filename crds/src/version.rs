@@ -4,7 +4,7 @@ use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
 use crate::limits;
-use crate::measurement::{LabelSource, Measurement};
+use crate::measurement::{DuelMeasurement, LabelSource, Measurement};
 use crate::model::GateType;
 use crate::pipeline::OutputType;
 use crate::run::{ParameterValue, Purpose};
@@ -273,12 +273,17 @@ pub struct ModelVersionStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(transform = judgements)]
     pub judgements: Vec<Judgement>,
-    /// measuring is the newest attempt to measure the version.
+    /// measuring is the newest attempt to measure the version, to let its evaluation step evaluate the champion, or to compare
+    /// both.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub measuring: Option<Measuring>,
     /// measurement is what was measured of the version's predictions. Gates decide from it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub measurement: Option<Measurement>,
+    /// duel is the comparison with the champion on the same rows, where a gate of type Champion asks for it. It stays as it was
+    /// pinned, whatever serves later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duel: Option<Duel>,
     /// threshold is the score from which the version takes somebody for positive, where the costs of errors choose it. Servers
     /// get the one of when they are brought up, and keep it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -291,6 +296,50 @@ pub struct ModelVersionStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(transform = crate::manifests::condition_list)]
     pub conditions: Vec<Condition>,
+}
+
+/// A version's duel with the champion. Whom it is held with is recorded before any Job starts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Duel {
+    /// pinnedAt is when the champion was looked for.
+    pub pinned_at: Time,
+    /// champion is the version that served then, else the newest release that passed; absent where there was no other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub champion: Option<Champion>,
+    /// judgedBefore is how many versions of the model had been judged on the same labels before this one: whoever tries often
+    /// enough wins by chance. Absent where the labels are not the owner's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub judged_before: Option<i64>,
+    /// evaluations counts the Jobs that let the version's evaluation step evaluate the champion.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 1000))]
+    pub evaluations: i64,
+    /// predictions are what the champion says of each row, as that step wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predictions: Option<Artifact>,
+    /// measurement is what a judge counted of both. Gates decide from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measurement: Option<DuelMeasurement>,
+    /// problem is why the champion could not be evaluated, where another try would come to the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = limits::SENTENCE))]
+    pub problem: Option<String>,
+}
+
+/// The version that another one must be a match for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Champion {
+    /// version is the version's name.
+    #[schemars(length(max = limits::RUN_NAME))]
+    pub version: String,
+    /// artifact is the version's files.
+    pub artifact: Artifact,
+    /// threshold is the score from which it takes somebody for positive: the one that it serves with. Absent: 0.5.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = limits::DECIMAL))]
+    pub threshold: Option<String>,
 }
 
 /// An attempt to measure a version. It is recorded before its Job is created.

@@ -72,11 +72,11 @@ impl Classes {
     }
 
     /// Refuses predictions of a class that no label has.
-    pub(crate) fn check_against(&self, labels: &Self) -> Result<(), Problem> {
+    pub(crate) fn check_against(&self, labels: &Self, table: &str) -> Result<(), Problem> {
         match self.seen.iter().find(|class| !labels.seen.contains(class)) {
             None => Ok(()),
             Some(stray) => Err(Problem::Unusable(format!(
-                "the predictions have the prediction {}, which no row has as its label; the labels are {}",
+                "{table} have the prediction {}, which no row has as its label; the labels are {}",
                 quoted(stray),
                 labels.named()
             ))),

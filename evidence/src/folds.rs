@@ -11,7 +11,7 @@ use crate::rows::{Evidence, Row};
 /// Counts of groups that the points of a fold have at most: a version's status has all of them.
 const GROUP_COUNTS: usize = 768;
 /// The threshold that is always there where scores are probabilities.
-const HALF: f64 = 0.5;
+pub(crate) const HALF: f64 = 0.5;
 
 /// Counts of rows by class, of all and of each group.
 fn classes<'a>(rows: impl Iterator<Item = &'a Row>, evidence: &Evidence) -> (Counts, Vec<Counts>) {

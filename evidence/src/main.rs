@@ -6,6 +6,7 @@
 mod binary;
 mod check;
 mod classes;
+mod duel;
 mod folds;
 mod group_names;
 mod number;
@@ -93,7 +94,7 @@ fn judge(termination_log: &Path, memory: Option<u64>) -> ExitCode {
         return ExitCode::FAILURE;
     }
     match message {
-        JudgeMessage::Measured(_) | JudgeMessage::Unusable(_) => ExitCode::SUCCESS,
+        JudgeMessage::Measured(_) | JudgeMessage::Compared(_) | JudgeMessage::Unusable(_) => ExitCode::SUCCESS,
         JudgeMessage::Failed(_) => ExitCode::FAILURE,
     }
 }
@@ -115,6 +116,10 @@ fn say(message: &JudgeMessage) {
                 measured.curve.len()
             );
         }
+        JudgeMessage::Compared(compared) => {
+            let rows: i64 = compared.folds.iter().map(|fold| fold.rows.positives + fold.rows.negatives).sum();
+            eprintln!("compared {rows} rows with those of the champion");
+        }
         JudgeMessage::Unusable(why) => eprintln!("unusable: {why}"),
         JudgeMessage::Failed(why) => eprintln!("failed: {why}"),
     }
@@ -122,8 +127,8 @@ fn say(message: &JudgeMessage) {
 
 fn measure(memory: Option<u64>) -> ExitCode {
     let message = match supervise::bound(memory) {
-        Ok(()) => match configured().and_then(|config| measured(&config)) {
-            Ok(measured) => JudgeMessage::Measured(measured),
+        Ok(()) => match configured().and_then(|config| message(&config)) {
+            Ok(message) => message,
             Err(Problem::Unusable(why)) => JudgeMessage::Unusable(why),
             Err(Problem::Failed(why)) => JudgeMessage::Failed(why),
         },
@@ -147,6 +152,14 @@ fn configured() -> Result<JudgeConfig, Problem> {
             "it is of version {}, this judge of version {JUDGE_VERSION}: let operator and judge be of one release",
             config.version
         )))
+    }
+}
+
+/// What is to be said: of a version alone, or of a version and its champion.
+fn message(config: &JudgeConfig) -> Result<JudgeMessage, Problem> {
+    match &config.duel {
+        Some(duel) => duel::compare(config, duel).map(JudgeMessage::Compared),
+        None => measured(config).map(JudgeMessage::Measured),
     }
 }
 

@@ -1,5 +1,7 @@
 //! The rows that are measured: predictions and labels, joined by their ids.
 
+mod champion;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +14,8 @@ use crate::problem::{Problem, count, quoted, reading};
 use crate::progress::{LABELS, PREDICTIONS};
 use crate::table::{Cell, Table};
 use crate::{group_names, number};
+
+pub(crate) use champion::replace_scores;
 
 /// Ids that a message names.
 const EXAMPLES: usize = 3;
@@ -55,6 +59,8 @@ pub(crate) struct Evidence {
     pub(crate) slices: usize,
     /// Whether there are scores, or decisions alone.
     pub(crate) scored: bool,
+    /// The classes of the labels, of a binary classification.
+    pub(crate) classes: Option<Classes>,
 }
 
 /// What is known of a row of the predictions until it is joined.
@@ -91,11 +97,19 @@ impl Reader {
         }
     }
 
+    /// The classes of the labels.
+    fn classes(self) -> Option<Classes> {
+        match self {
+            Self::Binary { labels, .. } => Some(labels),
+            Self::Regression => None,
+        }
+    }
+
     fn check(&self, table: &str) -> Result<(), Problem> {
         match self {
             Self::Binary { labels, predictions } => {
                 labels.check(table)?;
-                predictions.as_ref().map_or(Ok(()), |predictions| predictions.check_against(labels))
+                predictions.as_ref().map_or(Ok(()), |predictions| predictions.check_against(labels, PREDICTIONS))
             }
             Self::Regression => Ok(()),
         }
@@ -105,12 +119,7 @@ impl Reader {
 /// Reads and joins the tables.
 pub(crate) fn load(config: &JudgeConfig) -> Result<Evidence, Problem> {
     let predictions = Table::open(PREDICTIONS, Path::new(&config.predictions))?;
-    predictions.require("id")?;
-    let column = match (predictions.has("score"), predictions.has("prediction")) {
-        (true, _) => "score",
-        (false, true) => "prediction",
-        (false, false) => return Err(predictions.lacks("column score and no column prediction")),
-    };
+    let column = decides(&predictions)?;
     let scored = column == "score";
     let mut reader = match (config.task.kind, &config.task.positive_label) {
         (TaskType::BinaryClassification, Some(positive)) => {
@@ -135,7 +144,17 @@ pub(crate) fn load(config: &JudgeConfig) -> Result<Evidence, Problem> {
             *group = places.get(usize::from(*group)).copied().unwrap_or_default();
         }
     }
-    Ok(Evidence { rows, groups, slices: slices.len(), scored })
+    Ok(Evidence { rows, groups, slices: slices.len(), scored, classes: reader.classes() })
+}
+
+/// The column of a table of predictions that says what is predicted.
+fn decides(predictions: &Table) -> Result<&'static str, Problem> {
+    predictions.require("id")?;
+    match (predictions.has("score"), predictions.has("prediction")) {
+        (true, _) => Ok("score"),
+        (false, true) => Ok("prediction"),
+        (false, false) => Err(predictions.lacks("column score and no column prediction")),
+    }
 }
 
 /// Labels and slices that stand beside the predictions.

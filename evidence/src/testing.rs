@@ -25,6 +25,7 @@ impl Tables {
             predictions: path.to_str().unwrap().into(),
             labels: None,
             slices: vec![],
+            duel: None,
         };
         Self { folder, config }
     }

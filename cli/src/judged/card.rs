@@ -2,6 +2,7 @@
 //! made of objects alone: the same objects at the same time make the same page.
 
 mod charts;
+mod duel;
 mod html;
 mod objectives;
 mod origin;

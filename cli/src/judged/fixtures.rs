@@ -102,7 +102,8 @@ fn judge(model: &Model, version: &mut ModelVersion, at: &str) -> Verdict {
     let mut status = version.status.clone().unwrap();
     let measured = status.measurement.clone().unwrap();
     let evidence = gates::Evidence::Measured(&measured);
-    let judged = gates::judge(&model.spec, &version.spec, &evidence);
+    let duel = status.duel.clone();
+    let judged = gates::judge(&model.spec, &version.spec, &evidence, &gates::DuelState::of(duel.as_ref()));
     let verdict = gates::overall(&judged);
     let judgement = json!({"judgedAt": at, "gatesDigest": gates::digest(&model.spec), "verdict": verdict,
         "labels": measured.labels, "gates": judged,
@@ -114,6 +115,23 @@ fn judge(model: &Model, version: &mut ModelVersion, at: &str) -> Verdict {
     status.threshold = gates::threshold(&model.spec, &measured);
     version.status = Some(status);
     verdict
+}
+
+/// A duel with a champion that takes 330 of 400 positives and 700 of 3,600 negatives of each fold for positive; or with nobody.
+fn duel(champion: Option<&str>) -> Value {
+    let pinned = "2026-11-20T03:21:30Z";
+    let Some(champion) = champion else { return json!({"pinnedAt": pinned, "judgedBefore": 0, "evaluations": 0}) };
+    // Nine of ten of those that the version takes; all of its own where the version takes more than it.
+    let alike = |of: i64, own: i64| if of >= own { own } else { of * 9 / 10 };
+    let flagged = |positives: i64, negatives: i64| json!({"truePositives": positives, "falsePositives": negatives});
+    let both: Vec<Value> = CURVE.iter().map(|(_, p, n)| flagged(alike(p / 2, 330), alike(n / 2, 700))).collect();
+    let fold = json!({"champion": flagged(330, 700), "both": both});
+    let artifact = |letter: &str| json!({"uri": format!("s3://growth/artifacts/{letter}"), "digest": digest(letter), "size": 4096});
+    json!({
+        "pinnedAt": pinned, "judgedBefore": 4, "evaluations": 1, "predictions": artifact("f"),
+        "champion": {"version": champion, "artifact": artifact("6"), "threshold": "0.22"},
+        "measurement": {"key": digest("3"), "measuredAt": pinned, "folds": [fold, fold]},
+    })
 }
 
 /// A model that serves churn-v6 and whose newest version, churn-v7, failed.
@@ -137,6 +155,7 @@ pub(super) fn full() -> Fixture {
             "gates": [
                 {"name": "ranks-well", "type": "Metric", "metric": {"name": "rocAuc", "min": "0.80", "confidence": "0.95"}},
                 {"name": "cheap-errors", "type": "Cost", "cost": {"maxPerPrediction": "0.60"}},
+                {"name": "no-worse", "type": "Champion", "champion": {"metric": "Cost", "minGain": "-0.02"}},
             ],
             "waivers": [{"version": "churn-v7", "digest": digest("7"), "gates": ["lifts"],
                 "reason": "The spring campaign starts on Monday", "expiresAt": "2027-03-01T00:00:00Z"}],
@@ -152,6 +171,9 @@ pub(super) fn full() -> Fixture {
     }))
     .unwrap();
     let (mut newest, mut served) = (version(7, "0.1", "7", "SelfReported"), version(6, "0.05", "6", "Owner"));
+    for (version, champion) in [(&mut newest, Some("churn-v6")), (&mut served, None)] {
+        version.status.as_mut().unwrap().duel = Some(serde_json::from_value(duel(champion)).unwrap());
+    }
     assert_eq!(judge(&model, &mut served, "2026-11-19T11:00:00Z"), Verdict::Passed);
     let lifts = json!({"name": "lifts", "type": "Metric", "metric": {"name": "lift", "min": "3"}});
     model.spec.gates.push(serde_json::from_value(lifts).unwrap());

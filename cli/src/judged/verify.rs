@@ -137,9 +137,11 @@ fn judgement(facts: &Facts) -> Finding {
         Some(measurement) if judgement.labels.is_some() => gates::Evidence::Measured(measurement),
         _ => gates::Evidence::Unavailable("nothing was measured".to_owned()),
     };
-    let again = gates::judge(&bar, &facts.version.spec, &evidence);
-    let differs =
-        again.iter().find(|gate| is_measured(gate) && !judgement.gates.iter().any(|old| says_the_same(old, gate)));
+    let duel = gates::DuelState::of(status.and_then(|status| status.duel.as_ref()));
+    let again = gates::judge(&bar, &facts.version.spec, &evidence, &duel);
+    let differs = again
+        .iter()
+        .find(|gate| is_measured(gate, &duel) && !judgement.gates.iter().any(|old| says_the_same(old, gate)));
     match differs {
         None => Finding::holds(format!(
             "judgement: {verdict}, by the gates {}; judged again from the measurement, each gate says the same",
@@ -195,9 +197,14 @@ fn state(now: &ModelSpec, judging: &Value) -> Option<ModelSpec> {
     serde_json::from_value(Value::Object(spec)).ok()
 }
 
-/// Whether a verdict follows from the measurement alone, and not from what people say or from what a run executed.
-fn is_measured(gate: &GateJudgement) -> bool {
-    gate.kind != Some(GateType::Approval)
+/// Whether a verdict follows from what was counted alone, and not from what people say, from what a run executed, or from why
+/// there was no duel.
+fn is_measured(gate: &GateJudgement, duel: &gates::DuelState<'_>) -> bool {
+    match gate.kind {
+        Some(GateType::Approval) => false,
+        Some(GateType::Champion) => matches!(duel, gates::DuelState::Over(_)),
+        Some(GateType::Metric | GateType::Cost) | None => true,
+    }
 }
 
 /// Whether a verdict is the same, or was waived.

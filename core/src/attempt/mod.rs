@@ -10,6 +10,7 @@ pub(crate) mod job;
 pub(crate) mod outcome;
 pub(crate) mod report;
 pub(crate) mod seen;
+pub(crate) mod step_job;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

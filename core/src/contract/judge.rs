@@ -3,6 +3,7 @@
 use seatrial_crds::{ClassCounts, CurvePoint, FlaggedCounts, Fold, MeasuredGroup, MeasuredMetric, Task, limits};
 use serde::{Deserialize, Serialize};
 
+use super::compared::{Compared, WireFold};
 use super::counts::Counts;
 use crate::decimal::Decimal;
 
@@ -30,6 +31,23 @@ pub struct JudgeConfig {
     /// The columns that divide the rows into groups.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub slices: Vec<String>,
+    /// The champion: the version is compared with it, and nothing else is measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duel: Option<DuelConfig>,
+}
+
+/// Whom a version is compared with, and at which thresholds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DuelConfig {
+    /// The file of the champion's predictions, absolute.
+    pub predictions: String,
+    /// The score from which the champion takes a row for positive; absent: 0.5.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<String>,
+    /// Those at which the version was measured, by fold, the largest first; none where its predictions are decisions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub thresholds: Vec<Vec<String>>,
 }
 
 /// Where the owner's labels are.
@@ -49,6 +67,8 @@ pub struct LabelsConfig {
 pub enum JudgeMessage {
     /// What it measured.
     Measured(Measured),
+    /// What it counted of a version and its champion.
+    Compared(Compared),
     /// Why the tables cannot be measured, for people: the same tables will never be.
     Unusable(String),
     /// What else went wrong: another attempt may succeed.
@@ -96,6 +116,9 @@ struct Wire {
     /// The counts of folds and curve, packed; absent where there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     b: Option<String>,
+    /// Folds of a version and its champion; absent where nothing was compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    d: Option<Vec<WireFold>>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
@@ -119,10 +142,15 @@ impl JudgeMessage {
             return Err(JudgeMessageError::OtherVersion(v));
         }
         let wire: Wire = serde_json::from_str(text).map_err(malformed)?;
-        match (wire.unusable, wire.failed) {
-            (Some(why), _) => Ok(Self::Unusable(why)),
-            (None, Some(why)) => Ok(Self::Failed(why)),
-            (None, None) => {
+        match (wire.unusable, wire.failed, wire.d) {
+            (Some(why), ..) => Ok(Self::Unusable(why)),
+            (None, Some(why), _) => Ok(Self::Failed(why)),
+            (None, None, Some(folds)) => {
+                let unsound =
+                    || JudgeMessageError::Malformed("its counts of two versions do not fit each other".to_owned());
+                Compared::read(folds).map(Self::Compared).ok_or_else(unsound)
+            }
+            (None, None, None) => {
                 let metric = |(name, value, error): (String, String, String)| MeasuredMetric {
                     name,
                     value,
@@ -160,6 +188,7 @@ impl JudgeMessage {
         match self {
             Self::Unusable(why) => wire.unusable = text(why),
             Self::Failed(why) => wire.failed = text(why),
+            Self::Compared(compared) => wire.d = Some(compared.write()),
             Self::Measured(measured) => {
                 let Measured { rows, metrics, groups, folds, curve } = measured;
                 let counts = Counts { folds: folds.clone(), curve: curve.clone() };

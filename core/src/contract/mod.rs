@@ -17,6 +17,7 @@
 //! config of a version it does not know, and the operator treats a message that it cannot read as lost.
 
 pub mod check;
+mod compared;
 mod config;
 mod counts;
 mod digest;
@@ -34,6 +35,7 @@ pub mod paths;
 mod read;
 mod record;
 
+pub use compared::{Compared, ComparedFold};
 pub use config::{
     AdmitConfig, AdmittedInput, Authentication, Authorities, DEFAULT_REGION, InputConfig, InputSource, KEY_ID,
     LOG_SECONDS, OutputConfig, PodConfig, RecoverConfig, SECRET_KEY, SESSION_TOKEN, StepConfig, StoreConfig,
@@ -44,7 +46,9 @@ pub use exec::{ExecArguments, Exit, ExitReason, GRACE_SECONDS};
 pub use exit_code::{Cause, ExitCode};
 pub use files::Draft;
 pub use index::{ListingIndex, ListingObject, MAX_PIECE_BYTES, PIECE_FILES};
-pub use judge::{JUDGE_VERSION, JudgeConfig, JudgeMessage, JudgeMessageError, LabelsConfig, MAX_JUDGE_BYTES, Measured};
+pub use judge::{
+    DuelConfig, JUDGE_VERSION, JudgeConfig, JudgeMessage, JudgeMessageError, LabelsConfig, MAX_JUDGE_BYTES, Measured,
+};
 pub use listing::Listing;
 pub use message::{
     Failure, MAX_MESSAGE_BYTES, MAX_RECOVERED_BYTES, MESSAGE_VERSION, Message, MessageError, ReportedInput,

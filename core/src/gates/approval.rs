@@ -75,7 +75,8 @@ mod tests {
             "artifact": {"uri": "s3://growth/x", "digest": digest("a"), "size": 1},
         });
         let version = ModelVersion::new("churn-v1", from_value(spec).unwrap());
-        let mut found = gates::judge(&model, &version.spec, &gates::Evidence::Unavailable("x".into()));
+        let mut found =
+            gates::judge(&model, &version.spec, &gates::Evidence::Unavailable("x".into()), &gates::DuelState::of(None));
         assert_eq!(found[0].verdict, Verdict::Inconclusive);
         let counted = Counted::of(&version, &digest("j"), approvals, &Proof::Since(said::at(70)));
         apply(&model, &mut found, &digest("j"), &counted);

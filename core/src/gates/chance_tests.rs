@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::intervals::{Interval, Proportion, difference, ratio, z};
 use super::measured_tests::{decided, flagged, judged, measurement, model, point, rows};
+use super::paired::{self, Paired};
 use super::*;
 
 /// A generator of numbers for what follows (Steele's splitmix64): the same ones each time.
@@ -83,6 +84,48 @@ fn intervals_of_groups_hold_what_they_promise() {
         ratios += holds(ratio(one, other, z(0.95, 1)), 0.5);
     }
     assert!((930..=985).contains(&gaps) && (930..=985).contains(&ratios), "{gaps} {ratios}");
+}
+
+/// So many rows that two decide rightly so often, alike in this part of them: both right, the first alone, the second alone,
+/// neither.
+fn paired(chance: &mut Chance, of: i64, (first, second): (f64, f64), alike: f64) -> Paired {
+    let mut found = Paired::default();
+    for _ in 0..of {
+        // Where they are alike, one draw decides for both.
+        let draw = chance.number();
+        let other = if chance.happens(alike) { draw } else { chance.number() };
+        let cell = match (draw < first, other < second) {
+            (true, true) => &mut found.both,
+            (true, false) => &mut found.first,
+            (false, true) => &mut found.second,
+            (false, false) => &mut found.neither,
+        };
+        *cell += 1;
+    }
+    found
+}
+
+/// Two versions on the same rows, alike in most: the gain's interval holds the true gain, by costs and by single rates, and one
+/// that is no better passes no more often than its level allows.
+#[test]
+fn intervals_of_duels_hold_what_they_promise_and_an_equal_does_not_pass() {
+    let mut chance = Chance(0xd0e1);
+    let z = z(0.95, 1);
+    let holds = |range: Interval, truth: f64| usize::from(range.low <= truth && truth <= range.high);
+    for (positives, negatives, alike) in [(150, 850, 0.9), (60, 200, 0.5), (400, 4000, 0.97)] {
+        let (mut costs, mut rates, mut passes) = (0, 0, 0);
+        for _ in 0..1000 {
+            let found = paired(&mut chance, positives, (0.85, 0.82), alike);
+            let spared = paired(&mut chance, negatives, (0.9, 0.91), alike);
+            // 1.4 * 0.03 - 0.93 * 0.01.
+            costs += holds(paired::weighted_sum(1.4, found, 0.93, spared, z), 0.0327);
+            rates += holds(found.interval(z), 0.03);
+            let equal = [positives, negatives].map(|of| paired(&mut chance, of, (0.85, 0.85), alike));
+            passes += usize::from(paired::weighted_sum(1.4, equal[0], 0.93, equal[1], z).low > 0.0);
+        }
+        assert!((930..=995).contains(&costs) && (930..=995).contains(&rates), "{positives}: {costs} {rates}");
+        assert!(passes <= 40, "{positives}: {passes}");
+    }
 }
 
 /// A row: whether it is positive, and its score.

@@ -6,7 +6,7 @@ use num_traits::{One, Zero};
 use seatrial_crds::{CostGate, FairnessRule, GateType, MetricGate, ModelSpec, StatusQuo, Task, TaskType};
 
 use super::pooled::Costs;
-use super::{applies, measured, pinball, rules};
+use super::{applies, champion, measured, pinball, rules};
 use crate::decimal::Decimal;
 use crate::rational;
 
@@ -29,6 +29,7 @@ fn of_gates(model: &ModelSpec) -> Option<String> {
     model.gates.iter().find_map(|gate| match gate.kind {
         GateType::Metric => of_metric(model, &gate.name, gate.metric.as_ref()?),
         GateType::Approval => None,
+        GateType::Champion => champion::problem(model, &gate.name, gate.champion.as_ref()?),
         GateType::Cost if applies(model) => of_cost(&gate.name, gate.cost.as_ref()?),
         GateType::Cost => Some(format!(
             "the gate \"{}\" bounds what errors cost, and spec.errorCosts does not say what they do",

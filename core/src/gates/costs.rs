@@ -12,8 +12,11 @@ use crate::rational;
 /// The level at which the answer is judged.
 pub(super) const LEVEL: &str = "0.95";
 
+/// What is said where nobody knows what errors cost.
+pub(super) const UNKNOWN: &str = "the Model does not say what errors cost: answer spec.errorCosts";
+
 /// Fewer rows of a class prove nothing about costs: the intervals of two rates are not to be trusted.
-const MIN_CLASS: i64 = 10;
+pub(super) const MIN_CLASS: i64 = 10;
 
 /// Judges the answer: a version must save something against what would be done without it, by more than chance explains.
 pub(super) fn judge_answer(costs: &Costs<'_>, pooled: &Pooled) -> Finding {
@@ -22,7 +25,7 @@ pub(super) fn judge_answer(costs: &Costs<'_>, pooled: &Pooled) -> Finding {
     let cost = interval(costs, &pooled.all, LEVEL);
     let limit = rational::to_f64(&without);
     let range = Interval { low: limit - cost.high, high: limit - cost.low };
-    let few = too_few(&pooled.all);
+    let few = too_few(pooled.all.missed().whole, pooled.all.false_alarms().whole);
     let verdict = if few.is_some() {
         Verdict::Inconclusive
     } else if range.low > 0.0 {
@@ -76,9 +79,10 @@ pub(super) fn judge_gate(gate: &CostGate, costs: &Costs<'_>, pooled: &Pooled) ->
         }
         None => (if cost <= limit { Verdict::Passed } else { Verdict::Failed }, String::new()),
         Some(confidence) => {
+            let few = too_few(pooled.all.missed().whole, pooled.all.false_alarms().whole);
             let range = interval(costs, &pooled.all, confidence);
             let limit = rational::to_f64(&limit);
-            let verdict = if too_few(&pooled.all).is_some() {
+            let verdict = if few.is_some() {
                 Verdict::Inconclusive
             } else if range.high <= limit {
                 Verdict::Passed
@@ -104,9 +108,8 @@ pub(super) fn judge_gate(gate: &CostGate, costs: &Costs<'_>, pooled: &Pooled) ->
     Finding { verdict, value, message }
 }
 
-/// Why a table proves nothing; `None` where it may.
-fn too_few(table: &Table) -> Option<String> {
-    let (positives, negatives) = (table.missed().whole, table.false_alarms().whole);
+/// Why so many rows prove nothing; `None` where they may.
+pub(super) fn too_few(positives: i64, negatives: i64) -> Option<String> {
     (positives < MIN_CLASS || negatives < MIN_CLASS)
         .then(|| format!("{positives} positives and {negatives} negatives are too few, {MIN_CLASS} of each are needed"))
 }

@@ -2,10 +2,11 @@
 //! They come from the same tables, costs and intervals as the verdicts, and decide nothing. Numbers are floating-point: they
 //! are drawn, or rounded.
 
-use seatrial_crds::{FairnessRule, Measurement, ModelSpec, StatusQuo};
+use seatrial_crds::{DuelMeasurement, FairnessRule, Measurement, ModelSpec, StatusQuo};
 
 use super::fairness;
 use super::intervals::{Interval, Proportion, z};
+use super::paired::{self, Paired};
 use super::pooled::{self, Costs, Pooled, Table};
 use super::{costs, rules};
 use crate::rational;
@@ -97,6 +98,35 @@ pub struct RuleFigure<'a> {
     pub groups: Vec<(String, RateFigure)>,
 }
 
+/// Who decides rows of one class rightly: a version, or its champion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PairedFigure {
+    /// How many rows.
+    pub rows: i64,
+    /// Both do.
+    pub both: i64,
+    /// Only the version does.
+    pub version: i64,
+    /// Only the champion does.
+    pub champion: i64,
+    /// Neither does.
+    pub neither: i64,
+}
+
+/// A version and its champion on the same rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DuelFigure {
+    /// The positives: who finds them is right.
+    pub positives: PairedFigure,
+    /// The negatives: who does not flag them is right.
+    pub negatives: PairedFigure,
+}
+
+fn pair(paired: Paired) -> PairedFigure {
+    let Paired { both, first, second, neither } = paired;
+    PairedFigure { rows: paired.rows(), both, version: first, champion: second, neither }
+}
+
 fn rate(proportion: Proportion) -> RateFigure {
     let Interval { low, high } = proportion.wilson(z(LEVEL, 1));
     RateFigure { part: proportion.part, whole: proportion.whole, rate: proportion.rate(), low, high }
@@ -158,6 +188,12 @@ pub fn cost(model: &ModelSpec, measurement: &Measurement) -> Option<CostFigure> 
         without_model: rational::to_f64(&costs.without_model()),
         status_quo: costs.status_quo,
     })
+}
+
+/// Who is right in a duel; `None` where nobody decides, or what was counted does not fit what was measured.
+pub fn duel(model: &ModelSpec, measurement: &Measurement, duel: &DuelMeasurement) -> Option<DuelFigure> {
+    let classes = paired::pool(measurement, duel, costs_of(model).as_ref())?;
+    Some(DuelFigure { positives: pair(classes.positives), negatives: pair(classes.negatives) })
 }
 
 /// All groups of all slices; none where nobody decides.

@@ -72,7 +72,7 @@ pub(super) fn area(area: f64, error: f64, smaller_class: i64, z: f64) -> Interva
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts beyond 2^53 change no interval")]
-const fn float(count: i64) -> f64 {
+pub(super) const fn float(count: i64) -> f64 {
     count as f64
 }
 

@@ -87,7 +87,7 @@ pub(super) fn version() -> ModelVersionSpec {
 }
 
 pub(super) fn judged(model: &ModelSpec, measurement: &Measurement, name: &str) -> GateJudgement {
-    let judgements = judge(model, &version(), &Evidence::Measured(measurement));
+    let judgements = judge(model, &version(), &Evidence::Measured(measurement), &DuelState::of(None));
     judgements.iter().find(|judgement| judgement.name == name).unwrap_or_else(|| panic!("{judgements:?}")).clone()
 }
 
@@ -310,7 +310,7 @@ fn what_is_not_measured_is_pending_or_an_error_and_the_rest_is_judged_at_once() 
                                {"name": "own", "type": "Metric", "metric": {"name": "evaluate.recall", "min": "0.5"}}]);
     });
     let verdicts = |evidence: &Evidence<'_>| {
-        let judgements = judge(&spec, &version(), evidence);
+        let judgements = judge(&spec, &version(), evidence, &DuelState::of(None));
         let verdicts: Vec<Verdict> = judgements.iter().map(|judgement| judgement.verdict).collect();
         (verdicts, overall(&judgements))
     };
@@ -341,7 +341,7 @@ fn what_a_step_says_of_itself_never_takes_the_place_of_what_the_owner_asks_to_me
         (Evidence::Measured(&undecided), Verdict::Error),
     ] {
         for version in [&version(), &without] {
-            assert_eq!(judge(&spec, version, &evidence)[0].verdict, expected, "{evidence:?}");
+            assert_eq!(judge(&spec, version, &evidence, &DuelState::of(None))[0].verdict, expected, "{evidence:?}");
         }
         assert_ne!(headline(Some(&spec), &version(), &evidence).as_deref(), Some("recall=0.99"));
     }
@@ -350,7 +350,10 @@ fn what_a_step_says_of_itself_never_takes_the_place_of_what_the_owner_asks_to_me
         spec["gates"] = json!([{"name": "good", "type": "Metric", "metric": {"name": "recall", "min": "0.5"}}]);
         spec.as_object_mut().unwrap().remove("evaluation");
     });
-    assert_eq!(judge(&plain, &without, &Evidence::Unavailable("x".into()))[0].verdict, Verdict::Passed);
+    assert_eq!(
+        judge(&plain, &without, &Evidence::Unavailable("x".into()), &DuelState::of(None))[0].verdict,
+        Verdict::Passed
+    );
 }
 
 #[test]
@@ -410,7 +413,7 @@ fn an_open_question_keeps_a_version_from_passing_and_says_what_to_do() {
             spec.as_object_mut().unwrap().remove(field);
         });
         assert_eq!(unanswered(&spec), [field]);
-        let judgements = judge(&spec, &version(), &Evidence::Unavailable("x".into()));
+        let judgements = judge(&spec, &version(), &Evidence::Unavailable("x".into()), &DuelState::of(None));
         assert_eq!(overall(&judgements), Verdict::Unjudged, "{judgements:?}");
         assert!(judgements.iter().any(|j| j.name == field && j.message.contains(text)), "{judgements:?}");
     }
@@ -483,7 +486,7 @@ fn absurd_counts_panic_nowhere() {
     for count in [i64::MIN, -1, 0, 1, i64::MAX] {
         for other in [i64::MIN, 0, i64::MAX] {
             let measured = decided_unchecked(rows(count, other), flagged(other, count));
-            drop(judge(&spec, &version(), &Evidence::Measured(&measured)));
+            drop(judge(&spec, &version(), &Evidence::Measured(&measured), &DuelState::of(None)));
             drop(threshold(&spec, &measured));
         }
     }

@@ -3,6 +3,7 @@
 //! cost or another prevalence has its verdict at once.
 
 pub mod approval;
+mod champion;
 mod contradictions;
 mod costs;
 mod fairness;
@@ -11,13 +12,16 @@ mod intervals;
 pub mod leakage;
 mod measured;
 mod metric;
+mod paired;
 mod pinball;
 mod pooled;
 mod size;
 pub mod waivers;
 mod wording;
 
+pub use champion::{DuelState, asks_for_duel};
 pub use contradictions::problem;
+pub(crate) use paired::fits;
 
 use seatrial_crds::{
     FairnessRule, Gate, GateJudgement, GateType, Measurement, Metric, MetricGate, ModelSpec, ModelVersionSpec,
@@ -125,12 +129,17 @@ impl<'a> Known<'a> {
 }
 
 /// All verdicts of a Model on a version: its gates in their order, then its answers, and what it left unanswered.
-pub fn judge(model: &ModelSpec, version: &ModelVersionSpec, evidence: &Evidence<'_>) -> Vec<GateJudgement> {
+pub fn judge(
+    model: &ModelSpec,
+    version: &ModelVersionSpec,
+    evidence: &Evidence<'_>,
+    duel: &DuelState<'_>,
+) -> Vec<GateJudgement> {
     let known = Known::new(model, version, evidence);
     let mut judgements: Vec<GateJudgement> = model
         .gates
         .iter()
-        .map(|gate| judgement(&gate.name, Some(gate.kind), judge_gate(gate, version, &known)))
+        .map(|gate| judgement(&gate.name, Some(gate.kind), judge_gate(gate, version, &known, duel)))
         .collect();
     if applies(model) {
         let finding = match &known.costs {
@@ -153,16 +162,14 @@ pub fn judge(model: &ModelSpec, version: &ModelVersionSpec, evidence: &Evidence<
     judgements
 }
 
-fn judge_gate(gate: &Gate, version: &ModelVersionSpec, known: &Known<'_>) -> Finding {
+fn judge_gate(gate: &Gate, version: &ModelVersionSpec, known: &Known<'_>, duel: &DuelState<'_>) -> Finding {
     match gate.kind {
+        GateType::Champion => champion::judge(gate.champion.as_ref(), known, duel),
         GateType::Approval => approval::unheard(),
         GateType::Metric => metric::judge(gate.metric.as_ref(), version, known),
         GateType::Cost => match (&gate.cost, &known.costs) {
             (Some(gate), Some(costs)) => known.decide(|_, pooled| costs::judge_gate(gate, costs, pooled)),
-            (_, None) => {
-                let message = "the Model does not say what errors cost: answer spec.errorCosts";
-                Finding::without_value(Verdict::Error, message.to_owned())
-            }
+            (_, None) => Finding::without_value(Verdict::Error, costs::UNKNOWN.to_owned()),
             (None, _) => {
                 let message = "the gate does not say how much errors may cost: set its field cost";
                 Finding::without_value(Verdict::Error, message.to_owned())

@@ -174,7 +174,7 @@ pub(super) fn pool(measurement: &Measurement, costs: Option<&Costs<'_>>) -> Opti
 }
 
 /// The point of each fold.
-fn chosen<'a>(measurement: &'a Measurement, costs: Option<&Costs<'_>>) -> Option<Vec<&'a FoldPoint>> {
+pub(super) fn chosen<'a>(measurement: &'a Measurement, costs: Option<&Costs<'_>>) -> Option<Vec<&'a FoldPoint>> {
     let choose = |(number, fold): (usize, &'a seatrial_crds::Fold)| match (fold.points.as_slice(), costs) {
         ([only], _) if measurement.folds.len() == 1 => Some(only),
         (points, Some(costs)) => {

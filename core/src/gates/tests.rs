@@ -57,22 +57,31 @@ fn a_metric_is_judged_by_its_bounds_both_included() {
         (Some("0.5"), None, "NaN", Verdict::Error),
         (Some("0.5"), None, "inf", Verdict::Error),
     ] {
-        let judgements = judge(&model(json!([auc(min, max)]), None), &version(&[("auc", value)], 1), &unmeasured());
+        let judgements = judge(
+            &model(json!([auc(min, max)]), None),
+            &version(&[("auc", value)], 1),
+            &unmeasured(),
+            &DuelState::of(None),
+        );
         assert_eq!(overall(&judgements), expected, "{min:?} <= {value} <= {max:?}: {judgements:?}");
     }
 }
 
 #[test]
 fn a_missing_metric_is_an_error_that_names_it() {
-    let judgements =
-        judge(&model(json!([auc(Some("0.5"), None)]), None), &version(&[("accuracy", "1")], 1), &unmeasured());
+    let judgements = judge(
+        &model(json!([auc(Some("0.5"), None)]), None),
+        &version(&[("accuracy", "1")], 1),
+        &unmeasured(),
+        &DuelState::of(None),
+    );
     assert_eq!(judgements[0].verdict, Verdict::Error);
     assert!(judgements[0].message.contains("no metric \"auc\""), "{}", judgements[0].message);
 }
 
 fn message(name: &str, version: &ModelVersionSpec) -> (Verdict, String) {
     let gate = json!([{"name": "good", "type": "Metric", "metric": {"name": name, "min": "0.5"}}]);
-    let judgement = judge(&model(gate, None), version, &unmeasured()).remove(0);
+    let judgement = judge(&model(gate, None), version, &unmeasured(), &DuelState::of(None)).remove(0);
     (judgement.verdict, judgement.message)
 }
 
@@ -119,8 +128,12 @@ fn people_read_rounded_numbers_unless_that_hides_the_verdict() {
         let (_, said) = message("auc", &version(&[("auc", value)], 1));
         assert!(said.contains(expected), "{said}");
     }
-    let judgements =
-        judge(&model(json!([auc(Some("0.5"), None)]), None), &version(&[("auc", "0.8123456789")], 1), &unmeasured());
+    let judgements = judge(
+        &model(json!([auc(Some("0.5"), None)]), None),
+        &version(&[("auc", "0.8123456789")], 1),
+        &unmeasured(),
+        &DuelState::of(None),
+    );
     assert_eq!(judgements[0].value.as_deref(), Some("0.8123456789"), "the exact value stays on record");
 }
 
@@ -146,7 +159,7 @@ fn what_a_step_wrote_beside_numbers_is_listed_with_what_it_is() {
 fn a_budget_judges_without_gates() {
     let budget = model(json!([]), Some("1Ki"));
     assert!(judges(&budget) && !judges(&model(json!([]), None)));
-    assert_eq!(overall(&judge(&budget, &version(&[], 1025), &unmeasured())), Verdict::Failed);
+    assert_eq!(overall(&judge(&budget, &version(&[], 1025), &unmeasured(), &DuelState::of(None))), Verdict::Failed);
 }
 
 #[test]
@@ -161,8 +174,12 @@ fn the_headline_is_the_first_metric_that_a_gate_names() {
 
 #[test]
 fn the_budget_is_one_more_gate() {
-    let judgements =
-        judge(&model(json!([auc(Some("0"), None)]), Some("1Ki")), &version(&[("auc", "1")], 1025), &unmeasured());
+    let judgements = judge(
+        &model(json!([auc(Some("0"), None)]), Some("1Ki")),
+        &version(&[("auc", "1")], 1025),
+        &unmeasured(),
+        &DuelState::of(None),
+    );
     assert_eq!(
         judgements.iter().map(|judgement| judgement.verdict).collect::<Vec<_>>(),
         [Verdict::Passed, Verdict::Failed]
@@ -174,7 +191,7 @@ fn the_budget_is_one_more_gate() {
 fn a_failed_gate_decides_whatever_could_not_be_judged() {
     let gates =
         json!([auc(Some("0.9"), None), {"name": "other", "type": "Metric", "metric": {"name": "f1", "min": "0"}}]);
-    let judgements = judge(&model(gates, None), &version(&[("auc", "0.1")], 1), &unmeasured());
+    let judgements = judge(&model(gates, None), &version(&[("auc", "0.1")], 1), &unmeasured(), &DuelState::of(None));
     assert_eq!(overall(&judgements), Verdict::Failed);
 }
 

@@ -6,7 +6,6 @@
 
 mod concurrency;
 mod contracts;
-mod job;
 mod phase;
 mod publish;
 mod recover;

@@ -10,12 +10,12 @@ use seatrial_crds::{
 };
 
 use super::contracts::{self, Hindrance};
-use super::job::{ReadyInput, StepJob};
 use super::{Draft, HOLD_LIMIT, LOOK_AGAIN, step_status};
-use crate::attempt::job::Attempt;
+use crate::attempt::job::{Attempt, Role};
 use crate::attempt::outcome;
 use crate::attempt::report::Report;
 use crate::attempt::seen::{Outcome, Seen};
+use crate::attempt::step_job::{ReadyInput, StepJob};
 use crate::attempt::{self, Cluster, JobState, interruption};
 use crate::contract::check::CheckConfig;
 use crate::contract::{InputSource, ReportedMetric, layout, paths};
@@ -309,6 +309,7 @@ impl<'a> Draft<'a> {
                 let job = StepJob {
                     attempt,
                     parameters,
+                    run_name: &self.observed.run.name_any(),
                     run_time: &run_time,
                     inputs: &inputs,
                     artifacts: artifacts.as_ref(),
@@ -350,6 +351,7 @@ impl<'a> Draft<'a> {
         'a: 's,
     {
         Some(Attempt {
+            role: Role::Step,
             owner: self.observed.run.controller_owner_ref(&())?,
             namespace: self.observed.run.namespace().unwrap_or_default(),
             pipeline,

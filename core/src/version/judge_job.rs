@@ -18,7 +18,7 @@ use seatrial_crds::names::{
 use seatrial_crds::{OutputType, Task, WorkloadOptions};
 
 use crate::contract::{
-    self, ExitCode, InputConfig, InputSource, JUDGE_VERSION, JudgeConfig, LabelsConfig, PodConfig, paths,
+    self, DuelConfig, ExitCode, InputConfig, InputSource, JUDGE_VERSION, JudgeConfig, LabelsConfig, PodConfig, paths,
 };
 use crate::platform::{Judge, Platform};
 use crate::pods::{self, FETCH, JUDGE};
@@ -26,6 +26,8 @@ use crate::stores::ResolvedStore;
 
 /// The name of the input with the predictions.
 const PREDICTIONS: &str = "predictions";
+/// The name of the input with the champion's predictions.
+const CHAMPION: &str = "champion";
 /// The name of the input with the owner's labels.
 pub(super) const LABELS: &str = "labels";
 /// How long a Job may take, in seconds, waiting for a node and for the store included.
@@ -42,6 +44,17 @@ pub(super) struct Table {
     pub(super) source: InputSource,
     /// The store that it is in.
     pub(super) store: ResolvedStore,
+}
+
+/// The champion's predictions, and how the two are compared.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct ChampionTable {
+    /// The table.
+    pub(super) table: Table,
+    /// The score from which the champion takes a row for positive.
+    pub(super) threshold: Option<String>,
+    /// Those at which the version was measured, by fold.
+    pub(super) thresholds: Vec<Vec<String>>,
 }
 
 /// The owner's labels.
@@ -74,6 +87,8 @@ pub(super) struct JudgeJob<'a> {
     pub(super) slices: Vec<String>,
     /// The predictions.
     pub(super) predictions: Table,
+    /// The champion's predictions, where the version is compared with it.
+    pub(super) champion: Option<ChampionTable>,
     /// The owner's labels; `None` where they stand in the predictions.
     pub(super) labels: Option<Labels>,
     /// What the platform team configured of judges.
@@ -118,16 +133,22 @@ impl JudgeJob<'_> {
 
     fn pod_spec(&self) -> PodSpec {
         let options = WorkloadOptions::default();
-        let mut stores = vec![self.predictions.store.clone()];
-        let own = self.labels.iter().map(|labels| &labels.table.store);
-        stores.extend(own.filter(|own| own.config.prefix != self.predictions.store.config.prefix).cloned());
+        let champion = self.champion.iter().map(|champion| (CHAMPION, &champion.table));
+        let labels = self.labels.iter().map(|labels| (LABELS, &labels.table));
+        let tables: Vec<(&str, &Table)> =
+            [(PREDICTIONS, &self.predictions)].into_iter().chain(champion).chain(labels).collect();
+        let mut stores: Vec<ResolvedStore> = vec![];
+        for (_, table) in &tables {
+            if stores.iter().all(|known| known.config.prefix != table.store.config.prefix) {
+                stores.push(table.store.clone());
+            }
+        }
         let input = |name: &str, table: &Table| InputConfig {
             name: name.to_owned(),
             folder: format!("{}/{name}", paths::INPUTS),
             source: table.source.clone(),
         };
-        let mut inputs = vec![input(PREDICTIONS, &self.predictions)];
-        inputs.extend(self.labels.iter().map(|labels| input(LABELS, &labels.table)));
+        let inputs = tables.iter().map(|(name, table)| input(name, table)).collect();
         let config = PodConfig {
             version: contract::VERSION,
             stores: stores.iter().map(|store| store.config.clone()).collect(),
@@ -154,6 +175,11 @@ impl JudgeJob<'_> {
                 label: labels.label.clone(),
             }),
             slices: self.slices.clone(),
+            duel: self.champion.as_ref().map(|champion| DuelConfig {
+                predictions: paths::input(CHAMPION, Some(OutputType::Predictions)),
+                threshold: champion.threshold.clone(),
+                thresholds: champion.thresholds.clone(),
+            }),
         };
         Container {
             name: JUDGE.into(),

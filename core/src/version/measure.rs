@@ -1,49 +1,24 @@
-//! Has a version's predictions measured: one attempt after the other, each recorded before its Job is created.
+//! Has a version's predictions measured.
 //!
 //! A measurement is asked for by a key, which names the predictions, the labels, the task and the slices. Costs, bounds and
-//! prevalence are not part of it: another bar measures nothing again. An attempt that failed is followed by another, after
-//! a time that doubles up to an hour, without end: stores and quotas come back.
-
-use std::time::Duration;
+//! prevalence are not part of it: another bar measures nothing again.
 
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kube_core::{Resource, ResourceExt};
-use seatrial_crds::{
-    Evidence, LabelSource, Measurement, Measuring, Model, ModelVersionStatus, OutputType, Task, Time, limits,
-};
+use seatrial_crds::{Artifact, Evidence, LabelSource, Measurement, Model, ModelVersionStatus, OutputType, Task, Time};
 use serde_json::json;
 
-use super::judge_job::{JudgeJob, LABELS, Labels, Table};
-use crate::attempt::{Cluster, JobState, is_pod_of};
-use crate::contract::{InputSource, JUDGE_VERSION, JudgeMessage, Measured, Message};
+use super::attempts::{Attempted, Attempts, Progress, Reading, Words};
+use super::judge_job::{ChampionTable, JudgeJob, LABELS, Labels, Table};
+use crate::attempt::is_pod_of;
+use crate::contract::{Compared, InputSource, JUDGE_VERSION, JudgeMessage, Measured, Message};
 use crate::observed::VersionObserved;
-use crate::plan::{Kind, LiveRead, Object, Stage, Write};
 use crate::pod_state::{cannot_start, phase, statuses, terminated, unschedulable};
 use crate::pods::{FETCH, JUDGE};
 use crate::stores::{self, StoreProblem};
-use crate::{digest, gates, names, text};
-
-/// How soon to look again where time must decide.
-const SOON: Duration = Duration::from_secs(5);
-/// How soon to look again where a store is missing.
-const STORE_WAIT: Duration = Duration::from_secs(30);
-/// The time after the first failed attempt, in seconds; it doubles.
-const FIRST_DELAY: i64 = 30;
-/// The longest time between two attempts, in seconds.
-const LONGEST_DELAY: i64 = 3600;
-
-/// What is to be done so that a version is measured.
-#[derive(Debug, Default)]
-pub(super) struct Progress {
-    /// The writes.
-    pub(super) stages: Vec<Stage>,
-    /// What the API server is asked.
-    pub(super) live_reads: Vec<LiveRead>,
-    /// When to look again even if nothing changes.
-    pub(super) requeue_after: Option<Duration>,
-}
+use crate::{digest, gates, names};
 
 /// What is known of the version's predictions.
 #[derive(Debug)]
@@ -64,26 +39,44 @@ pub(super) fn measure(
     model: &Model,
     status: &mut ModelVersionStatus,
     now: Timestamp,
-) -> (Known, Progress) {
-    let mut progress = Progress::default();
+    progress: &mut Progress,
+) -> Known {
     let (task, evidence) = match subject(observed, model) {
         Ok(subject) => subject,
-        Err(why) => {
-            stop_strays(observed, None, &mut progress);
-            return (Known::Unavailable(why), progress);
-        }
+        Err(why) => return Known::Unavailable(why),
     };
     let key = key(model, task, evidence);
     if status.measurement.as_ref().is_some_and(|measurement| measurement.key == key) {
-        stop_strays(observed, None, &mut progress);
-        return (Known::Measured, progress);
+        return Known::Measured;
     }
-    let known = attempt(observed, model, status, &key, (task, evidence), now, &mut progress);
-    (known, progress)
+    let attempts = Attempts {
+        observed,
+        now,
+        key: &key,
+        first: 1,
+        words: Words { subject: "the predictions".to_owned(), be: "are", done: "measured" },
+        name: &|uid, number| names::judge(&observed.version.name_any(), uid, &key, number),
+        build: &|name, number| build(observed, model, (task, evidence), name, number),
+        read: &|job| match outcome(observed, job) {
+            Outcome::Running(held) => Reading::Running(held),
+            Outcome::Measured(measured, labels) => Reading::Ended((Ok(measured), labels)),
+            Outcome::Unusable(why, labels) => Reading::Ended((Err(why), labels)),
+            Outcome::Failed(why) => Reading::Failed(why),
+            Outcome::Compared(..) => Reading::Failed("the judge compared, and measured nothing".to_owned()),
+        },
+    };
+    match attempts.go_on(status, progress) {
+        Attempted::Pending(how) => Known::Pending(how),
+        Attempted::Failing(why) => Known::Unmeasured(why),
+        Attempted::Ended((found, labels_digest)) => {
+            status.measurement = Some(measurement(&key, source(model), labels_digest, found, now));
+            Known::Measured
+        }
+    }
 }
 
 /// What is to be measured; or why nothing is.
-fn subject<'a>(observed: &'a VersionObserved, model: &'a Model) -> Result<(&'a Task, &'a Evidence), String> {
+pub(super) fn subject<'a>(observed: &'a VersionObserved, model: &'a Model) -> Result<(&'a Task, &'a Evidence), String> {
     let version = &observed.version;
     if !gates::needs_measurement(&model.spec, &version.spec) {
         let is_measured = model.spec.task.as_ref().is_some_and(|task| task.kind != seatrial_crds::TaskType::Other);
@@ -117,126 +110,6 @@ fn key(model: &Model, task: &Task, evidence: &Evidence) -> String {
         "slices": gates::slices(&model.spec),
     });
     format!("sha256:{}", digest::of_json(&parts))
-}
-
-/// Goes on with the newest attempt for a key, or begins one.
-fn attempt(
-    observed: &VersionObserved,
-    model: &Model,
-    status: &mut ModelVersionStatus,
-    key: &str,
-    subject: (&Task, &Evidence),
-    now: Timestamp,
-    progress: &mut Progress,
-) -> Known {
-    let before = status.measuring.clone().filter(|measuring| measuring.key == key);
-    let number = match &before {
-        None => 1,
-        Some(Measuring { attempt, failure: Some(failure), failed_at, .. }) => {
-            let next = failed_at.as_ref().map_or(0, |at| at.0.as_second() + delay(*attempt));
-            let left = next - now.as_second();
-            if left > 0 {
-                progress.requeue_after = Some(Duration::from_secs(left.unsigned_abs()));
-                return failed(*attempt, failure);
-            }
-            attempt.saturating_add(1).min(1000)
-        }
-        Some(measuring) => measuring.attempt,
-    };
-    let version = &observed.version;
-    let uid = version.metadata.uid.clone().unwrap_or_default();
-    let name = names::judge(&version.name_any(), &uid, key, number);
-    stop_strays(observed, Some(&name), progress);
-    let job = || build(observed, model, subject, &name, number);
-    let starts = before.as_ref().is_none_or(|before| before.attempt != number);
-    if starts {
-        return match job() {
-            Ok(job) => {
-                status.measuring =
-                    Some(Measuring { key: key.to_owned(), attempt: number, failure: None, failed_at: None });
-                progress.stages.push(Stage::proceed(vec![Write::Create(Object::Job(Box::new(job)))]));
-                Known::Pending(measuring_text(number))
-            }
-            Err(problem) => {
-                progress.requeue_after = Some(STORE_WAIT);
-                Known::Pending(waiting_text(&problem))
-            }
-        };
-    }
-    let failure = match cluster(observed).job_state(&name, now) {
-        JobState::Exists(found) => match outcome(observed, found) {
-            Outcome::Running(held) => {
-                progress.requeue_after = Some(Duration::from_secs(60));
-                return Known::Pending(held.unwrap_or_else(|| measuring_text(number)));
-            }
-            Outcome::Measured(measured, labels_digest) => {
-                let labels = source(model);
-                status.measurement = Some(measurement(key, labels, labels_digest, Ok(measured), now));
-                status.measuring = None;
-                return Known::Measured;
-            }
-            Outcome::Unusable(why, labels_digest) => {
-                status.measurement = Some(measurement(key, source(model), labels_digest, Err(why), now));
-                status.measuring = None;
-                return Known::Measured;
-            }
-            Outcome::Failed(why) => why,
-        },
-        JobState::Create => match job() {
-            Ok(job) => {
-                progress.stages.push(Stage::proceed(vec![Write::Create(Object::Job(Box::new(job)))]));
-                progress.requeue_after = Some(SOON);
-                return Known::Pending(refused(observed, &name).unwrap_or_else(|| measuring_text(number)));
-            }
-            Err(problem) => {
-                progress.requeue_after = Some(STORE_WAIT);
-                return Known::Pending(waiting_text(&problem));
-            }
-        },
-        JobState::Wait => {
-            progress.requeue_after = Some(SOON);
-            return Known::Pending(measuring_text(number));
-        }
-        JobState::LiveRead => {
-            progress.live_reads.push(LiveRead::Job(name));
-            return Known::Pending(measuring_text(number));
-        }
-        JobState::Foreign => format!("another object has the name of the Job \"{name}\": delete it"),
-        JobState::Lost => format!("its Job \"{name}\" is gone"),
-    };
-    let mut failure = failure;
-    text::truncate(&mut failure, limits::SENTENCE);
-    let known = failed(number, &failure);
-    status.measuring =
-        Some(Measuring { key: key.to_owned(), attempt: number, failure: Some(failure), failed_at: Some(Time(now)) });
-    progress.requeue_after = Some(Duration::from_secs(delay(number).unsigned_abs()));
-    known
-}
-
-fn waiting_text(problem: &StoreProblem) -> String {
-    format!("the predictions cannot be measured yet: {problem}")
-}
-
-fn measuring_text(attempt: i64) -> String {
-    match attempt {
-        1 => "the predictions are being measured".to_owned(),
-        number => format!("the predictions are being measured (attempt {number})"),
-    }
-}
-
-/// What is known after an attempt failed: some more are worth waiting for.
-fn failed(attempt: i64, failure: &str) -> Known {
-    if attempt < i64::from(limits::MEASURING_ATTEMPTS) {
-        Known::Pending(format!("the predictions could not be measured and will be tried again: {failure}"))
-    } else {
-        Known::Unmeasured(format!("the predictions could not be measured; it is tried every hour: {failure}"))
-    }
-}
-
-/// The time between an attempt's failure and the next attempt, in seconds.
-fn delay(attempt: i64) -> i64 {
-    let doublings = u32::try_from(attempt.clamp(1, 20) - 1).unwrap_or(0);
-    FIRST_DELAY.saturating_mul(1 << doublings).min(LONGEST_DELAY)
 }
 
 fn source(model: &Model) -> LabelSource {
@@ -277,14 +150,33 @@ fn build(
     name: &str,
     attempt: i64,
 ) -> Result<Job, StoreProblem> {
+    job(observed, model, (task, evidence), gates::slices(&model.spec), None, name, attempt)
+}
+
+/// Where an artifact of the version's namespace is.
+pub(super) fn table(observed: &VersionObserved, artifact: &Artifact) -> Result<Table, StoreProblem> {
+    let namespace = observed.version.namespace().unwrap_or_default();
+    let digest = artifact.digest.parse().map_err(|_| StoreProblem::NotAnArtifact(artifact.digest.clone()))?;
+    let store = stores::for_artifact(&artifact.uri, &digest, &namespace, &observed.stores, &observed.platform)?;
+    let source = InputSource::Artifact { store: store.config.prefix.clone(), digest };
+    Ok(Table { source, store })
+}
+
+/// The Job of a judge.
+pub(super) fn job(
+    observed: &VersionObserved,
+    model: &Model,
+    (task, evidence): (&Task, &Evidence),
+    slices: Vec<String>,
+    champion: Option<ChampionTable>,
+    name: &str,
+    attempt: i64,
+) -> Result<Job, StoreProblem> {
     let version = &observed.version;
     let (platform, own) = (&observed.platform, &observed.stores);
     let namespace = version.namespace().unwrap_or_default();
     let invalid = || StoreProblem::NotAnArtifact(evidence.artifact.digest.clone());
-    let digest = evidence.artifact.digest.parse().map_err(|_| invalid())?;
-    let store = stores::for_artifact(&evidence.artifact.uri, &digest, &namespace, own, platform)?;
-    let source = InputSource::Artifact { store: store.config.prefix.clone(), digest };
-    let predictions = Table { source, store };
+    let predictions = table(observed, &evidence.artifact)?;
     let evaluation = model.spec.evaluation.as_ref();
     let labels = evaluation.map(|evaluation| {
         let store = stores::for_uri(&evaluation.uri, &namespace, own, platform)?;
@@ -299,8 +191,9 @@ fn build(
         model: &version.spec.model,
         attempt,
         task,
-        slices: gates::slices(&model.spec),
+        slices,
         predictions,
+        champion,
         labels: labels.transpose()?,
         judge: platform.judge.as_ref().ok_or(StoreProblem::NotReady)?,
         platform,
@@ -308,58 +201,21 @@ fn build(
     Ok(judge_job.job())
 }
 
-fn cluster(observed: &VersionObserved) -> Cluster<'_> {
-    Cluster {
-        owner_uid: observed.version.metadata.uid.as_deref(),
-        jobs: &observed.jobs,
-        expectations: &observed.expectations,
-        leading_for: observed.leading_for,
-        live_reads: &observed.live_reads,
-    }
-}
-
-/// Why the API server refused the Job, if it did.
-fn refused(observed: &VersionObserved, name: &str) -> Option<String> {
-    let blocked = observed.blocked.iter().find(|blocked| blocked.kind == Kind::Job && blocked.name == name)?;
-    Some(format!("the Job that measures the predictions cannot be created: {}", blocked.message))
-}
-
-/// Deletes Jobs of the version under way that no attempt names: another key is asked for, or nothing. A Job whose judge has
-/// ended well is about to end by itself; one whose pod came to grief starts another.
-fn stop_strays(observed: &VersionObserved, name: Option<&str>, progress: &mut Progress) {
-    let has_measured = |pod: &Pod| terminated(pod, JUDGE).is_some_and(|end| end.exit_code == 0);
-    let stray = |job: &&Job| {
-        cluster(observed).owns(job)
-            && job.metadata.deletion_timestamp.is_none()
-            && !crate::attempt::job_has_ended(job)
-            && job.metadata.name.as_deref() != name
-            && !observed.pods.iter().any(|pod| is_pod_of(pod, job) && has_measured(pod))
-    };
-    let writes: Vec<Write> = observed
-        .jobs
-        .iter()
-        .map(AsRef::as_ref)
-        .filter(stray)
-        .filter_map(|job| Some(Write::Delete { kind: Kind::Job, name: job.name_any(), uid: job.metadata.uid.clone()? }))
-        .collect();
-    if !writes.is_empty() {
-        progress.stages.push(Stage::proceed(writes));
-    }
-}
-
-/// What became of an attempt.
-enum Outcome {
+/// What became of a judge's Job.
+pub(super) enum Outcome {
     /// It goes on; the sentence says what holds it up.
     Running(Option<String>),
     /// The predictions are measured.
     Measured(Measured, Option<String>),
+    /// The version is compared with its champion.
+    Compared(Compared, Option<String>),
     /// The tables cannot be measured.
     Unusable(String, Option<String>),
     /// Something else went wrong.
     Failed(String),
 }
 
-fn outcome(observed: &VersionObserved, job: &Job) -> Outcome {
+pub(super) fn outcome(observed: &VersionObserved, job: &Job) -> Outcome {
     let pods: Vec<&Pod> = observed.pods.iter().map(AsRef::as_ref).filter(|pod| is_pod_of(pod, job)).collect();
     if let Some(outcome) = pods.iter().find_map(|pod| said(pod)) {
         return outcome;
@@ -388,6 +244,7 @@ fn said(pod: &Pod) -> Option<Outcome> {
         .map(|input| input.digest.to_string());
     Some(match JudgeMessage::parse(end.message.as_deref().unwrap_or_default()) {
         Ok(JudgeMessage::Measured(measured)) => Outcome::Measured(measured, labels),
+        Ok(JudgeMessage::Compared(compared)) => Outcome::Compared(compared, labels),
         Ok(JudgeMessage::Unusable(why)) => Outcome::Unusable(why, labels),
         Ok(JudgeMessage::Failed(why)) => Outcome::Failed(why),
         Err(error) => Outcome::Failed(error.to_string()),

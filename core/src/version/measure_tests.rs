@@ -14,20 +14,20 @@ use crate::observed::Expectation;
 use crate::plan::{LiveRead, Object, Write};
 use crate::platform::{DefaultStore, Judge, Platform};
 
-fn at(second: i64) -> Timestamp {
+pub(super) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + second).unwrap()
 }
 
-fn digest(letter: &str) -> String {
+pub(super) fn digest(letter: &str) -> String {
     format!("sha256:{}", letter.repeat(64))
 }
 
-fn artifact(letter: &str) -> Value {
+pub(super) fn artifact(letter: &str) -> Value {
     let uri = format!("s3://growth/seatrial/artifacts/{}/{}", letter.repeat(2), letter.repeat(64));
     json!({"uri": uri, "digest": digest(letter), "size": 7})
 }
 
-fn version() -> ModelVersion {
+pub(super) fn version() -> ModelVersion {
     from_value(json!({
         "apiVersion": "seatrial.dev/v1alpha1", "kind": "ModelVersion",
         "metadata": {"name": "churn-v1", "namespace": "growth", "generation": 1, "uid": "version-uid"},
@@ -40,7 +40,7 @@ fn version() -> ModelVersion {
     .unwrap()
 }
 
-fn run() -> MLPipelineRun {
+pub(super) fn run() -> MLPipelineRun {
     let output =
         |name: &str, kind: &str, letter: &str| json!({"name": name, "type": kind, "digest": digest(letter), "size": 7});
     from_value(json!({
@@ -58,7 +58,7 @@ fn run() -> MLPipelineRun {
     .unwrap()
 }
 
-fn model(change: impl FnOnce(&mut Value)) -> Arc<Model> {
+pub(super) fn model(change: impl FnOnce(&mut Value)) -> Arc<Model> {
     let mut spec = json!({
         "owner": {"team": "growth", "contact": "x"}, "objective": "x", "uses": ["Realtime"],
         "task": {"type": "BinaryClassification", "positiveLabel": "1"},
@@ -72,13 +72,13 @@ fn model(change: impl FnOnce(&mut Value)) -> Arc<Model> {
 }
 
 /// A version, and what the operator does about it.
-struct Fixture {
-    observed: VersionObserved,
-    now: Timestamp,
+pub(super) struct Fixture {
+    pub(super) observed: VersionObserved,
+    pub(super) now: Timestamp,
 }
 
 impl Fixture {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let platform = Platform {
             agent_image: "agent:1".into(),
             default_store: Some(DefaultStore::example()),
@@ -96,7 +96,7 @@ impl Fixture {
     }
 
     /// One pass: the status is written, and Jobs come and go. Returns what was done beside the status.
-    fn pass(&mut self) -> Plan<ModelVersionStatus> {
+    pub(super) fn pass(&mut self) -> Plan<ModelVersionStatus> {
         let plan = plan(&self.observed, self.now);
         if let Some(status) = &plan.status {
             Arc::make_mut(&mut self.observed.version).status = Some(status.clone());
@@ -119,16 +119,16 @@ impl Fixture {
         plan
     }
 
-    fn status(&self) -> &ModelVersionStatus {
+    pub(super) fn status(&self) -> &ModelVersionStatus {
         self.observed.version.status.as_ref().unwrap()
     }
 
-    fn job(&self) -> &Job {
+    pub(super) fn job(&self) -> &Job {
         self.observed.jobs.last().unwrap()
     }
 
     /// The newest Job's pod ends so.
-    fn pod_ends(&mut self, code: i32, message: &str) {
+    pub(super) fn pod_ends(&mut self, code: i32, message: &str) {
         let fetched = crate::contract::Message {
             inputs: vec![crate::contract::ReportedInput {
                 name: "labels".into(),
@@ -153,7 +153,7 @@ impl Fixture {
         self.observed.pods = vec![Arc::new(pod)];
     }
 
-    fn job_fails(&mut self) {
+    pub(super) fn job_fails(&mut self) {
         let job = Arc::make_mut(self.observed.jobs.last_mut().unwrap());
         job.status = from_value(
             json!({"conditions": [{"type": "Failed", "status": "True", "message": "BackoffLimitExceeded"}]}),
@@ -162,14 +162,14 @@ impl Fixture {
     }
 
     /// What the condition Passed says.
-    fn says(&self) -> (&str, &str) {
+    pub(super) fn says(&self) -> (&str, &str) {
         let passed = conditions::find(&self.status().conditions, types::PASSED).unwrap();
         (&passed.reason, &passed.message)
     }
 }
 
 /// 100 positives of which 80 are found, 900 negatives of which 90 are flagged.
-fn good() -> String {
+pub(super) fn good() -> String {
     let measured: Measured = {
         use seatrial_crds::{ClassCounts, FlaggedCounts, Fold, FoldPoint};
         let point = FoldPoint {

@@ -1,5 +1,8 @@
 //! Decides for a version: what is measured of it, and what it is judged to be.
 
+mod attempts;
+mod duel;
+mod evaluation;
 mod hold;
 mod judge_job;
 mod measure;
@@ -8,12 +11,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kube_core::ResourceExt;
-use measure::{Known, Progress, measure};
 use seatrial_crds::{
     Evidence, GateJudgement, Judgement, MLPipelineRunStatus, MeasurementState, Metric, Model, ModelVersion,
     ModelVersionStatus, StepStatus, Time, Verdict, limits,
 };
 
+use self::attempts::{Progress, stop_strays};
+use self::duel::Stand;
+use self::measure::{Known, measure};
 use crate::approvals::{self, Counted};
 use crate::conditions::{self, Status, types};
 use crate::observed::VersionObserved;
@@ -35,9 +40,17 @@ pub fn plan(observed: &VersionObserved, now: Timestamp) -> Plan<ModelVersionStat
     let mut progress = Progress::default();
     let (verdict, reason, message) = match judge_of(observed) {
         Ok(model) => {
-            let known;
-            (known, progress) = measure(observed, model, &mut status, now);
-            let (verdict, message, waived_until) = judge(observed, model, known, &mut status, now);
+            let known = measure(observed, model, &mut status, now, &mut progress);
+            let stand = match known {
+                Known::Measured => duel::hold(observed, model, &mut status, now, &mut progress),
+                _ => Stand::AsRecorded,
+            };
+            if matches!(known, Known::Measured) && !progress.is_under_way() {
+                // Whoever breaks a duel off leaves no attempt behind.
+                status.measuring = None;
+            }
+            stop_strays(observed, &mut progress);
+            let (verdict, message, waived_until) = judge(observed, model, (known, stand), &mut status, now);
             let expiry = waived_until.map(|until| Duration::try_from(until.duration_since(now)).unwrap_or_default());
             progress.requeue_after = progress.requeue_after.into_iter().chain(expiry).min();
             let reason = if verdict == Verdict::Unjudged { "Unanswered" } else { "Judged" };
@@ -71,7 +84,7 @@ pub fn plan(observed: &VersionObserved, now: Timestamp) -> Plan<ModelVersionStat
     let event = |message| Event { kind: EventType::Warning, reason: "Held", action: "Judge", message };
     let events = held.map(event).into_iter().collect();
     let changed = Some(&status) != version.status.as_ref();
-    let Progress { stages, live_reads, requeue_after } = progress;
+    let Progress { stages, live_reads, requeue_after, .. } = progress;
     let plan = Plan { status: changed.then_some(status), stages, events, live_reads, requeue_after, ..Plan::default() };
     plan.defer_blocked(&observed.blocked, now)
 }
@@ -81,7 +94,7 @@ pub fn plan(observed: &VersionObserved, now: Timestamp) -> Plan<ModelVersionStat
 fn judge(
     observed: &VersionObserved,
     model: &Model,
-    known: Known,
+    (known, stand): (Known, Stand),
     status: &mut ModelVersionStatus,
     now: Timestamp,
 ) -> (Verdict, String, Option<Timestamp>) {
@@ -94,7 +107,9 @@ fn judge(
         (Known::Unavailable(why) | Known::Unmeasured(why), _) => gates::Evidence::Unavailable(why),
         (Known::Measured, None) => gates::Evidence::Unavailable("the measurement is gone".to_owned()),
     };
-    let mut gates = gates::judge(&model.spec, &version.spec, &evidence);
+    let recorded = status.duel.clone();
+    let duel = stand.state(recorded.as_ref());
+    let mut gates = gates::judge(&model.spec, &version.spec, &evidence, &duel);
     gates.extend(leakage(observed, model, status));
     status.headline = gates::headline(Some(&model.spec), &version.spec, &evidence);
     let labels = match &evidence {
@@ -249,6 +264,8 @@ fn sentence(judgement: &Judgement) -> String {
     decisive.join("; ")
 }
 
+#[cfg(test)]
+mod duel_tests;
 #[cfg(test)]
 mod measure_tests;
 #[cfg(test)]

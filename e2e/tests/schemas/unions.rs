@@ -47,6 +47,7 @@ pub(crate) async fn exactly_one_member(client: &Client) {
         with_step(&json!({"envFrom": [{"secretRef": {"name": "s"}}]})),
         with_gate(&json!({"name": "g", "type": "Metric", "metric": {"name": "auc", "max": "0.5"}})),
         with_gate(&json!({"name": "g", "type": "Cost", "cost": {"maxPerPrediction": "0.5", "confidence": "0.95"}})),
+        with_gate(&json!({"name": "g", "type": "Champion", "champion": {"metric": "Cost", "minGain": "-0.01"}})),
         with_answer("errorCosts", &json!({"notApplicable": {"reason": "x"}})),
         with_answer("fairness", &json!({"notApplicable": {"reason": "x"}})),
         with_answer("consumers", &json!([])),

@@ -376,10 +376,11 @@ fn owners_by_label<K: Resource>(object: &K, _: Option<&K>, _: &Caches) -> Vec<Ob
     by(RUN_LABEL, Primary::Run).into_iter().chain(by(DEPLOYMENT_LABEL, Primary::Deployment)).collect()
 }
 
-/// The same, or the version that it measures.
+/// The same, or the version that it measures, or whose champion it evaluates.
 fn of_job_or_pod<K: Resource>(object: &K, before: Option<&K>, caches: &Caches) -> Vec<ObjectKey> {
     let mut keys = owners_by_label(object, before, caches);
-    if object.labels().get(COMPONENT_LABEL).is_some_and(|component| component == components::JUDGE) {
+    let of_version = |component: &String| component == components::JUDGE || component == components::DUEL;
+    if object.labels().get(COMPONENT_LABEL).is_some_and(of_version) {
         let version = object.labels().get(VERSION_LABEL);
         keys.extend(version.map(|name| ObjectKey::beside(Primary::Version, object, name)));
     }

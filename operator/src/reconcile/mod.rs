@@ -123,7 +123,7 @@ impl Reconciler {
         match key.kind {
             Primary::Pipeline => self.pass(key, |seen| pipeline::plan(&self.observe_pipeline(key, seen), now)).await,
             Primary::Run => self.reconcile_run(key, now).await,
-            Primary::Version => self.pass(key, |seen| version::plan(&self.observe_version(key, seen), now)).await,
+            Primary::Version => self.pass(key, |seen| version::plan(&self.observe_version(key, seen, now), now)).await,
             Primary::Model => self.pass(key, |seen| model::plan(&self.observe_model(key, seen), now)).await,
             Primary::Contract => {
                 self.pass(key, |seen| data_contract::plan(&self.observe_contract(key, seen), now)).await

@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use seatrial_core::data_contract;
+use seatrial_core::gates::asks_for_duel;
 use seatrial_core::observed::{
-    ContractObserved, DeploymentObserved, ModelObserved, PipelineObserved, RunObserved, VersionObserved,
+    ContractObserved, DeploymentObserved, Ending, ModelObserved, PipelineObserved, RunObserved, VersionObserved,
 };
 use seatrial_core::plan::Kind;
 use seatrial_core::revision::{self, Revision};
@@ -98,12 +100,7 @@ impl Reconciler {
         let pods = caches.pods.group(namespace, &own);
         let is_there = |uid: &str| pods.iter().any(|pod| pod.metadata.uid.as_deref() == Some(uid));
         let probes = self.expectations.probes(key, is_there);
-        let ending: Vec<&str> = pods
-            .iter()
-            .filter(|pod| pod.metadata.deletion_timestamp.is_some())
-            .filter_map(|pod| pod.metadata.uid.as_deref())
-            .collect();
-        let ending = self.expectations.ending(key, &ending, now);
+        let ending = self.ending(key, &pods, now);
         let owners = pods.iter().flat_map(|pod| pod.owner_references());
         let with_pod: BTreeSet<&str> = owners.map(|owner| owner.uid.as_str()).collect();
         let uids = jobs.iter().filter_map(|job| job.metadata.uid.as_deref());
@@ -142,10 +139,28 @@ impl Reconciler {
         }
     }
 
-    pub(crate) fn observe_version(&self, key: &ObjectKey, version: &Arc<ModelVersion>) -> VersionObserved {
+    /// The pods that were told to end.
+    fn ending(&self, key: &ObjectKey, pods: &[Arc<Pod>], now: Timestamp) -> BTreeMap<String, Ending> {
+        let ending = pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_some());
+        let ending: Vec<&str> = ending.filter_map(|pod| pod.metadata.uid.as_deref()).collect();
+        self.expectations.ending(key, &ending, now)
+    }
+
+    pub(crate) fn observe_version(
+        &self,
+        key: &ObjectKey,
+        version: &Arc<ModelVersion>,
+        now: Timestamp,
+    ) -> VersionObserved {
         let caches = &self.caches;
         let own = group(VERSION_LABEL, &key.name);
         let jobs = caches.jobs.group(&key.namespace, &own);
+        let pods = caches.pods.group(&key.namespace, &own);
+        let model = caches.models.get(&key.namespace, &version.spec.model);
+        // Only until a champion is pinned: what comes later wakes no version.
+        let is_pinned = version.status.as_ref().is_some_and(|status| status.duel.is_some());
+        let pins = !is_pinned && model.as_ref().is_some_and(|model| asks_for_duel(&model.spec));
+        let of_model = group(MODEL_LABEL, &version.spec.model);
         let is_measured = version.status.as_ref().is_none_or(|status| status.measuring.is_none());
         if is_measured && self.expectations.blocked(key).is_empty() {
             self.expectations.forget(key);
@@ -153,7 +168,9 @@ impl Reconciler {
         let ours = jobs.iter().filter(|job| is_controlled_by(job.as_ref(), version.metadata.uid.as_deref()));
         VersionObserved {
             version: version.clone(),
-            model: caches.models.get(&key.namespace, &version.spec.model),
+            model,
+            versions: if pins { caches.versions.group(&key.namespace, &of_model) } else { vec![] },
+            deployments: if pins { caches.model_deployments.group(&key.namespace, &of_model) } else { vec![] },
             approvals: caches.approvals.group(&key.namespace, &own),
             approval_policy: caches.proof_of_approvals(&caches.approval_policies),
             approval_binding: caches.proof_of_approvals(&caches.approval_bindings),
@@ -163,7 +180,8 @@ impl Reconciler {
             }),
             expectations: self.expectations.of_jobs(key, ours.filter_map(|job| job.metadata.name.as_deref())),
             jobs,
-            pods: caches.pods.group(&key.namespace, &own),
+            ending: self.ending(key, &pods, now),
+            pods,
             stores: caches.stores.group(&key.namespace, ALL),
             leading_for: self.expectations.leading_for(),
             live_reads: self.expectations.live_reads(key),

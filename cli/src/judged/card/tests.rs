@@ -106,6 +106,11 @@ fn what_an_owner_must_know_stands_on_the_page() {
         "8,000 rows",
         "saves ",
         "flagging nobody",
+        "It is at most 0.02 EUR worse than the champion by what its errors cost for each prediction",
+        "The champion is churn-v6, since 2026-11-20 03:21 UTC",
+        "Only the champion",
+        "judged on the same labels before: 4",
+        "there was no champion to compare it with",
         // Answers, gates, waivers
         "A false alarm costs 1 EUR, a miss 20 EUR",
         "7 % are positive",
@@ -157,7 +162,9 @@ fn a_problem_and_a_failed_attempt_are_said() {
     }
     let page = page(&subject, fixtures::now());
     assert!(page.contains("could not be measured: the id 17 stands twice"), "{page}");
-    assert!(page.contains("Attempt 3 to measure it failed: the store is away") && !page.contains("<svg"));
+    assert!(
+        page.contains("Attempt 3 to measure it, or its champion, failed: the store is away") && !page.contains("<svg")
+    );
 }
 
 /// The places of all leaves of a document.

@@ -6,7 +6,7 @@ use seatrial_crds::{Judgement, LabelSource, Measurement, ModelSpec, ModelVersion
 
 use super::Subject;
 use super::html::Html;
-use super::{charts, words};
+use super::{charts, duel, words};
 use crate::judged::text::{number, percent, rounded, size, time};
 
 /// The section of a version.
@@ -38,13 +38,14 @@ pub(super) fn section(subject: &Subject, version: &ModelVersion, serves: bool) -
         && let Some(failure) = &measuring.failure
     {
         html.raw("<p class=\"warning\">")
-            .text(format!("Attempt {} to measure it failed: {failure}", measuring.attempt))
+            .text(format!("Attempt {} to measure it, or its champion, failed: {failure}", measuring.attempt))
             .raw("</p>\n");
     }
     match &status.measurement {
         Some(measurement) => html.add(&measured(spec, measurement, &status)),
         None => html.note("Its predictions were not measured: there are no curves and no groups to show."),
     };
+    html.add(&duel::section(spec, &status));
     if !version.spec.metrics.is_empty() {
         let row = |metric: &seatrial_crds::Metric| {
             [metric.name.clone(), rounded(&metric.value), format!("{}.{}", metric.step, metric.output)]

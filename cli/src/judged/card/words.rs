@@ -1,7 +1,7 @@
 //! What verdicts, gates and metrics mean, in words that ask for no knowledge of statistics.
 
 use seatrial_core::gates;
-use seatrial_crds::{ErrorCosts, FairnessRule, Gate, ModelSpec, StatusQuo, Verdict};
+use seatrial_crds::{ChampionGate, ChampionMetric, ErrorCosts, FairnessRule, Gate, ModelSpec, StatusQuo, Verdict};
 
 use crate::judged::text::{number, percent, rounded};
 
@@ -87,12 +87,33 @@ fn gate_asks(gate: &Gate, model: &ModelSpec) -> String {
                 confidence(&cost.confidence)
             )
         }
-        (None, None) => match &gate.approval {
-            Some(approval) => {
+        (None, None) => match (&gate.approval, &gate.champion) {
+            (Some(approval), _) => {
                 format!("{} of the group {} approve it", approval.count.unwrap_or(1), approval.group)
             }
-            None => format!("A gate of type {:?}", gate.kind),
+            (None, Some(champion)) => {
+                format!("{}{}", champion_asks(champion, model), confidence(&champion.confidence))
+            }
+            (None, None) => format!("A gate of type {:?}", gate.kind),
         },
+    }
+}
+
+/// How a version must compare with the champion.
+fn champion_asks(gate: &ChampionGate, model: &ModelSpec) -> String {
+    let what = match gate.metric {
+        ChampionMetric::Cost => "what its errors cost for each prediction",
+        ChampionMetric::Accuracy => "its part of right decisions",
+        ChampionMetric::Recall => "the part of the positives that it finds",
+        ChampionMetric::Specificity => "the part of the negatives that it leaves alone",
+    };
+    let unit = model.error_costs.as_ref().and_then(|costs| costs.unit.as_deref());
+    let unit = unit.filter(|_| gate.metric == ChampionMetric::Cost).map(|unit| format!(" {unit}")).unwrap_or_default();
+    let gain = gate.min_gain.trim_start_matches('-');
+    match (gate.min_gain.starts_with('-'), gate.min_gain.bytes().any(|byte| (b'1'..=b'9').contains(&byte))) {
+        (_, false) => format!("It is better than the champion by {what}"),
+        (true, true) => format!("It is at most {gain}{unit} worse than the champion by {what}"),
+        (false, true) => format!("It is more than {gain}{unit} better than the champion by {what}"),
     }
 }
 

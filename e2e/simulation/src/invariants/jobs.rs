@@ -43,14 +43,20 @@ impl Invariants {
         }
     }
 
-    /// A Job that measures a version: its attempt is recorded before it is created, and its creator has no other
-    /// under way.
+    /// A Job that measures a version, or evaluates its champion: its attempt is recorded before it is created, and its creator
+    /// has no other under way.
     fn judge(&mut self, store: &Store, change: &Change, version: &str, attempt: u64) {
         let owner = |job: &Value| controller(job).map(|owner| owner["uid"].clone());
         let goes_on = |job: &Value| !is_over(job) && job["metadata"]["deletionTimestamp"].is_null();
+        // A Job whose pod has ended well is over, though the Job controller says so a moment later.
+        let has_ended_well = |key: &Key| {
+            let mut pods = store.of_kind("Pod").filter(|(_, pod)| pod["status"]["phase"] == "Succeeded");
+            pods.any(|(_, pod)| controller(pod).is_some_and(|owner| owner["name"] == key.name.as_str()))
+        };
         let others = store
             .of_kind("Job")
-            .filter(|(key, other)| **key != change.key && owner(other) == owner(&change.new) && goes_on(other));
+            .filter(|(key, other)| **key != change.key && owner(other) == owner(&change.new) && goes_on(other))
+            .filter(|(key, _)| !has_ended_well(key));
         // The late write of an operator that died may add one, and so may a leader that does not see another yet, or whose
         // deletion of it was lost. It is deleted as soon as it is seen.
         let creator = |key: &Key| self.creators.get(key).map(String::as_str);
@@ -60,6 +66,9 @@ impl Invariants {
         }
         self.creators.insert(change.key.clone(), change.actor.clone());
         let Some(version) = store.get(&Key::new("ModelVersion", &change.key.namespace, version)) else { return };
+        if label(&change.new, "seatrial.dev/component") == "duel" && version["status"]["duel"]["champion"].is_null() {
+            self.violated(change, "it evaluates a champion that is not on record");
+        }
         let recorded = version["status"]["measuring"]["attempt"].as_u64().unwrap_or(0);
         if version["metadata"]["uid"] == owner(&change.new).unwrap_or_default() && recorded < attempt {
             self.violated(change, &format!("its attempt {attempt} is not recorded, but {recorded}"));
@@ -75,8 +84,23 @@ impl Invariants {
             self.violated(change, "it has a measurement though no judge of it ended well");
         }
         let attempt = |version: &Value| version["status"]["measuring"]["attempt"].as_u64().unwrap_or(0);
-        if attempt(new) > attempt(old) + 1 {
+        let is_same = old["status"]["measuring"]["key"] == new["status"]["measuring"]["key"];
+        if is_same && attempt(new) > attempt(old) + 1 {
             self.violated(change, "an attempt to measure it is left out");
+        }
+        self.duel(change, old, new);
+    }
+
+    /// Whom a duel is held with is known before anything is done for it, and stays; the champion's predictions come of an
+    /// evaluation that ended well.
+    fn duel(&mut self, change: &Change, old: &Value, new: &Value) {
+        let (before, duel) = (&old["status"]["duel"], &new["status"]["duel"]);
+        if !before.is_null() && before["champion"] != duel["champion"] {
+            self.violated(change, "its champion is another one");
+        }
+        let uid = new["metadata"]["uid"].as_str().unwrap_or_default();
+        if !duel["predictions"].is_null() && !self.dueled.contains(uid) {
+            self.violated(change, "its champion has predictions though no evaluation of it ended well");
         }
     }
 

@@ -42,6 +42,8 @@ pub struct Invariants {
     creators: BTreeMap<Key, String>,
     /// The UIDs of the versions of which a judge ended well.
     judged: BTreeSet<String>,
+    /// The UIDs of the versions whose champion was evaluated well.
+    dueled: BTreeSet<String>,
     /// The revisions that people deleted.
     taken_away: BTreeSet<Key>,
 }

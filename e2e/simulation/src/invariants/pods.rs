@@ -45,11 +45,12 @@ impl Invariants {
                 }
             }
             "server" => self.serving(store, change),
-            "judge" if pod["status"]["phase"] == "Succeeded" => {
+            role @ ("judge" | "duel") if pod["status"]["phase"] == "Succeeded" => {
                 let job = controller(pod).and_then(|owner| owner["name"].as_str()).unwrap_or_default();
                 let job = store.get(&Key::new("Job", &change.key.namespace, job));
                 let version = job.and_then(|job| controller(job)).and_then(|owner| owner["uid"].as_str());
-                self.judged.extend(version.map(str::to_owned));
+                let done = if role == "judge" { &mut self.judged } else { &mut self.dueled };
+                done.extend(version.map(str::to_owned));
             }
             _ => {}
         }

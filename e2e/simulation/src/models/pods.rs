@@ -44,7 +44,8 @@ pub enum Fate {
     Crashes,
 }
 
-/// Says how the pods end: by name of the step (`judge` for those of a version's judge, the version's name for its servers),
+/// Says how the pods end: by name of the step (`judge` for those of a version's judge, `duel` for those that evaluate its champion, the
+/// version's name for its servers),
 /// and how many pods that step of the run, or that version, had before.
 pub type Fates = Box<dyn FnMut(&str, usize) -> Fate + Send>;
 
@@ -99,7 +100,7 @@ impl Model for Pods {
                 let label = |name: &str| pod["metadata"]["labels"][name].as_str().unwrap_or_default();
                 let (owner, step) = match label("seatrial.dev/component") {
                     "recover" => return begun(Fate::Succeeds),
-                    "judge" => (label("seatrial.dev/version"), "judge".to_owned()),
+                    role @ ("judge" | "duel") => (label("seatrial.dev/version"), role.to_owned()),
                     "server" => ("", api.look(|store| version_of(store, pod))),
                     _ => (label("seatrial.dev/run"), label("seatrial.dev/step").to_owned()),
                 };
@@ -232,7 +233,7 @@ fn advance(store: &mut Store, key: &Key, pod: &Value, stage: u8, fate: Fate) {
         }
         2 if mains == [JUDGE] && fate != Fate::Evicted => {
             let code = if let Fate::Fails(code) = fate { code } else { 0 };
-            new["status"]["containerStatuses"] = json!([terminated(now, JUDGE, code, &judged(code))]);
+            new["status"]["containerStatuses"] = json!([terminated(now, JUDGE, code, &judged(pod, code))]);
             new["status"]["phase"] = if code == 0 { "Succeeded" } else { "Failed" }.into();
         }
         2 => {

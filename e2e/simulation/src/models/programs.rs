@@ -1,7 +1,9 @@
 //! What Seatrial's own programs say in their containers' termination messages, and what they leave in a store.
 
 use seatrial_core::contract::check::{CheckMessage, CheckSummary, CheckVerdict};
-use seatrial_core::contract::{Digest, JudgeMessage, Measured, Message, ReportedInput, ReportedMetric, ReportedOutput};
+use seatrial_core::contract::{
+    Compared, ComparedFold, Digest, JudgeMessage, Measured, Message, ReportedInput, ReportedMetric, ReportedOutput,
+};
 use seatrial_crds::{ClassCounts, FlaggedCounts, Fold, FoldPoint};
 use serde_json::{Value, json};
 
@@ -100,10 +102,17 @@ pub(super) fn admitted(pod: &Value, verdict: CheckVerdict) -> String {
     CheckMessage { checks, failure: None }.to_json()
 }
 
-/// What a judge says that ends with this code; with 0: four of five positives are found, one of ten negatives is flagged.
-pub(super) fn judged(code: i64) -> String {
+/// What a judge says that ends with this code; with 0: four of five positives are found, one of ten negatives is flagged. A champion
+/// finds a little less and flags a little more.
+pub(super) fn judged(pod: &Value, code: i64) -> String {
     if code != 0 {
         return JudgeMessage::Failed("no memory".into()).to_json();
+    }
+    if configs(pod).iter().any(|config| config["duel"].is_object()) {
+        let flagged = |true_positives, false_positives| FlaggedCounts { true_positives, false_positives };
+        let rows = ClassCounts { positives: 100, negatives: 900 };
+        let fold = ComparedFold { rows, champion: flagged(75, 95), both: vec![flagged(72, 85)] };
+        return JudgeMessage::Compared(Compared { folds: vec![fold] }).to_json();
     }
     let counted = FlaggedCounts { true_positives: 80, false_positives: 90 };
     let point = FoldPoint { threshold: None, choosing: FlaggedCounts::default(), counted, groups: vec![] };

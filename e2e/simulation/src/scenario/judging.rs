@@ -1,9 +1,9 @@
-//! Versions that are measured, judged, held and approved.
+//! Versions that are measured, judged, compared with the champion, held and approved.
 
 use serde_json::{Value, json};
 
 use super::Action::{Await, Derive};
-use super::ends::{get, label, reason, until, well};
+use super::ends::{get, label, reason, serves, until, well};
 use super::objects::{deployment, model_with, own, pipeline};
 use super::{APPROVALS, Action, NAMESPACE, Scenario};
 use crate::api::{Key, Store};
@@ -118,6 +118,79 @@ fn held() -> Vec<(u64, Action)> {
     ]
 }
 
+/// A step that trains and one that evaluates, in an image of this version: the second can evaluate another model.
+fn evaluated(image: &str) -> Action {
+    let output = |name: &str, kind: &str| json!([{"name": name, "type": kind}]);
+    let inputs = json!([{"name": "model", "from": {"step": "train", "output": "model"}}, {"name": "test", "uri": "http://data/test"}]);
+    let spec = json!({
+        "image": image,
+        "steps": [
+            {"name": "train", "command": ["train"], "outputs": output("model", "Model")},
+            {"name": "evaluate", "command": ["evaluate"], "inputs": inputs, "outputs": output("scored", "Predictions")},
+        ],
+        "publishes": [{"model": "churn", "artifact": {"step": "train", "output": "model"},
+                       "evidence": [{"step": "evaluate", "output": "scored"}]}],
+    });
+    own("MLPipeline", "churn", &spec)
+}
+
+/// A Model that asks how a version compares with the champion.
+fn compared(min_gain: &str) -> Action {
+    let spec = json!({
+        "owner": {"team": "growth", "contact": "growth@example.com"}, "objective": "Find who leaves", "uses": ["Realtime"],
+        "task": {"type": "BinaryClassification", "positiveLabel": "1"},
+        "evaluation": {"uri": "http://data/labels.csv", "id": "customer", "label": "left"},
+        "errorCosts": {"falsePositive": "1", "falseNegative": "20", "unit": "EUR", "prevalence": "0.07", "statusQuo": "FlagNone"},
+        "fairness": {"notApplicable": {"reason": "x"}}, "consumers": [],
+        "gates": [{"name": "better", "type": "Champion", "champion": {"metric": "Cost", "minGain": min_gain}}],
+    });
+    own("Model", "churn", &spec)
+}
+
+/// The first version has nobody to compare with; the second is compared with it once it serves.
+fn duel() -> Vec<(u64, Action)> {
+    vec![
+        (0, compared("-0.5")),
+        (0, deployment()),
+        (1, evaluated("churn:1")),
+        (2, Await("churn-v1 serves", |store| serves(store, "churn-v1"))),
+        (3, evaluated("churn:2")),
+    ]
+}
+
+/// Whom the duel of version 2 was held with, and its verdict, where it has come to an end.
+fn outcome(store: &Store) -> (&Value, &Value) {
+    let status = &get(store, "ModelVersion", "churn-v2")["status"];
+    let is_over = status["measuring"].is_null();
+    (&status["duel"]["champion"]["version"], if is_over { &status["verdict"] } else { &Value::Null })
+}
+
+/// What is missing until version 2 serves, which was compared with version 1.
+fn won(store: &Store) -> Option<String> {
+    let (champion, verdict) = outcome(store);
+    let is_so = champion == "churn-v1" && verdict == "Passed";
+    until(store, &[("churn-c1", true), ("churn-c2", true)], Some("churn-v2"))
+        .or_else(|| (!is_so).then(|| format!("churn-v2 is {verdict} beside {champion}")))
+}
+
+/// The first pod that evaluates the champion is evicted.
+fn evicted(step: &str, before: usize) -> Fate {
+    if step == "duel" && before == 0 { Fate::Evicted } else { Fate::Succeeds }
+}
+
+/// The champion crashes on the new data.
+fn crashes(step: &str, _: usize) -> Fate {
+    if step == "duel" { Fate::Fails(1) } else { Fate::Succeeds }
+}
+
+/// What is missing until version 2 is undecided, and version 1 serves on.
+fn undecided(store: &Store) -> Option<String> {
+    let (champion, verdict) = outcome(store);
+    let is_so = champion == "churn-v1" && verdict == "Inconclusive";
+    until(store, &[("churn-c1", true), ("churn-c2", true)], Some("churn-v1"))
+        .or_else(|| (!is_so).then(|| format!("churn-v2 is {verdict} beside {champion}")))
+}
+
 /// All of them.
 pub(super) fn all() -> Vec<Scenario> {
     vec![
@@ -128,6 +201,8 @@ pub(super) fn all() -> Vec<Scenario> {
             missing: |store| until(store, &[("churn-c1", true)], Some("churn-v1")).or_else(|| judgement(store, "left")),
             once: true,
         },
+        Scenario { name: "duel", actions: duel(), fates: evicted, missing: won, once: true },
+        Scenario { name: "duel-undecided", actions: duel(), fates: crashes, missing: undecided, once: true },
         Scenario {
             name: "held",
             actions: held(),

@@ -1,15 +1,15 @@
-//! The Job of a step's attempt: built once, created once, never patched.
+//! The Job of a step's attempt: built once, created once, never patched. A version's duel runs a step in the same way, for another
+//! owner.
 
 use k8s_openapi::api::batch::v1::{
     Job, JobSpec, PodFailurePolicy, PodFailurePolicyOnExitCodesRequirement, PodFailurePolicyOnPodConditionsPattern,
     PodFailurePolicyRule,
 };
 use k8s_openapi::api::core::v1::{Container, ExecAction, PodSpec, Probe};
-use seatrial_crds::names::components;
 use seatrial_crds::{OutputType, ParameterValue, WorkloadOptions};
 
-use crate::attempt::job::Attempt;
-use crate::attempt::timeout;
+use super::job::{Attempt, Role};
+use super::timeout;
 use crate::contract::check::{CheckConfig, InputCheck};
 use crate::contract::{
     self, AdmitConfig, AdmittedInput, ExecArguments, ExitCode, InputConfig, InputSource, LOG_SECONDS, OutputConfig,
@@ -36,42 +36,48 @@ const REPORT_PERIOD: i32 = 30;
 
 /// One input as it is known when the step starts.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct ReadyInput {
+pub(crate) struct ReadyInput {
     /// The input's name.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// The type of the output that it comes from; inputs by URI have none.
-    pub(super) kind: Option<OutputType>,
+    pub(crate) kind: Option<OutputType>,
     /// Where the data is.
-    pub(super) source: InputSource,
+    pub(crate) source: InputSource,
     /// The store that it is in.
-    pub(super) store: ResolvedStore,
+    pub(crate) store: ResolvedStore,
 }
 
 /// A Job that runs a step.
 #[derive(Clone, Debug)]
-pub(super) struct StepJob<'a> {
+pub(crate) struct StepJob<'a> {
     /// The attempt.
-    pub(super) attempt: Attempt<'a>,
+    pub(crate) attempt: Attempt<'a>,
     /// The values of all parameters.
-    pub(super) parameters: &'a [ParameterValue],
+    pub(crate) parameters: &'a [ParameterValue],
+    /// The name of the run, as the command is told.
+    pub(crate) run_name: &'a str,
     /// The run's logical time, RFC 3339.
-    pub(super) run_time: &'a str,
+    pub(crate) run_time: &'a str,
     /// The step's inputs.
-    pub(super) inputs: &'a [ReadyInput],
+    pub(crate) inputs: &'a [ReadyInput],
     /// The store that takes outputs, record and log; `None` where a step without outputs has none: then nothing is kept.
-    pub(super) artifacts: Option<&'a ResolvedStore>,
+    pub(crate) artifacts: Option<&'a ResolvedStore>,
     /// What checks the inputs before the command starts; `None` where none of them has a contract.
-    pub(super) checks: Option<&'a CheckConfig>,
+    pub(crate) checks: Option<&'a CheckConfig>,
 }
 
 impl StepJob<'_> {
     /// The Job's name.
-    pub(super) fn name(&self) -> String {
-        names::job(&self.attempt.owner.name, &self.attempt.owner.uid, &self.attempt.step.name, self.attempt.number)
+    pub(crate) fn name(&self) -> String {
+        let Attempt { owner, step, number, role, .. } = &self.attempt;
+        match role {
+            Role::Step => names::job(&owner.name, &owner.uid, &step.name, *number),
+            Role::Duel { .. } => names::duel(&owner.name, &owner.uid, &step.name, *number),
+        }
     }
 
     /// The Job.
-    pub(super) fn job(&self) -> Job {
+    pub(crate) fn job(&self) -> Job {
         let options = pods::merge(&self.attempt.step.options, &self.attempt.pipeline.options);
         let retries = self.attempt.step.retry.and_then(|retry| retry.limit).unwrap_or(0);
         let spec = JobSpec {
@@ -79,7 +85,7 @@ impl StepJob<'_> {
             pod_failure_policy: Some(failure_policy(self.checks.is_some())),
             ..JobSpec::default()
         };
-        self.attempt.job(self.name(), components::STEP, &options, self.pod_spec(&options), spec)
+        self.attempt.job(self.name(), self.attempt.role.component(), &options, self.pod_spec(&options), spec)
     }
 
     fn pod_spec(&self, options: &WorkloadOptions) -> PodSpec {
@@ -89,6 +95,7 @@ impl StepJob<'_> {
             stores: stores.iter().map(|store| store.config.clone()).collect(),
             inputs: self.inputs.iter().map(input_config).collect(),
             step: Some(StepConfig {
+                // Of a duel the version's: its records lie beside those of no run.
                 run_uid: self.attempt.owner.uid.clone(),
                 name: self.attempt.step.name.clone(),
                 attempt: self.attempt.number,
@@ -153,7 +160,7 @@ impl StepJob<'_> {
             env.push(pods::variable(names::variable("OUTPUT", &output.name), &path));
         }
         env.push(pods::variable("RUN_TIME", self.run_time));
-        env.push(pods::variable("RUN_NAME", &self.attempt.owner.name));
+        env.push(pods::variable("RUN_NAME", self.run_name));
         env.extend(pods::user_variables(options));
         let mut mounts = vec![pods::shared_mount()];
         mounts.extend(pods::user_mounts(options));
