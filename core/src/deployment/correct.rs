@@ -12,7 +12,7 @@ use crate::plan::{Event, EventType, Kind};
 
 /// How often a field is put right before it is left alone.
 const CORRECTIONS: u32 = 3;
-/// How long a correction counts.
+/// How long a correction counts after the last one.
 const COUNTS_FOR: Duration = Duration::from_secs(3600);
 
 /// A field of one of our objects that is not as it was written.
@@ -78,11 +78,14 @@ impl Rollout<'_> {
         let age = |since: Timestamp| Duration::try_from(now.duration_since(since)).unwrap_or_default();
         let differences = std::mem::take(&mut self.differences);
         let differs = |correction: &Correction| differences.iter().any(|difference| difference.is_of(correction));
-        self.status.corrections.retain(|correction| differs(correction) || age(correction.last_time.0) < COUNTS_FOR);
-        let remaining = self.status.corrections.iter().filter(|correction| !differs(correction));
-        let next = remaining.map(|correction| COUNTS_FOR.saturating_sub(age(correction.last_time.0))).min();
-        if let Some(next) = next {
-            self.look_again_after(next);
+        // What no longer differs is forgotten at once, an hour after the last of it was put right: one write, not one for each
+        // field.
+        let well = self.status.corrections.iter().filter(|correction| !differs(correction));
+        let remaining = well.map(|correction| COUNTS_FOR.saturating_sub(age(correction.last_time.0))).max();
+        match remaining {
+            Some(remaining) if remaining.is_zero() => self.status.corrections.retain(differs),
+            Some(remaining) => self.look_again_after(remaining),
+            None => {}
         }
         let left: Vec<&Correction> = self
             .status

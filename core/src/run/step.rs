@@ -19,6 +19,7 @@ use crate::attempt::step_job::{ReadyInput, StepJob};
 use crate::attempt::{self, Cluster, JobState, interruption};
 use crate::contract::check::CheckConfig;
 use crate::contract::{InputSource, ReportedMetric, layout, paths};
+use crate::observed::Expectation;
 use crate::plan::{BlockedReason, Event, EventType, Kind, LiveRead, Object, Write};
 use crate::stores::{self, StoreProblem};
 
@@ -79,11 +80,17 @@ impl<'a> Draft<'a> {
                     self.read_job(spec, step, job, &mut status);
                 }
                 JobState::Lost => self.lose(spec, step, &mut status, "JobLost"),
-                JobState::LiveRead => {
-                    self.live_reads.push(LiveRead::Job(name));
+                state @ (JobState::LiveRead | JobState::Wait) => {
                     self.requeue_after = Some(LOOK_AGAIN);
+                    // Nothing refuses a Job that is created: the cache is late.
+                    let is_created = matches!(self.observed.expectations.get(&name), Some(Expectation::Created(_)));
+                    if is_created && status.blocked_since.is_some() {
+                        (status.blocked_since, status.reason, status.message) = (None, None, None);
+                    }
+                    if matches!(state, JobState::LiveRead) {
+                        self.live_reads.push(LiveRead::Job(name));
+                    }
                 }
-                JobState::Wait => self.requeue_after = Some(LOOK_AGAIN),
                 JobState::Create | JobState::Foreign => {
                     self.requeue_after = Some(LOOK_AGAIN);
                     if let Some((reason, message)) = self.refused(&name) {

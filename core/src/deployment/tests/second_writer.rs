@@ -60,6 +60,22 @@ fn edits_by_hand_are_put_right() {
 }
 
 #[test]
+fn what_was_put_right_at_different_times_is_forgotten_by_one_write() {
+    let mut cluster = Cluster::new(json!({}), &[passed(1)]);
+    cluster.run_until_ready();
+    cluster.change_child(set_image);
+    cluster.run_until_ready();
+    cluster.pass(40);
+    cluster.change_service(|service| service.spec.as_mut().unwrap().ports.as_mut().unwrap()[0].port = 8080);
+    cluster.run_until_ready();
+    cluster.pass(3599);
+    assert!(plan(&cluster.0, cluster.1).status.is_none());
+    assert_eq!(plan(&cluster.0, cluster.1).requeue_after, Some(Duration::from_secs(1)));
+    cluster.pass(1);
+    assert_eq!(plan(&cluster.0, cluster.1).status.unwrap().corrections, []);
+}
+
+#[test]
 fn what_others_add_is_theirs() {
     let mut cluster = Cluster::new(json!({}), &[passed(1)]);
     cluster.run_until_ready();

@@ -93,6 +93,26 @@ fn a_refused_job_is_said_gives_way_to_a_correction_and_is_given_up_in_the_end() 
     }
 }
 
+/// A correction takes over from what is refused, not from what was.
+#[test]
+fn a_job_that_is_created_in_the_end_is_refused_no_longer_even_where_the_cache_is_late() {
+    let mut fixture = Fixture::new(json!({"image": "churn:1", "steps": [{"name": "one", "command": ["one"]}]}));
+    fixture.settle();
+    refuse(&mut fixture, BlockedReason::Refused);
+    fixture.pass(0);
+    assert_eq!(fixture.step("one").reason.as_deref(), Some("WriteRefused"));
+    let name = fixture.step("one").job.clone().unwrap();
+    fixture.observed.blocked.clear();
+    fixture.observed.expectations.insert(name, Expectation::Created(at(10)));
+    fixture.observed.siblings.push(newer_change());
+    for late in [11, 69, 71] {
+        let status = plan(&fixture.observed, at(late)).status.unwrap();
+        let step = &status.steps[0];
+        assert_eq!((step.state, &step.reason, &step.blocked_since), (StepState::Running, &None, &None), "{late}");
+        assert!(!has_ended(Some(&status)), "{late}: {status:?}");
+    }
+}
+
 /// The API server refuses a status for one text that is too long: then nothing would be told at all.
 #[test]
 fn a_long_refusal_fits_into_the_status() {
