@@ -135,6 +135,8 @@ pub enum Expectation {
     Created(Timestamp),
     /// The cache has shown it.
     Observed,
+    /// The cache showed it, and shows since this time that it is deleted, or being deleted.
+    Gone(Timestamp),
 }
 
 /// For [`crate::version::plan`].

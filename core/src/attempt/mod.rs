@@ -75,15 +75,14 @@ impl<'a> Cluster<'a> {
             Some(job) if job.metadata.deletion_timestamp.is_none() || job_has_ended(job) => {
                 return JobState::Exists(job);
             }
-            Some(_) => return JobState::Lost,
-            None => {}
+            Some(_) | None => {}
         }
+        let asked_since = |then: &Timestamp| self.live_reads.get(name).is_some_and(|asked| asked >= then);
         match self.expectations.get(name) {
             Some(Expectation::Recorded) => JobState::Create,
             Some(Expectation::Created(at)) if now.as_second() - at.as_second() < CACHE_LAG => JobState::Wait,
-            Some(Expectation::Created(at)) if self.live_reads.get(name).is_none_or(|asked| asked < at) => {
-                JobState::LiveRead
-            }
+            // Where a Job was created or deleted, the cache of pods may be late, too: the answer brings them along.
+            Some(Expectation::Created(at) | Expectation::Gone(at)) if !asked_since(at) => JobState::LiveRead,
             None if self.leading_for < LATE_WRITE => JobState::Wait,
             None if !self.live_reads.contains_key(name) => JobState::LiveRead,
             _ => JobState::Lost,
@@ -200,7 +199,9 @@ mod tests {
             (Some(Expectation::Created(at(5))), 6, false, 6, "wait"),
             (Some(Expectation::Created(at(5))), 66, false, 66, "read"),
             (Some(Expectation::Created(at(5))), 71, true, 71, "lost"),
-            (Some(Expectation::Observed), 0, false, 0, "lost"),
+            (Some(Expectation::Gone(at(70))), 0, false, 70, "read"),
+            (Some(Expectation::Gone(at(71))), 0, true, 71, "read"),
+            (Some(Expectation::Gone(at(70))), 0, true, 70, "lost"),
         ];
         for (expected, leading_for, asked, now, is) in table {
             assert_eq!(state(expected, leading_for, asked, now), is, "{expected:?} {leading_for} {asked}");

@@ -20,6 +20,9 @@ struct Arguments {
     /// For how many seconds to play seeded mixes at most, once all crashes are played; 0 for without end.
     #[arg(long, default_value_t = 0)]
     within: u64,
+    /// Plays seeded mixes alone, and no crashes.
+    #[arg(long)]
+    mixes_only: bool,
     /// The seed to begin with.
     #[arg(long, default_value_t = 1)]
     first: u64,
@@ -54,7 +57,7 @@ fn main() -> ExitCode {
             }
         };
     }
-    let trials = campaign::crashes();
+    let trials = if arguments.mixes_only { vec![] } else { campaign::crashes() };
     println!("{:<18} {:>7} {:>5} {:>6}", "scenario", "crashes", "late", "others");
     for (scenario, [crashes, late, others]) in campaign::matrix(&trials) {
         println!("{scenario:<18} {crashes:>7} {late:>5} {others:>6}");

@@ -1,11 +1,12 @@
 //! What this leader did and the caches do not show yet, and which writes wait. All of it is lost with the leadership: a
 //! plan that a new leader makes from a fresh list needs none of it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::Job;
 use seatrial_core::observed::{Ending, Expectation, ProbeReport, RefusalReport};
 use seatrial_core::plan::{Blocked, Kind};
 use tokio::time::Instant;
@@ -83,28 +84,53 @@ impl Expectations {
         change(self.entries().entry(key.clone()).or_default());
     }
 
-    /// What is expected of a run's Jobs; those that the cache shows now are noted as observed.
+    /// What is expected of an object's Jobs. Those that the cache shows now, and that nobody deletes, are noted as observed,
+    /// and those that it showed before, as gone.
     pub(crate) fn of_jobs<'a>(
         &self,
         key: &ObjectKey,
-        cached: impl Iterator<Item = &'a str>,
+        cached: impl Iterator<Item = &'a Job>,
+        now: Timestamp,
     ) -> BTreeMap<String, Expectation> {
         let mut entries = self.entries();
         let entry = entries.entry(key.clone()).or_default();
-        for name in cached {
-            match entry.jobs.get_mut(name) {
-                Some(expectation) => *expectation = Expectation::Observed,
-                None => drop(entry.jobs.insert(name.to_owned(), Expectation::Observed)),
+        let is_going = |job: &&Job| job.metadata.deletion_timestamp.is_some();
+        let (going, shown): (Vec<&Job>, Vec<&Job>) = cached.partition(is_going);
+        let names = |jobs: &[&'a Job]| jobs.iter().filter_map(|job| job.metadata.name.as_deref()).collect();
+        let (going, shown): (BTreeSet<&str>, BTreeSet<&str>) = (names(&going), names(&shown));
+        for (name, expectation) in &mut entry.jobs {
+            let is_gone = *expectation == Expectation::Observed && !shown.contains(name.as_str());
+            let is_going = !matches!(expectation, Expectation::Gone(_)) && going.contains(name.as_str());
+            if is_gone || is_going {
+                *expectation = Expectation::Gone(now);
+            }
+        }
+        for name in going {
+            entry.jobs.entry(name.to_owned()).or_insert(Expectation::Gone(now));
+        }
+        for name in shown {
+            if entry.jobs.get(name) != Some(&Expectation::Observed) {
+                entry.jobs.insert(name.to_owned(), Expectation::Observed);
             }
         }
         entry.jobs.clone()
     }
 
-    /// A Job is about to be recorded.
-    pub(crate) fn note_recorded(&self, key: &ObjectKey, job: &str) {
-        self.change(key, |entry| {
-            entry.jobs.entry(job.to_owned()).or_insert(Expectation::Recorded);
-        });
+    /// A Job is about to be recorded. Returns whether nothing was expected of it before.
+    pub(crate) fn note_recorded(&self, key: &ObjectKey, job: &str) -> bool {
+        let mut entries = self.entries();
+        let jobs = &mut entries.entry(key.clone()).or_default().jobs;
+        let is_new = !jobs.contains_key(job);
+        if is_new {
+            jobs.insert(job.to_owned(), Expectation::Recorded);
+        }
+        is_new
+    }
+
+    /// The API server refused the record of Jobs. Where it has them all the same, another leader recorded them, and knows
+    /// what came of them.
+    pub(crate) fn withdraw_recorded(&self, key: &ObjectKey, jobs: &[String]) {
+        self.change(key, |entry| entry.jobs.retain(|job, _| !jobs.contains(job)));
     }
 
     /// The API server confirmed an object's creation.
@@ -322,18 +348,43 @@ mod tests {
         assert_eq!(names(&expectations), ["c"]);
     }
 
+    fn job(is_going: bool) -> Job {
+        let mut job = Job::default();
+        job.metadata.name = Some("job".to_owned());
+        job.metadata.deletion_timestamp = is_going.then(|| seatrial_crds::Time(at(0)));
+        job
+    }
+
     #[test]
-    fn a_recorded_job_is_known_before_it_is_created_and_after_it_was_seen() {
+    fn a_recorded_job_is_known_from_its_record_until_it_is_gone() {
+        let expectations = Expectations::new();
+        let expected = |cached: Option<&Job>, now: i64| {
+            expectations.of_jobs(&key(), cached.into_iter(), at(now)).get("job").copied()
+        };
+        assert!(expectations.note_recorded(&key(), "job"));
+        assert!(!expectations.note_recorded(&key(), "job"), "it was recorded before");
+        assert_eq!(expected(None, 1), Some(Expectation::Recorded));
+        expectations.note_created(&key(), Kind::Job, "job", at(2));
+        assert_eq!(expected(None, 3), Some(Expectation::Created(at(2))));
+        let (shown, going) = (job(false), job(true));
+        assert_eq!(expected(Some(&shown), 4), Some(Expectation::Observed));
+        assert_eq!(expected(Some(&going), 5), Some(Expectation::Gone(at(5))));
+        assert_eq!(expected(None, 6), Some(Expectation::Gone(at(5))));
+        // A live read brought it back.
+        assert_eq!(expected(Some(&shown), 7), Some(Expectation::Observed));
+        assert_eq!(expected(None, 8), Some(Expectation::Gone(at(8))));
+        // A new leader sees a Job first while it goes.
+        let expectations = Expectations::new();
+        let gone = expectations.of_jobs(&key(), std::iter::once(&going), at(9));
+        assert_eq!(gone["job"], Expectation::Gone(at(9)));
+    }
+
+    #[test]
+    fn what_another_leader_recorded_is_not_this_leaders() {
         let expectations = Expectations::new();
         expectations.note_recorded(&key(), "job");
-        assert_eq!(expectations.of_jobs(&key(), std::iter::empty())["job"], Expectation::Recorded);
-        expectations.note_created(&key(), Kind::Job, "job", Timestamp::UNIX_EPOCH);
-        assert_eq!(
-            expectations.of_jobs(&key(), std::iter::empty())["job"],
-            Expectation::Created(Timestamp::UNIX_EPOCH)
-        );
-        assert_eq!(expectations.of_jobs(&key(), std::iter::once("job"))["job"], Expectation::Observed);
-        assert_eq!(expectations.of_jobs(&key(), std::iter::empty())["job"], Expectation::Observed);
+        expectations.withdraw_recorded(&key(), &["job".to_owned()]);
+        assert_eq!(expectations.of_jobs(&key(), std::iter::empty(), at(0)).get("job"), None);
     }
 
     #[test]

@@ -196,15 +196,18 @@ impl Reconciler {
             return Pass::Done(None);
         };
         let plan = plan(&observed);
-        for write in plan.writes() {
-            if let Write::Create(Object::Job(job)) = write {
-                self.expectations.note_recorded(key, &job.name_any());
-            }
-        }
+        let jobs = plan.writes().filter_map(|write| match write {
+            Write::Create(Object::Job(job)) => Some(job.name_any()),
+            _ => None,
+        });
+        let recorded: Vec<String> = jobs.filter(|job| self.expectations.note_recorded(key, job)).collect();
         if let Some(status) = plan.status {
             match self.record(&observed, status).await {
                 Ok(()) => {}
-                Err(Error::Api(status)) if status.code == 409 || status.code == 404 => return Pass::Conflict,
+                Err(Error::Api(status)) if status.code == 409 || status.code == 404 => {
+                    self.expectations.withdraw_recorded(key, &recorded);
+                    return Pass::Conflict;
+                }
                 Err(error) => return Pass::Trouble(error),
             }
         }

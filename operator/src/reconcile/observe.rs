@@ -79,7 +79,7 @@ impl Reconciler {
         } else {
             // Only Jobs that the run owns are its attempts. Another that bears its label is not lost when it goes.
             let ours = jobs.iter().filter(|job| is_controlled_by(job.as_ref(), run.metadata.uid.as_deref()));
-            self.expectations.of_jobs(key, ours.filter_map(|job| job.metadata.name.as_deref()))
+            self.expectations.of_jobs(key, ours.map(AsRef::as_ref), self.clock.now())
         };
         // What has ended executes nothing any more.
         let has_ended = has_ended(run.status.as_ref());
@@ -178,7 +178,7 @@ impl Reconciler {
             revision: version.spec.pipeline().zip(version.spec.revision()).and_then(|(pipeline, number)| {
                 caches.revisions.get(&key.namespace, &seatrial_core::names::revision(pipeline, number))
             }),
-            expectations: self.expectations.of_jobs(key, ours.filter_map(|job| job.metadata.name.as_deref())),
+            expectations: self.expectations.of_jobs(key, ours.map(AsRef::as_ref), self.clock.now()),
             jobs,
             ending: self.ending(key, &pods, now),
             pods,
