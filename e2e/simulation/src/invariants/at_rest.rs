@@ -71,8 +71,8 @@ fn run_contradicts(store: &Store, key: &Key, run: &Value, is_done: &dyn Fn(&Valu
         let job = step["job"].as_str().and_then(|job| store.get(&Key::new("Job", &key.namespace, job)));
         let job = job.filter(|job| controller(job).is_some_and(|owner| &owner["uid"] == uid));
         let is = |what: &str| job.is_some_and(|job| has_condition(job, what));
-        // How the whole ended ends steps too, whatever their Jobs come to.
-        let by_run = step["reason"] == ended["reason"];
+        // How the whole ended ends steps too, whatever their Jobs come to. A newer change ends what waits, whatever for.
+        let by_run = step["reason"] == ended["reason"] || ended["reason"] == "Superseded";
         match state {
             "Succeeded" if !is_done(uid, name) => {
                 found.push(format!("step {name} succeeded, but no pod of it ended well"))
