@@ -140,7 +140,6 @@ impl ServerOf<'_> {
                     digest: self.artifact.clone(),
                 },
             }],
-            known: vec![],
             step: None,
             outage_seconds: FETCH_OUTAGE,
         };

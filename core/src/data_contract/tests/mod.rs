@@ -2,10 +2,8 @@
 
 mod breaking;
 mod published;
-mod scheduled;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use kube_core::ResourceExt;
