@@ -1,6 +1,7 @@
 //! What the objects say of models and versions, for people: read once, with the rights of the person who asks, then rendered
 //! by pure functions.
 
+mod approve;
 mod card;
 mod compare;
 mod lineage;
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Args;
 use jiff::Timestamp;
+use seatrial_crds::Decision;
 
 use crate::read::cluster::Cluster;
 use crate::read::{Where, block_on};
@@ -69,6 +71,29 @@ pub(crate) struct Card {
     place: Where,
 }
 
+/// What `approve` and `reject` are asked.
+#[derive(Debug, Args)]
+pub(crate) struct Approve {
+    /// The name of a `ModelVersion`.
+    version: String,
+    /// Why, for those who read it later.
+    #[arg(long)]
+    reason: String,
+    /// The judgement that you looked at: its digest, or how that begins. Where the version was judged again since then,
+    /// nothing is created.
+    #[arg(long)]
+    judgement: Option<String>,
+    /// Prints the Approval instead of creating it.
+    #[arg(long)]
+    dry_run: bool,
+    /// Prints the Approval for another account to create, such as Argo CD's, as system:serviceaccount:NAMESPACE:NAME. It
+    /// then claims to write for you.
+    #[arg(long, value_name = "ACCOUNT")]
+    writer: Option<String>,
+    #[command(flatten)]
+    place: Where,
+}
+
 /// Prints a table of models.
 pub(crate) fn models(asked: &Models) -> anyhow::Result<()> {
     block_on(async {
@@ -112,6 +137,29 @@ pub(crate) fn verify(asked: &Verify) -> anyhow::Result<bool> {
         let (report, holds) = verify::report(&objects::facts(&cluster, &asked.version).await?);
         print!("{report}");
         Ok(holds)
+    })
+}
+
+/// Creates a person's word on the newest judgement of a version, or prints it.
+pub(crate) fn approve(asked: &Approve, decision: Decision) -> anyhow::Result<()> {
+    block_on(async {
+        let cluster = Cluster::connect(&asked.place).await?;
+        let objects = objects::asked(&cluster, &asked.version).await?;
+        let word = approve::Word {
+            decision,
+            reason: asked.reason.clone(),
+            judgement: asked.judgement.clone(),
+            writer: asked.writer.clone(),
+        };
+        let approval = approve::approval(word, &objects.version, objects.model.as_ref(), &objects.account)?;
+        eprint!("{}", approve::summary(&objects.version)?);
+        if asked.dry_run || asked.writer.is_some() {
+            print!("{}", serde_yaml::to_string(&approval)?);
+            return Ok(());
+        }
+        let created = objects::create(&cluster, &approval).await?;
+        println!("approval.seatrial.dev/{created} created");
+        Ok(())
     })
 }
 

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use seatrial_crds::Decision;
 
 /// kubectl plugin of Seatrial.
 #[derive(Debug, Parser)]
@@ -49,6 +50,10 @@ enum Task {
     Lineage(judged::Lineage),
     /// Verifies that a version is what it says: reads and hashes its files and evidence, and judges it again from its measurement.
     Verify(judged::Verify),
+    /// Approves a version: creates your Approval of its newest judgement.
+    Approve(judged::Approve),
+    /// Rejects a version, likewise.
+    Reject(judged::Approve),
     /// Writes a page on a model for its owner: what serves, verdicts in plain words, costs, groups, what happens next.
     Card(judged::Card),
 }
@@ -67,6 +72,8 @@ fn main() -> ExitCode {
         Task::Compare(asked) => judged::compare(&asked).map(|()| true),
         Task::Lineage(asked) => judged::lineage(&asked).map(|()| true),
         Task::Verify(asked) => judged::verify(&asked),
+        Task::Approve(asked) => judged::approve(&asked, Decision::Approved).map(|()| true),
+        Task::Reject(asked) => judged::approve(&asked, Decision::Rejected).map(|()| true),
         Task::Card(asked) => judged::card(&asked).map(|()| true),
     };
     match done {

@@ -24,6 +24,12 @@ pub(crate) struct Where {
     /// The context of the kubeconfig; the current one where absent.
     #[arg(long)]
     context: Option<String>,
+    /// Asks as another user, whom you may impersonate.
+    #[arg(long = "as", value_name = "USER")]
+    user: Option<String>,
+    /// Asks as a member of this group, with --as; may be repeated.
+    #[arg(long = "as-group", value_name = "GROUP", requires = "user")]
+    groups: Vec<String>,
 }
 
 /// What `logs` is asked.

@@ -3,10 +3,11 @@
 use anyhow::Context;
 use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
 use k8s_openapi::api::apps::v1::ControllerRevision;
-use kube::api::{Api, ListParams};
+use k8s_openapi::api::authentication::v1::{SelfSubjectReview, UserInfo};
+use kube::api::{Api, ListParams, PostParams};
 use kube::{Client, ResourceExt};
 use seatrial_crds::names::GROUP;
-use seatrial_crds::{MLPipelineRun, Model, ModelDeployment, ModelVersion, Store};
+use seatrial_crds::{Approval, MLPipelineRun, Model, ModelDeployment, ModelVersion, Store};
 
 use super::card::{Protection, Subject};
 use super::lineage::RunOf;
@@ -96,6 +97,38 @@ pub(super) async fn facts(cluster: &Cluster, name: &str) -> anyhow::Result<Facts
         None => Ok(None),
     };
     Ok(Facts { files, run: run_of(cluster, &version).await?, model, gates, version })
+}
+
+/// What a person's word on a version is made of.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    pub(super) version: ModelVersion,
+    /// None where it was deleted.
+    pub(super) model: Option<Model>,
+    /// Who asks, as the API server knows them.
+    pub(super) account: UserInfo,
+}
+
+/// A version, its Model, and who asks.
+pub(super) async fn asked(cluster: &Cluster, name: &str) -> anyhow::Result<Asked> {
+    let version = version(cluster, name).await?;
+    let models: Api<Model> = Api::namespaced(cluster.client(), &cluster.namespace);
+    let model = models.get_opt(&version.spec.model).await;
+    let model = model.with_context(|| format!("the Model {} cannot be read", version.spec.model))?;
+    let reviews: Api<SelfSubjectReview> = Api::all(cluster.client());
+    let review = reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await;
+    let review = review.context("the API server does not say who you are: try kubectl auth whoami")?;
+    let account = review.status.and_then(|status| status.user_info).unwrap_or_default();
+    Ok(Asked { version, model, account })
+}
+
+/// Creates an Approval, and returns the name that it got.
+pub(super) async fn create(cluster: &Cluster, approval: &Approval) -> anyhow::Result<String> {
+    let approvals: Api<Approval> = Api::namespaced(cluster.client(), &cluster.namespace);
+    let created = approvals.create(&PostParams::default(), approval).await.context(
+        "the Approval is not created: the role seatrial-approver lets those approve to whom a RoleBinding gives it",
+    )?;
+    Ok(created.name_any())
 }
 
 /// All that a model's card is made of. Stores and policies that may not be read are said on the card.

@@ -32,7 +32,7 @@ pub(crate) struct Found {
 
 impl Cluster {
     pub(crate) async fn connect(place: &Where) -> anyhow::Result<Self> {
-        let config = match &place.context {
+        let mut config = match &place.context {
             None => Config::infer().await.context("there is no cluster to ask: set KUBECONFIG")?,
             Some(context) => {
                 let options = KubeConfigOptions { context: Some(context.clone()), ..KubeConfigOptions::default() };
@@ -42,6 +42,10 @@ impl Cluster {
                     .with_context(|| format!("the context {context} cannot be used"))?
             }
         };
+        if let Some(user) = &place.user {
+            config.auth_info.impersonate = Some(user.clone());
+            config.auth_info.impersonate_groups = (!place.groups.is_empty()).then(|| place.groups.clone());
+        }
         let namespace = place.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
         Ok(Self { client: Client::try_from(config)?, namespace })
     }
