@@ -53,6 +53,15 @@ pub struct ContractObserved {
     pub blocked: Vec<Blocked>,
 }
 
+/// For [`crate::stores::plan`].
+#[derive(Clone, Debug)]
+pub struct StoreObserved {
+    /// The Store.
+    pub store: Arc<Store>,
+    /// All Stores of its namespace.
+    pub stores: Vec<Arc<Store>>,
+}
+
 /// What this leader knows of a pod that was told to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ending {

@@ -1,9 +1,16 @@
 //! Which store a URI lies in, and how to get into it.
 
+mod status;
+
+use std::cmp::Reverse;
+
+use jiff::Timestamp;
 use seatrial_crds::{Store, StoreSpec, WebIdentity};
 
 use crate::contract::{Authentication, Authorities, DEFAULT_REGION, Digest, StoreConfig, layout, paths};
 use crate::platform::Platform;
+
+pub use status::plan;
 
 /// The name of the Store that takes a namespace's artifacts.
 pub const DEFAULT: &str = "default";
@@ -85,7 +92,7 @@ pub fn for_uri(
         return Err(StoreProblem::Forbidden(uri.to_owned()));
     }
     let own = stores.iter().map(AsRef::as_ref).filter(|store| uri.starts_with(&store.spec.prefix));
-    let own = own.max_by_key(|store| store.spec.prefix.len());
+    let own = own.max_by_key(|store| (store.spec.prefix.len(), Reverse(seniority(store))));
     let readable = platform.readable_prefixes.iter().filter(|prefix| uri.starts_with(prefix.as_str()));
     let readable = readable.max_by_key(|prefix| prefix.len());
     match (own, readable) {
@@ -137,6 +144,12 @@ pub fn for_artifact(
     let mut store = for_uri(uri, namespace, stores, platform)?;
     store.config.prefix = prefix.to_owned();
     Ok(store)
+}
+
+/// Of Stores that have one prefix the least is used: the oldest, and of those of one second the first by name.
+fn seniority(store: &Store) -> (Option<Timestamp>, Option<&str>) {
+    let metadata = &store.metadata;
+    (metadata.creation_timestamp.as_ref().map(|time| time.0), metadata.name.as_deref())
 }
 
 fn default_prefix(namespace: &str) -> String {

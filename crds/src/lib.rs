@@ -63,7 +63,7 @@ pub use run::{
     CheckVerdict, Interruption, MLPipelineRun, MLPipelineRunSpec, MLPipelineRunStatus, ParameterValue,
     PublishedVersion, Purpose, StepCheck, StepInput, StepMetric, StepOutput, StepRecovery, StepState, StepStatus,
 };
-pub use store::{Credentials, Store, StoreSpec, WebIdentity};
+pub use store::{Credentials, Store, StoreSpec, StoreStatus, WebIdentity};
 pub use version::{
     Artifact, Champion, Duel, Evidence, GateJudgement, Judgement, Lineage, LineageContract, LineageImage, LineageInput,
     MeasurementState, Measuring, Metric, ModelVersion, ModelVersionSpec, ModelVersionStatus, Overruled, Threshold,

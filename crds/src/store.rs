@@ -1,3 +1,4 @@
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResource;
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
@@ -14,12 +15,21 @@ use crate::schema::{rule, set_list};
     plural = "stores",
     namespaced,
     category = "seatrial",
+    status = "StoreStatus",
     derive = "PartialEq",
     doc = "Store says where data lives and how to get in. Of all stores of a namespace the one with the longest prefix of a URI is used for it. The store named `default` takes the artifacts of the namespace's runs.",
     printcolumn(name = "Prefix", type_ = "string", json_path = ".spec.prefix"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason"),
     printcolumn(name = "Endpoint", type_ = "string", json_path = ".spec.endpoint", priority = 1),
     printcolumn(name = "Secret", type_ = "string", json_path = ".spec.credentials.secretName", priority = 1),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Ready')].message",
+        priority = 1
+    )
 )]
 #[kube(crates(kube_core = "kube_core", k8s_openapi = "k8s_openapi"))]
 #[serde(rename_all = "camelCase")]
@@ -62,6 +72,19 @@ pub struct StoreSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(transform = hosts, inner(length(max = limits::HOST), regex(pattern = limits::HOST_PATTERN)))]
     pub redirect_hosts: Vec<String>,
+}
+
+/// What a Store is used for.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StoreStatus {
+    /// observedGeneration is the generation of the spec that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// conditions: Ready (steps and servers are told to use it; whether it answers is said by those that ask it), Stalled.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = crate::manifests::condition_list)]
+    pub conditions: Vec<Condition>,
 }
 
 fn hosts(schema: &mut Schema) {

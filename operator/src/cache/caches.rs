@@ -137,7 +137,7 @@ impl Caches {
             Primary::Run => self.runs.get(namespace, name).map(|run| group(PIPELINE_LABEL, &run.spec.pipeline)),
             Primary::Version => self.versions.get(namespace, name).map(|it| group(MODEL_LABEL, &it.spec.model)),
             Primary::Pipeline => Some(group(PIPELINE_LABEL, name)),
-            Primary::Model | Primary::Deployment | Primary::Contract | Primary::TrustBundle => None,
+            Primary::Model | Primary::Deployment | Primary::Contract | Primary::Store | Primary::TrustBundle => None,
         }
         .unwrap_or_else(|| name.clone())
     }

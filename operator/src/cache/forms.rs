@@ -153,6 +153,7 @@ own_kinds! {
     MLPipelineRun: MLPipelineRunSpec, MLPipelineRunStatus;
     ModelVersion: ModelVersionSpec, ModelVersionStatus;
     ModelDeployment: ModelDeploymentSpec, ModelDeploymentStatus;
+    Store: StoreSpec, StoreStatus;
 }
 
 /// Kinds without a status.
@@ -169,7 +170,6 @@ macro_rules! own_kinds_without_status {
     )*};
 }
 own_kinds_without_status! {
-    Store: StoreSpec;
     Approval: ApprovalSpec;
 }
 

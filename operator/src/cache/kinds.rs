@@ -213,8 +213,17 @@ fn groups_of_deployment(deployment: &ModelDeployment) -> Vec<String> {
     vec![ALL.to_owned(), group(MODEL_LABEL, &deployment.spec.model)]
 }
 
-fn of_store(store: &Store, _: Option<&Store>, caches: &Caches) -> Vec<ObjectKey> {
-    caches.store_users(Some(&store.namespace().unwrap_or_default()))
+/// The Store; of its namespace the other Stores, which may have the same prefix, and whoever uses them.
+fn of_store(store: &Store, before: Option<&Store>, caches: &Caches) -> Vec<ObjectKey> {
+    let mut keys = vec![ObjectKey::of(Primary::Store, store)];
+    if before.is_none_or(|before| before.spec != store.spec || before.uid() != store.uid()) {
+        let namespace = store.namespace().unwrap_or_default();
+        let others = caches.stores.group(&namespace, ALL);
+        let others = others.iter().filter(|other| other.name_any() != store.name_any());
+        keys.extend(others.map(|other| ObjectKey::of(Primary::Store, other.as_ref())));
+        keys.extend(caches.store_users(Some(&namespace)));
+    }
+    keys
 }
 
 /// The contract; the pipelines that name it and may use it, or might before, and their runs that have not begun.

@@ -14,6 +14,7 @@ pub(crate) enum Primary {
     Version,
     Deployment,
     Contract,
+    Store,
     /// The trust bundle of a namespace, which no object of people's stands for.
     TrustBundle,
 }
@@ -28,6 +29,7 @@ impl Primary {
             Self::Version => "ModelVersion",
             Self::Deployment => "ModelDeployment",
             Self::Contract => "DataContract",
+            Self::Store => "Store",
             Self::TrustBundle => "ConfigMap",
         }
     }

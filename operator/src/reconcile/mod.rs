@@ -16,8 +16,8 @@ use kube::{Error, Resource, ResourceExt};
 use seatrial_core::observed::{ProbeReport, RefusalReport};
 use seatrial_core::plan::{BlockedReason, Kind, LiveRead, Object, OnFailure, Plan, Stage, Write};
 use seatrial_core::revision::Revision;
-use seatrial_core::{data_contract, deployment, model, pipeline, run, trust, version};
-use seatrial_crds::{DataContract, MLPipeline, MLPipelineRun, Model, ModelDeployment, ModelVersion};
+use seatrial_core::{data_contract, deployment, model, pipeline, run, stores, trust, version};
+use seatrial_crds::{DataContract, MLPipeline, MLPipelineRun, Model, ModelDeployment, ModelVersion, Store};
 use tokio::time::Instant;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
@@ -131,6 +131,7 @@ impl Reconciler {
             Primary::Deployment => {
                 self.pass(key, |seen| deployment::plan(&self.observe_deployment(key, seen), now)).await
             }
+            Primary::Store => self.pass(key, |seen| stores::plan(&self.observe_store(key, seen), now)).await,
             Primary::TrustBundle => self.reconcile_trust(key, now).await,
         }
     }
@@ -370,6 +371,7 @@ has_status! {
     ModelVersion, ModelVersionStatus;
     ModelDeployment, ModelDeploymentStatus;
     DataContract, DataContractStatus;
+    Store, StoreStatus;
 }
 
 #[cfg(test)]

@@ -9,14 +9,17 @@ use kube::ResourceExt;
 use seatrial_core::data_contract;
 use seatrial_core::gates::asks_for_duel;
 use seatrial_core::observed::{
-    ContractObserved, DeploymentObserved, Ending, ModelObserved, PipelineObserved, RunObserved, VersionObserved,
+    ContractObserved, DeploymentObserved, Ending, ModelObserved, PipelineObserved, RunObserved, StoreObserved,
+    VersionObserved,
 };
 use seatrial_core::plan::Kind;
 use seatrial_core::revision::{self, Revision};
 use seatrial_core::run::{has_ended, triggered_revision};
 use seatrial_core::trust::TrustObserved;
 use seatrial_crds::names::{CONTRACT_LABEL, DEPLOYMENT_LABEL, MODEL_LABEL, PIPELINE_LABEL, RUN_LABEL, VERSION_LABEL};
-use seatrial_crds::{DataContract, MLPipeline, MLPipelineRun, MLPipelineSpec, Model, ModelDeployment, ModelVersion};
+use seatrial_crds::{
+    DataContract, MLPipeline, MLPipelineRun, MLPipelineSpec, Model, ModelDeployment, ModelVersion, Store,
+};
 
 use crate::cache::Cache;
 use crate::cache::caches::{ALL, group, unfinished};
@@ -237,6 +240,10 @@ impl Reconciler {
             pipelines: self.caches.readers_of(contract),
             blocked: self.expectations.blocked(key),
         }
+    }
+
+    pub(crate) fn observe_store(&self, key: &ObjectKey, store: &Arc<Store>) -> StoreObserved {
+        StoreObserved { store: store.clone(), stores: self.caches.stores.group(&key.namespace, ALL) }
     }
 
     pub(crate) fn observe_model(&self, key: &ObjectKey, model: &Arc<Model>) -> ModelObserved {

@@ -22,7 +22,7 @@ write it is decided in each role.
 - apiGroups: [seatrial.dev]
   resources:
     {{- range $kinds }}
-    {{- if not (has . (list "approvals" "stores")) }}
+    {{- if ne . "approvals" }}
     - {{ . }}/status
     {{- end }}
     {{- end }}

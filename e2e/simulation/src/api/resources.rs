@@ -60,7 +60,7 @@ pub static RESOURCES: &[Resource] = &[
     own("ModelDeployment", "modeldeployments", true),
     own("Approval", "approvals", false),
     own("DataContract", "datacontracts", true),
-    own("Store", "stores", false),
+    own("Store", "stores", true),
 ];
 
 impl Resource {
