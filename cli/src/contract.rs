@@ -25,9 +25,9 @@ pub(crate) enum Task {
     Export(Export),
     /// Says what changed from one document to the next, and fails where a change breaks those who read the data.
     Compare {
-        /// The document that was agreed on, YAML or JSON.
+        /// The document that was agreed on, YAML or JSON, or a `DataContract` that has it.
         old: PathBuf,
-        /// The document that is to come.
+        /// The document that is to come, likewise.
         new: PathBuf,
     },
 }
@@ -40,9 +40,6 @@ pub(crate) struct Import {
     /// The name of the `DataContract`; by default the document's name, or its id.
     #[arg(long)]
     name: Option<String>,
-    /// The namespace of the `DataContract`; by default that of whoever applies it.
-    #[arg(short, long)]
-    namespace: Option<String>,
     /// A namespace whose pipelines may name it; may be given several times.
     #[arg(long)]
     serves: Vec<String>,
@@ -53,20 +50,18 @@ pub(crate) struct Import {
 pub(crate) struct Export {
     /// The name of the `DataContract`.
     name: String,
-    #[command(flatten)]
-    place: Where,
 }
 
 /// Does it. False where the document is not as the standard demands.
-pub(crate) fn contract(task: &Task) -> anyhow::Result<bool> {
+pub(crate) fn contract(place: &Where, task: &Task) -> anyhow::Result<bool> {
     match task {
-        Task::Import(asked) => import(asked),
-        Task::Export(asked) => export(asked).map(|()| true),
+        Task::Import(asked) => import(place, asked),
+        Task::Export(asked) => export(place, asked).map(|()| true),
         Task::Compare { old, new } => compare(old, new),
     }
 }
 
-fn import(asked: &Import) -> anyhow::Result<bool> {
+fn import(place: &Where, asked: &Import) -> anyhow::Result<bool> {
     let document = document(&asked.file)?;
     let spec = DataContractSpec { contract: document, serves: asked.serves.clone(), ..DataContractSpec::default() };
     let read = match data_contract::read(&spec) {
@@ -82,7 +77,7 @@ fn import(asked: &Import) -> anyhow::Result<bool> {
         Some(name) => name.clone(),
         None => name_of(&spec.contract).context("the document has neither a name nor an id: give one by --name")?,
     };
-    print!("{}", manifest(&name, asked.namespace.as_deref(), &spec)?);
+    print!("{}", manifest(&name, place.namespace.as_deref(), &spec)?);
     eprint!("{}", told(&read));
     Ok(true)
 }
@@ -90,7 +85,7 @@ fn import(asked: &Import) -> anyhow::Result<bool> {
 /// Prints what changed. False where a change breaks readers.
 fn compare(old: &Path, new: &Path) -> anyhow::Result<bool> {
     let understood = |file: &Path| {
-        let spec = DataContractSpec { contract: document(file)?, ..DataContractSpec::default() };
+        let spec = written(file)?;
         data_contract::read(&spec).map_err(|problems| anyhow!("{}: {}", file.display(), summary(&problems)))
     };
     let changes = data_contract::compare(&understood(old)?, &understood(new)?);
@@ -111,6 +106,28 @@ const fn effect_word(effect: Effect) -> &'static str {
 
 /// Reads a document.
 fn document(file: &Path) -> anyhow::Result<Map<String, Value>> {
+    let document = mapping(file)?;
+    if is_object(&document) {
+        bail!("{} is an object of Kubernetes already: apply it as it is", file.display());
+    }
+    Ok(document)
+}
+
+/// Reads a document, or the spec of a `DataContract`.
+fn written(file: &Path) -> anyhow::Result<DataContractSpec> {
+    let mut document = mapping(file)?;
+    if !is_object(&document) {
+        return Ok(DataContractSpec { contract: document, ..DataContractSpec::default() });
+    }
+    let spec = document.remove("spec").unwrap_or_default();
+    serde_json::from_value(spec).with_context(|| format!("{} has no spec of a DataContract", file.display()))
+}
+
+fn is_object(document: &Map<String, Value>) -> bool {
+    document.contains_key("metadata") && document.contains_key("spec")
+}
+
+fn mapping(file: &Path) -> anyhow::Result<Map<String, Value>> {
     let size = fs::metadata(file).with_context(|| format!("{} cannot be read", file.display()))?.len();
     // YAML may be several times as long as JSON. What is far too long is not even read.
     if size > 8 * limits::CONTRACT_DOCUMENT as u64 {
@@ -119,9 +136,6 @@ fn document(file: &Path) -> anyhow::Result<Map<String, Value>> {
     let text = fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
     let value: Value = serde_yaml::from_str(&text).with_context(|| format!("{} is no YAML", file.display()))?;
     match value {
-        Value::Object(document) if document.contains_key("metadata") && document.contains_key("spec") => {
-            bail!("{} is an object of Kubernetes already: apply it as it is", file.display())
-        }
         Value::Object(document) => Ok(document),
         _ => bail!("{} holds no document: it must be a mapping of fields", file.display()),
     }
@@ -159,9 +173,9 @@ fn told(contract: &Contract) -> String {
     said
 }
 
-fn export(asked: &Export) -> anyhow::Result<()> {
+fn export(place: &Where, asked: &Export) -> anyhow::Result<()> {
     block_on(async {
-        let cluster = Cluster::connect(&asked.place).await?;
+        let cluster = Cluster::connect(place).await?;
         let contracts: Api<DataContract> = Api::namespaced(cluster.client(), &cluster.namespace);
         let contract = contracts.get(&asked.name).await.with_context(|| {
             format!("the DataContract {} cannot be read in the namespace {}", asked.name, cluster.namespace)
@@ -225,6 +239,15 @@ schema:
         assert!(!compare(&old, &new).unwrap());
         let (_three, same) = file(&DOCUMENT.replace("version: 1.0", "version: 1.1"));
         assert!(compare(&old, &same).unwrap());
+        // An object of the cluster has the document, and how files are written.
+        let object = |file: &Path, csv: &str| {
+            let spec = json!({"contract": document(file).unwrap(), "csv": {"separator": csv}});
+            json!({"apiVersion": "seatrial.dev/v1alpha1", "kind": "DataContract", "metadata": {"name": "x"}, "spec": spec}).to_string()
+        };
+        let (_four, plain) = file(&object(&old, ","));
+        assert!(compare(&old, &plain).unwrap());
+        let (_five, other) = file(&object(&old, ";"));
+        assert!(!compare(&plain, &other).unwrap());
     }
 
     #[test]
@@ -239,7 +262,7 @@ schema:
             assert!(error.contains(what), "{error}");
         }
         let (_folder, file) = file(&DOCUMENT.replace("version: 1.0\n", ""));
-        let asked = Import { file, name: None, namespace: None, serves: vec![] };
-        assert!(!import(&asked).unwrap());
+        let asked = Import { file, name: None, serves: vec![] };
+        assert!(!import(&Where::default(), &asked).unwrap());
     }
 }

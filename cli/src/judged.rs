@@ -26,8 +26,6 @@ pub(crate) struct Models {
     /// Those of all namespaces.
     #[arg(short = 'A', long)]
     all_namespaces: bool,
-    #[command(flatten)]
-    place: Where,
 }
 
 /// What `compare` is asked.
@@ -37,8 +35,6 @@ pub(crate) struct Compare {
     one: String,
     /// The name of another.
     other: String,
-    #[command(flatten)]
-    place: Where,
 }
 
 /// What `lineage` is asked.
@@ -46,8 +42,6 @@ pub(crate) struct Compare {
 pub(crate) struct Lineage {
     /// The name of a `ModelVersion`.
     version: String,
-    #[command(flatten)]
-    place: Where,
 }
 
 /// What `verify` is asked.
@@ -55,8 +49,6 @@ pub(crate) struct Lineage {
 pub(crate) struct Verify {
     /// The name of a `ModelVersion`.
     version: String,
-    #[command(flatten)]
-    place: Where,
 }
 
 /// What `card` is asked.
@@ -67,8 +59,6 @@ pub(crate) struct Card {
     /// The file that is written; standard output where absent.
     #[arg(short, long)]
     output: Option<PathBuf>,
-    #[command(flatten)]
-    place: Where,
 }
 
 /// What `approve` and `reject` are asked.
@@ -90,28 +80,26 @@ pub(crate) struct Approve {
     /// then claims to write for you.
     #[arg(long, value_name = "ACCOUNT")]
     writer: Option<String>,
-    #[command(flatten)]
-    place: Where,
 }
 
 /// Prints a table of models.
-pub(crate) fn models(asked: &Models) -> anyhow::Result<()> {
+pub(crate) fn models(place: &Where, asked: &Models) -> anyhow::Result<()> {
     block_on(async {
-        let cluster = Cluster::connect(&asked.place).await?;
+        let cluster = Cluster::connect(place).await?;
         let (models, versions) = objects::models(&cluster, asked.all_namespaces).await?;
         print!("{}", models::table(&models, &versions, asked.all_namespaces, Timestamp::now()));
         if models.is_empty() {
-            let place = if asked.all_namespaces { "any namespace".to_owned() } else { cluster.namespace.clone() };
-            eprintln!("There is no Model in {place}.");
+            let looked_at = if asked.all_namespaces { "any namespace".to_owned() } else { cluster.namespace.clone() };
+            eprintln!("There is no Model in {looked_at}.");
         }
         Ok(())
     })
 }
 
 /// Prints two versions side by side.
-pub(crate) fn compare(asked: &Compare) -> anyhow::Result<()> {
+pub(crate) fn compare(place: &Where, asked: &Compare) -> anyhow::Result<()> {
     block_on(async {
-        let cluster = Cluster::connect(&asked.place).await?;
+        let cluster = Cluster::connect(place).await?;
         let (one, other) =
             (objects::version(&cluster, &asked.one).await?, objects::version(&cluster, &asked.other).await?);
         print!("{}", compare::compare(&one, &other));
@@ -120,9 +108,9 @@ pub(crate) fn compare(asked: &Compare) -> anyhow::Result<()> {
 }
 
 /// Prints where a version came from.
-pub(crate) fn lineage(asked: &Lineage) -> anyhow::Result<()> {
+pub(crate) fn lineage(place: &Where, asked: &Lineage) -> anyhow::Result<()> {
     block_on(async {
-        let cluster = Cluster::connect(&asked.place).await?;
+        let cluster = Cluster::connect(place).await?;
         let version = objects::version(&cluster, &asked.version).await?;
         let run = objects::run_of(&cluster, &version).await?;
         print!("{}", lineage::tree(&version, &run));
@@ -131,9 +119,9 @@ pub(crate) fn lineage(asked: &Lineage) -> anyhow::Result<()> {
 }
 
 /// Verifies a version; false where something is not what it says.
-pub(crate) fn verify(asked: &Verify) -> anyhow::Result<bool> {
+pub(crate) fn verify(place: &Where, asked: &Verify) -> anyhow::Result<bool> {
     block_on(async {
-        let cluster = Cluster::connect(&asked.place).await?;
+        let cluster = Cluster::connect(place).await?;
         let (report, holds) = verify::report(&objects::facts(&cluster, &asked.version).await?);
         print!("{report}");
         Ok(holds)
@@ -141,9 +129,9 @@ pub(crate) fn verify(asked: &Verify) -> anyhow::Result<bool> {
 }
 
 /// Creates a person's word on the newest judgement of a version, or prints it.
-pub(crate) fn approve(asked: &Approve, decision: Decision) -> anyhow::Result<()> {
+pub(crate) fn approve(place: &Where, asked: &Approve, decision: Decision) -> anyhow::Result<()> {
     block_on(async {
-        let cluster = Cluster::connect(&asked.place).await?;
+        let cluster = Cluster::connect(place).await?;
         let objects = objects::asked(&cluster, &asked.version).await?;
         let word = approve::Word {
             decision,
@@ -164,9 +152,9 @@ pub(crate) fn approve(asked: &Approve, decision: Decision) -> anyhow::Result<()>
 }
 
 /// Writes a model's card.
-pub(crate) fn card(asked: &Card) -> anyhow::Result<()> {
+pub(crate) fn card(place: &Where, asked: &Card) -> anyhow::Result<()> {
     block_on(async {
-        let cluster = Cluster::connect(&asked.place).await?;
+        let cluster = Cluster::connect(place).await?;
         let page = card::page(&objects::card(&cluster, &asked.model).await?, Timestamp::now());
         match &asked.output {
             Some(path) => std::fs::write(path, page).with_context(|| {

@@ -2,6 +2,7 @@
 
 mod contract;
 mod digest;
+mod error_text;
 mod judged;
 mod lint;
 mod read;
@@ -17,6 +18,8 @@ use seatrial_crds::Decision;
 #[derive(Debug, Parser)]
 #[command(name = "kubectl-seatrial", version)]
 struct Arguments {
+    #[command(flatten)]
+    place: read::Where,
     #[command(subcommand)]
     task: Task,
 }
@@ -59,28 +62,29 @@ enum Task {
 }
 
 fn main() -> ExitCode {
-    let done = match Arguments::parse().task {
+    let Arguments { place, task } = Arguments::parse();
+    let done = match task {
         Task::Lint { paths } => lint::lint(&paths),
         Task::Digest { path } => digest::digest(&path).map(|digest| {
             println!("{digest}");
             true
         }),
-        Task::Logs(asked) => read::logs(&asked).map(|()| true),
-        Task::Artifact(asked) => read::artifact(&asked).map(|()| true),
-        Task::Contract(task) => contract::contract(&task),
-        Task::Models(asked) => judged::models(&asked).map(|()| true),
-        Task::Compare(asked) => judged::compare(&asked).map(|()| true),
-        Task::Lineage(asked) => judged::lineage(&asked).map(|()| true),
-        Task::Verify(asked) => judged::verify(&asked),
-        Task::Approve(asked) => judged::approve(&asked, Decision::Approved).map(|()| true),
-        Task::Reject(asked) => judged::approve(&asked, Decision::Rejected).map(|()| true),
-        Task::Card(asked) => judged::card(&asked).map(|()| true),
+        Task::Logs(asked) => read::logs(&place, &asked).map(|()| true),
+        Task::Artifact(asked) => read::artifact(&place, &asked).map(|()| true),
+        Task::Contract(task) => contract::contract(&place, &task),
+        Task::Models(asked) => judged::models(&place, &asked).map(|()| true),
+        Task::Compare(asked) => judged::compare(&place, &asked).map(|()| true),
+        Task::Lineage(asked) => judged::lineage(&place, &asked).map(|()| true),
+        Task::Verify(asked) => judged::verify(&place, &asked),
+        Task::Approve(asked) => judged::approve(&place, &asked, Decision::Approved).map(|()| true),
+        Task::Reject(asked) => judged::approve(&place, &asked, Decision::Rejected).map(|()| true),
+        Task::Card(asked) => judged::card(&place, &asked).map(|()| true),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("kubectl seatrial: {error:#}");
+            eprintln!("kubectl seatrial: {}", error_text::text(&error));
             ExitCode::from(2)
         }
     }

@@ -16,19 +16,20 @@ use cluster::Cluster;
 use target::Target;
 
 /// Which cluster and namespace.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Which cluster, and as whom")]
 pub(crate) struct Where {
     /// The namespace; that of the kubeconfig's context where absent.
-    #[arg(short, long)]
-    namespace: Option<String>,
+    #[arg(short, long, global = true)]
+    pub(crate) namespace: Option<String>,
     /// The context of the kubeconfig; the current one where absent.
-    #[arg(long)]
+    #[arg(long, global = true)]
     context: Option<String>,
     /// Asks as another user, whom you may impersonate.
-    #[arg(long = "as", value_name = "USER")]
+    #[arg(long = "as", value_name = "USER", global = true)]
     user: Option<String>,
     /// Asks as a member of this group, with --as; may be repeated.
-    #[arg(long = "as-group", value_name = "GROUP", requires = "user")]
+    #[arg(long = "as-group", value_name = "GROUP", requires = "user", global = true)]
     groups: Vec<String>,
 }
 
@@ -43,8 +44,6 @@ pub(crate) struct Logs {
     /// Goes on as long as the step's pod prints; waits for a pod that has not started.
     #[arg(short, long)]
     follow: bool,
-    #[command(flatten)]
-    place: Where,
 }
 
 /// What `artifact` is asked.
@@ -54,8 +53,6 @@ pub(crate) enum Artifact {
     Ls {
         /// RUN, RUN/STEP, RUN/STEP/OUTPUT, or mv/NAME for a `ModelVersion`.
         target: Target,
-        #[command(flatten)]
-        place: Where,
     },
     /// Copies the files of an output or version into a folder, and verifies each.
     Get {
@@ -67,25 +64,23 @@ pub(crate) enum Artifact {
         /// Writes into a folder that has files, and over those of the same name.
         #[arg(long)]
         overwrite: bool,
-        #[command(flatten)]
-        place: Where,
     },
 }
 
 /// Prints logs.
-pub(crate) fn logs(asked: &Logs) -> anyhow::Result<()> {
+pub(crate) fn logs(place: &Where, asked: &Logs) -> anyhow::Result<()> {
     block_on(async {
-        let cluster = Cluster::connect(&asked.place).await?;
+        let cluster = Cluster::connect(place).await?;
         logs::logs(&cluster, &asked.target, asked.attempt, asked.follow).await
     })
 }
 
 /// Lists or gets artifacts.
-pub(crate) fn artifact(asked: &Artifact) -> anyhow::Result<()> {
+pub(crate) fn artifact(place: &Where, asked: &Artifact) -> anyhow::Result<()> {
     block_on(async {
         match asked {
-            Artifact::Ls { target, place } => artifact::list(&Cluster::connect(place).await?, target).await,
-            Artifact::Get { target, into, overwrite, place } => {
+            Artifact::Ls { target } => artifact::list(&Cluster::connect(place).await?, target).await,
+            Artifact::Get { target, into, overwrite } => {
                 artifact::get(&Cluster::connect(place).await?, target, into.as_deref(), *overwrite).await
             }
         }

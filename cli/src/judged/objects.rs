@@ -12,6 +12,7 @@ use seatrial_crds::{Approval, MLPipelineRun, Model, ModelDeployment, ModelVersio
 use super::card::{Protection, Subject};
 use super::lineage::RunOf;
 use super::verify::{Facts, Files};
+use crate::error_text;
 use crate::read::artifact;
 use crate::read::cluster::{self, Cluster};
 
@@ -83,7 +84,11 @@ pub(super) async fn facts(cluster: &Cluster, name: &str) -> anyhow::Result<Facts
             Ok(found) => artifact::verify(cluster, found).await,
             Err(error) => Err(error),
         };
-        files.push(Files { what, digest: artifact.digest.clone(), read: read.map_err(|error| format!("{error:#}")) });
+        files.push(Files {
+            what,
+            digest: artifact.digest.clone(),
+            read: read.map_err(|error| error_text::text(&error)),
+        });
     }
     let models: Api<Model> = Api::namespaced(cluster.client(), &cluster.namespace);
     let model = models.get_opt(&version.spec.model).await;

@@ -84,18 +84,61 @@ async fn find(cluster: &Cluster, target: &Target) -> anyhow::Result<Found> {
 }
 
 fn outputs(run: &MLPipelineRun, only: Option<&str>) -> anyhow::Result<()> {
-    let steps = run.status.as_ref().map(|status| status.steps.as_slice()).unwrap_or_default();
-    let wanted = steps.iter().filter(|step| only.is_none_or(|only| only == step.name));
-    let lines: Vec<String> = wanted
-        .flat_map(|step| step.outputs.iter().map(move |output| (step, output)))
-        .map(|(step, output)| {
-            let path = format!("{}/{}/{}", run.name_any(), step.name, output.name);
-            format!("{path}  {:?}  {} bytes  {}", output.kind, output.size, output.digest)
-        })
-        .collect();
+    let lines = listed(run, only);
     if lines.is_empty() {
         bail!("nothing is made yet: look at the run by kubectl describe mlrun {}", run.name_any());
     }
     println!("{}", lines.join("\n"));
     Ok(())
+}
+
+/// A line for each output, and for each report of a check.
+fn listed(run: &MLPipelineRun, only: Option<&str>) -> Vec<String> {
+    let steps = run.status.as_ref().map(|status| status.steps.as_slice()).unwrap_or_default();
+    let wanted = steps.iter().filter(|step| only.is_none_or(|only| only == step.name));
+    let lines = wanted.flat_map(|step| {
+        let path = |name: &str| format!("{}/{}/{name}", run.name_any(), step.name);
+        let reports = step.checks.iter().filter_map(move |check| {
+            let verdict = check.verdict.map(|verdict| format!("{verdict:?}")).unwrap_or_default();
+            let path = path(&format!("{}{}", cluster::CHECK, check.input));
+            Some(format!("{path}  report of the check: {verdict}  {}", check.report.as_ref()?))
+        });
+        let outputs = step.outputs.iter().map(move |output| {
+            let path = format!("{}/{}/{}", run.name_any(), step.name, output.name);
+            format!("{path}  {:?}  {} bytes  {}", output.kind, output.size, output.digest)
+        });
+        reports.chain(outputs)
+    });
+    lines.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{from_value, json};
+
+    use super::*;
+
+    #[test]
+    fn what_was_made_is_listed_with_the_reports_of_checks() {
+        let run: MLPipelineRun = from_value(json!({
+            "apiVersion": "seatrial.dev/v1alpha1", "kind": "MLPipelineRun",
+            "metadata": {"name": "churn-c1"}, "spec": {"pipeline": "churn"},
+            "status": {"steps": [
+                {"name": "prepare", "state": "Failed", "checks": [
+                    {"input": "raw", "contract": "billing/customers", "version": "1", "revision": "sha256:1",
+                     "verdict": "Failed", "report": "sha256:2"},
+                    {"input": "late", "contract": "billing/customers", "version": "1", "revision": "sha256:1"}]},
+                {"name": "train", "state": "Succeeded", "outputs": [
+                    {"name": "model", "type": "Model", "digest": "sha256:3", "size": 5}]},
+            ]},
+        }))
+        .unwrap();
+        let (report, output) = (
+            "churn-c1/prepare/check.raw  report of the check: Failed  sha256:2",
+            "churn-c1/train/model  Model  5 bytes  sha256:3",
+        );
+        assert_eq!(listed(&run, None), [report, output]);
+        assert_eq!(listed(&run, Some("train")), [output]);
+        assert!(listed(&run, Some("other")).is_empty());
+    }
 }

@@ -20,6 +20,7 @@ use tokio::time::sleep;
 use super::cluster::{self, Cluster};
 use super::pod::{self, Request};
 use super::target::Target;
+use crate::error_text;
 
 /// How long the pod that reads a log may live, in seconds.
 const DEADLINE: i64 = 600;
@@ -48,7 +49,7 @@ pub(crate) async fn logs(cluster: &Cluster, target: &Target, attempt: Option<u32
     for step in begun {
         println!("==> {} <==", step.name);
         if let Err(error) = of_step(cluster, &run, step, attempt, follow).await {
-            missing.push(format!("{}: {error:#}", step.name));
+            missing.push(format!("{}: {}", step.name, error_text::text(&error)));
         }
     }
     if missing.is_empty() { Ok(()) } else { bail!("{}", missing.join("\n")) }
@@ -96,7 +97,16 @@ async fn of_step(
         sleep(LOOK).await;
     }
     let attempt = AttemptKey { run_uid: uid, step: step.name.clone(), attempt, index: 0 };
-    stored(cluster, run, attempt).await
+    stored(cluster, run, attempt).await.with_context(|| why_there_may_be_none(step))
+}
+
+/// A step may have failed before its command was started.
+fn why_there_may_be_none(step: &StepStatus) -> String {
+    let what = format!("the log of the step {} cannot be shown", step.name);
+    match (&step.reason, &step.message) {
+        (Some(reason), Some(message)) => format!("{what}; the step is {:?}, as {reason}: {message}", step.state),
+        _ => what,
+    }
 }
 
 /// Whether the command of a pod runs, or ran.

@@ -87,8 +87,10 @@ impl Rollout<'_> {
                     None => format!("{name} was told no threshold and goes on without"),
                 };
                 let chosen = chosen.unwrap_or_else(|| "none".to_owned());
+                let of =
+                    version.spec.pipeline().map(|pipeline| format!(" of the pipeline {pipeline}")).unwrap_or_default();
                 let message = format!(
-                    "{decides}; the costs of errors as they are now choose {chosen}. Servers keep the threshold that they came with: the next version brings its own, even with the same files"
+                    "{decides}; the costs of errors as they are now choose {chosen}. Servers keep the threshold that they came with: the next version brings its own, even with the same files. To have one, create an MLPipelineRun{of} with purpose: Release"
                 );
                 (Status::False, "ThresholdMoved", message)
             }

@@ -54,13 +54,27 @@ pub(super) fn judge_answer(costs: &Costs<'_>, pooled: &Pooled) -> Finding {
         _ => String::new(),
     };
     let message = format!(
-        "{what} (saving between {} and {} {unit} at {}; {}){doubt}",
+        "{what} (saving between {} and {} {unit} at {}; {}){doubt}{}",
         number(range.low),
         number(range.high),
         percent(LEVEL),
-        basis(costs, &pooled.all)
+        basis(costs, &pooled.all),
+        cheaper_alike(costs, &pooled.all)
     );
     Finding { verdict, value: Some(rational::decimal(&saving)), message }
+}
+
+/// What is said where treating everybody alike, the other way than the owner does without the model, costs less than the version.
+fn cheaper_alike(costs: &Costs<'_>, table: &Table) -> String {
+    let (alike, cost) = match costs.status_quo {
+        StatusQuo::FlagNone => ("flagging everybody", costs.alarm()),
+        StatusQuo::FlagAll => ("flagging nobody", costs.miss()),
+    };
+    let own = costs.per_prediction(table);
+    if cost >= own {
+        return String::new();
+    }
+    format!("; {alike} would cost {} {}, less than the {} of this version", shown(&cost), costs.unit, shown(&own))
 }
 
 /// Judges a gate.

@@ -171,6 +171,11 @@ pub fn curve(model: &ModelSpec, measurement: &Measurement) -> Vec<ThresholdFigur
     points
 }
 
+/// The decisions at a threshold: those of the smallest one of a curve's points that is not below it; `None` above all of them.
+pub fn at(points: &[ThresholdFigure], threshold: f64) -> Option<ThresholdFigure> {
+    points.iter().rev().find(|point| point.threshold >= threshold).copied()
+}
+
 /// What was decided of all rows; `None` where nobody decides.
 pub fn decisions(model: &ModelSpec, measurement: &Measurement) -> Option<DecisionsFigure> {
     Some(of_table(&pool(model, measurement)?.all))
@@ -263,6 +268,8 @@ mod tests {
             .into();
         let points = curve(&spec, &measured);
         assert_eq!(points.iter().map(|point| point.threshold).collect::<Vec<_>>(), [0.7, 0.2]);
+        let found = |threshold| at(&points, threshold).map(|point| point.threshold);
+        assert_eq!([0.1, 0.2, 0.3, 0.7, 0.8].map(found), [Some(0.2), Some(0.2), Some(0.7), Some(0.7), None]);
         assert!(points.iter().all(|point| (point.cost.unwrap() - 0.373).abs() < 1e-12 && point.flagged == 170));
     }
 

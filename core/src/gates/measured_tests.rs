@@ -107,6 +107,11 @@ fn costs_are_those_that_a_person_computes_by_hand() {
         found.message
     );
     assert!(found.message.contains("20 of 100 positives missed, 90 of 900 negatives flagged"), "{}", found.message);
+    assert!(!found.message.contains("would cost"), "{}", found.message);
+    // Where a miss costs 300, flagging everybody costs 0.93, and the version 0.07 * 300 * 20/100 + 0.093 = 4.293.
+    let dear = judged(&model(|spec| spec["errorCosts"]["falseNegative"] = "300".into()), &table(), "errorCosts");
+    let words = "; flagging everybody would cost 0.93 EUR, less than the 4.29 of this version";
+    assert!(dear.verdict == Verdict::Passed && dear.message.ends_with(words), "{}", dear.message);
     // Against flagging everybody: 0.93 - 0.373.
     let all = model(|spec| spec["errorCosts"]["statusQuo"] = "FlagAll".into());
     assert_eq!(judged(&all, &table(), "errorCosts").value.as_deref(), Some("0.557"));

@@ -1,7 +1,7 @@
 //! What a Store's status says: whether steps and servers are told to use it. Whether it answers is said by those that ask it.
 
 use jiff::Timestamp;
-use seatrial_crds::{Store, StoreStatus};
+use seatrial_crds::StoreStatus;
 
 use super::{DEFAULT, StoreProblem, is_forbidden, seniority};
 use crate::conditions::{self, Status, types};
@@ -56,6 +56,7 @@ fn judge(observed: &StoreObserved) -> (Status, &'static str, String) {
 mod tests {
     use std::sync::Arc;
 
+    use seatrial_crds::Store;
     use serde_json::{Value, from_value, json};
 
     use super::*;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use kube_core::ResourceExt;
 use seatrial_crds::{
-    Evidence, GateJudgement, Judgement, MLPipelineRunStatus, MeasurementState, Metric, Model, ModelVersion,
+    Evidence, GateJudgement, GateType, Judgement, MLPipelineRunStatus, MeasurementState, Metric, Model, ModelVersion,
     ModelVersionStatus, StepStatus, Time, Verdict, limits,
 };
 
@@ -152,11 +152,24 @@ fn judge(
         (_, of_hold) => sentence(&judgement) + &of_hold.unwrap_or_default(),
     };
     let is_pending = judgement.gates.iter().any(|gate| gate.verdict == Verdict::Pending);
-    if !is_pending && status.judgements.first().is_none_or(|newest| !says_the_same(newest, &judgement)) {
-        status.judgements.insert(0, judgement);
-        status.judgements.truncate(limits::JUDGEMENTS);
+    match status.judgements.first_mut().filter(|newest| says_the_same(newest, &judgement)) {
+        Some(newest) => hear(newest, judgement),
+        None if is_pending => {}
+        None => {
+            status.judgements.insert(0, judgement);
+            status.judgements.truncate(limits::JUDGEMENTS);
+        }
     }
     (verdict, message, waived_until)
+}
+
+/// Takes over what people have said meanwhile of a judgement that says the same otherwise.
+fn hear(newest: &mut Judgement, later: Judgement) {
+    for heard in later.gates.into_iter().filter(|gate| gate.kind == Some(GateType::Approval)) {
+        if let Some(gate) = newest.gates.iter_mut().find(|gate| gate.name == heard.name) {
+            gate.message = heard.message;
+        }
+    }
 }
 
 /// The Approvals of a judgement that count.

@@ -215,6 +215,13 @@ fn a_gate_of_type_approval_waits_for_people() {
     assert_eq!((status.verdict, judgement(&status)), (Some(Verdict::Passed), named.clone()));
     with_approvals(&mut observed, &[said::approval("jane", "Rejected", 101, json!({"judgement": named}))]);
     assert_eq!(settle(&mut observed).verdict, Some(Verdict::Failed));
+    // What is recorded of the judgement has the newest words, and judges nothing anew.
+    let judgements = settle(&mut observed).judgements.len();
+    with_approvals(&mut observed, &[said::approval("bob", "Rejected", 102, json!({"judgement": named}))]);
+    let status = settle(&mut observed);
+    let gate = status.judgements[0].gates.iter().find(|gate| gate.name == "signed").unwrap();
+    assert!(gate.message.contains("rejected by bob"), "{}", gate.message);
+    assert_eq!(status.judgements.len(), judgements);
     // To take the gate away is to lower the bar.
     observed.model = Some(judge(auc("0.7")));
     assert_eq!(settle(&mut observed).verdict, Some(Verdict::Held));

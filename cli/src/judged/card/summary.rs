@@ -153,7 +153,9 @@ fn newest_fails(subject: &Subject, status: &ModelStatus) -> Option<String> {
 /// Whether a condition speaks of something that a person may have to act on.
 fn is_trouble(condition: &Condition) -> bool {
     let wanted = match condition.type_.as_str() {
-        types::READY | types::ANSWERED | types::SERVING_MEETS_GATES | types::AVAILABLE => "False",
+        types::READY | types::ANSWERED | types::SERVING_MEETS_GATES | types::THRESHOLD_CURRENT | types::AVAILABLE => {
+            "False"
+        }
         types::STALLED | types::REFUSED | types::FIELD_CONFLICT => "True",
         _ => return false,
     };

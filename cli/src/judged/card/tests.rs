@@ -48,6 +48,30 @@ fn a_store_that_pods_open_by_a_role_is_called_unprotected() {
     assert!(page.contains("by the role arn:aws:iam::123456789012:role/growth"), "{page}");
 }
 
+/// After the owner changed the costs, the numbers of the page are not those of what serves.
+#[test]
+fn servers_that_keep_another_threshold_are_told_from_what_costs_choose_now() {
+    let mut subject = full();
+    let kept = |page: &str| page.contains("it still decides by the threshold that it came with");
+    subject.deployments[0].status.as_mut().unwrap().served_threshold = Some("0.22".into());
+    let same = page(&subject, fixtures::now());
+    assert!(!kept(&same), "{same}");
+    let status = subject.deployments[0].status.as_mut().unwrap();
+    status.served_threshold = Some("0.5".into());
+    let moved = json!({"type": "ThresholdCurrent", "status": "False", "reason": "ThresholdMoved",
+        "message": "it goes on deciding at 0.5", "lastTransitionTime": "2026-11-20T03:22:00Z"});
+    status.conditions.push(serde_json::from_value(moved).unwrap());
+    let page = page(&subject, fixtures::now());
+    for said in [
+        "At churn-api it still decides by the threshold that it came with: it flags a row from a score of 0.5 on.",
+        "There it finds 60 % of the positives and wrongly flags 5.28 % of the others, and its errors cost 0.609 EUR",
+        "What follows is for 0.22, which the costs as they are now choose",
+        "At churn-api, ThresholdMoved: it goes on deciding at 0.5",
+    ] {
+        assert!(page.contains(said), "{said}: {page}");
+    }
+}
+
 #[test]
 fn the_page_of_a_full_model() {
     let page = page(&full(), fixtures::now()).replace(STYLE, "(style)\n");

@@ -22,6 +22,9 @@ pub(super) fn section(subject: &Subject, version: &ModelVersion, serves: bool) -
     });
     html.raw(" <span class=\"verdict ").raw(class).raw("\">").raw(sign).raw(" ").text(word).raw("</span></h2>\n");
     html.paragraph(words::meaning(status.verdict));
+    if serves {
+        html.add(&kept_thresholds(subject, version, &status));
+    }
     if let Some(headline) = &status.headline {
         html.note(format!("In one number: {headline}. Files: {}.", size(version.spec.artifact.size)));
     }
@@ -54,6 +57,42 @@ pub(super) fn section(subject: &Subject, version: &ModelVersion, serves: bool) -
         html.table("What its own steps wrote, which nobody checked", ["Metric", "Value", "Written by"], &rows);
     }
     html.raw("</section>\n");
+    html
+}
+
+/// Where servers of the version decide at another threshold than the one that costs choose by now, and what that means.
+fn kept_thresholds(subject: &Subject, version: &ModelVersion, status: &ModelVersionStatus) -> Html {
+    let mut html = Html::default();
+    let Some(chosen) = &status.threshold else { return html };
+    let spec = &subject.model.spec;
+    for deployment in &subject.deployments {
+        let Some(known) = &deployment.status else { continue };
+        let Some(kept) = known.served_threshold.as_ref().filter(|kept| **kept != chosen.value) else { continue };
+        if known.served_version.as_deref() != Some(version.name_any().as_str()) {
+            continue;
+        }
+        let points =
+            status.measurement.as_ref().map(|measurement| figures::curve(spec, measurement)).unwrap_or_default();
+        let counted =
+            kept.parse::<f64>().ok().and_then(|kept| figures::at(&points, kept)).map_or_else(String::new, |point| {
+                let unit = spec.error_costs.as_ref().and_then(|costs| costs.unit.as_deref()).unwrap_or_default();
+                let cost = point.cost.map_or_else(String::new, |cost| {
+                    format!(", and its errors cost {} {unit} for each prediction", number(cost))
+                });
+                format!(
+                    " There it finds {} of the positives and wrongly flags {} of the others{cost}.",
+                    percent(point.recall),
+                    percent(point.false_positive_rate)
+                )
+            });
+        html.raw("<p class=\"warning\">").text(format!(
+            "At {} it still decides by the threshold that it came with: it flags a row from a score of {} on.{counted} What follows is for {}, which the costs as they are now choose, and which the next version brings.",
+            deployment.name_any(),
+            rounded(kept),
+            rounded(&chosen.value)
+        ));
+        html.raw("</p>\n");
+    }
     html
 }
 
