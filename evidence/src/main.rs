@@ -15,6 +15,7 @@ mod progress;
 mod ranked;
 mod regression;
 mod rows;
+mod sandbox;
 mod supervise;
 mod table;
 
@@ -65,6 +66,13 @@ enum Task {
         /// Seconds after which it ends itself.
         seconds: u32,
     },
+    /// Says what a process that reads data may do on this machine, by trying it.
+    Sandbox {
+        /// A folder that it may read.
+        read: PathBuf,
+        /// A folder that it may write to, too.
+        write: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
@@ -73,6 +81,7 @@ fn main() -> ExitCode {
         Task::Measure { memory } => measure(memory),
         Task::Check { termination_log } => check::check(&termination_log),
         Task::CheckInput { number, seconds } => check::check_input(number, seconds),
+        Task::Sandbox { read, write } => sandbox::attempt(&read, &write),
     }
 }
 
@@ -127,7 +136,7 @@ fn say(message: &JudgeMessage) {
 
 fn measure(memory: Option<u64>) -> ExitCode {
     let message = match supervise::bound(memory) {
-        Ok(()) => match configured().and_then(|config| message(&config)) {
+        Ok(()) => match configured().and_then(enclosed).and_then(|config| message(&config)) {
             Ok(message) => message,
             Err(Problem::Unusable(why)) => JudgeMessage::Unusable(why),
             Err(Problem::Failed(why)) => JudgeMessage::Failed(why),
@@ -153,6 +162,15 @@ fn configured() -> Result<JudgeConfig, Problem> {
             config.version
         )))
     }
+}
+
+/// Encloses this process: it reads the tables of its config, and writes nothing.
+fn enclosed(config: JudgeConfig) -> Result<JudgeConfig, Problem> {
+    let labels = config.labels.iter().map(|labels| Path::new(&labels.folder));
+    let champion = config.duel.iter().map(|duel| Path::new(&duel.predictions));
+    let tables: Vec<&Path> = [Path::new(&config.predictions)].into_iter().chain(labels).chain(champion).collect();
+    sandbox::enter(&tables, &[]).map_err(Problem::Failed)?;
+    Ok(config)
 }
 
 /// What is to be said: of a version alone, or of a version and its champion.

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
 
+use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -77,7 +78,7 @@ fn a_child_that_waits_for_ever_is_ended_by_its_clock() {
     use std::os::unix::process::ExitStatusExt;
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("data"), "a\n1\n").unwrap();
-    // Nobody reads the report, which is longer than a pipe holds.
+    // Nobody reads the report to its end, which is longer than a pipe holds.
     let rule = |number| json!({"name": format!("rule {number}"), "severity": "error", "check": {"type": "type", "column": "a"}});
     let config = json!({
         "version": CHECK_VERSION, "reports": "/nowhere",
@@ -92,6 +93,11 @@ fn a_child_that_waits_for_ever_is_ended_by_its_clock() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
+    let mut first = [0];
+    child.stdout.as_mut().unwrap().read_exact(&mut first).unwrap();
+    // It has read the data, in the sandbox: with two filters of system calls, which nothing takes off.
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    assert!(status.contains("NoNewPrivs:\t1") && status.contains("Seccomp_filters:\t2"), "{status}");
     // Waiting closes standard input alone.
     assert_eq!(child.wait().unwrap().signal(), Some(14));
 }

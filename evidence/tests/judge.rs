@@ -91,10 +91,12 @@ fn the_process_that_reads_is_bounded() {
     let mut said = String::new();
     BufReader::new(child.stderr.take().unwrap()).read_line(&mut said).unwrap();
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", child.id()));
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id()));
     child.kill().unwrap();
     child.wait().unwrap();
     assert_eq!(said, "reading the predictions\n");
-    let limits = limits.unwrap();
+    let (limits, status) = (limits.unwrap(), status.unwrap());
+    assert!(status.contains("NoNewPrivs:\t1") && status.contains("Seccomp_filters:\t2"), "{status}");
     let of = |name: &str| {
         let line = limits.lines().find_map(|line| line.strip_prefix(name)).unwrap();
         line.split_whitespace().take(2).map(str::to_owned).collect::<Vec<_>>()

@@ -31,6 +31,7 @@ use seatrial_core::contract::check::{
 };
 
 use crate::problem::Problem;
+use crate::sandbox;
 use crate::supervise::{self, Ended};
 
 /// The exit code for a config that cannot be read: `EX_USAGE` of sysexits.
@@ -165,12 +166,13 @@ pub(crate) fn check_input(number: usize, seconds: u32) -> ExitCode {
     let bounded = supervise::bound(config.limits.memory).and_then(|()| {
         setrlimit(Resource::RLIMIT_FSIZE, config.limits.disk, config.limits.disk).map_err(std::io::Error::from)
     });
-    let report = match bounded {
-        Ok(()) => checked(&config, input),
-        Err(error) => {
-            let why = format!("the check cannot bound its memory, files and core dumps: {error}");
-            conclude::whole(input, CheckVerdict::Error, why, (0, 0), vec![])
-        }
+    let bounded = bounded.map_err(|error| format!("the check cannot bound its memory, files and core dumps: {error}"));
+    // The container's share of the processors stands in a file, which an enclosed process does not read.
+    let (threads, scratch) = (threads(&config), scratch(&config));
+    let enclosed = bounded.and_then(|()| sandbox::enter(&[Path::new(&input.path)], &[&scratch]));
+    let report = match enclosed {
+        Ok(()) => checked(&config, input, threads),
+        Err(why) => conclude::whole(input, CheckVerdict::Error, why, (0, 0), vec![]),
     };
     match writeln!(std::io::stdout(), "{}", report.to_json()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -178,12 +180,16 @@ pub(crate) fn check_input(number: usize, seconds: u32) -> ExitCode {
     }
 }
 
-/// Reads an input and decides its rules.
-fn checked(config: &CheckConfig, input: &InputCheck) -> CheckReport {
-    let threads = config.limits.threads.map_or_else(
+/// How many threads read.
+fn threads(config: &CheckConfig) -> usize {
+    config.limits.threads.map_or_else(
         || std::thread::available_parallelism().map_or(1, usize::from),
         |threads| usize::try_from(threads).unwrap_or(1),
-    );
+    )
+}
+
+/// Reads an input and decides its rules.
+fn checked(config: &CheckConfig, input: &InputCheck, threads: usize) -> CheckReport {
     let (plan, scratch) = (plan::Plan::new(input), scratch(config));
     let checked = files::list(Path::new(&input.path)).and_then(|files| {
         let outcome = work::run(input, &plan, &files, (&scratch, config.limits.disk, threads))?;

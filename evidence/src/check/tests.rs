@@ -35,7 +35,7 @@ fn config(path: &Path, columns: &Value, rules: &Value, more: &Value) -> CheckCon
 }
 
 fn report(config: &CheckConfig) -> CheckReport {
-    checked(config, &config.inputs[0])
+    checked(config, &config.inputs[0], threads(config))
 }
 
 /// Checks files of a folder.
