@@ -81,7 +81,7 @@ fn schemas() -> anyhow::Result<BTreeMap<String, Schema>> {
         if let Some(spec) = value.pointer_mut("/properties/spec") {
             make_strict(spec);
         }
-        let validator = jsonschema::validator_for(&value)?;
+        let validator = jsonschema::options().should_validate_formats(true).build(&value)?;
         schemas.insert(kind.to_owned(), Schema { value, validator });
     }
     Ok(schemas)
@@ -180,6 +180,16 @@ mod tests {
     fn pipeline(step: &str) -> String {
         let head = "apiVersion: seatrial.dev/v1alpha1\nkind: MLPipeline\nmetadata: {name: churn}\n";
         format!("{head}spec:\n  image: churn:1\n  steps:\n    - {step}\n")
+    }
+
+    #[test]
+    fn a_date_without_a_time_is_named_with_its_field() {
+        let waiver = "{version: m-v1, digest: 'sha256:0', gates: [x], reason: y, expiresAt: 2026-12-24}";
+        let model = format!(
+            "apiVersion: seatrial.dev/v1alpha1\nkind: Model\nmetadata: {{name: m}}\nspec:\n  objective: x\n  waivers:\n    - {waiver}\n"
+        );
+        let found = found(&model);
+        assert!(found.contains("7: Model m: spec.waivers[0].expiresAt: "), "{found}");
     }
 
     #[test]

@@ -28,10 +28,17 @@ pub fn plan(observed: &ModelObserved, now: Timestamp) -> Plan<ModelStatus> {
     status.passed_version = newest_passed(&versions).map(ResourceExt::name_any);
     let (value, reason, message) = match gates::problem(&model.spec) {
         Some((field, problem)) => (Status::False, "InvalidGates", format!("spec.{field}: {problem}")),
-        None if !gates::judges(&model.spec) => {
-            (Status::True, "NoGates", "versions stay unjudged: add gates or a budget to have them judged".to_owned())
-        }
+        None if !gates::judges(&model.spec) => (
+            Status::True,
+            "NoGates",
+            "versions stay unjudged: answer errorCosts and fairness, or add gates or a budget, to have them judged"
+                .to_owned(),
+        ),
         None => (Status::True, "Accepted", format!("every version is judged by {}", judged_by(&model.spec))),
+    };
+    let message = match gates::waivers::without_effect(&model.spec, &versions) {
+        None => message,
+        Some(why) => format!("{message}; {why}"),
     };
     status.publishers = publishers(&versions);
     let message = match status.publishers.as_slice() {
@@ -118,6 +125,10 @@ fn waiting(model: &ModelSpec, versions: &[&ModelVersion]) -> Vec<WaitingVersion>
         let why = conditions::find(&status.conditions, types::PASSED);
         return vec![wait(None, why.map_or("a newer version", |passed| &passed.message))];
     }
+    // What is open decides nothing where another gate is not met: nobody is asked to approve what cannot pass.
+    if matches!(status.verdict, Some(Verdict::Failed | Verdict::Error)) {
+        return vec![];
+    }
     let judgement = status.judgements.first();
     let judgement = judgement.filter(|judgement| judgement.gates_digest == gates::digest(model));
     let gates =
@@ -168,15 +179,28 @@ fn set_serving_meets_gates(
     is_new.then_some(Event { kind: EventType::Warning, reason, action: "Serve", message }).into_iter().collect()
 }
 
-/// `2 gates`, `1 gate and the budget`.
+/// `2 gates`, `1 gate, what errors cost and the budget`.
 fn judged_by(model: &ModelSpec) -> String {
-    let gates = match model.gates.len() {
-        0 => return "the budget".to_owned(),
-        1 => "1 gate".to_owned(),
-        count => format!("{count} gates"),
+    let count = |count: usize, one: &str, several: &str| match count {
+        0 => None,
+        1 => Some(format!("1 {one}")),
+        count => Some(format!("{count} {several}")),
     };
+    let rules = model.fairness.as_ref().map_or(0, |fairness| fairness.rules.len());
+    let has_costs = model.error_costs.as_ref().is_some_and(|answer| answer.not_applicable.is_none());
     let has_budget = model.budget.as_ref().is_some_and(|budget| budget.max_size.is_some());
-    if has_budget { format!("{gates} and the budget") } else { gates }
+    let parts = [
+        count(model.gates.len(), "gate", "gates"),
+        has_costs.then(|| "what errors cost".to_owned()),
+        count(rules, "rule of fairness", "rules of fairness"),
+        has_budget.then(|| "the budget".to_owned()),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    match parts.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, first)) => format!("{} and {last}", first.join(", ")),
+        None => "nothing".to_owned(),
+    }
 }
 
 /// The pipelines that made the model's versions, by name, as far as there is room.

@@ -11,7 +11,7 @@ use seatrial_crds::{Approval, MLPipelineRun, Model, ModelDeployment, ModelVersio
 
 use super::card::{Protection, Subject};
 use super::lineage::RunOf;
-use super::verify::{Facts, Files};
+use super::verify::{Facts, Files, Unread};
 use crate::error_text;
 use crate::read::artifact;
 use crate::read::cluster::{self, Cluster};
@@ -84,11 +84,7 @@ pub(super) async fn facts(cluster: &Cluster, name: &str) -> anyhow::Result<Facts
             Ok(found) => artifact::verify(cluster, found).await,
             Err(error) => Err(error),
         };
-        files.push(Files {
-            what,
-            digest: artifact.digest.clone(),
-            read: read.map_err(|error| error_text::text(&error)),
-        });
+        files.push(Files { what, digest: artifact.digest.clone(), read: read.map_err(|error| unread(&error)) });
     }
     let models: Api<Model> = Api::namespaced(cluster.client(), &cluster.namespace);
     let model = models.get_opt(&version.spec.model).await;
@@ -102,6 +98,12 @@ pub(super) async fn facts(cluster: &Cluster, name: &str) -> anyhow::Result<Facts
         None => Ok(None),
     };
     Ok(Facts { files, run: run_of(cluster, &version).await?, model, gates, version })
+}
+
+/// An answer of the API server, or none, says nothing of files.
+fn unread(error: &anyhow::Error) -> Unread {
+    let why = error_text::text(error);
+    if error.chain().any(|cause| cause.is::<kube::Error>()) { Unread::Unasked(why) } else { Unread::Broken(why) }
 }
 
 /// What a person's word on a version is made of.

@@ -35,7 +35,16 @@ pub(super) struct Files {
     /// The digest that the version says.
     pub(super) digest: String,
     /// How many files and bytes were read and verified; or why they were not.
-    pub(super) read: Result<(usize, u64), String>,
+    pub(super) read: Result<(usize, u64), Unread>,
+}
+
+/// Why files were not read as they should be.
+#[derive(Clone, Debug)]
+pub(super) enum Unread {
+    /// Whoever asks may not, or the API server did not answer: nothing is known of the files.
+    Unasked(String),
+    /// They are not there, or not what their digest says.
+    Broken(String),
 }
 
 /// All that a version is verified by.
@@ -91,7 +100,8 @@ fn files(files: &Files) -> Finding {
             if *count == 1 { "1 file".to_owned() } else { format!("{count} files") },
             size(i64::try_from(*bytes).unwrap_or(i64::MAX))
         )),
-        Err(why) => Finding::broken(format!("{what}: {digest} cannot be read as it was made: {why}")),
+        Err(Unread::Unasked(why)) => Finding::unknown(format!("{what}: {digest} could not be asked for: {why}")),
+        Err(Unread::Broken(why)) => Finding::broken(format!("{what}: {digest} cannot be read as it was made: {why}")),
     }
 }
 
@@ -282,6 +292,14 @@ mod tests {
     }
 
     #[test]
+    fn what_may_not_be_asked_is_unknown() {
+        let mut facts = facts();
+        facts.files[0].read = Err(Unread::Unasked("jobs is forbidden".into()));
+        let (text, holds) = report(&facts);
+        assert!(holds && text.contains("unknown  files: sha256:") && text.contains("jobs is forbidden"), "{text}");
+    }
+
+    #[test]
     fn what_is_not_what_it_says_is_broken() {
         let broken = |change: fn(&mut Facts), said: &str| {
             let mut facts = facts();
@@ -289,7 +307,10 @@ mod tests {
             let (text, holds) = report(&facts);
             assert!(!holds && text.contains(said), "{said}: {text}");
         };
-        broken(|facts| facts.files[0].read = Err("a/b is not what its digest says".into()), "BROKEN   files: sha256:");
+        broken(
+            |facts| facts.files[0].read = Err(Unread::Broken("a/b is not what its digest says".into())),
+            "BROKEN   files: sha256:",
+        );
         broken(
             |facts| {
                 let RunOf::Found(run) = &mut facts.run else { panic!() };

@@ -20,12 +20,12 @@ pub fn apply(model: &ModelSpec, judgements: &mut [GateJudgement], digest: &str, 
                 (Verdict::Error, "the gate does not say who must approve: set its field approval".to_owned());
             continue;
         };
-        (judgement.verdict, judgement.message) = judge(&judgement.name, gate, digest, counted);
+        (judgement.verdict, judgement.message) = judge(gate, digest, counted);
         text::truncate(&mut judgement.message, limits::SENTENCE);
     }
 }
 
-fn judge(name: &str, gate: &ApprovalGate, digest: &str, counted: &Counted<'_>) -> (Verdict, String) {
+fn judge(gate: &ApprovalGate, digest: &str, counted: &Counted<'_>) -> (Verdict, String) {
     let is_asked = |approval: &Approval| {
         let by = &approval.spec.by;
         by.groups.contains(&gate.group) || gate.writers.contains(&by.user)
@@ -34,15 +34,15 @@ fn judge(name: &str, gate: &ApprovalGate, digest: &str, counted: &Counted<'_>) -
     let asked = gate.count.unwrap_or(1).max(1);
     let approved = words.approved.join(", ");
     if !words.rejected.is_empty() {
-        return (Verdict::Failed, format!("{name}: rejected by {}", words.rejected.join("; ")));
+        return (Verdict::Failed, format!("rejected by {}", words.rejected.join("; ")));
     }
     if words.approved.len() >= usize::try_from(asked).unwrap_or(usize::MAX) {
-        return (Verdict::Passed, format!("{name}: approved by {approved}"));
+        return (Verdict::Passed, format!("approved by {approved}"));
     }
     let has = if approved.is_empty() { String::new() } else { format!(" (so far by {approved})") };
     let problem = counted.problem().map(|problem| format!("; {problem}")).unwrap_or_default();
     let message = format!(
-        "{name}: {} of {asked} approvals of the group {}{has}: create an Approval that names the judgement {digest}{problem}",
+        "{} of {asked} approvals of the group {}{has}: say so by kubectl seatrial approve or reject, or create an Approval that names the judgement {digest}{problem}",
         words.approved.len(),
         gate.group
     );

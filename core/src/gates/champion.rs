@@ -45,8 +45,8 @@ pub fn asks_for_duel(model: &ModelSpec) -> bool {
     model.gates.iter().any(|gate| gate.kind == GateType::Champion)
 }
 
-/// Judges a gate.
-pub(super) fn judge(gate: Option<&ChampionGate>, known: &Known<'_>, duel: &DuelState<'_>) -> Finding {
+/// Judges a gate for a version of these files.
+pub(super) fn judge(gate: Option<&ChampionGate>, files: &str, known: &Known<'_>, duel: &DuelState<'_>) -> Finding {
     let error = |message: &str| Finding::without_value(Verdict::Error, message.to_owned());
     let Some(gate) = gate else {
         return error("the gate does not say how to compare with the champion: set its field champion");
@@ -58,7 +58,7 @@ pub(super) fn judge(gate: Option<&ChampionGate>, known: &Known<'_>, duel: &DuelS
         return error(costs::UNKNOWN);
     }
     known.decide(|measurement, _| match duel {
-        DuelState::Over(duel) => over(gate, &bar, known.costs.as_ref(), measurement, duel),
+        DuelState::Over(duel) => over(gate, &bar, known.costs.as_ref(), measurement, (duel, files)),
         DuelState::Pending(how) => Finding::without_value(Verdict::Pending, how.clone()),
         DuelState::Unavailable(why) => Finding::without_value(Verdict::Inconclusive, why.clone()),
         DuelState::Impossible(why) => Finding::without_value(Verdict::Error, why.clone()),
@@ -70,7 +70,7 @@ fn over(
     bar: &Rational,
     costs: Option<&Costs<'_>>,
     measurement: &Measurement,
-    duel: &Duel,
+    (duel, files): (&Duel, &str),
 ) -> Finding {
     let undecided = |message: String| Finding::without_value(Verdict::Inconclusive, message);
     let Some(champion) = &duel.champion else {
@@ -106,8 +106,18 @@ fn over(
         Some(1) => "; 1 version was judged on the same labels before".to_owned(),
         Some(count) => format!("; {count} versions were judged on the same labels before"),
     };
+    // What is gained by another line through the same scores is no better model.
+    let same = if champion.artifact.digest == files {
+        let at = champion.threshold.as_deref().map_or_else(
+            || "0.5".to_owned(),
+            |threshold| rational::parse(threshold).map_or_else(|| threshold.to_owned(), |value| shown(&value)),
+        );
+        format!("; both have the same files, and only the threshold differs, which is {at} for {name}")
+    } else {
+        String::new()
+    };
     let message = format!(
-        "{} (gain between {} and {}{unit} at {}; {}), {}{before}",
+        "{} (gain between {} and {}{unit} at {}; {}), {}{same}{before}",
         contest.sentence(&gain),
         number(range.low),
         number(range.high),

@@ -162,9 +162,18 @@ pub fn judge(
     judgements
 }
 
+/// The names of all that versions of a Model are judged by, as [`judge`] gives them, with the check of leakage.
+pub fn names(model: &ModelSpec) -> Vec<String> {
+    let gates = model.gates.iter().map(|gate| gate.name.clone());
+    let costs = applies(model).then(|| ERROR_COSTS.to_owned());
+    let rules = rules(model).iter().map(|rule| format!("{FAIRNESS}.{}", rule.name));
+    let budget = model.budget.as_ref().and_then(|budget| budget.max_size.as_ref()).map(|_| MAX_SIZE.to_owned());
+    gates.chain(costs).chain(rules).chain(budget).chain([leakage::LEAKAGE.to_owned()]).collect()
+}
+
 fn judge_gate(gate: &Gate, version: &ModelVersionSpec, known: &Known<'_>, duel: &DuelState<'_>) -> Finding {
     match gate.kind {
-        GateType::Champion => champion::judge(gate.champion.as_ref(), known, duel),
+        GateType::Champion => champion::judge(gate.champion.as_ref(), &version.artifact.digest, known, duel),
         GateType::Approval => approval::unheard(),
         GateType::Metric => metric::judge(gate.metric.as_ref(), version, known),
         GateType::Cost => match (&gate.cost, &known.costs) {

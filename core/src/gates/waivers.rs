@@ -38,6 +38,26 @@ pub fn hold(model: &ModelSpec, version: &ModelVersion, judgements: &[GateJudgeme
     waived.all(|judgement| waiver_of(model, version, &judgement.name, now).is_some())
 }
 
+/// Why some waivers can never count, of those that were meant to: they name what nothing is judged by, or files that the version
+/// does not have. `None` where there is none.
+pub fn without_effect(model: &ModelSpec, versions: &[&ModelVersion]) -> Option<String> {
+    let names = super::names(model);
+    let strange = |waiver: &Waiver| {
+        let unknown: Vec<&str> =
+            waiver.gates.iter().map(String::as_str).filter(|gate| !names.iter().any(|name| name == gate)).collect();
+        if !unknown.is_empty() {
+            let (unknown, names) = (unknown.join(", "), names.join(", "));
+            return Some(format!("nothing is judged by {unknown}; it is by {names}"));
+        }
+        let version = versions.iter().find(|version| version.name_any() == waiver.version)?;
+        (version.spec.artifact.digest != waiver.digest)
+            .then(|| format!("the version's files are {}", version.spec.artifact.digest))
+    };
+    let mut found = model.waivers.iter().filter_map(|waiver| Some((waiver, strange(waiver)?)));
+    let (waiver, why) = found.next()?;
+    Some(format!("the waiver of {} for {} waives nothing: {why}", waiver.gates.join(", "), waiver.version))
+}
+
 /// The waiver of a gate that lasts longest. It counts for a version's files alone: another version may not take its name.
 fn waiver_of<'a>(model: &'a ModelSpec, version: &ModelVersion, gate: &str, now: Timestamp) -> Option<&'a Waiver> {
     let counts = |waiver: &&Waiver| {
@@ -126,5 +146,37 @@ mod tests {
         assert!(hold(&model(&waivers), &version(), &judgements, at(59)));
         assert!(!hold(&model(&waivers), &version(), &judgements, at(60)));
         assert!(!hold(&model(&json!([])), &version(), &judgements, at(0)));
+    }
+
+    #[test]
+    fn a_waiver_that_can_never_count_is_named() {
+        let waiver = |gate: &str, digest: &str| json!([{"version": "churn-v1", "digest": digest, "gates": [gate], "reason": "x", "expiresAt": at(9)}]);
+        let spec = json!({
+            "model": "churn", "number": 1, "purpose": "Release",
+            "artifact": {"uri": "s3://growth/x", "digest": digest("a"), "size": 1},
+        });
+        let version = ModelVersion::new("churn-v1", from_value(spec).unwrap());
+        for (gate, files, expected) in [
+            ("budget.maxSize", "a", None),
+            ("leakage", "a", None),
+            ("max-size", "a", Some("waives nothing: nothing is judged by max-size; it is by budget.maxSize, leakage")),
+            (
+                "budget.maxSize",
+                "b",
+                Some("the waiver of budget.maxSize for churn-v1 waives nothing: the version's files are sha256:aaaa"),
+            ),
+        ] {
+            let mut model = model(&waiver(gate, &digest(files)));
+            model.budget = from_value(json!({"maxSize": "1Gi"})).unwrap();
+            let found = without_effect(&model, &[&version]);
+            match expected {
+                None => assert_eq!(found, None),
+                Some(words) => assert!(found.as_ref().is_some_and(|found| found.contains(words)), "{found:?}"),
+            }
+        }
+        // Its version may be yet to come.
+        let mut model = model(&waiver("budget.maxSize", &digest("b")));
+        model.budget = from_value(json!({"maxSize": "1Gi"})).unwrap();
+        assert_eq!(without_effect(&model, &[]), None);
     }
 }

@@ -141,6 +141,35 @@ fn the_newest_version_says_what_it_waits_for() {
     }
 }
 
+/// Nobody is asked for a word that changes nothing.
+#[test]
+fn what_is_open_of_a_version_that_failed_is_not_waited_for() {
+    for verdict in [Verdict::Failed, Verdict::Error, Verdict::Inconclusive] {
+        let mut newest = version(2, verdict);
+        let status = Arc::make_mut(&mut newest).status.as_mut().unwrap();
+        let open = json!({"name": "signed", "verdict": "Inconclusive", "message": "0 of 1 approvals"});
+        status.judgements[0].gates.push(from_value(open).unwrap());
+        let (status, _) = settle(&mut observed(vec![newest], vec![]));
+        let waits = status.waiting.iter().any(|waiting| waiting.gate.as_deref() == Some("signed"));
+        assert_eq!(waits, verdict == Verdict::Inconclusive, "{verdict:?}");
+    }
+}
+
+#[test]
+fn a_model_says_by_what_it_judges() {
+    let fairness = json!({"rules": [{"name": "alike", "slice": "g", "metric": "Recall", "maxGap": "0.1"}]});
+    let costs = json!({"falsePositive": "1", "falseNegative": "2", "unit": "EUR", "prevalence": "0.1", "statusQuo": "FlagNone"});
+    for (change, expected) in [
+        (json!({}), "1 gate"),
+        (json!({"errorCosts": costs, "fairness": fairness}), "1 gate, what errors cost and 1 rule of fairness"),
+        (json!({"gates": [], "budget": {"maxSize": "1Gi"}}), "the budget"),
+    ] {
+        let mut model = serde_json::to_value(spec(true)).unwrap();
+        model.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        assert_eq!(judged_by(&from_value(model).unwrap()), expected);
+    }
+}
+
 #[test]
 fn a_version_that_is_held_is_not_the_one_that_passed_and_says_what_it_waits_for() {
     let mut observed = observed(vec![version(1, Verdict::Passed), version(2, Verdict::Held)], vec![]);

@@ -53,7 +53,7 @@ pub(super) fn sentence(overruled: &Overruled, judgement: &str, problem: Option<&
         None => " by earlier gates".to_owned(),
     };
     format!(
-        "it passes only since the Model changed: it was {:?}{by} ({}); make a newer version that passes, or create an Approval that names the judgement {judgement}{problem}",
+        "it passes only since the Model changed: it was {:?}{by} ({}); make a newer version that passes, or approve this one by kubectl seatrial approve, or by an Approval that names the judgement {judgement}{problem}",
         overruled.verdict,
         overruled.gates.join(", ")
     )

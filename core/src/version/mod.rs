@@ -217,8 +217,10 @@ fn judge_of(observed: &VersionObserved) -> Result<&Model, (&'static str, String)
         ("ModelNotFound", message)
     })?;
     if !gates::judges(&model.spec) {
-        let message =
-            format!("the Model \"{}\" has neither gates nor a budget: add some to have versions judged", version.model);
+        let message = format!(
+            "the Model \"{}\" judges by nothing: answer its errorCosts and fairness, or add gates or a budget, to have versions judged",
+            version.model
+        );
         return Err(("NoGates", message));
     }
     Ok(model)

@@ -30,6 +30,13 @@ write it is decided in each role.
   verbs: [get]
 {{- end -}}
 
+{{/* What was said of objects, for roles that are part of none of Kubernetes' own, which have it already. */}}
+{{- define "seatrial.eventRules" -}}
+- apiGroups: ["", events.k8s.io]
+  resources: [events]
+  verbs: [get, list, watch]
+{{- end -}}
+
 {{/* The rules of an engineer: pipelines, runs by hand, deployments and their scale. */}}
 {{- define "seatrial.editRules" -}}
 - apiGroups: [seatrial.dev]

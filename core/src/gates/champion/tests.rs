@@ -90,6 +90,19 @@ fn the_whole_interval_must_be_above_the_bar_and_a_fail_has_nothing_above_it() {
 }
 
 /// Each fold's threshold is the one that the costs choose on the other: the counts of that point are taken.
+/// Another line through the same scores is no better model, and the owner must not take it for one.
+#[test]
+fn a_champion_with_the_same_files_is_said_to_be_so() {
+    let (measured, mut duel) = table();
+    duel.champion.as_mut().unwrap().threshold = Some("0.2943884241712368".into());
+    let found = judged("Cost", "0", &measured, &DuelState::Over(&duel));
+    let words = "; both have the same files, and only the threshold differs, which is 0.294 for churn-v6";
+    assert!(found.message.ends_with(words), "{}", found.message);
+    duel.champion.as_mut().unwrap().artifact.digest = "sha256:other".into();
+    let found = judged("Cost", "0", &measured, &DuelState::Over(&duel));
+    assert!(!found.message.contains("same files"), "{}", found.message);
+}
+
 #[test]
 fn the_version_is_compared_at_the_thresholds_that_the_costs_choose() {
     let points = |best: FlaggedCounts| {
