@@ -25,6 +25,10 @@ def metric(name: str, bound: dict, **more: object) -> dict:
     return {"type": name, "is": bound, **more}
 
 
+def query(text: str, bound: dict) -> dict:
+    return {"type": "sql", "query": text, "is": bound}
+
+
 # By column: type, what ODCS says of it, what that is compiled to, values that keep it, values that break it, and what
 # datacontract-cli says of both where it says something else: whether they are broken.
 CASES = {
@@ -72,6 +76,17 @@ CASES = {
     # Three rows would have to go; two values are there more than once.
     "duplicates_few": ("integer", {"quality": [{"metric": "duplicateValues", "mustBeLessThan": 3}]},
                        metric("duplicateValues", {"mustBeLessThan": "3"}), [1, 1, 2, 2, 3], [1, 1, 2, 2, 2], {"bad": False}),
+    # The table is the schema object: `{object}` and `{property}` are placeholders for both.
+    "query": ("integer", {"quality": [{"type": "sql", "query": "SELECT COUNT(*) FROM {object} WHERE {property} > 4", "mustBe": 1}]},
+              query("SELECT COUNT(*) FROM data WHERE query > 4", {"mustBe": "1"}), [1, 2, 3, 4, 5], [1, 2, 3, 4, 4], {}),
+    "query_share": ("number", {"quality": [{"type": "sql", "mustBeLessThan": 50, "query":
+                    "SELECT 100.0 * SUM(CASE WHEN {property} IS NULL THEN 1 ELSE 0 END) / COUNT(*) FROM {object}"}]},
+                    query("SELECT 100.0 * SUM(CASE WHEN query_share IS NULL THEN 1 ELSE 0 END) / COUNT(*) FROM data",
+                          {"mustBeLessThan": "50"}), [0.5, 1, None, None, 2], [0.5, None, None, None, 2], {}),
+    "query_groups": ("string", {"quality": [{"type": "sql", "mustBeLessOrEqualTo": 2, "query":
+                     "SELECT MAX(n) FROM (SELECT COUNT(*) AS n FROM {object} WHERE {property} IS NOT NULL GROUP BY {property}) AS counted"}]},
+                     query("SELECT MAX(n) FROM (SELECT COUNT(*) AS n FROM data WHERE query_groups IS NOT NULL GROUP BY query_groups) AS counted",
+                           {"mustBeLessOrEqualTo": "2"}), ["a", "a", "b", None, "c"], ["a", "a", "a", "b", "c"], {}),
     "day": ("date", {}, {"type": "type"}, ["2026-01-01"] * 5, ["2026-01-01", "soon", "2026-01-01", "2026-01-01", "2026-01-01"], {}),
     "whole": ("integer", {}, {"type": "type"}, [1, 2, 3, 4, 5], [1, 2, "x", 4, 5], {}),
 }
@@ -89,7 +104,7 @@ def ours(program: str, path: Path, folder: Path) -> dict:
     """By column: whether its rule is broken."""
     rules = []
     for name, (_, _, check, *_) in CASES.items():
-        named = {"columns": [name]} if check["type"] == "duplicateValues" else {"column": name}
+        named = {"duplicateValues": {"columns": [name]}, "sql": {}}.get(check["type"], {"column": name})
         rules.append({"name": name, "severity": "error", "check": {**check, **named}})
     columns = [{"name": name, "logicalType": case[0]} for name, case in CASES.items()]
     check = {"input": "data", "contract": "a/b", "revision": "1", "path": str(path), "columns": columns, "rules": rules}

@@ -215,6 +215,8 @@ fn implies(one: &RuleKind, other: &RuleKind) -> bool {
         (K::DuplicateValues { columns, is, unit }, K::DuplicateValues { columns: of, is: other, unit: with }) => {
             (columns, unit) == (of, with) && narrower(is, other)
         }
+        // Of two queries nobody knows which is the stricter.
+        (K::Sql { query, is }, K::Sql { query: of, is: other }) => query == of && narrower(is, other),
         _ => false,
     }
 }

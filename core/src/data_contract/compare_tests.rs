@@ -22,6 +22,7 @@ fn what_breaks_readers_is_told_from_what_does_not() {
     let text = |options: Value| json!({"logicalType": "string", "logicalTypeOptions": options});
     let valid = |values: Value| json!({"quality": [{"metric": "invalidValues", "mustBe": 0, "arguments": {"validValues": values}}]});
     let nulls = |most: u32, severity: &str| json!({"quality": [{"metric": "nullValues", "mustBeLessThan": most, "severity": severity}]});
+    let query = |query: &str, most: u32| json!({"quality": [{"type": "sql", "query": query, "mustBeLessThan": most}]});
     let key = json!({"primaryKey": true});
     let table = [
         (json!({}), json!({}), None),
@@ -53,6 +54,24 @@ fn what_breaks_readers_is_told_from_what_does_not() {
         (nulls(5, "warning"), nulls(5, "error"), Some(false)),
         (nulls(5, "error"), json!({"required": true}), Some(false)),
     ];
+    let queries = [
+        (query("SELECT 1", 5), query("SELECT 1", 6), Some(true)),
+        (query("SELECT 1", 6), query("SELECT 1", 5), Some(false)),
+        (query("SELECT 1", 5), query("SELECT 2", 5), Some(true)),
+        (query("SELECT 1", 5), json!({}), Some(true)),
+        (json!({}), query("SELECT 1", 5), Some(false)),
+        // Another placeholder of the same meaning.
+        (query("SELECT 1 FROM {object}", 5), query("SELECT 1 FROM ${table}", 5), None),
+    ];
+    for (old, new, breaks) in queries {
+        let changes = compare(&column(old.clone()), &column(new.clone()));
+        let found = (!changes.is_empty()).then(|| changes.iter().any(Change::breaks));
+        assert_eq!(found, breaks, "{old} to {new}: {changes:#?}");
+        assert!(
+            changes.iter().all(|change| change.place == "t" && change.what.contains("the query gives")),
+            "{changes:#?}"
+        );
+    }
     for (old, new, breaks) in table {
         let changes = compare(&column(old.clone()), &column(new.clone()));
         let found = (!changes.is_empty()).then(|| changes.iter().any(Change::breaks));

@@ -2,6 +2,9 @@
 
 use crate::contract::check::{Comparison, RuleKind, TextFormat, Unit, ValueTest};
 
+/// Bytes of a query that are shown.
+const SHOWN_QUERY: usize = 120;
+
 /// The demand of a rule in one sentence without its end: `age is at least 18`.
 pub fn describe(rule: &RuleKind) -> String {
     match rule {
@@ -20,7 +23,11 @@ pub fn describe(rule: &RuleKind) -> String {
         RuleKind::DuplicateValues { columns, is, unit } => {
             counted("rows too many, of equal values", &columns.join(", "), is, *unit)
         }
-        RuleKind::Sql { is, .. } => format!("the query's number is {is}"),
+        RuleKind::Sql { query, is } => {
+            let mut query = query.split_whitespace().collect::<Vec<_>>().join(" ");
+            crate::text::truncate(&mut query, SHOWN_QUERY);
+            format!("the query gives {is}: {query}")
+        }
     }
 }
 

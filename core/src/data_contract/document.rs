@@ -145,7 +145,7 @@ pub(super) fn schemas(document: &Map<String, Value>, draft: &mut Draft) -> Vec<S
 fn schema(map: &Map<String, Value>, name: &str, document: &mut Draft) -> Option<Schema> {
     let path = format!("spec.contract.schema[{name}]");
     let fields = Fields { map, path: &path };
-    let mut draft = Draft::default();
+    let mut draft = Draft { schema: name.to_owned(), ..Draft::default() };
     if let Some(kind) = fields.text("logicalType", &mut draft)
         && kind != "object"
     {

@@ -15,6 +15,7 @@ mod options;
 mod plan;
 mod property;
 mod quality;
+mod query;
 mod resolve;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -150,6 +151,8 @@ pub fn dialect(csv: Option<&CsvDialect>) -> check::CsvDialect {
 /// What is found while a document is read.
 #[derive(Debug, Default)]
 struct Draft {
+    /// The name of the schema object that is read.
+    schema: String,
     problems: Vec<Problem>,
     not_checked: Vec<NotChecked>,
     rules: Vec<Rule>,

@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use super::Draft;
 use super::fields::{Fields, object, scalar};
 use super::options::checked_pattern;
+use super::{Draft, query};
 use crate::contract::check::{Column, Comparison, RuleKind, Severity, Unit, ValueTest};
 use crate::decimal::Decimal;
 
@@ -49,7 +49,7 @@ const FIELDS: &[&str] = &[
 
 /// Where a rule of quality stands.
 #[derive(Clone, Copy)]
-enum Level<'a> {
+pub(super) enum Level<'a> {
     /// At a property.
     Property(&'a Column),
     /// At a schema object.
@@ -100,12 +100,7 @@ fn one(fields: Fields<'_>, name: Option<&str>, level: Level<'_>, draft: &mut Dra
             let engine = fields.text("engine", draft).unwrap_or("another engine");
             draft.not_checked(fields.path, format!("it is a rule of {engine}, in words of its own"));
         }
-        "sql" => {
-            if fields.required_text("query", draft).is_some() {
-                let reason = "queries are not run: write it as a metric, or check it in a step";
-                draft.not_checked(fields.path, reason);
-            }
-        }
+        "sql" => query::rule(fields, name, level, draft),
         "library" => match metric {
             Some(metric) => library(fields, name, metric, level, draft),
             None => draft.problem(
@@ -130,7 +125,18 @@ fn add(fields: Fields<'_>, name: &str, draft: &mut Draft, check: impl Fn(Compari
             return;
         }
     };
-    let comparisons = comparisons(fields, draft);
+    let comparisons = comparisons(fields, Fields::number, draft);
+    each(fields, name, comparisons, draft, |comparison| check(comparison, unit));
+}
+
+/// Adds a rule for each of these comparisons.
+pub(super) fn each(
+    fields: Fields<'_>,
+    name: &str,
+    comparisons: Vec<Comparison>,
+    draft: &mut Draft,
+    check: impl Fn(Comparison) -> RuleKind,
+) {
     if comparisons.is_empty() && draft.problems.is_empty() {
         draft.not_checked(
             fields.path,
@@ -140,7 +146,7 @@ fn add(fields: Fields<'_>, name: &str, draft: &mut Draft, check: impl Fn(Compari
     let severity = severity(fields, draft);
     let dimension = fields.text("dimension", draft).map(|dimension| dimension.chars().take(32).collect::<String>());
     for comparison in comparisons {
-        draft.rule(name, severity, dimension.clone(), check(comparison, unit));
+        draft.rule(name, severity, dimension.clone(), check(comparison));
     }
 }
 
@@ -158,7 +164,12 @@ type OfBound = fn(String) -> Comparison;
 /// A comparison with two.
 type OfBounds = fn(String, String) -> Comparison;
 
-fn comparisons(fields: Fields<'_>, draft: &mut Draft) -> Vec<Comparison> {
+/// The comparisons that are asked for; `number` reads the bound of those with one.
+pub(super) fn comparisons<'a>(
+    fields: Fields<'a>,
+    number: impl Fn(Fields<'a>, &str, &mut Draft) -> Option<String>,
+    draft: &mut Draft,
+) -> Vec<Comparison> {
     let mut found = vec![];
     let plain: [(&str, OfBound); 6] = [
         ("mustBe", Comparison::MustBe),
@@ -169,7 +180,7 @@ fn comparisons(fields: Fields<'_>, draft: &mut Draft) -> Vec<Comparison> {
         ("mustBeLessOrEqualTo", Comparison::MustBeLessOrEqualTo),
     ];
     for (operator, comparison) in plain {
-        found.extend(fields.number(operator, draft).map(comparison));
+        found.extend(number(fields, operator, draft).map(comparison));
     }
     let ranges: [(&str, OfBounds); 2] =
         [("mustBeBetween", Comparison::MustBeBetween), ("mustNotBeBetween", Comparison::MustNotBeBetween)];

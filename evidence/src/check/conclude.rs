@@ -1,15 +1,17 @@
 //! What the counts say about the rules.
 
 use seatrial_core::contract::check::{
-    CHECK_VERSION, CheckReport, CheckVerdict, Comparison, InputCheck, Position, Rule, RuleKind, RuleOutcome,
-    RuleResult, Unit, ValueTest,
+    CHECK_VERSION, CheckReport, CheckVerdict, InputCheck, Position, Rule, RuleKind, RuleOutcome, RuleResult, Severity,
+    Unit,
 };
 
 use super::files::DataFile;
 use super::plan::{Decision, Plan};
+use super::sql::Answer;
 use super::tally::{Hits, Place};
+use super::words::{about, expected, plural};
 use super::work::Outcome;
-use crate::problem::{count, quoted};
+use crate::problem::quoted;
 
 /// What is known of the data as a whole.
 struct Known<'a> {
@@ -63,7 +65,11 @@ pub(super) fn report(input: &InputCheck, plan: &Plan, files: &[DataFile], outcom
         Some(why) => (CheckVerdict::Failed, format!("the data cannot be read: {why}")),
         None => {
             let verdict = CheckReport::verdict_of(&rules);
-            (verdict, overall(verdict, &rules, rows))
+            match known.failed(&rules) {
+                // What is broken is broken, whatever could not be asked.
+                Some(why) if verdict != CheckVerdict::Failed => (CheckVerdict::Error, why),
+                _ => (verdict, overall(verdict, &rules, rows)),
+            }
         }
     };
     let rows = if outcome.tallies.broken.is_some() { 0 } else { rows };
@@ -104,7 +110,6 @@ pub(super) fn whole(
 
 /// The verdict in a sentence.
 fn overall(verdict: CheckVerdict, rules: &[RuleResult], rows: u64) -> String {
-    use seatrial_core::contract::check::Severity;
     let of = |severity, outcome| rules.iter().filter(move |rule| rule.severity == severity && rule.outcome == outcome);
     let number = |count: usize| count as u64;
     let first = |severity, outcome| of(severity, outcome).next().map(|rule| rule.sentence.clone()).unwrap_or_default();
@@ -170,77 +175,6 @@ fn place(position: &Position) -> String {
     let file = position.file.as_ref().map(|file| format!(" of {}", quoted(file))).unwrap_or_default();
     let value = position.value.as_ref().map(|value| format!(" with {}", quoted(value))).unwrap_or_default();
     format!("the first in row {}{file}{value}", position.row)
-}
-
-/// What a rule is about.
-fn about(rule: &RuleKind) -> String {
-    let columns = rule.columns();
-    match (rule, columns.as_slice()) {
-        (RuleKind::Sql { .. }, _) => "the query".to_owned(),
-        (_, []) => "the table".to_owned(),
-        (_, [one]) => format!("column {}", quoted(one)),
-        (_, several) => {
-            let names: Vec<String> = several.iter().map(|name| quoted(name)).collect();
-            format!("columns {}", names.join(", "))
-        }
-    }
-}
-
-/// What a rule demands, after "expected".
-fn expected(rule: &RuleKind) -> String {
-    let unit = |unit: Unit| match unit {
-        Unit::Rows => "rows",
-        Unit::Percent => "percent of the rows",
-    };
-    let compared = |is: &Comparison, of: Unit, what: &str| format!("{is} {} {what}", unit(of));
-    match rule {
-        RuleKind::Present { .. } => "the column".to_owned(),
-        RuleKind::Type { .. } => "values of its type alone".to_owned(),
-        RuleKind::Required { .. } => "no nulls".to_owned(),
-        RuleKind::Unique { .. } => "no value twice".to_owned(),
-        RuleKind::PrimaryKey { .. } => "no nulls, and no key twice".to_owned(),
-        RuleKind::Values { test, .. } => wanted(test),
-        RuleKind::RowCount { is } => format!("{is} rows"),
-        RuleKind::NullValues { is, unit, .. } => compared(is, *unit, "with null"),
-        RuleKind::MissingValues { is, unit, .. } => compared(is, *unit, "with a missing value"),
-        RuleKind::InvalidValues { is, unit, tests, .. } => {
-            let tests: Vec<String> = tests.iter().map(wanted).collect();
-            let tests = if tests.is_empty() { String::new() } else { format!(" (valid: {})", tests.join(" and ")) };
-            format!("{}{tests}", compared(is, *unit, "with an invalid value"))
-        }
-        RuleKind::DuplicateValues { is, unit, .. } => compared(is, *unit, "that repeat another"),
-        RuleKind::Sql { is, .. } => is.to_string(),
-    }
-}
-
-/// What a test demands of a value.
-fn wanted(test: &ValueTest) -> String {
-    match test {
-        ValueTest::MinLength(length) => format!("at least {}", plural(*length, "character", "characters")),
-        ValueTest::MaxLength(length) => format!("at most {}", plural(*length, "character", "characters")),
-        ValueTest::Pattern(pattern) => format!("a match of {}", quoted(pattern)),
-        ValueTest::Format(format) => format!("a text of the form {}", format!("{format:?}").to_lowercase()),
-        ValueTest::OneOf(values) => {
-            let some: Vec<String> = values.iter().take(5).map(|value| quoted(value)).collect();
-            let more = if values.len() > 5 { ", …" } else { "" };
-            format!("one of {}{more}", some.join(", "))
-        }
-        ValueTest::Minimum(bound) => format!("at least {bound}"),
-        ValueTest::Maximum(bound) => format!("at most {bound}"),
-        ValueTest::ExclusiveMinimum(bound) => format!("more than {bound}"),
-        ValueTest::ExclusiveMaximum(bound) => format!("less than {bound}"),
-        ValueTest::MultipleOf(factor) => format!("multiples of {factor}"),
-        ValueTest::MinItems(number) => format!("at least {}", plural(*number, "item", "items")),
-        ValueTest::MaxItems(number) => format!("at most {}", plural(*number, "item", "items")),
-        ValueTest::UniqueItems => "no item twice".to_owned(),
-        ValueTest::MinProperties(number) => format!("at least {}", plural(*number, "member", "members")),
-        ValueTest::MaxProperties(number) => format!("at most {}", plural(*number, "member", "members")),
-        ValueTest::RequiredProperties(names) => format!("the members {}", names.join(", ")),
-    }
-}
-
-fn plural(number: u64, one: &str, many: &str) -> String {
-    count(usize::try_from(number).unwrap_or(usize::MAX), one, many)
 }
 
 impl Known<'_> {
@@ -321,9 +255,17 @@ impl Known<'_> {
             | Decision::NoNull(column)
             | Decision::Compare(_, column) => vec![*column],
             Decision::Key { key, .. } => self.plan.keys.get(*key).cloned().unwrap_or_default(),
+            Decision::Query(number) => {
+                self.plan.queries.list.get(*number).map(|query| query.columns.clone()).unwrap_or_default()
+            }
             Decision::Rows | Decision::NotChecked(_) => vec![],
         };
-        let lacking = columns.iter().find_map(|column| self.lacking(*column));
+        let lacking = columns.iter().find_map(|column| {
+            let why = self.lacking(*column)?;
+            let name = self.plan.columns.get(*column).filter(|_| matches!(decision, Decision::Query(_)));
+            // The sentence about a query names no column.
+            Some(name.map_or(why.clone(), |column| format!("of column {} {why}", quoted(&column.name))))
+        });
         match (decision, lacking) {
             (Decision::Present(_), _) if !self.outcome.headers.any => self.nothing("there are no files"),
             (Decision::Present(_), None) if self.rows == 0 && self.outcome.seen.is_some() => {
@@ -388,10 +330,44 @@ impl Known<'_> {
                 self.compare(rule, hits.count, self.rows, self.positions(&hits))
             }
             Decision::Key { key, primary, compare } => self.key(rule, *key, *primary, *compare),
+            Decision::Query(number) => self.answer(rule, *number),
             Decision::Present(_) | Decision::Rows | Decision::NotChecked(_) => {
                 self.nothing("there is nothing to decide")
             }
         }
+    }
+
+    /// What a query's answer says.
+    fn answer(&self, rule: &Rule, query: usize) -> Concluded {
+        let RuleKind::Sql { is, .. } = &rule.check else { return self.nothing("the rule has no query") };
+        match self.outcome.answers.get(query) {
+            Some(Answer::Number(number)) => match is.holds_for(number) {
+                Some(holds) => Concluded::new(outcome(Some(holds)), number.clone()),
+                None => {
+                    Concluded::new(RuleOutcome::NotChecked, format!("{is} cannot be compared with the number {number}"))
+                }
+            },
+            // A rule that only warns keeps no data back, whatever becomes of it.
+            Some(Answer::Failed(why)) if rule.severity == Severity::Warning => {
+                Concluded::new(RuleOutcome::NotChecked, why.clone())
+            }
+            Some(Answer::Nothing(why) | Answer::Failed(why)) => Concluded::new(RuleOutcome::Inconclusive, why.clone()),
+            None => self.nothing("the query was not run"),
+        }
+    }
+
+    /// Why a rule of severity error could not be decided by this machine, where there is one.
+    fn failed(&self, rules: &[RuleResult]) -> Option<String> {
+        let mut all = self.input.rules.iter().zip(&self.plan.decisions).zip(rules);
+        all.find_map(|((rule, decision), result)| match decision {
+            Decision::Query(number)
+                if result.outcome == RuleOutcome::Inconclusive && rule.severity == Severity::Error =>
+            {
+                let failed = matches!(self.outcome.answers.get(*number), Some(Answer::Failed(_)));
+                failed.then(|| format!("a rule could not be checked: {}: {}", rule.name, result.sentence))
+            }
+            _ => None,
+        })
     }
 
     fn only_nulls(&self, columns: &[usize]) -> Concluded {

@@ -30,14 +30,13 @@ impl Disk {
         Self(AtomicU64::new(bytes))
     }
 
-    fn take(&self, bytes: u64) -> Result<(), Problem> {
+    /// Takes so many bytes for something, a plural.
+    pub(super) fn take(&self, bytes: u64, what: &str) -> Result<(), Problem> {
         let taken = self.0.try_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes));
         taken.map(drop).map_err(|_| {
-            Problem::Failed(
-                "the keys of the rows do not fit on the disk that the check may use: raise it, or check fewer rules of \
-                 uniqueness at once"
-                    .to_owned(),
-            )
+            Problem::Failed(format!(
+                "{what} do not fit on the disk that the check may use: raise it, or check fewer such rules at once"
+            ))
         })
     }
 }
@@ -90,7 +89,7 @@ impl Keys {
             share.records.extend_from_slice(&part.to_be_bytes());
             share.records.extend_from_slice(&row.to_be_bytes());
             if share.records.len() >= CHUNK * RECORD {
-                disk.take((CHUNK * RECORD) as u64)?;
+                disk.take((CHUNK * RECORD) as u64, "the keys of the rows")?;
                 let file = match &self.file {
                     Some(file) => file,
                     None => self.file.insert(temporary(scratch).map_err(failed)?),

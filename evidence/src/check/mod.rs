@@ -12,10 +12,12 @@ mod moment;
 mod parquet;
 mod plan;
 mod sketch;
+mod sql;
 mod tallies;
 mod tally;
 mod test;
 mod value;
+mod words;
 mod work;
 
 use std::io::Write;
@@ -24,6 +26,7 @@ use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::alarm;
 use seatrial_core::contract::CONFIG_VARIABLE;
 use seatrial_core::contract::check::{
@@ -116,6 +119,8 @@ fn supervised(config: &CheckConfig, number: usize, input: &InputCheck, left: Dur
     // Arenas reserve addresses, which are bounded.
     command
         .env("MALLOC_ARENA_MAX", "2")
+        // Where SQLite puts what does not fit into memory.
+        .env("SQLITE_TMPDIR", scratch(config))
         .arg("check-input")
         .arg(number.to_string())
         .arg(left.as_secs().max(1).to_string());
@@ -163,15 +168,18 @@ pub(crate) fn check_input(number: usize, seconds: u32) -> ExitCode {
     };
     let Some(input) = config.inputs.get(number) else { return ExitCode::from(MISUSED) };
     alarm::set(seconds);
-    let bounded = supervise::bound(config.limits.memory).and_then(|()| {
+    // A file that grows too long is an error of writing it, rather than the end of the process.
+    let bounded = SigSet::from(Signal::SIGXFSZ).thread_block().map_err(std::io::Error::from);
+    let bounded = bounded.and_then(|()| supervise::bound(config.limits.memory)).and_then(|()| {
         setrlimit(Resource::RLIMIT_FSIZE, config.limits.disk, config.limits.disk).map_err(std::io::Error::from)
     });
     let bounded = bounded.map_err(|error| format!("the check cannot bound its memory, files and core dumps: {error}"));
     // The container's share of the processors stands in a file, which an enclosed process does not read.
     let (threads, scratch) = (threads(&config), scratch(&config));
+    let time = Duration::from_secs(u64::from(seconds));
     let enclosed = bounded.and_then(|()| sandbox::enter(&[Path::new(&input.path)], &[&scratch]));
     let report = match enclosed {
-        Ok(()) => checked(&config, input, threads),
+        Ok(()) => checked(&config, input, (threads, time)),
         Err(why) => conclude::whole(input, CheckVerdict::Error, why, (0, 0), vec![]),
     };
     match writeln!(std::io::stdout(), "{}", report.to_json()) {
@@ -188,11 +196,13 @@ fn threads(config: &CheckConfig) -> usize {
     )
 }
 
-/// Reads an input and decides its rules.
-fn checked(config: &CheckConfig, input: &InputCheck, threads: usize) -> CheckReport {
+/// Reads an input and decides its rules, by so many threads and within so much time.
+fn checked(config: &CheckConfig, input: &InputCheck, (threads, time): (usize, Duration)) -> CheckReport {
+    let until = Instant::now() + time;
     let (plan, scratch) = (plan::Plan::new(input), scratch(config));
     let checked = files::list(Path::new(&input.path)).and_then(|files| {
-        let outcome = work::run(input, &plan, &files, (&scratch, config.limits.disk, threads))?;
+        let limits = work::Limits { scratch: &scratch, disk: config.limits.disk, threads, until };
+        let outcome = work::run(input, &plan, &files, limits)?;
         Ok(conclude::report(input, &plan, &files, &outcome))
     });
     checked.unwrap_or_else(|problem| {

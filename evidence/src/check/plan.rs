@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use seatrial_core::contract::check::{InputCheck, LogicalType, RuleKind, ValueTest};
 
 use super::moment::Pattern;
+use super::sql::Queries;
 use super::test::Test;
 use super::value::Reader;
 
@@ -29,6 +30,8 @@ pub(super) struct ColumnPlan {
     pub(super) invalid: Vec<(Count, Vec<Test>)>,
     /// Whether its values are part of a key.
     pub(super) keyed: bool,
+    /// Whether its values are kept for queries.
+    pub(super) kept: bool,
 }
 
 /// How a rule is decided.
@@ -42,6 +45,8 @@ pub(super) enum Decision {
     /// A number of rows is compared.
     Compare(Count, usize),
     Rows,
+    /// A query's number is compared.
+    Query(usize),
     Key {
         key: usize,
         /// Whether nulls are counted, too.
@@ -58,13 +63,15 @@ pub(super) struct Plan {
     pub(super) counts: usize,
     /// By key: its columns.
     pub(super) keys: Vec<Vec<usize>>,
+    pub(super) queries: Queries,
     /// By rule.
     pub(super) decisions: Vec<Decision>,
 }
 
 impl Plan {
     pub(super) fn new(input: &InputCheck) -> Self {
-        let mut plan = Self { columns: Vec::new(), counts: 0, keys: Vec::new(), decisions: Vec::new() };
+        let queries = Queries::new(input.table.as_deref());
+        let mut plan = Self { columns: Vec::new(), counts: 0, keys: Vec::new(), queries, decisions: Vec::new() };
         let mut unreadable = Vec::new();
         for column in &input.columns {
             let (reader, why) = reader(column.logical_type, column.format.as_deref(), input);
@@ -80,6 +87,7 @@ impl Plan {
                 missing: Vec::new(),
                 invalid: Vec::new(),
                 keyed: false,
+                kept: false,
             });
         }
         for rule in &input.rules {
@@ -110,6 +118,9 @@ impl Plan {
         );
         if reads_values && let Some(why) = places.iter().find_map(|place| unreadable.get(*place).cloned().flatten()) {
             return Err(why);
+        }
+        if let RuleKind::Sql { query, .. } = rule {
+            return self.query(query, unreadable);
         }
         let next = self.counts;
         let Some(column) = self.columns.get_mut(first) else {
@@ -144,13 +155,21 @@ impl Plan {
                 primary: matches!(rule, RuleKind::PrimaryKey { .. }),
                 compare: matches!(rule, RuleKind::DuplicateValues { .. }),
             },
-            RuleKind::RowCount { .. } => Decision::Rows,
-            RuleKind::Sql { .. } => {
-                return Err(
-                    "queries are not run: this release has no query engine; say it by a library metric".to_owned()
-                );
-            }
+            // A query is decided above.
+            RuleKind::RowCount { .. } | RuleKind::Sql { .. } => Decision::Rows,
         })
+    }
+
+    /// A query, with the columns that it reads.
+    fn query(&mut self, query: &str, unreadable: &[Option<String>]) -> Result<Decision, String> {
+        let number = self.queries.add(query, &self.columns, unreadable)?;
+        let read = self.queries.list.get(number).map(|query| query.columns.as_slice()).unwrap_or_default();
+        for place in read {
+            if let Some(column) = self.columns.get_mut(*place) {
+                column.kept = true;
+            }
+        }
+        Ok(Decision::Query(number))
     }
 
     /// The number of a key: rules with the same columns share it.

@@ -1,10 +1,13 @@
 //! Applying a plan to rows.
 
+use std::sync::Mutex;
+
 use super::keys::hash;
 use super::plan::Plan;
 use super::sketch::Sketch;
+use super::sql::{self, Rows, Store};
 use super::tally::{Broken, Hits, Part, Place};
-use super::value::{Cell, shown};
+use super::value::{Cell, Typed, shown};
 
 /// Why a part cannot be read: the row in it, and a predicate.
 pub(super) type Refused = (u32, String);
@@ -18,6 +21,9 @@ pub(super) struct Tallies<'p> {
     pub(super) sketches: Vec<Sketch>,
     /// By key: what is not handed on yet.
     pub(super) keys: Vec<Vec<([u8; 16], Place)>>,
+    /// What queries read of the rows and is not handed on yet.
+    pub(super) kept: Rows,
+    store: Option<&'p Mutex<Store>>,
     pub(super) parts: Vec<Part>,
     pub(super) broken: Option<Broken>,
     /// The keys of the current row's columns, one after the other, and where each ends.
@@ -27,12 +33,14 @@ pub(super) struct Tallies<'p> {
 }
 
 impl<'p> Tallies<'p> {
-    pub(super) fn new(plan: &'p Plan) -> Self {
+    pub(super) fn new(plan: &'p Plan, store: Option<&'p Mutex<Store>>) -> Self {
         Self {
             plan,
             hits: vec![Hits::default(); plan.counts],
             sketches: vec![Sketch::default(); plan.columns.len()],
             keys: vec![Vec::new(); plan.keys.len()],
+            kept: Rows::default(),
+            store,
             parts: Vec::new(),
             broken: None,
             bytes: Vec::new(),
@@ -47,7 +55,16 @@ impl<'p> Tallies<'p> {
         let columns = self.plan.columns.iter().zip(&mut self.ends).zip(&mut self.sketches);
         for (((column, end), sketch), cell) in columns.zip(cells) {
             *end = None;
-            let Some(cell) = cell else { continue };
+            let kept = &mut self.kept;
+            let mut keep = |cell: Cell<'_>, value: Option<&Typed<'_>>| {
+                if column.kept {
+                    kept.value(column.reader.kind, cell, value);
+                }
+            };
+            let Some(cell) = cell else {
+                keep(Cell::Null, None);
+                continue;
+            };
             let hits = &mut self.hits;
             let mut hit = |count: usize| {
                 if let Some(hits) = hits.get_mut(count) {
@@ -67,12 +84,14 @@ impl<'p> Tallies<'p> {
             sketch.rows += 1;
             if matches!(cell, Cell::Null) {
                 hit(column.nulls);
+                keep(cell, None);
                 continue;
             }
             let start = self.bytes.len();
             match column.reader.read(cell) {
                 Some(value) => {
                     sketch.add(cell, &value);
+                    keep(cell, Some(&value));
                     column.tests.iter().filter(|(_, test)| !test.passes(&value)).for_each(|(count, _)| hit(*count));
                     for (count, tests) in &column.invalid {
                         if !tests.iter().all(|test| test.passes(&value)) {
@@ -85,6 +104,7 @@ impl<'p> Tallies<'p> {
                 }
                 None => {
                     hit(column.mistyped);
+                    keep(cell, None);
                     column.invalid.iter().for_each(|(count, _)| hit(*count));
                     if column.keyed {
                         // What is of no type differs from all that is.
@@ -109,10 +129,20 @@ impl<'p> Tallies<'p> {
                 keys.push((hash(&self.key), place));
             }
         }
+        if self.store.is_some() && self.kept.end(place) {
+            self.hand_on_kept();
+        }
+    }
+
+    /// Hands on what queries read.
+    pub(super) fn hand_on_kept(&mut self) {
+        if let Some(store) = self.store {
+            sql::hand_on(store, &mut self.kept);
+        }
     }
 
     /// Adds what another thread counted of other parts.
-    pub(super) fn merge(&mut self, other: Self) {
+    pub(super) fn merge(&mut self, other: Tallies<'_>) {
         self.hits.iter_mut().zip(other.hits).for_each(|(one, other)| one.merge(other));
         self.sketches.iter_mut().zip(other.sketches).for_each(|(one, other)| one.merge(other));
         self.parts.extend(other.parts);

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::*;
 
 mod of_files;
+mod of_queries;
 mod of_rules;
 
 /// A check of a path: columns by name, and rules by name.
@@ -35,7 +36,7 @@ fn config(path: &Path, columns: &Value, rules: &Value, more: &Value) -> CheckCon
 }
 
 fn report(config: &CheckConfig) -> CheckReport {
-    checked(config, &config.inputs[0], threads(config))
+    checked(config, &config.inputs[0], (threads(config), Duration::from_secs(config.limits.seconds)))
 }
 
 /// Checks files of a folder.

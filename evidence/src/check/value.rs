@@ -194,6 +194,15 @@ impl<'a> Number<'a> {
         near.is_finite().then_some(Self { near, exact })
     }
 
+    /// The number, where it is a whole one that has room.
+    pub(super) fn whole(&self) -> Option<i64> {
+        match self.exact {
+            Exact::Scaled(unscaled, 0) => i64::try_from(unscaled).ok(),
+            Exact::Text(text, _) => text.parse().ok(),
+            Exact::Scaled(..) | Exact::Float(_) => None,
+        }
+    }
+
     /// How it compares with a bound.
     pub(super) fn compare(&self, bound: &Bound) -> Ordering {
         if let (Exact::Scaled(one, scale), Some((other, of_bound))) = (self.exact, bound.scaled)

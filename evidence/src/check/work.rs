@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Instant;
 
 use seatrial_core::contract::check::InputCheck;
 
@@ -15,6 +16,7 @@ use super::json;
 use super::keys::{Disk, Keys, Repeated};
 use super::parquet::Table;
 use super::plan::Plan;
+use super::sql::{Answer, Store};
 use super::tallies::{Refused, Tallies};
 use super::tally::{Broken, Part};
 use crate::problem::Problem;
@@ -32,9 +34,23 @@ pub(super) struct Outcome<'p> {
     pub(super) tallies: Tallies<'p>,
     /// By key.
     pub(super) repeated: Vec<Repeated>,
+    /// By query.
+    pub(super) answers: Vec<Answer>,
     pub(super) headers: Headers,
     /// By column: whether some line of JSON lines had it. None where there was none.
     pub(super) seen: Option<Vec<bool>>,
+}
+
+/// What reading may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits<'p> {
+    /// The folder for what does not fit into memory.
+    pub(super) scratch: &'p Path,
+    /// Bytes that may lie there.
+    pub(super) disk: u64,
+    pub(super) threads: usize,
+    /// When the process is ended.
+    pub(super) until: Instant,
 }
 
 /// A part of the data.
@@ -57,7 +73,9 @@ struct Shared<'a> {
     files: &'a [DataFile],
     dialect: Dialect,
     scratch: &'a Path,
-    disk: Disk,
+    disk: Arc<Disk>,
+    /// The rows that queries read; none where there are no queries.
+    store: Option<Mutex<Store>>,
     keys: Vec<Mutex<Keys>>,
     /// What went wrong with the machine.
     problem: Mutex<Option<Problem>>,
@@ -70,7 +88,7 @@ pub(super) fn run<'p>(
     input: &'p InputCheck,
     plan: &'p Plan,
     data: &'p [DataFile],
-    (scratch, disk, threads): (&'p Path, u64, usize),
+    limits: Limits<'p>,
 ) -> Result<Outcome<'p>, Problem> {
     let character = |letter: char| u8::try_from(letter).ok().filter(u8::is_ascii);
     let (Some(separator), Some(quote), Some(_)) =
@@ -80,12 +98,15 @@ pub(super) fn run<'p>(
             "the separator, quote and decimal point of CSV must be ASCII characters".to_owned(),
         ));
     };
+    let Limits { scratch, disk, threads, until } = limits;
+    let disk = Arc::new(Disk::new(disk));
     let shared = Shared {
         plan,
         files: data,
         dialect: Dialect { separator, quote, nulls: input.csv.null_values.clone() },
         scratch,
-        disk: Disk::new(disk),
+        store: Store::new(plan, &disk)?,
+        disk,
         keys: plan.keys.iter().map(|_| Mutex::new(Keys::new())).collect(),
         problem: Mutex::new(None),
         stop: AtomicBool::new(false),
@@ -124,7 +145,7 @@ pub(super) fn run<'p>(
         (produced, counted)
     });
     let (headers, broken, lines) = produced?;
-    let mut tallies = Tallies::new(plan);
+    let mut tallies = Tallies::new(plan, None);
     let mut seen = vec![false; plan.columns.len()];
     for worker in counted {
         let (theirs, theirs_seen) = worker.map_err(|_| {
@@ -138,18 +159,21 @@ pub(super) fn run<'p>(
     }
     tallies.broken = Broken::earlier(tallies.broken.take(), broken);
     tallies.parts.sort_by_key(|part| part.number);
-    let mut repeated = Vec::new();
+    let (mut repeated, mut answers) = (Vec::new(), Vec::new());
     if tallies.broken.is_none() {
+        if let Some(store) = shared.store {
+            answers = store.into_inner().unwrap_or_else(PoisonError::into_inner).answers(&plan.queries, until);
+        }
         for keys in shared.keys {
             repeated.push(keys.into_inner().unwrap_or_else(PoisonError::into_inner).repeated()?);
         }
     }
-    Ok(Outcome { tallies, repeated, headers, seen: lines.then_some(seen) })
+    Ok(Outcome { tallies, repeated, answers, headers, seen: lines.then_some(seen) })
 }
 
 /// Counts parts until there are no more.
-fn work<'p>(shared: &Shared<'p>, receiver: &Mutex<Receiver<Unit>>) -> (Tallies<'p>, Vec<bool>) {
-    let mut tallies = Tallies::new(shared.plan);
+fn work<'s>(shared: &'s Shared<'_>, receiver: &Mutex<Receiver<Unit>>) -> (Tallies<'s>, Vec<bool>) {
+    let mut tallies = Tallies::new(shared.plan, shared.store.as_ref());
     let mut seen = vec![false; shared.plan.columns.len()];
     let mut open: Option<(u32, Table)> = None;
     loop {
@@ -204,6 +228,13 @@ fn group_rows(
 
 /// Hands the keys on that a thread has gathered, where they are so many.
 fn hand_on(shared: &Shared<'_>, tallies: &mut Tallies<'_>, many: usize) {
+    if many == 0 {
+        tallies.hand_on_kept();
+    }
+    let failed = shared.store.as_ref().and_then(|store| store.lock().unwrap_or_else(PoisonError::into_inner).problem());
+    if let Some(problem) = failed {
+        fail(shared, problem);
+    }
     for (gathered, keys) in tallies.keys.iter_mut().zip(&shared.keys) {
         if gathered.len() > many {
             let added = keys.lock().unwrap_or_else(PoisonError::into_inner).add(gathered, shared.scratch, &shared.disk);

@@ -117,11 +117,11 @@ pub enum RuleKind {
         #[serde(default)]
         unit: Unit,
     },
-    /// What a query says about the table `data`, as its one number or boolean.
+    /// What a query says about the table [`super::InputCheck::table`], as its one number or boolean.
     Sql {
-        /// The query.
+        /// The query, in SQLite's dialect.
         query: String,
-        /// What its number must be.
+        /// What its number must be; true is 1.
         is: Comparison,
     },
 }

@@ -169,13 +169,36 @@ fn each_metric_is_read_with_its_comparison_unit_and_severity() {
 }
 
 #[test]
+fn queries_become_rules_with_names_for_their_placeholders() {
+    let read = schema(json!({"name": "t", "properties": [{"name": "a", "physicalName": "b", "quality": [
+        {"type": "sql", "query": "SELECT COUNT(*) FROM {object} WHERE {property} < 0", "mustBeLessThan": 3, "mustNotBe": 1,
+         "unit": "percent", "severity": "warning"}]}], "quality": [
+        {"name": "whole", "query": "SELECT COUNT(*) > 0 FROM ${table}", "mustBe": true},
+        {"type": "sql", "query": "SELECT {property} FROM t", "mustBe": 0}]}));
+    let query = r#"SELECT COUNT(*) FROM "t" WHERE "b" < 0"#;
+    let of = |query: &str, is| RuleKind::Sql { query: query.to_owned(), is };
+    let expected = [
+        ("b.query", &of(query, Comparison::MustNotBe("1".into()))),
+        ("b.query-2", &of(query, Comparison::MustBeLessThan("3".into()))),
+        ("whole", &of(r#"SELECT COUNT(*) > 0 FROM "t""#, Comparison::MustBe("1".into()))),
+    ];
+    assert_eq!(rules(&read), expected);
+    let severities: Vec<Severity> = read.rules.iter().skip(1).map(|rule| rule.severity).collect();
+    assert_eq!(severities, [Severity::Warning, Severity::Warning, Severity::Error]);
+    assert_eq!(read.not_checked.len(), 1);
+    assert!(read.not_checked[0].reason.contains("stands at a schema object"), "{:?}", read.not_checked);
+    assert_eq!(describe(&read.rules[1].check), r#"the query gives not 1: SELECT COUNT(*) FROM "t" WHERE "b" < 0"#);
+}
+
+#[test]
 fn what_nobody_checks_is_listed_with_its_reason() {
     let quality = |rule: Value| json!({"quality": [rule]});
     let table = [
         (quality(json!({"type": "text", "description": "is right"})), "for people"),
         (quality(json!({"type": "custom", "engine": "soda", "implementation": "x"})), "a rule of soda"),
         (quality(json!({"type": "magic"})), "no type of rules"),
-        (quality(json!({"type": "sql", "query": "SELECT count(*) FROM t", "mustBe": 0})), "queries are not run"),
+        (quality(json!({"type": "sql", "query": "COPY t TO '/x'", "mustBe": 0})), "no query that only reads"),
+        (quality(json!({"type": "sql", "query": "SELECT count(*) FROM t"})), "it says nothing that the number must be"),
         (quality(json!({"metric": "freshness", "mustBe": 0})), "no metric that Seatrial knows"),
         (quality(json!({"metric": "rowCount", "mustBe": 0})), "belongs to a schema object"),
         (quality(json!({"metric": "nullValues"})), "it says nothing that the number must be"),
