@@ -56,6 +56,11 @@ fn pod(server: &LocalStore) -> (Pod, PathBuf) {
 }
 
 async fn admit(pod: &Pod, reports: &std::path::Path, inputs: &[&str]) -> (ExitCode, CheckMessage) {
+    decide("admit", pod, reports, inputs).await
+}
+
+/// What the agent's task makes of the reports.
+async fn decide(task: &str, pod: &Pod, reports: &std::path::Path, inputs: &[&str]) -> (ExitCode, CheckMessage) {
     let input = |input: &&str| AdmittedInput {
         input: (*input).to_owned(),
         contract: "billing/customers".into(),
@@ -67,7 +72,7 @@ async fn admit(pod: &Pod, reports: &std::path::Path, inputs: &[&str]) -> (ExitCo
         inputs: inputs.iter().map(input).collect(),
         outage_seconds: 2,
     };
-    let (code, text) = pod.end_with_text(pod.start("admit", &config)).await;
+    let (code, text) = pod.end_with_text(pod.start(task, &config)).await;
     (code, CheckMessage::parse(&text).unwrap_or_else(|error| panic!("{error}: {text}")))
 }
 
@@ -140,6 +145,26 @@ async fn what_is_no_report_about_the_input_admits_nothing() {
     write(&reports, &report("hidden", vec![]));
     std::os::unix::fs::symlink(reports.join("hidden.json"), reports.join("raw.json")).unwrap();
     assert_eq!(admit(&pod, &reports, &["raw"]).await.0, ExitCode::CheckFailed);
+}
+
+/// Where no command waits, what was found is all that was asked for: a Job fails only where nothing could be said.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_report_that_nobody_waits_for_fails_nothing() {
+    let (data, server) = store().await;
+    let (pod, reports) = pod(&server);
+    write(&reports, &report("raw", vec![result(Severity::Error, RuleOutcome::Broken)]));
+    let (ended, message) = decide("report", &pod, &reports, &["raw", "other"]).await;
+    let verdicts: Vec<CheckVerdict> = message.checks.iter().map(|check| check.verdict).collect();
+    assert_eq!((ended, verdicts), (ExitCode::Success, vec![CheckVerdict::Failed, CheckVerdict::Error]));
+    assert!(on_disk(&data, &layout::artifact(message.checks[0].report.as_ref().unwrap())).exists());
+    fs::remove_file(pod.private().join("config.json")).unwrap();
+    assert_ne!(decide("report", &pod, &reports, &["raw"]).await.0, ExitCode::Success);
+    // `fetch` found what is known: nobody looked at it.
+    let unchanged = pod.path("/seatrial/state/unchanged");
+    fs::create_dir_all(unchanged.parent().unwrap()).unwrap();
+    fs::write(unchanged, "").unwrap();
+    let (ended, message) = decide("report", &pod, &reports, &["raw"]).await;
+    assert_eq!((ended, message), (ExitCode::Success, CheckMessage { checks: vec![], failure: None }));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use jsonschema::Validator;
+use seatrial_core::data_contract;
 use seatrial_core::validation::{self, Problem};
 use seatrial_crds::{DataContractSpec, ModelSpec, manifests};
 use serde::de::DeserializeOwned;
@@ -148,9 +149,11 @@ fn beyond_the_schema<S: DeserializeOwned>(object: &Value, rules: fn(&S) -> Vec<P
     }
 }
 
-/// What of a contract's document is not as the standard demands.
+/// What of a contract's document is not as the standard demands, and of its schedule.
 fn contract(contract: &DataContractSpec) -> Vec<Problem> {
-    seatrial_core::data_contract::read(contract).err().unwrap_or_default()
+    let mut problems = data_contract::read(contract).err().unwrap_or_default();
+    problems.extend(data_contract::schedule_problems(contract));
+    problems
 }
 
 /// What no version can pass, or what contradicts itself.
@@ -281,6 +284,31 @@ mod tests {
             (model, "8: Model churn: spec.gates: "),
         ] {
             let found = found(&format!("{head}{text}"));
+            assert!(found.contains(expected), "{expected}: {found}");
+        }
+    }
+
+    #[test]
+    fn a_schedule_that_is_none_is_named() {
+        let contract = |check: &str| {
+            format!(
+                "apiVersion: seatrial.dev/v1alpha1\nkind: DataContract\nmetadata: {{name: customers}}\nspec:\n  check: {check}\n  contract: {{apiVersion: v3.1.0, kind: DataContract, id: a, version: 1, status: active, schema: [{{name: t, properties: [{{name: x}}]}}]}}\n"
+            )
+        };
+        let data = "data: [{schema: t, uri: 's3://lake/t/'}]";
+        assert_eq!(found(&contract(&format!("{{schedule: {{cron: '0 6 * * *'}}, {data}}}"))), "");
+        for (check, expected) in [
+            (format!("{{schedule: {{cron: '0 6 * *'}}, {data}}}"), "spec.check.schedule.cron: "),
+            (
+                format!("{{schedule: {{cron: '0 6 * * *', timeZone: Berlin}}, {data}}}"),
+                "spec.check.schedule.timeZone: ",
+            ),
+            (
+                "{schedule: {cron: '0 6 * * *'}, data: [{schema: u, uri: 's3://lake/u/'}]}".to_owned(),
+                "spec.check.data[u].schema: it has no schema object",
+            ),
+        ] {
+            let found = found(&contract(&check));
             assert!(found.contains(expected), "{expected}: {found}");
         }
     }

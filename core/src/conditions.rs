@@ -51,6 +51,10 @@ pub mod types {
     pub const THRESHOLD_CURRENT: &str = "ThresholdCurrent";
     /// A contract's document breaks nobody who reads the data by an earlier one. Of a pipeline: no contract of its inputs does.
     pub const COMPATIBLE: &str = "Compatible";
+    /// The data of a contract keep it, as its own schedule found.
+    pub const HONOURED: &str = "Honoured";
+    /// The data of a contract come as often as it says.
+    pub const FRESH: &str = "Fresh";
     /// A Model answers every question.
     pub const ANSWERED: &str = "Answered";
 }

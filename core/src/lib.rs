@@ -8,6 +8,7 @@ pub(crate) mod attempt;
 pub mod authority;
 pub mod conditions;
 pub mod contract;
+pub mod cron;
 pub mod data_contract;
 pub mod decimal;
 pub mod deployment;

@@ -65,6 +65,13 @@ pub fn duel(version: &str, version_uid: &str, step: &str, attempt: u32) -> Strin
     of_attempt(version, "duel", &digest::short(&[version_uid, "duel", step, &attempt.to_string()]))
 }
 
+/// The Job that checks a contract's data on its own schedule. The hash makes it unique for the contract, what is checked, when
+/// it was due, and the attempt, whatever was cut.
+pub fn check(contract: &str, uid: &str, key: &str, scheduled_at: jiff::Timestamp, attempt: i64) -> String {
+    let parts = [uid, key, &scheduled_at.to_string(), &attempt.to_string()];
+    of_attempt(contract, "contract-check", &digest::short(&parts))
+}
+
 /// `<run>-<step>-<hash>`, with run and step cut to what a Job's name may have.
 fn of_attempt(run: &str, step: &str, hash: &str) -> String {
     let room = JOB_NAME - hash.len() - 2;

@@ -49,8 +49,22 @@ pub struct ContractObserved {
     pub revisions: Vec<Arc<Revision>>,
     /// The pipelines whose inputs name the contract, of its own namespace and of those that it serves.
     pub pipelines: Vec<Arc<MLPipeline>>,
+    /// The Jobs with the contract's name in the same label.
+    pub jobs: Vec<Arc<Job>>,
+    /// The pods with the contract's name in the same label.
+    pub pods: Vec<Arc<Pod>>,
+    /// The namespace's stores.
+    pub stores: Vec<Arc<Store>>,
+    /// What this leader did about Jobs, by name.
+    pub expectations: BTreeMap<String, Expectation>,
+    /// For how long this leader has led.
+    pub leading_for: Duration,
+    /// When the API server was asked about a Job last.
+    pub live_reads: BTreeMap<String, Timestamp>,
     /// The writes that failed, and until when each waits.
     pub blocked: Vec<Blocked>,
+    /// What the platform team configured.
+    pub platform: Arc<Platform>,
 }
 
 /// For [`crate::stores::plan`].

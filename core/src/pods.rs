@@ -34,6 +34,8 @@ pub const JUDGE: &str = "seatrial-judge";
 pub const CHECK: &str = "seatrial-check";
 /// The container that decides by what was found whether a step's command starts.
 pub const ADMIT: &str = "seatrial-admit";
+/// The container that says what a check on a contract's own schedule found.
+pub const REPORT: &str = "seatrial-report";
 /// The container of a step's command.
 pub const STEP: &str = "step";
 /// The container of a model server.

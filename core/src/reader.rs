@@ -133,6 +133,7 @@ mod tests {
             version: contract::VERSION,
             stores: both.iter().map(|store| store.config.clone()).collect(),
             inputs: vec![],
+            known: vec![],
             step: None,
             outage_seconds: 1,
         };

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::limits;
-use crate::schema::{atomic_list, rule, set_list};
+use crate::schema::{atomic_list, list_map, rule, set_list};
+use crate::{CheckVerdict, Time};
 
 /// What a producer of data promises: a document of the Open Data Contract Standard, and who may rely on it.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -26,6 +27,8 @@ use crate::schema::{atomic_list, rule, set_list};
         type_ = "string",
         json_path = ".status.conditions[?(@.type=='Compatible')].status"
     ),
+    printcolumn(name = "Honoured", type_ = "string", json_path = ".status.conditions[?(@.type=='Honoured')].status"),
+    printcolumn(name = "Fresh", type_ = "string", json_path = ".status.conditions[?(@.type=='Fresh')].status"),
     printcolumn(name = "Rules", type_ = "integer", json_path = ".status.ruleCount"),
     printcolumn(name = "Not-Checked", type_ = "integer", json_path = ".status.notCheckedCount"),
     printcolumn(
@@ -50,7 +53,7 @@ pub struct DataContractSpec {
     /// csv is how CSV files are written, where they are not plain: comma, double quotes, a point in decimals, a header.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub csv: Option<CsvDialect>,
-    /// check is how much a check of data may take.
+    /// check is how much a check of data may take, and when the data are checked though no pipeline reads them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<ContractCheck>,
 }
@@ -137,15 +140,61 @@ pub enum CsvHeader {
     Absent,
 }
 
-/// How much a check of data may take.
+/// How much a check of data may take, and when the data are checked though no pipeline reads them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [
+    rule("has(self.schedule) == has(self.data)", "schedule and data go together: when to check, and which data"),
+]))]
 pub struct ContractCheck {
     /// timeout is how long the check of one input may take, by default 1h. A check that takes longer ends as Error, and the
     /// step does not start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 2, max = limits::DURATION), regex(pattern = limits::DURATION_PATTERN))]
     pub timeout: Option<String>,
+    /// schedule is when data are checked though no pipeline reads them; what came of it are the conditions Honoured and Fresh,
+    /// and status.checks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<CheckSchedule>,
+    /// data are the data that the schedule checks, for each schema object where they lie.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = checked_data)]
+    pub data: Vec<CheckedData>,
+}
+
+fn checked_data(schema: &mut Schema) {
+    list_map(schema, "schema", limits::CHECKED_TABLES);
+    schema.insert("minItems".into(), 1.into());
+}
+
+/// When data are checked, as a CronJob has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CheckSchedule {
+    /// cron is the schedule: minute, hour, day of the month, month, day of the week.
+    #[schemars(length(min = 1, max = limits::CRON))]
+    pub cron: String,
+    /// timeZone is the IANA name of the time zone of cron, by default Etc/UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = limits::TIME_ZONE))]
+    pub time_zone: Option<String>,
+    /// startingDeadline is how late a check may begin that could not begin at its time; without it, the last of those that
+    /// were missed is made up for, however late.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 2, max = limits::DURATION), regex(pattern = limits::DURATION_PATTERN))]
+    pub starting_deadline: Option<String>,
+}
+
+/// Where the data of a schema object lie.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CheckedData {
+    /// schema is the name of the schema object.
+    #[schemars(length(min = 1, max = limits::CONTRACT_NAME))]
+    pub schema: String,
+    /// uri is where the data lie: a file, or, where it ends in /, a folder whose files are one table. A Store of the contract's
+    /// namespace must reach it.
+    #[schemars(length(min = 1, max = limits::URI), regex(pattern = limits::URI_PATTERN))]
+    pub uri: String,
 }
 
 /// What the operator found out about a contract.
@@ -184,8 +233,20 @@ pub struct DataContractStatus {
     /// breaking is what of the document concerns those who read the data by an earlier one; absent where nothing does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub breaking: Option<BreakingChange>,
+    /// schedule is what the contract's own schedule checks now, and since when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<ObservedSchedule>,
+    /// checking is the check that is being made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checking: Option<Checking>,
+    /// checks are what the checks of the contract's own schedule found, the newest first. A check that finds the same data by
+    /// the same document again is no new one: it moves the times of the newest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = checks)]
+    pub checks: Vec<ScheduledCheck>,
     /// conditions: Ready (the document is understood, and data may be checked by it), Compatible (nothing of it breaks who reads
-    /// the data by an earlier one), Stalled.
+    /// the data by an earlier one), Stalled; with a schedule also Honoured (the data keep the contract), and, where the
+    /// document says how often data come, Fresh (they do).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(transform = crate::manifests::condition_list)]
     pub conditions: Vec<Condition>,
@@ -201,6 +262,108 @@ fn rules(schema: &mut Schema) {
 
 fn not_checked(schema: &mut Schema) {
     atomic_list(schema, limits::NOT_CHECKED_SHOWN);
+}
+
+fn checks(schema: &mut Schema) {
+    atomic_list(schema, limits::CHECKS);
+}
+
+/// What a contract's own schedule checks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ObservedSchedule {
+    /// key is the digest of where the data lie, and of the document.
+    #[schemars(length(max = limits::DIGEST))]
+    pub key: String,
+    /// since is when the operator saw that first: no earlier time is made up for.
+    pub since: Time,
+}
+
+/// A check that is being made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Checking {
+    /// scheduledAt is the time for which it was due.
+    pub scheduled_at: Time,
+    /// attempt is the number of the attempt, from 1.
+    pub attempt: i64,
+    /// message says what holds the attempt up, or why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = limits::STEP_MESSAGE))]
+    pub message: Option<String>,
+    /// failedAt is when it failed; another one follows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_at: Option<Time>,
+}
+
+/// What a check of a contract's own schedule found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ScheduledCheck {
+    /// scheduledAt is the time for which the check was due, the last one that found this.
+    pub scheduled_at: Time,
+    /// checkedAt is when it was made.
+    pub checked_at: Time,
+    /// foundAt is when the first check was made that found this.
+    pub found_at: Time,
+    /// verdict is Passed, Failed, Inconclusive (the data prove nothing) or Error (the check could not be made): the worst of all
+    /// tables.
+    pub verdict: CheckVerdict,
+    /// version is the version of the document.
+    #[schemars(length(max = limits::CONTRACT_VERSION))]
+    pub version: String,
+    /// revision is the document's revision.
+    #[schemars(length(max = limits::DIGEST))]
+    pub revision: String,
+    /// message says why the check could not be made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = limits::STEP_MESSAGE))]
+    pub message: Option<String>,
+    /// tables are what was found of each table.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = checked_tables)]
+    pub tables: Vec<CheckedTable>,
+}
+
+fn checked_tables(schema: &mut Schema) {
+    atomic_list(schema, limits::CHECKED_TABLES);
+}
+
+/// What a check found of one table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CheckedTable {
+    /// schema is the name of the schema object.
+    #[schemars(length(max = limits::CONTRACT_NAME))]
+    pub schema: String,
+    /// verdict is Passed, Failed, Inconclusive or Error.
+    pub verdict: CheckVerdict,
+    /// rows is how many rows the data have.
+    pub rows: i64,
+    /// digest is the digest of the data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = limits::DIGEST))]
+    pub digest: Option<String>,
+    /// unchangedSince is the scheduled time of the first check that found these data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unchanged_since: Option<Time>,
+    /// message says what was found.
+    #[schemars(length(max = limits::STEP_MESSAGE))]
+    pub message: String,
+    /// broken are the names of rules that are broken, those of severity error first, as far as there is room.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = broken_rules)]
+    pub broken: Vec<String>,
+    /// report is the digest of the whole report, an artifact in the store that takes the namespace's artifacts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = limits::DIGEST))]
+    pub report: Option<String>,
+}
+
+fn broken_rules(schema: &mut Schema) {
+    atomic_list(schema, limits::BROKEN_RULES_SHOWN);
+    if let Some(items) = schema.get_mut("items").and_then(Value::as_object_mut) {
+        items.insert("maxLength".into(), limits::CONTRACT_NAME.into());
+    }
 }
 
 /// How a contract's document differs from earlier ones, as far as that concerns who reads the data.

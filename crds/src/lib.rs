@@ -32,9 +32,9 @@ pub use affinity::{
 };
 pub use approval::{Approval, ApprovalGate, ApprovalSpec, Approver, Decision};
 pub use contract::{
-    AffectedPipeline, BreakingChange, ContractChange, ContractChangeEffect, ContractCheck, ContractRule,
-    ContractSchema, CsvDialect, CsvHeader, DataContract, DataContractSpec, DataContractStatus, DecimalSeparator,
-    NotChecked, RuleSeverity,
+    AffectedPipeline, BreakingChange, CheckSchedule, CheckedData, CheckedTable, Checking, ContractChange,
+    ContractChangeEffect, ContractCheck, ContractRule, ContractSchema, CsvDialect, CsvHeader, DataContract,
+    DataContractSpec, DataContractStatus, DecimalSeparator, NotChecked, ObservedSchedule, RuleSeverity, ScheduledCheck,
 };
 pub use deployment::{
     Correction, DeployedRole, DeployedVersion, Follow, ModelDeployment, ModelDeploymentSpec, ModelDeploymentStatus,

@@ -163,6 +163,16 @@ pub const NOT_CHECKED_SHOWN: usize = 32;
 pub const CONTRACT_CHANGES_SHOWN: usize = 16;
 /// Pipelines that a change of a contract concerns, as far as its status names them.
 pub const AFFECTED_PIPELINES_SHOWN: usize = 32;
+/// Tables that a contract's own schedule checks.
+pub const CHECKED_TABLES: usize = 8;
+/// Checks of a contract's own schedule that its status remembers; the oldest go first.
+pub const CHECKS: usize = 10;
+/// Jobs that try to make one check of a contract's own schedule.
+pub const CHECK_ATTEMPTS: u32 = 3;
+/// Bytes of a schedule in cron's notation.
+pub const CRON: usize = 128;
+/// Bytes of a time zone's name.
+pub const TIME_ZONE: usize = 63;
 /// Bytes of a duration.
 pub const DURATION: usize = 24;
 /// Pipelines that a Model's status names as its publishers.

@@ -20,6 +20,8 @@ pub mod components {
     pub const JUDGE: &str = "judge";
     /// A Job that lets a version's evaluation step evaluate the champion, and its pods.
     pub const DUEL: &str = "duel";
+    /// A Job that checks data on a contract's own schedule, and its pods.
+    pub const CHECK: &str = "check";
     /// A pod by which a person reads logs and artifacts.
     pub const READER: &str = "reader";
     /// A model's servers: Deployment, pods and Service.
@@ -53,7 +55,7 @@ pub const ATTEMPT_LABEL: &str = "seatrial.dev/attempt";
 pub const REVISION_LABEL: &str = "seatrial.dev/revision";
 /// The model of a version, counter or server.
 pub const MODEL_LABEL: &str = "seatrial.dev/model";
-/// The DataContract of a document that is kept.
+/// The DataContract of a document that is kept, or of a Job that checks its data.
 pub const CONTRACT_LABEL: &str = "seatrial.dev/contract";
 /// The ModelDeployment of a server's pods.
 pub const DEPLOYMENT_LABEL: &str = "seatrial.dev/deployment";

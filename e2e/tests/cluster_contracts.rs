@@ -141,6 +141,54 @@ fn good_data_pass_and_each_kind_of_broken_data_stops_the_step_before_its_command
     }
 }
 
+/// A contract with a schedule of every minute, whose data are one file.
+fn scheduled(name: &str, uri: &str) -> String {
+    let check =
+        format!("  check:\n    schedule: {{cron: \"* * * * *\"}}\n    data: [{{schema: customers, uri: \"{uri}\"}}]\n");
+    CONTRACT
+        .replace("name: customers}\nspec:", &format!("name: {name}}}\nspec:"))
+        .replace("spec:\n", &format!("spec:\n{check}"))
+}
+
+#[test]
+fn a_contract_checks_its_data_on_its_own_schedule() {
+    let cluster = Cluster::prepared();
+    let namespace = Namespace::new(&cluster, "contracts-scheduled");
+    namespace.apply(CONTRACT);
+    let (good, broken) = (format!("{HEADER}\n{GOOD}"), BROKEN[6].1);
+    // What a step wrote lies in the namespace's own store by its content.
+    namespace.apply(&pipeline("data", &[("good", &good), ("broken", broken)]));
+    cluster.wait_for_run(&namespace.name, "data-c1", 300);
+    let uri = |content: &str| {
+        let object = seatrial_core::contract::layout::object(&seatrial_core::contract::Digest::of(content.as_bytes()));
+        format!("s3://{}/{object}", namespace.name)
+    };
+    namespace.apply(&scheduled("good", &uri(&good)));
+    namespace.apply(&scheduled("broken", &uri(broken)));
+    let contract = cluster.wait(&namespace.name, "datacontract", "good", 240, |contract| {
+        condition(contract, "Honoured")["status"] == "True"
+    });
+    let newest = &contract["status"]["checks"][0];
+    assert_eq!((&newest["verdict"], &newest["tables"][0]["rows"]), (&"Passed".into(), &2.into()), "{newest:#}");
+    let first = newest["scheduledAt"].clone();
+    let contract = cluster.wait(&namespace.name, "datacontract", "broken", 240, |contract| {
+        condition(contract, "Honoured")["status"] == "False"
+    });
+    assert_eq!(condition(&contract, "Honoured")["reason"], "ContractBroken", "{contract:#}");
+    let table = &contract["status"]["checks"][0]["tables"][0];
+    assert!(table["message"].as_str().is_some_and(|message| message.contains("age")), "{table:#}");
+    // The next one finds the same data, and does not read them again.
+    let contract = cluster.wait(&namespace.name, "datacontract", "good", 240, |contract| {
+        contract["status"]["checks"][0]["scheduledAt"] != first && contract["status"]["checking"].is_null()
+    });
+    assert_eq!(contract["status"]["checks"].as_array().map(Vec::len), Some(1), "{contract:#}");
+    let jobs = cluster.list(&namespace.name, "jobs", "seatrial.dev/contract=broken");
+    assert!(
+        jobs.iter().all(|job| condition(job, "Failed").is_null()),
+        "data that break their contract are no failed Job"
+    );
+}
+
 #[test]
 fn a_contract_that_serves_nobody_else_stops_a_run_before_it_begins() {
     let cluster = Cluster::prepared();

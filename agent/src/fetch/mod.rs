@@ -14,7 +14,8 @@ use std::path::Path;
 use futures::future::try_join_all;
 use futures::{StreamExt, TryStreamExt, stream};
 use seatrial_core::contract::{
-    ExitCode, InputConfig, Listing, MAX_FILES, MAX_PATHS_BYTES, Message, PodConfig, ReportedInput, StoreConfig,
+    ExitCode, InputConfig, KnownInput, Listing, MAX_FILES, MAX_PATHS_BYTES, Message, PodConfig, ReportedInput,
+    StoreConfig,
 };
 
 use crate::error::AgentError;
@@ -66,7 +67,18 @@ pub(crate) async fn fetch(
     if config.step.is_some() {
         private.save(config, &message.inputs)?;
     }
+    if !config.known.is_empty() {
+        let is_known = is_known(&config.known, &message.inputs);
+        tracing::info!(is_known, "the data were compared with those that were checked before");
+        volume.say_unchanged(is_known)?;
+    }
     Ok(message)
+}
+
+/// Whether all inputs are as they were.
+fn is_known(known: &[KnownInput], inputs: &[ReportedInput]) -> bool {
+    let is_same = |input: &ReportedInput| known.iter().any(|it| it.name == input.name && it.digest == input.digest);
+    inputs.iter().all(is_same)
 }
 
 /// What the memory of this container holds: all lists together, whichever input they are of.

@@ -74,6 +74,26 @@ impl Volume {
     }
 }
 
+impl Volume {
+    /// Says that nothing needs to be read of what `fetch` brought, or, of an earlier start of this container, does not.
+    pub(crate) fn say_unchanged(&self, is_unchanged: bool) -> Result<(), AgentError> {
+        let file = self.path(paths::UNCHANGED);
+        let said = match is_unchanged {
+            true => File::create(&file).map(|_| ()),
+            false => match fs::remove_file(&file) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                removed => removed,
+            },
+        };
+        said.map_err(|error| AgentError::writing(&file, &error))
+    }
+
+    /// Whether `fetch` said so.
+    pub(crate) fn is_unchanged(&self) -> bool {
+        self.path(paths::UNCHANGED).exists()
+    }
+}
+
 /// Makes a folder and those above it, of this mode whatever the umask says.
 pub(crate) fn make_folder(folder: &Path, mode: u32) -> Result<(), AgentError> {
     let made = fs::create_dir_all(folder).and_then(|()| set_mode(folder, mode));

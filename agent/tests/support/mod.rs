@@ -227,7 +227,7 @@ pub(crate) fn fetch_config(stores: Vec<StoreConfig>, inputs: Vec<InputConfig>) -
         outage_seconds: 60,
         log_seconds: LOG_SECONDS,
     };
-    PodConfig { version: VERSION, stores, inputs, step: Some(step), outage_seconds: 0 }
+    PodConfig { version: VERSION, stores, inputs, known: vec![], step: Some(step), outage_seconds: 0 }
 }
 
 pub(crate) fn by_uri(name: &str, store: &str, uri: &str) -> InputConfig {

@@ -104,6 +104,17 @@ pub(crate) fn timeout(step: &Step) -> Duration {
     step.timeout.as_deref().and_then(validation::duration).unwrap_or(DEFAULT_TIMEOUT)
 }
 
+/// The time after the first failed attempt of those that follow each other without end, in seconds; it doubles.
+const FIRST_DELAY: i64 = 30;
+/// The longest time between two such attempts, in seconds.
+const LONGEST_DELAY: i64 = 3600;
+
+/// The time between an attempt's failure and the next attempt, in seconds.
+pub(crate) fn retry_delay(attempt: i64) -> i64 {
+    let doublings = u32::try_from(attempt.clamp(1, 20) - 1).unwrap_or(0);
+    FIRST_DELAY.saturating_mul(1 << doublings).min(LONGEST_DELAY)
+}
+
 /// Whether a pod belongs to a Job, by the UID of its controller.
 pub(crate) fn is_pod_of(pod: &Pod, job: &Job) -> bool {
     let mut owners = pod.owner_references().iter();

@@ -94,6 +94,7 @@ impl StepJob<'_> {
             version: contract::VERSION,
             stores: stores.iter().map(|store| store.config.clone()).collect(),
             inputs: self.inputs.iter().map(input_config).collect(),
+            known: vec![],
             step: Some(StepConfig {
                 // Of a duel the version's: its records lie beside those of no run.
                 run_uid: self.attempt.owner.uid.clone(),

@@ -38,6 +38,9 @@ pub struct CheckConfig {
     /// What checking may take.
     #[serde(default)]
     pub limits: CheckLimits,
+    /// A file, absolute, where there is nothing to check if it exists: the data are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unless: Option<String>,
 }
 
 /// An input and what is agreed about it.

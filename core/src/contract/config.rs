@@ -18,11 +18,25 @@ pub struct PodConfig {
     /// The inputs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub inputs: Vec<InputConfig>,
+    /// The data that were checked already, where that is all that is done with them: where all inputs are as here, `fetch` leaves
+    /// [`super::paths::UNCHANGED`], and nobody reads them again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub known: Vec<KnownInput>,
     /// The step; absent for a model server, which has neither `exec` nor `publish`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<StepConfig>,
     /// How long `fetch` waits an outage out before the container ends with `StoreUnavailable`, in seconds.
     pub outage_seconds: u32,
+}
+
+/// An input whose data are known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct KnownInput {
+    /// The input's name.
+    pub name: String,
+    /// The digest of its data.
+    pub digest: Digest,
 }
 
 /// What the agent knows of the step beside which it runs.

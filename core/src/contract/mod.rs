@@ -38,7 +38,8 @@ mod record;
 pub use compared::{Compared, ComparedFold};
 pub use config::{
     AdmitConfig, AdmittedInput, Authentication, Authorities, DEFAULT_REGION, InputConfig, InputSource, KEY_ID,
-    LOG_SECONDS, OutputConfig, PodConfig, RecoverConfig, SECRET_KEY, SESSION_TOKEN, StepConfig, StoreConfig,
+    KnownInput, LOG_SECONDS, OutputConfig, PodConfig, RecoverConfig, SECRET_KEY, SESSION_TOKEN, StepConfig,
+    StoreConfig,
 };
 pub use digest::{Digest, DigestError, Hasher};
 pub use entry::{Entry, ListingError, MAX_FILES, MAX_LISTING_BYTES, MAX_PATH_BYTES, MAX_PATHS_BYTES};

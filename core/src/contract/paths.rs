@@ -18,6 +18,8 @@ pub const LOCK: &str = "/seatrial/state/lock";
 pub const STARTED: &str = "/seatrial/state/started";
 /// How the command ended, as JSON ([`super::Exit`]); written by `exec` by rename while it still holds the lock.
 pub const EXIT: &str = "/seatrial/state/exit";
+/// Made by `fetch` where all data are those that were checked already: nobody checks them again.
+pub const UNCHANGED: &str = "/seatrial/state/unchanged";
 /// The folder of what the command printed, in the segments of [`super::log`]; made by `exec`.
 pub const LOGS: &str = "/seatrial/state/logs";
 /// The folder of inputs; `$INPUT_<NAME>` is a folder or file beneath it.

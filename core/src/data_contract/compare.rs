@@ -8,13 +8,15 @@
 //! | a rule lets more pass than before: a wider bound, more valid values, a shorter key | yes | no |
 //! | a rule is another, and neither is known to be the stricter one | yes | yes |
 //! | CSV files are written in another way | yes | yes |
+//! | new data come more rarely | yes | no |
 //! | a schema object is new | no | no: nobody reads it yet |
 //! | a column is new, or has a type that it did not have | no | yes: it must be there from now on |
 //! | a rule is new, or stricter, or stops a step where it warned | no | yes, unless it only warns |
 //!
 //! Who reads the data is broken by what could not come before. Who checks the data is stopped by data that were good before.
 
-use super::{Contract, Schema, describe};
+use super::scheduled::frequency_text;
+use super::{Contract, Frequency, Schema, describe};
 use crate::contract::check::{Column, Comparison, Rule, RuleKind, Severity, Unit, ValueTest};
 use crate::decimal::Decimal;
 
@@ -65,6 +67,7 @@ pub fn compare(old: &Contract, new: &Contract) -> Vec<Change> {
     if old.csv != new.csv {
         changes.push(change("csv", "CSV files are written in another way", Effect::Breaks));
     }
+    frequencies(old.frequency, new.frequency, &mut changes);
     for schema in &old.schemas {
         match new.schemas.iter().find(|other| other.name == schema.name) {
             Some(other) => schemas(schema, other, &mut changes),
@@ -79,6 +82,21 @@ pub fn compare(old: &Contract, new: &Contract) -> Vec<Change> {
 
 fn change(place: &str, what: impl Into<String>, effect: Effect) -> Change {
     Change { place: place.to_owned(), what: what.into(), effect }
+}
+
+fn frequencies(old: Option<Frequency>, new: Option<Frequency>, changes: &mut Vec<Change>) {
+    let (effect, what) = match (old, new) {
+        (Some(old), Some(new)) if old != new => {
+            let effect = if new.seconds > old.seconds { Effect::Breaks } else { Effect::Harmless };
+            (effect, format!("new data came every {}, and come every {}", frequency_text(old), frequency_text(new)))
+        }
+        (Some(old), None) => {
+            (Effect::Breaks, format!("it is no longer promised that new data come every {}", frequency_text(old)))
+        }
+        (None, Some(new)) => (Effect::Harmless, format!("it is new that new data come every {}", frequency_text(new))),
+        _ => return,
+    };
+    changes.push(change("slaProperties[frequency]", what, effect));
 }
 
 fn schemas(old: &Schema, new: &Schema, changes: &mut Vec<Change>) {

@@ -6,7 +6,7 @@ use seatrial_crds::limits;
 use serde_json::{Map, Value};
 
 use super::fields::{Fields, object, scalar};
-use super::{Draft, MAX_COLUMNS, MAX_SCHEMA_BYTES, Schema, property, quality};
+use super::{Draft, Frequency, MAX_COLUMNS, MAX_SCHEMA_BYTES, Schema, property, quality};
 use crate::contract::check::{Column, MAX_RULES, RuleKind, Severity};
 
 /// The fields that the standard knows at a document's root.
@@ -58,8 +58,13 @@ const OBJECT: &[&str] = &[
     "tags",
 ];
 
-/// Reads what a document says of itself, and returns its version.
-pub(super) fn root(document: &Map<String, Value>, draft: &mut Draft) -> String {
+/// Reads what a document says of itself, and returns its version and how often its data come. Whether data come is seen by a
+/// schedule of the contract's own alone.
+pub(super) fn root(
+    document: &Map<String, Value>,
+    is_scheduled: bool,
+    draft: &mut Draft,
+) -> (String, Option<Frequency>) {
     let fields = Fields { map: document, path: "spec.contract" };
     if let Some(kind) = fields.required_text("kind", draft)
         && kind != "DataContract"
@@ -74,16 +79,47 @@ pub(super) fn root(document: &Map<String, Value>, draft: &mut Draft) -> String {
     }
     fields.required_text("id", draft);
     fields.required_text("status", draft);
+    let mut frequency: Option<Frequency> = None;
     for sla in fields.list("slaProperties", draft) {
         let property = sla.get("property").and_then(Value::as_str).unwrap_or("?");
         let path = format!("slaProperties[{property}]");
-        draft.not_checked(&path, "a service level is about time, and data are checked when a step reads them");
+        match service_level(property, sla) {
+            Ok(promised) => {
+                frequency = Some(
+                    frequency.map_or(promised, |other| Frequency { seconds: other.seconds.min(promised.seconds) }),
+                );
+                if !is_scheduled {
+                    draft.not_checked(&path, "how often data come is seen by a schedule of the contract's own alone: set spec.check.schedule");
+                }
+            }
+            Err(reason) => draft.not_checked(&path, reason),
+        }
     }
     if fields.get("variables").is_some() {
         draft.not_checked("variables", "variables are not replaced: write what they stand for");
     }
     fields.unknown(ROOT, draft);
-    version(fields, draft)
+    (version(fields, draft), frequency)
+}
+
+/// How often data come, where a service level says that; or why the service level is not checked. Units are the standard's
+/// (`d`, `day`, `days`, and the same for years), weeks and hours; `m` is none, since nobody knows whether it means minutes.
+fn service_level(property: &str, sla: &Value) -> Result<Frequency, &'static str> {
+    if !property.eq_ignore_ascii_case("frequency") {
+        return Err("a service level is about time, and of those how often data come is checked alone (frequency)");
+    }
+    let unit = sla.get("unit").and_then(Value::as_str).unwrap_or_default();
+    let seconds = match unit {
+        "h" | "hr" | "hour" | "hours" => 3600,
+        "d" | "day" | "days" => 86400,
+        "w" | "week" | "weeks" => 7 * 86400,
+        "y" | "yr" | "year" | "years" => 365 * 86400,
+        _ => return Err("its unit is not understood: write h, d, w or y"),
+    };
+    let value = sla.get("value").and_then(scalar).and_then(|value| value.parse::<i64>().ok());
+    let value = value.filter(|value| (1..=1_000_000).contains(value));
+    let value = value.ok_or("its value is not understood: write a whole number of units from 1 on")?;
+    Ok(Frequency { seconds: value * seconds })
 }
 
 /// `version: 1.0` of YAML is a number, and meant as a text.

@@ -17,6 +17,7 @@ mod property;
 mod quality;
 mod query;
 mod resolve;
+mod scheduled;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,9 +27,10 @@ use serde_json::json;
 pub use breaking::of_pipeline;
 pub use compare::{Change, Effect, compare};
 pub use describe::describe;
-pub use plan::plan;
+pub use plan::{plan, verdict_of_check};
 use resolve::find;
 pub use resolve::{AgreedContract, ContractProblem, references, resolve, whole};
+pub use scheduled::{is_scheduled, schedule_problems};
 
 use crate::contract::check::{self, Column, NotChecked, Rule, RuleKind};
 use crate::digest;
@@ -52,8 +54,17 @@ pub struct Contract {
     pub csv: check::CsvDialect,
     /// Its schema objects, in the document's order.
     pub schemas: Vec<Schema>,
+    /// How often new data come, where the document says it.
+    pub frequency: Option<Frequency>,
     /// What the document promises beside its schema objects, and nobody checks.
     pub not_checked: Vec<NotChecked>,
+}
+
+/// How often new data come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frequency {
+    /// The longest time between two changes of the data, in seconds.
+    pub seconds: i64,
 }
 
 /// A schema object: a table.
@@ -102,14 +113,14 @@ pub fn read(spec: &DataContractSpec) -> Result<Contract, Vec<Problem>> {
     }
     let mut draft = Draft::default();
     check_csv(spec, &mut draft);
-    let version = document::root(&spec.contract, &mut draft);
+    let (version, frequency) = document::root(&spec.contract, is_scheduled(spec), &mut draft);
     let schemas = document::schemas(&spec.contract, &mut draft);
     if !draft.problems.is_empty() {
         return Err(draft.problems);
     }
     let revision = format!("sha256:{}", digest::of_json(&json!({"contract": spec.contract, "csv": spec.csv})));
     let csv = dialect(spec.csv.as_ref());
-    Ok(Contract { version, revision, csv, schemas, not_checked: draft.not_checked })
+    Ok(Contract { version, revision, csv, schemas, frequency, not_checked: draft.not_checked })
 }
 
 fn check_csv(spec: &DataContractSpec, draft: &mut Draft) {

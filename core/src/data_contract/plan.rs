@@ -1,9 +1,9 @@
 //! What a DataContract's status says.
 
 use jiff::Timestamp;
-use seatrial_crds::{ContractRule, ContractSchema, DataContractStatus, NotChecked, RuleSeverity, limits};
+use seatrial_crds::{CheckVerdict, ContractRule, ContractSchema, DataContractStatus, NotChecked, RuleSeverity, limits};
 
-use super::{Contract, breaking, describe, history, read};
+use super::{Contract, breaking, describe, history, read, scheduled};
 use crate::conditions::{self, Status, types};
 use crate::contract::check::Severity;
 use crate::observed::ContractObserved;
@@ -25,16 +25,17 @@ pub fn plan(observed: &ContractObserved, now: Timestamp) -> Plan<DataContractSta
     };
     let conditions = &mut status.conditions;
     let (mut stages, mut events) = (vec![], vec![]);
-    match read(&contract.spec) {
+    let document = read(&contract.spec);
+    match &document {
         Ok(read) => {
-            let (rules, open) = (rule_count(&read), not_checked(&read).count());
+            let (rules, open) = (rule_count(read), not_checked(read).count());
             let message = match open {
                 0 => format!("{rules} rules are checked"),
                 open => format!("{rules} rules are checked; {open} more promises are not: status.notChecked says why"),
             };
             conditions::set(conditions, types::READY, Status::True, "Understood", message, generation, now);
             conditions::remove(conditions, types::STALLED);
-            let breaking = breaking::of_contract(contract, &read, &observed.revisions, &observed.pipelines);
+            let breaking = breaking::of_contract(contract, read, &observed.revisions, &observed.pipelines);
             let (compatible, reason, message) = breaking::condition(breaking.as_ref());
             // Of a document that is new to its readers, not of a pipeline that comes to read by an old one.
             let is_news = before.revision.as_ref().is_some_and(|revision| *revision != read.revision);
@@ -44,19 +45,37 @@ pub fn plan(observed: &ContractObserved, now: Timestamp) -> Plan<DataContractSta
             }
             conditions::set(conditions, types::COMPATIBLE, compatible, reason, message, generation, now);
             status.breaking = breaking;
-            stages = history::keep(contract, &read, &observed.revisions);
-            set_summary(&mut status, &read);
+            stages = history::keep(contract, read, &observed.revisions);
+            set_summary(&mut status, read);
         }
         Err(problems) => {
-            let message = validation::summary(&problems);
+            let message = validation::summary(problems);
             let reason = "InvalidContract";
             conditions::set(conditions, types::READY, Status::False, reason, message.clone(), generation, now);
             conditions::set(conditions, types::STALLED, Status::True, reason, message, generation, now);
             conditions::remove(conditions, types::COMPATIBLE);
         }
     }
+    let progress = scheduled::check(observed, document.as_ref().ok(), &mut status, conditions::whole_seconds(now));
+    stages.extend(progress.stages);
+    events.extend(progress.events);
     let changed = contract.status.as_ref() != Some(&status);
-    Plan { status: changed.then_some(status), stages, events, ..Plan::default() }.defer_blocked(&observed.blocked, now)
+    let plan = Plan {
+        status: changed.then_some(status),
+        stages,
+        events,
+        live_reads: progress.live_reads,
+        requeue_after: progress.requeue_after,
+        ..Plan::default()
+    };
+    plan.defer_blocked(&observed.blocked, now)
+}
+
+/// The verdict of the check whose end a plan records; `None` where it records none.
+pub fn verdict_of_check(before: &DataContractStatus, after: &DataContractStatus) -> Option<CheckVerdict> {
+    let newest = after.checks.first()?;
+    let is_new = before.checks.first().is_none_or(|known| known.checked_at != newest.checked_at);
+    is_new.then_some(newest.verdict)
 }
 
 fn rule_count(contract: &Contract) -> usize {

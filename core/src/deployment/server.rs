@@ -140,6 +140,7 @@ impl ServerOf<'_> {
                     digest: self.artifact.clone(),
                 },
             }],
+            known: vec![],
             step: None,
             outage_seconds: FETCH_OUTAGE,
         };

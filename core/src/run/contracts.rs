@@ -185,6 +185,7 @@ fn config(
         inputs,
         reports: paths::CHECK_REPORTS.to_owned(),
         limits: CheckLimits { scratch: Some(paths::CHECK_SCRATCH.to_owned()), seconds, ..CheckLimits::default() },
+        unless: None,
     })
 }
 

@@ -12,7 +12,7 @@ use kube_core::ResourceExt;
 use seatrial_crds::{Measuring, ModelVersionStatus, Time, limits};
 
 use crate::attempt::report::has_ended_well;
-use crate::attempt::{Cluster, JobState, is_pod_of, job_has_ended};
+use crate::attempt::{Cluster, JobState, is_pod_of, job_has_ended, retry_delay};
 use crate::observed::VersionObserved;
 use crate::plan::{Kind, LiveRead, Object, Stage, Write};
 use crate::pod_state::terminated;
@@ -26,10 +26,6 @@ const SOON: Duration = Duration::from_secs(5);
 const JOB_WAIT: Duration = Duration::from_secs(60);
 /// How soon to look again where a store is missing.
 const STORE_WAIT: Duration = Duration::from_secs(30);
-/// The time after the first failed attempt, in seconds; it doubles.
-const FIRST_DELAY: i64 = 30;
-/// The longest time between two attempts, in seconds.
-const LONGEST_DELAY: i64 = 3600;
 /// The largest number of an attempt.
 const MOST: i64 = 1000;
 
@@ -123,7 +119,7 @@ impl<T> Attempts<'_, T> {
         let number = match &before {
             None => self.first.min(MOST),
             Some(Measuring { attempt, failure: Some(failure), failed_at, .. }) => {
-                let next = failed_at.as_ref().map_or(0, |at| at.0.as_second() + Self::delay(*attempt));
+                let next = failed_at.as_ref().map_or(0, |at| at.0.as_second() + retry_delay(*attempt));
                 let left = next - self.now.as_second();
                 if left > 0 {
                     progress.requeue_after = Some(Duration::from_secs(left.unsigned_abs()));
@@ -186,7 +182,7 @@ impl<T> Attempts<'_, T> {
         let attempted = self.failed(number, &failure);
         let (key, failed_at) = (self.key.to_owned(), Some(Time(self.now)));
         status.measuring = Some(Measuring { key, attempt: number, failure: Some(failure), failed_at });
-        progress.requeue_after = Some(Duration::from_secs(Self::delay(number).unsigned_abs()));
+        progress.requeue_after = Some(Duration::from_secs(retry_delay(number).unsigned_abs()));
         attempted
     }
 
@@ -212,12 +208,6 @@ impl<T> Attempts<'_, T> {
         } else {
             Attempted::Failing(format!("{subject} could not be {done}; it is tried every hour: {failure}"))
         }
-    }
-
-    /// The time between an attempt's failure and the next attempt, in seconds.
-    fn delay(number: i64) -> i64 {
-        let doublings = u32::try_from(number.clamp(1, 20) - 1).unwrap_or(0);
-        FIRST_DELAY.saturating_mul(1 << doublings).min(LONGEST_DELAY)
     }
 
     /// Why the API server refused the Job, if it did.

@@ -153,6 +153,7 @@ impl JudgeJob<'_> {
             version: contract::VERSION,
             stores: stores.iter().map(|store| store.config.clone()).collect(),
             inputs,
+            known: vec![],
             step: None,
             outage_seconds: FETCH_OUTAGE,
         };

@@ -34,6 +34,10 @@ fn with_answer(field: &str, answer: &Value) -> Value {
     object("Model", "union", json!({"owner": owner, "objective": "o", "uses": ["Batch"], field: answer}))
 }
 
+fn with_check(check: &Value) -> Value {
+    object("DataContract", "union", json!({"contract": {}, "check": check}))
+}
+
 /// Of a union none is as wrong as two.
 pub(crate) async fn exactly_one_member(client: &Client) {
     let env = |variable: Value| with_step(&json!({"env": [variable]}));
@@ -52,6 +56,8 @@ pub(crate) async fn exactly_one_member(client: &Client) {
         with_answer("fairness", &json!({"notApplicable": {"reason": "x"}})),
         with_answer("consumers", &json!([])),
         with_answer("task", &json!({"type": "Regression"})),
+        with_check(&json!({"timeout": "1h"})),
+        with_check(&json!({"schedule": {"cron": "0 6 * * *"}, "data": [{"schema": "t", "uri": "s3://lake/t/"}]})),
     ];
     for value in good {
         dry_run(client, &value).await.unwrap();
@@ -64,7 +70,10 @@ pub(crate) async fn exactly_one_member(client: &Client) {
     let one_source = "exactly one of secretKeyRef, configMapKeyRef and fieldRef";
     let one_volume = "exactly one of persistentVolumeClaim, configMap, secret and emptyDir";
     let gate_type = "exactly the field that its type names";
+    let together = "schedule and data go together";
     let cases = vec![
+        ("a schedule of nothing", with_check(&json!({"schedule": {"cron": "0 6 * * *"}})), together),
+        ("data at no time", with_check(&json!({"data": [{"schema": "t", "uri": "s3://lake/t/"}]})), together),
         ("no value", env(json!({"name": "A"})), "exactly one of value and valueFrom"),
         (
             "a value and its source",

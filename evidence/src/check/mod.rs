@@ -48,6 +48,10 @@ pub(crate) fn check(termination_log: &Path) -> ExitCode {
         Ok(config) => config,
         Err(why) => return say(termination_log, &CheckMessage { checks: vec![], failure: Some(why) }, MISUSED),
     };
+    if config.unless.as_ref().is_some_and(|file| Path::new(file).exists()) {
+        eprintln!("the data are those that were checked before");
+        return say(termination_log, &CheckMessage { checks: vec![], failure: None }, 0);
+    }
     let scratch = scratch(&config);
     for folder in [Path::new(&config.reports), &scratch] {
         if let Err(error) = std::fs::create_dir_all(folder) {

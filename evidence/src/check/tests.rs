@@ -32,6 +32,7 @@ fn config(path: &Path, columns: &Value, rules: &Value, more: &Value) -> CheckCon
         inputs: vec![serde_json::from_value(input).unwrap()],
         reports: "/nowhere".into(),
         limits: CheckLimits { threads: Some(2), ..CheckLimits::default() },
+        unless: None,
     }
 }
 

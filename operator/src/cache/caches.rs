@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use kube::ResourceExt;
 use seatrial_core::conditions::{self, types};
+use seatrial_core::data_contract::is_scheduled;
 use seatrial_core::platform::Platform;
 use seatrial_core::run::{has_ended, triggered_revision};
 use seatrial_crds::names::{MODEL_LABEL, PIPELINE_LABEL, RUN_LABEL};
@@ -98,23 +99,28 @@ impl Caches {
         is_news
     }
 
-    /// Every key that waits for a store: unfinished runs and deployments, of one namespace or of all.
+    /// Every key that waits for a store: unfinished runs, deployments, and contracts with a schedule, of one namespace or of all.
     pub(crate) fn store_users(&self, namespace: Option<&str>) -> Vec<ObjectKey> {
         match namespace {
             Some(namespace) => {
                 let runs = self.runs.group(namespace, ALL);
                 let deployments = self.model_deployments.group(namespace, ALL);
+                let contracts = self.contracts.group(namespace, ALL);
                 runs.iter()
                     .map(|run| ObjectKey::of(Primary::Run, run.as_ref()))
                     .chain(deployments.iter().map(|deployment| ObjectKey::of(Primary::Deployment, deployment.as_ref())))
+                    .chain(contracts.iter().map(|contract| ObjectKey::of(Primary::Contract, contract.as_ref())))
                     .collect()
             }
             None => {
                 let runs = self.runs.all();
+                let contracts = self.contracts.all();
+                let scheduled = contracts.iter().filter(|contract| is_scheduled(&contract.spec));
                 let unfinished = runs.iter().filter(|run| !has_ended(run.status.as_ref()));
                 unfinished
                     .map(|run| ObjectKey::of(Primary::Run, run.as_ref()))
                     .chain(self.model_deployments.all().iter().map(|d| ObjectKey::of(Primary::Deployment, d.as_ref())))
+                    .chain(scheduled.map(|contract| ObjectKey::of(Primary::Contract, contract.as_ref())))
                     .collect()
             }
         }

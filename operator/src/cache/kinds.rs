@@ -8,7 +8,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, ContainerStatus, Pod, PodStatus, Service};
 use kube::{Resource, ResourceExt};
-use seatrial_core::data_contract::references;
+use seatrial_core::data_contract::{is_scheduled, references};
 use seatrial_core::revision::Revision;
 use seatrial_core::run::{has_ended, triggered_revision};
 use seatrial_crds::names::{
@@ -115,7 +115,7 @@ macro_rules! watched_kinds {
 
 watched_kinds! {
     stores: Store, Own, Selection::All, |_| vec![ALL.to_owned()], keep, of_store;
-    contracts: DataContract, Own, Selection::All, |_| vec![], keep, of_contract;
+    contracts: DataContract, Own, Selection::All, groups_of_contract, keep, of_contract;
     models: Model, Own, Selection::All, |_| vec![], keep, of_model;
     pipelines: MLPipeline, Own, Selection::All, groups_of_pipeline, keep, of_pipeline;
     runs: MLPipelineRun, Own, Selection::All, groups_of_run, keep, of_run;
@@ -226,9 +226,17 @@ fn of_store(store: &Store, before: Option<&Store>, caches: &Caches) -> Vec<Objec
     keys
 }
 
+/// The group of a namespace's contracts whose data are checked on a schedule of their own.
+fn groups_of_contract(contract: &DataContract) -> Vec<String> {
+    if is_scheduled(&contract.spec) { vec![ALL.to_owned()] } else { vec![] }
+}
+
 /// The contract; the pipelines that name it and may use it, or might before, and their runs that have not begun.
 fn of_contract(contract: &DataContract, before: Option<&DataContract>, caches: &Caches) -> Vec<ObjectKey> {
     let mut keys = vec![ObjectKey::of(Primary::Contract, contract)];
+    if is_scheduled(&contract.spec) && !before.is_some_and(|before| is_scheduled(&before.spec)) {
+        keys.push(ObjectKey::trust_bundle(&contract.namespace().unwrap_or_default()));
+    }
     if before.is_none_or(|before| before.spec != contract.spec) {
         let mut pipelines = caches.readers_of(contract);
         for lost in before.into_iter().flat_map(|before| caches.readers_of(before)) {
@@ -385,13 +393,17 @@ fn owners_by_label<K: Resource>(object: &K, _: Option<&K>, _: &Caches) -> Vec<Ob
     by(RUN_LABEL, Primary::Run).into_iter().chain(by(DEPLOYMENT_LABEL, Primary::Deployment)).collect()
 }
 
-/// The same, or the version that it measures, or whose champion it evaluates.
+/// The same, or the version that it measures, or whose champion it evaluates, or the contract whose data it checks.
 fn of_job_or_pod<K: Resource>(object: &K, before: Option<&K>, caches: &Caches) -> Vec<ObjectKey> {
     let mut keys = owners_by_label(object, before, caches);
     let of_version = |component: &String| component == components::JUDGE || component == components::DUEL;
     if object.labels().get(COMPONENT_LABEL).is_some_and(of_version) {
         let version = object.labels().get(VERSION_LABEL);
         keys.extend(version.map(|name| ObjectKey::beside(Primary::Version, object, name)));
+    }
+    if object.labels().get(COMPONENT_LABEL).is_some_and(|component| component == components::CHECK) {
+        let contract = object.labels().get(CONTRACT_LABEL);
+        keys.extend(contract.map(|name| ObjectKey::beside(Primary::Contract, object, name)));
     }
     keys
 }

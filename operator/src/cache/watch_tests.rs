@@ -4,7 +4,7 @@ use seatrial_core::observed::VersionObserved;
 use seatrial_core::platform::{DefaultStore, Platform};
 use seatrial_core::revision::Revision;
 use seatrial_crds::names::{COMPONENT_LABEL, RUN_LABEL, components};
-use seatrial_crds::{Approval, DataContract, MLPipeline, MLPipelineRun, Model, ModelDeployment, ModelVersion};
+use seatrial_crds::{Approval, DataContract, MLPipeline, MLPipelineRun, Model, ModelDeployment, ModelVersion, Store};
 use serde_json::{Value, from_value, json};
 
 use super::*;
@@ -310,6 +310,42 @@ async fn a_contract_wakes_the_pipelines_that_name_it_and_their_runs_that_wait() 
                             "labels": {COMPONENT_LABEL: components::CONTRACTS, RUN_LABEL: "churn-c2"}}}),
     );
     assert_eq!(names(woken(&feed).await), ["MLPipelineRun ns/churn-c2"]);
+}
+
+/// A Job that checks data wakes its contract, and a schedule wakes who publishes the authorities that its pods trust.
+#[tokio::test]
+async fn a_contract_with_a_schedule_is_woken_by_its_jobs_and_by_stores() {
+    let feed = feed(Platform::default(), false);
+    let names = |keys: Vec<ObjectKey>| -> Vec<String> { keys.iter().map(ToString::to_string).collect() };
+    let contract = |version: &str, check: Value| {
+        json!({
+            "apiVersion": "seatrial.dev/v1alpha1", "kind": "DataContract",
+            "metadata": {"name": "customers", "namespace": "ns", "uid": "k", "resourceVersion": version},
+            "spec": {"contract": {"version": version}, "check": check},
+        })
+    };
+    let store = |version: &str| {
+        json!({
+            "apiVersion": "seatrial.dev/v1alpha1", "kind": "Store",
+            "metadata": {"name": "lake", "namespace": "ns", "uid": "s", "resourceVersion": version},
+            "spec": {"prefix": format!("s3://lake/{version}/")},
+        })
+    };
+    arrives::<DataContract>(&feed, contract("1", json!({"timeout": "1h"})));
+    arrives::<Store>(&feed, store("1"));
+    assert_eq!(names(woken(&feed).await), ["DataContract ns/customers"]);
+    let check = json!({"schedule": {"cron": "0 6 * * *"}, "data": [{"schema": "t", "uri": "s3://lake/t/"}]});
+    arrives::<DataContract>(&feed, contract("2", check));
+    assert_eq!(names(woken(&feed).await), ["DataContract ns/customers", "ConfigMap ns/seatrial-trust-bundle"]);
+    arrives::<Store>(&feed, store("2"));
+    assert_eq!(names(woken(&feed).await), ["DataContract ns/customers"]);
+    arrives::<k8s_openapi::api::batch::v1::Job>(
+        &feed,
+        json!({"apiVersion": "batch/v1", "kind": "Job",
+               "metadata": {"name": "customers-contract-check-0123456789", "namespace": "ns", "uid": "j", "resourceVersion": "3",
+                            "labels": {COMPONENT_LABEL: components::CHECK, "seatrial.dev/contract": "customers"}}}),
+    );
+    assert_eq!(names(woken(&feed).await), ["DataContract ns/customers"]);
 }
 
 fn model_spec(objective: &str) -> Value {

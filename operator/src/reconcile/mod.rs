@@ -125,15 +125,29 @@ impl Reconciler {
             Primary::Run => self.reconcile_run(key, now).await,
             Primary::Version => self.pass(key, |seen| version::plan(&self.observe_version(key, seen, now), now)).await,
             Primary::Model => self.pass(key, |seen| model::plan(&self.observe_model(key, seen), now)).await,
-            Primary::Contract => {
-                self.pass(key, |seen| data_contract::plan(&self.observe_contract(key, seen), now)).await
-            }
+            Primary::Contract => self.reconcile_contract(key, now).await,
             Primary::Deployment => {
                 self.pass(key, |seen| deployment::plan(&self.observe_deployment(key, seen), now)).await
             }
             Primary::Store => self.pass(key, |seen| stores::plan(&self.observe_store(key, seen), now)).await,
             Primary::TrustBundle => self.reconcile_trust(key, now).await,
         }
+    }
+
+    /// A pass over a contract. What a check of its own schedule found is counted once it is on record.
+    async fn reconcile_contract(&self, key: &ObjectKey, now: Timestamp) -> Pass {
+        let mut verdict = None;
+        let plan = |contract: &Arc<DataContract>| {
+            let plan = data_contract::plan(&self.observe_contract(key, contract), now);
+            let before = contract.status.clone().unwrap_or_default();
+            verdict = plan.status.as_ref().and_then(|status| data_contract::verdict_of_check(&before, status));
+            plan
+        };
+        let pass = self.pass(key, plan).await;
+        if let (Some(verdict), Pass::Done(_) | Pass::Failed(_)) = (verdict, &pass) {
+            self.metrics.count_check(verdict);
+        }
+        pass
     }
 
     /// A pass over a run. One that begins claims that first.

@@ -234,11 +234,26 @@ impl Reconciler {
     }
 
     pub(crate) fn observe_contract(&self, key: &ObjectKey, contract: &Arc<DataContract>) -> ContractObserved {
+        let caches = &self.caches;
+        let own = group(CONTRACT_LABEL, &key.name);
+        let jobs = caches.jobs.group(&key.namespace, &own);
+        let is_checked = contract.status.as_ref().is_none_or(|status| status.checking.is_none());
+        if is_checked && self.expectations.blocked(key).is_empty() {
+            self.expectations.forget(key);
+        }
+        let ours = jobs.iter().filter(|job| is_controlled_by(job.as_ref(), contract.metadata.uid.as_deref()));
         ContractObserved {
             contract: contract.clone(),
-            revisions: self.caches.revisions.group(&key.namespace, &group(CONTRACT_LABEL, &key.name)),
-            pipelines: self.caches.readers_of(contract),
+            revisions: caches.revisions.group(&key.namespace, &own),
+            pipelines: caches.readers_of(contract),
+            expectations: self.expectations.of_jobs(key, ours.map(AsRef::as_ref), self.clock.now()),
+            jobs,
+            pods: caches.pods.group(&key.namespace, &own),
+            stores: caches.stores.group(&key.namespace, ALL),
+            leading_for: self.expectations.leading_for(),
+            live_reads: self.expectations.live_reads(key),
             blocked: self.expectations.blocked(key),
+            platform: caches.platform(),
         }
     }
 

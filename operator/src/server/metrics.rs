@@ -7,6 +7,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
+use seatrial_crds::CheckVerdict;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct WriteLabels {
@@ -32,6 +33,11 @@ struct NameLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct VerdictLabels {
+    verdict: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct KindLabels {
     kind: String,
 }
@@ -45,6 +51,7 @@ pub(crate) struct Metrics {
     leader: Family<NameLabels, Gauge>,
     unreadable: Family<KindLabels, Gauge>,
     watch_failing: Family<KindLabels, Gauge>,
+    checks: Family<VerdictLabels, Counter>,
 }
 
 impl Metrics {
@@ -58,6 +65,7 @@ impl Metrics {
             leader: Family::default(),
             unreadable: Family::default(),
             watch_failing: Family::default(),
+            checks: Family::default(),
         };
         let mut registry = Registry::default();
         registry.register("seatrial_api_writes", "Writes to the API server", metrics.writes.clone());
@@ -79,6 +87,11 @@ impl Metrics {
             "For how long the watch of a kind has failed: its cache grows old",
             metrics.watch_failing.clone(),
         );
+        registry.register(
+            "seatrial_contract_checks",
+            "Checks of data on the schedules of their contracts, by verdict",
+            metrics.checks.clone(),
+        );
         // There from the start, so that what is looked at has a value.
         metrics.set_depth(0);
         (metrics, registry)
@@ -93,6 +106,16 @@ impl Metrics {
         let labels = ReconcileLabels { controller: kind.to_owned(), result: result.to_owned() };
         self.reconciles.get_or_create(&labels).inc();
         self.durations.get_or_create(&ControllerLabels { controller: kind.to_owned() }).observe(seconds);
+    }
+
+    pub(crate) fn count_check(&self, verdict: CheckVerdict) {
+        let verdict = match verdict {
+            CheckVerdict::Passed => "Passed",
+            CheckVerdict::Failed => "Failed",
+            CheckVerdict::Inconclusive => "Inconclusive",
+            CheckVerdict::Error => "Error",
+        };
+        self.checks.get_or_create(&VerdictLabels { verdict: verdict.to_owned() }).inc();
     }
 
     pub(crate) fn set_depth(&self, depth: usize) {

@@ -80,6 +80,7 @@ fn a_config_that_no_environment_holds_is_refused() {
         inputs: vec![input],
         reports: "/reports".into(),
         limits: CheckLimits::default(),
+        unless: None,
     };
     assert!(config.to_json().unwrap_err().contains("divide the inputs"));
 }

@@ -3,7 +3,7 @@
 use seatrial_crds::{BreakingChange, ContractChangeEffect, MLPipeline};
 use serde_json::{Value, json};
 
-use super::published::{carried_out, object};
+use super::published::{alone, carried_out, object};
 use super::*;
 use crate::conditions;
 use crate::plan::EventType;
@@ -39,12 +39,7 @@ fn reader(name: &str, version: Option<&str>, schema: &str) -> Arc<MLPipeline> {
 
 /// A contract of which these documents were published, one after the other, and whose pipelines are these.
 fn after(specs: &[DataContractSpec], pipelines: &[Arc<MLPipeline>]) -> (ContractObserved, Vec<crate::plan::Event>) {
-    let mut observed = ContractObserved {
-        contract: Arc::new(object(specs[0].clone())),
-        revisions: vec![],
-        pipelines: pipelines.to_vec(),
-        blocked: vec![],
-    };
+    let mut observed = ContractObserved { pipelines: pipelines.to_vec(), ..alone(object(specs[0].clone())) };
     let mut events = vec![];
     for spec in specs {
         Arc::make_mut(&mut observed.contract).spec = spec.clone();

@@ -2,8 +2,10 @@
 
 mod breaking;
 mod published;
+mod scheduled;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use kube_core::ResourceExt;

@@ -11,6 +11,23 @@ pub(super) fn object(spec: DataContractSpec) -> DataContract {
     contract
 }
 
+/// A contract that nothing is known of but itself.
+pub(super) fn alone(contract: DataContract) -> ContractObserved {
+    ContractObserved {
+        contract: Arc::new(contract),
+        revisions: vec![],
+        pipelines: vec![],
+        jobs: vec![],
+        pods: vec![],
+        stores: vec![],
+        expectations: BTreeMap::new(),
+        leading_for: Duration::ZERO,
+        live_reads: BTreeMap::new(),
+        blocked: vec![],
+        platform: Arc::new(crate::platform::Platform::default()),
+    }
+}
+
 /// What the contract kept after a plan was carried out.
 pub(super) fn carried_out(
     observed: &ContractObserved,
@@ -39,8 +56,7 @@ pub(super) fn carried_out(
 
 /// The status that a new contract with this spec gets.
 pub(super) fn planned(spec: DataContractSpec) -> DataContractStatus {
-    let observed =
-        ContractObserved { contract: Arc::new(object(spec)), revisions: vec![], pipelines: vec![], blocked: vec![] };
+    let observed = alone(object(spec));
     let first = plan(&observed, Timestamp::UNIX_EPOCH);
     let next = carried_out(&observed, &first);
     assert!(plan(&next, Timestamp::UNIX_EPOCH).is_quiet(), "a settled contract is written again");
@@ -54,12 +70,7 @@ fn published(versions: &[&str]) -> ContractObserved {
         document["version"] = json!(version);
         spec(&document)
     };
-    let mut observed = ContractObserved {
-        contract: Arc::new(object(of(&versions[0]))),
-        revisions: vec![],
-        pipelines: vec![],
-        blocked: vec![],
-    };
+    let mut observed = alone(object(of(&versions[0])));
     for version in versions {
         Arc::make_mut(&mut observed.contract).spec = of(version);
         observed = carried_out(&observed, &plan(&observed, Timestamp::UNIX_EPOCH));

@@ -6,7 +6,7 @@ use super::{controller, is_lost, is_over, label};
 use crate::api::{Key, Store, by_kind};
 use crate::models::{has_condition, has_ended};
 
-/// What has not come to its end: runs, and the Jobs and pods of runs, judges and duels.
+/// What has not come to its end: runs, and the Jobs and pods of runs, judges, duels and checks.
 pub fn left_over(store: &Store) -> Vec<String> {
     let mut left = vec![];
     for (key, job) in store.of_kind("Job") {
@@ -18,7 +18,7 @@ pub fn left_over(store: &Store) -> Vec<String> {
             left.push(format!("{key} is left over at the end"));
         }
     }
-    let works = |pod: &Value| ["step", "judge", "duel"].contains(&label(pod, "seatrial.dev/component"));
+    let works = |pod: &Value| ["step", "judge", "duel", "check"].contains(&label(pod, "seatrial.dev/component"));
     for (key, pod) in store.of_kind("Pod").filter(|(_, pod)| works(pod) && !is_lost(pod, store.now)) {
         if !has_ended(pod) {
             left.push(format!("{key} lives at the end"));

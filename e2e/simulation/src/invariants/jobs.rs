@@ -28,6 +28,10 @@ impl Invariants {
             self.judge(store, change, name, attempt.parse().unwrap_or(0));
             return;
         }
+        if owner["kind"] == "DataContract" {
+            self.check(store, change, name, attempt.parse().unwrap_or(0));
+            return;
+        }
         let Some(run) = store.get(&Key::new("MLPipelineRun", &change.key.namespace, name)) else { return };
         if run["metadata"]["uid"] != owner["uid"] || label(job, "seatrial.dev/component") != "step" {
             return;
@@ -46,6 +50,32 @@ impl Invariants {
     /// A Job that measures a version, or evaluates its champion: its attempt is recorded before it is created, and its creator
     /// has no other under way.
     fn judge(&mut self, store: &Store, change: &Change, version: &str, attempt: u64) {
+        self.alone(store, change, "measures");
+        let owner = controller(&change.new).map(|owner| owner["uid"].clone()).unwrap_or_default();
+        let Some(version) = store.get(&Key::new("ModelVersion", &change.key.namespace, version)) else { return };
+        if label(&change.new, "seatrial.dev/component") == "duel" && version["status"]["duel"]["champion"].is_null() {
+            self.violated(change, "it evaluates a champion that is not on record");
+        }
+        let recorded = version["status"]["measuring"]["attempt"].as_u64().unwrap_or(0);
+        if version["metadata"]["uid"] == owner && recorded < attempt {
+            self.violated(change, &format!("its attempt {attempt} is not recorded, but {recorded}"));
+        }
+    }
+
+    /// A Job that checks a contract's data: the same.
+    fn check(&mut self, store: &Store, change: &Change, contract: &str, attempt: u64) {
+        self.alone(store, change, "checks");
+        let owner = controller(&change.new).map(|owner| owner["uid"].clone()).unwrap_or_default();
+        let Some(contract) = store.get(&Key::new("DataContract", &change.key.namespace, contract)) else { return };
+        // What a late write of a dead leader asks for may have ended since, or be asked for no longer.
+        let recorded = owner.as_str().and_then(|uid| self.checking.get(uid)).copied().unwrap_or(0);
+        if contract["metadata"]["uid"] == owner && recorded < attempt {
+            self.violated(change, &format!("its attempt {attempt} is not recorded, but {recorded}"));
+        }
+    }
+
+    /// A creator has no other Job of the same owner under way.
+    fn alone(&mut self, store: &Store, change: &Change, does: &str) {
         let owner = |job: &Value| controller(job).map(|owner| owner["uid"].clone());
         let goes_on = |job: &Value| !is_over(job) && job["metadata"]["deletionTimestamp"].is_null();
         // A Job whose pod has ended well is over, though the Job controller says so a moment later.
@@ -62,16 +92,29 @@ impl Invariants {
         let creator = |key: &Key| self.creators.get(key).map(String::as_str);
         let beside = others.map(|(key, _)| key).find(|key| creator(key) == Some(change.actor.as_str())).cloned();
         if let (Some(other), true) = (beside, self.is_calm) {
-            self.violated(change, &format!("it measures beside {other}"));
+            self.violated(change, &format!("it {does} beside {other}"));
         }
         self.creators.insert(change.key.clone(), change.actor.clone());
-        let Some(version) = store.get(&Key::new("ModelVersion", &change.key.namespace, version)) else { return };
-        if label(&change.new, "seatrial.dev/component") == "duel" && version["status"]["duel"]["champion"].is_null() {
-            self.violated(change, "it evaluates a champion that is not on record");
+    }
+
+    /// What a contract's own schedule found comes of a check that ended well, and each time is made up for once.
+    pub(super) fn checked(&mut self, change: &Change) {
+        let (Some(old), new) = (&change.old, &change.new) else { return };
+        let newest = |contract: &Value| contract["status"]["checks"][0].clone();
+        let uid = new["metadata"]["uid"].as_str().unwrap_or_default();
+        let attempt = new["status"]["checking"]["attempt"].as_u64().unwrap_or(0);
+        let most = self.checking.entry(uid.to_owned()).or_default();
+        *most = attempt.max(*most);
+        let (before, now) = (newest(old), newest(new));
+        if before == now || now.is_null() {
+            return;
         }
-        let recorded = version["status"]["measuring"]["attempt"].as_u64().unwrap_or(0);
-        if version["metadata"]["uid"] == owner(&change.new).unwrap_or_default() && recorded < attempt {
-            self.violated(change, &format!("its attempt {attempt} is not recorded, but {recorded}"));
+        if !now["tables"][0].is_null() && !self.reported.contains(uid) {
+            self.violated(change, "it says what its data are though no check of it ended well");
+        }
+        // Of one form: later is greater.
+        if now["scheduledAt"].as_str() <= before["scheduledAt"].as_str() {
+            self.violated(change, "a time of its schedule is made up for twice");
         }
     }
 
@@ -130,7 +173,9 @@ pub(super) fn identity(job: &Value) -> Option<String> {
     // The store may be asked more than once what an attempt made, and a version be measured for another Model: each question
     // has a name of its own.
     let role = match label(job, "seatrial.dev/component") {
-        role @ ("recover" | "judge") => format!("{role} {}", job["metadata"]["name"].as_str().unwrap_or_default()),
+        role @ ("recover" | "judge" | "check") => {
+            format!("{role} {}", job["metadata"]["name"].as_str().unwrap_or_default())
+        }
         role => role.to_owned(),
     };
     Some(format!("{} {step} {attempt} {role}", owner["uid"]))

@@ -44,6 +44,10 @@ pub struct Invariants {
     judged: BTreeSet<String>,
     /// The UIDs of the versions whose champion was evaluated well.
     dueled: BTreeSet<String>,
+    /// The greatest attempt at a check that each contract, by its UID, had on record.
+    checking: BTreeMap<String, u64>,
+    /// The UIDs of the contracts of which a check ended well.
+    reported: BTreeSet<String>,
     /// The revisions that people deleted.
     taken_away: BTreeSet<Key>,
 }
@@ -81,6 +85,7 @@ impl Invariants {
             ("MLPipelineRun", ChangeType::Modified) => self.run(store, change),
             ("ModelVersion", ChangeType::Added) => self.version(change),
             ("ModelVersion", ChangeType::Modified) => self.judgement(change),
+            ("DataContract", ChangeType::Modified) => self.checked(change),
             ("Service", ChangeType::Added | ChangeType::Modified) => self.service(store, change),
             _ => {}
         }

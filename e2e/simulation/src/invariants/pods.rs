@@ -56,6 +56,12 @@ impl Invariants {
                 let done = if role == "judge" { &mut self.judged } else { &mut self.dueled };
                 done.extend(version.map(str::to_owned));
             }
+            "check" if pod["status"]["phase"] == "Succeeded" => {
+                let job = controller(pod).and_then(|owner| owner["name"].as_str()).unwrap_or_default();
+                let job = store.get(&Key::new("Job", &change.key.namespace, job));
+                let contract = job.and_then(|job| controller(job)).and_then(|owner| owner["uid"].as_str());
+                self.reported.extend(contract.map(str::to_owned));
+            }
             _ => {}
         }
     }

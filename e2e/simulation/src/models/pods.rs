@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use seatrial_core::contract::check::CheckVerdict;
-use seatrial_core::pods::{ADMIT, CHECK, JUDGE};
+use seatrial_core::pods::{ADMIT, CHECK, JUDGE, REPORT};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::programs::{ALIKE, RECOVER, admitted, judged, keep_record, message, recovered};
+use super::programs::{ALIKE, RECOVER, admitted, judged, keep_record, message, recovered, reported};
 use super::{Model, condition, has_ended, nodes, set_condition};
 use crate::api::{Api, Deletion, Key, Store, by_kind, seconds};
 
@@ -44,9 +44,9 @@ pub enum Fate {
     Crashes,
 }
 
-/// Says how the pods end: by name of the step (`judge` for those of a version's judge, `duel` for those that evaluate its champion, the
-/// version's name for its servers),
-/// and how many pods that step of the run, or that version, had before.
+/// Says how the pods end: by name of the step (`judge` for those of a version's judge, `duel` for those that evaluate its champion,
+/// `check` for those of a contract's own schedule, the version's name for its servers), and how many pods that step of the run,
+/// that version or contract had before.
 pub type Fates = Box<dyn FnMut(&str, usize) -> Fate + Send>;
 
 /// Scheduler and kubelet.
@@ -101,6 +101,7 @@ impl Model for Pods {
                 let (owner, step) = match label("seatrial.dev/component") {
                     "recover" => return begun(Fate::Succeeds),
                     role @ ("judge" | "duel") => (label("seatrial.dev/version"), role.to_owned()),
+                    "check" => (label("seatrial.dev/contract"), "check".to_owned()),
                     "server" => ("", api.look(|store| version_of(store, pod))),
                     _ => (label("seatrial.dev/run"), label("seatrial.dev/step").to_owned()),
                 };
@@ -234,6 +235,13 @@ fn advance(store: &mut Store, key: &Key, pod: &Value, stage: u8, fate: Fate) {
         2 if mains == [JUDGE] && fate != Fate::Evicted => {
             let code = if let Fate::Fails(code) = fate { code } else { 0 };
             new["status"]["containerStatuses"] = json!([terminated(now, JUDGE, code, &judged(pod, code))]);
+            new["status"]["phase"] = if code == 0 { "Succeeded" } else { "Failed" }.into();
+        }
+        2 if mains == [REPORT] && fate != Fate::Evicted => {
+            let code = if let Fate::Fails(code) = fate { code } else { 0 };
+            let verdict = if fate == Fate::Breaks { CheckVerdict::Failed } else { CheckVerdict::Passed };
+            let said = if code == 0 { reported(pod, verdict) } else { String::new() };
+            new["status"]["containerStatuses"] = json!([terminated(now, REPORT, code, &said)]);
             new["status"]["phase"] = if code == 0 { "Succeeded" } else { "Failed" }.into();
         }
         2 => {

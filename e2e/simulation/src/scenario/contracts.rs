@@ -42,6 +42,52 @@ fn pipeline_by_contract(first: &str) -> Action {
     )
 }
 
+/// A contract whose data are checked a minute, three and five minutes after the beginning, and then in a year. The time zone
+/// is an hour ahead of UTC then.
+fn scheduled_contract(version: &str, uri: &str) -> Action {
+    own(
+        "DataContract",
+        "customers",
+        &json!({
+            "contract": {
+                "apiVersion": "v3.1.0", "kind": "DataContract", "id": "1", "version": version, "status": "active",
+                "schema": [{"name": "customers", "properties": [{"name": "id", "logicalType": "integer", "required": true}]}],
+                "slaProperties": [{"property": "frequency", "value": 1, "unit": "d"}],
+            },
+            "check": {"schedule": {"cron": "1,3,5 9 15 1 *", "timeZone": "Europe/Berlin"},
+                      "data": [{"schema": "customers", "uri": uri}]},
+        }),
+    )
+}
+
+/// The last of its times.
+const LAST_CHECK: &str = "2027-01-15T08:05:00Z";
+
+/// The first pods of checks fail, one is evicted; what is found then breaks the contract, and the last check finds the same data.
+fn checked(step: &str, before: usize) -> Fate {
+    match (step, before) {
+        ("check", 0..=2) => Fate::Fails(1),
+        ("check", 3) => Fate::Evicted,
+        ("check", _) => Fate::Breaks,
+        _ => Fate::Succeeds,
+    }
+}
+
+/// What is missing until the last check was made and told.
+fn last_check(store: &Store) -> Option<String> {
+    let contract = store.get(&Key::new("DataContract", NAMESPACE, "customers"));
+    let Some(contract) = contract else { return Some("there is no contract".to_owned()) };
+    let status = &contract["status"];
+    // An operator whose clock was ahead saw the schedule after its times.
+    let is_too_late = status["schedule"]["since"].as_str().is_some_and(|since| since >= LAST_CHECK);
+    let is_made = status["checks"][0]["scheduledAt"] == LAST_CHECK && status["checking"].is_null();
+    let conditions = status["conditions"].as_array();
+    let honoured = conditions.into_iter().flatten().find(|condition| condition["type"] == "Honoured");
+    let is_told = honoured.is_some_and(|honoured| honoured["reason"] != "NotCheckedYet");
+    let is_over = is_too_late || (is_made && is_told);
+    (!is_over).then(|| format!("the last check is not made, or not told: {status}"))
+}
+
 /// The data of the step `broken` break their contract.
 fn breaking(step: &str, _: usize) -> Fate {
     if step == "broken" { Fate::Breaks } else { Fate::Succeeds }
@@ -92,6 +138,17 @@ pub(super) fn all() -> Vec<Scenario> {
             actions: vec![(0, contract("1.0.0", 1)), (1, pipeline_by_contract("broken"))],
             fates: breaking,
             missing: |store| until(store, &[("churn-c1", false)], None).or_else(|| never_started(store)),
+            once: false,
+        },
+        Scenario {
+            name: "scheduled-check",
+            // Other data are named while those of the first time are checked.
+            actions: vec![
+                (0, scheduled_contract("1.0.0", "http://data/old")),
+                (66, scheduled_contract("1.0.0", "http://data/raw")),
+            ],
+            fates: checked,
+            missing: last_check,
             once: false,
         },
     ]

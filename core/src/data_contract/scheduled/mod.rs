@@ -1,0 +1,407 @@
+//! Checks a contract's data on the contract's own schedule, though no pipeline reads them: one attempt after the other, each
+//! recorded before its Job is created.
+//!
+//! What is checked has a key: where the data lie, and the document. With another key nothing is made up for, and what was found
+//! before says nothing of it. A check that is due begins when the one before has ended; of several that were
+//! missed, the last is made up for. An attempt that failed for an outage is followed by others, three in all; then the check
+//! has the verdict Error, and the next one comes at its time.
+
+mod findings;
+mod job;
+mod outcome;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::Job;
+use kube_core::{Resource, ResourceExt};
+use seatrial_crds::{
+    CheckSchedule, Checking, ContractCheck, DataContractSpec, DataContractStatus, ObservedSchedule, Time, limits,
+};
+use serde_json::json;
+
+use self::job::{CheckJob, CheckedInput};
+use self::outcome::{Found, Outcome, outcome};
+use super::{Contract, Schema, dialect, read};
+use crate::attempt::{Cluster, JobState};
+use crate::contract::check::{CHECK_VERSION, CheckConfig, CheckLimits, DataFormat, InputCheck};
+use crate::contract::paths;
+use crate::contract::{InputSource, KnownInput};
+use crate::cron::Schedule;
+use crate::observed::ContractObserved;
+use crate::plan::{Event, Kind, LiveRead, Object, Stage, Write};
+use crate::validation::{Problem, duration, problem};
+use crate::{attempt, digest, names, stores, text};
+
+pub(super) use findings::frequency_text;
+
+/// How soon to look again where time must decide.
+const SOON: Duration = Duration::from_secs(5);
+/// How soon to look again where a store or the program that checks is missing.
+const WAIT: Duration = Duration::from_secs(30);
+/// How soon to look again at the latest, so that a clock that is set does not let a check wait.
+const LONGEST_WAIT: Duration = Duration::from_secs(600);
+/// How long the check of one table may take where the contract does not say, in seconds.
+const DEFAULT_SECONDS: u64 = 3600;
+
+/// What is to be done about a contract's schedule.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    /// The writes.
+    pub(super) stages: Vec<Stage>,
+    /// What people are told.
+    pub(super) events: Vec<Event>,
+    /// What the API server is asked.
+    pub(super) live_reads: Vec<LiveRead>,
+    /// When to look again even if nothing changes.
+    pub(super) requeue_after: Option<Duration>,
+}
+
+/// Why nothing can be checked now: a word and a sentence.
+type Hindrance = (&'static str, String);
+
+/// What is wrong with a contract's own schedule, beside what the schema sees. Pipelines may read by the contract all the same.
+pub fn schedule_problems(spec: &DataContractSpec) -> Vec<Problem> {
+    problems_of(spec, read(spec).ok().as_ref())
+}
+
+/// The same, of a contract that is understood as this, if it is.
+fn problems_of(spec: &DataContractSpec, document: Option<&Contract>) -> Vec<Problem> {
+    let Some(check) = &spec.check else { return vec![] };
+    let mut problems = vec![];
+    if let Some(schedule) = &check.schedule {
+        if let Err(error) = Schedule::parse(&schedule.cron, schedule.time_zone.as_deref()) {
+            let field = if error.is_of_time_zone() { "timeZone" } else { "cron" };
+            problems.push(problem(format!("spec.check.schedule.{field}"), error.to_string()));
+        }
+        if let Some(deadline) = &schedule.starting_deadline
+            && duration(deadline).is_none_or(|deadline| deadline.is_zero())
+        {
+            let message = format!("\"{deadline}\" is no length of time: write 30m or 2h");
+            problems.push(problem("spec.check.schedule.startingDeadline", message));
+        }
+    }
+    let Some(document) = document else { return problems };
+    for data in &check.data {
+        if let Err(message) = document.schema(Some(&data.schema)) {
+            problems.push(problem(format!("spec.check.data[{}].schema", data.schema), message));
+        }
+    }
+    problems
+}
+
+/// The schedule of a contract, with its data, where it has one.
+fn scheduled(spec: &DataContractSpec) -> Option<(&ContractCheck, &CheckSchedule)> {
+    let check = spec.check.as_ref().filter(|check| !check.data.is_empty())?;
+    Some((check, check.schedule.as_ref()?))
+}
+
+/// Whether a contract has its data checked on a schedule of its own: then Jobs of it may start.
+pub fn is_scheduled(spec: &DataContractSpec) -> bool {
+    scheduled(spec).is_some()
+}
+
+/// Decides what is next, and records it in the status. `document` is the contract as it is understood, if it is.
+pub(super) fn check(
+    observed: &ContractObserved,
+    document: Option<&Contract>,
+    status: &mut DataContractStatus,
+    now: Timestamp,
+) -> Progress {
+    let mut progress = Progress::default();
+    let contract = &observed.contract;
+    let before = contract.status.clone().unwrap_or_default();
+    let Some((check, schedule)) = scheduled(&contract.spec) else {
+        // What was found speaks of a schedule that there is no more.
+        findings::forget(&mut status.conditions);
+        stop_strays(observed, None, &mut progress);
+        return progress;
+    };
+    (status.checks, status.schedule) = (before.checks, before.schedule);
+    let hindrance = match ready(observed, document) {
+        Ok((document, parsed)) => {
+            let key = key(check, document);
+            let since = match &status.schedule {
+                Some(known) if known.key == key => {
+                    status.checking = before.checking;
+                    known.since.0
+                }
+                _ => {
+                    status.schedule = Some(ObservedSchedule { key: key.clone(), since: Time(now) });
+                    now
+                }
+            };
+            let deadline = schedule.starting_deadline.as_deref().and_then(duration);
+            let subject = Subject { check, document, key: &key, since, deadline, schedule: &parsed };
+            go_on(observed, &subject, status, now, &mut progress)
+        }
+        Err(hindrance) => {
+            stop_strays(observed, None, &mut progress);
+            Some(hindrance)
+        }
+    };
+    findings::set_conditions(status, document, hindrance.as_ref(), contract.metadata.generation, now);
+    progress.events.extend(findings::events(&before.conditions, &status.conditions));
+    progress
+}
+
+/// What a schedule takes: a document that is understood, a schedule that is one, and something that checks.
+fn ready<'a>(
+    observed: &ContractObserved,
+    document: Option<&'a Contract>,
+) -> Result<(&'a Contract, Schedule), Hindrance> {
+    let spec = &observed.contract.spec;
+    let document = document.ok_or_else(|| {
+        ("InvalidContract", "the document is not understood, so that nothing is checked by it".to_owned())
+    })?;
+    let invalid = |message: String| ("InvalidSchedule", message);
+    let problems = problems_of(spec, Some(document));
+    if !problems.is_empty() {
+        return Err(invalid(crate::validation::summary(&problems)));
+    }
+    let (_, schedule) = scheduled(spec).ok_or_else(|| invalid("there is no schedule".to_owned()))?;
+    let parsed = Schedule::parse(&schedule.cron, schedule.time_zone.as_deref());
+    Ok((document, parsed.map_err(|error| invalid(error.to_string()))?))
+}
+
+/// Names what is checked.
+fn key(check: &ContractCheck, document: &Contract) -> String {
+    let parts = json!({"version": CHECK_VERSION, "data": check.data, "revision": document.revision});
+    format!("sha256:{}", digest::of_json(&parts))
+}
+
+/// What the schedule of a contract is about.
+struct Subject<'a> {
+    check: &'a ContractCheck,
+    document: &'a Contract,
+    key: &'a str,
+    since: Timestamp,
+    deadline: Option<Duration>,
+    schedule: &'a Schedule,
+}
+
+/// Goes on with the check under way, or begins one that is due. Returns why one that is due cannot begin.
+fn go_on(
+    observed: &ContractObserved,
+    subject: &Subject<'_>,
+    status: &mut DataContractStatus,
+    now: Timestamp,
+    progress: &mut Progress,
+) -> Option<Hindrance> {
+    let last = status.checks.first().map_or(subject.since, |newest| newest.scheduled_at.0.max(subject.since));
+    let (scheduled_at, number) = match status.checking.clone() {
+        Some(Checking { scheduled_at, attempt, failed_at: Some(failed_at), .. }) => {
+            let left = failed_at.0.as_second() + attempt::retry_delay(attempt) - now.as_second();
+            if left > 0 {
+                progress.requeue_after = Some(Duration::from_secs(left.unsigned_abs()));
+                return None;
+            }
+            (scheduled_at.0, attempt + 1)
+        }
+        Some(checking) => (checking.scheduled_at.0, checking.attempt),
+        None => match subject.schedule.due(last, now, subject.deadline) {
+            // What the one before found is on record: its Job has nothing more to do, and may be kept by what somebody injected.
+            Some(_) if is_under_way(observed) => {
+                stop(observed, is_at_work, progress);
+                progress.requeue_after = Some(SOON);
+                return None;
+            }
+            Some(due) => (due, 1),
+            None => {
+                stop_strays(observed, None, progress);
+                progress.requeue_after = Some(until_next(subject.schedule, now));
+                return None;
+            }
+        },
+    };
+    let contract = &observed.contract;
+    let uid = contract.metadata.uid.clone().unwrap_or_default();
+    let name = names::check(&contract.name_any(), &uid, subject.key, scheduled_at, number);
+    stop_strays(observed, Some(&name), progress);
+    let mut checking = Checking { scheduled_at: Time(scheduled_at), attempt: number, message: None, failed_at: None };
+    let is_recorded = status.checking.as_ref().is_some_and(|before| before.attempt == number);
+    let known = findings::known(status.checks.first(), subject.document, subject.since);
+    let state = if is_recorded { cluster(observed).job_state(&name, now) } else { JobState::Create };
+    let failure = match state {
+        JobState::Create => {
+            match build(observed, subject, &name, number, known) {
+                Ok(job) => progress.stages.push(Stage::proceed(vec![Write::Create(Object::Job(Box::new(job)))])),
+                Err(hindrance) => {
+                    progress.requeue_after = Some(WAIT);
+                    return Some(hindrance);
+                }
+            }
+            checking.message = refused(observed, &name);
+            status.checking = Some(checking);
+            progress.requeue_after = is_recorded.then_some(SOON);
+            return None;
+        }
+        JobState::Exists(found) => match outcome(observed, subject.check, known.as_deref(), found) {
+            Outcome::Running(held) => {
+                checking.message = held.map(|held| cut(&held));
+                status.checking = Some(checking);
+                progress.requeue_after = Some(Duration::from_secs(60));
+                return None;
+            }
+            Outcome::Found(found) => {
+                ended(subject, status, scheduled_at, found, now, progress);
+                return None;
+            }
+            Outcome::Failed(why) => why,
+        },
+        JobState::Wait => {
+            progress.requeue_after = Some(SOON);
+            return None;
+        }
+        JobState::LiveRead => {
+            progress.live_reads.push(LiveRead::Job(name));
+            return None;
+        }
+        JobState::Foreign => format!("another object has the name of the Job \"{name}\": delete it"),
+        JobState::Lost => format!("its Job \"{name}\" is gone"),
+    };
+    if number >= i64::from(limits::CHECK_ATTEMPTS) {
+        ended(subject, status, scheduled_at, Found::Nothing(failure), now, progress);
+        return None;
+    }
+    (checking.message, checking.failed_at) = (Some(cut(&failure)), Some(Time(now)));
+    status.checking = Some(checking);
+    progress.requeue_after = Some(Duration::from_secs(attempt::retry_delay(number).unsigned_abs()));
+    None
+}
+
+fn cut(message: &str) -> String {
+    let mut message = text::plain(message);
+    text::truncate(&mut message, limits::STEP_MESSAGE);
+    message
+}
+
+/// A check has ended: what it found is kept, and the next one comes at its time.
+fn ended(
+    subject: &Subject<'_>,
+    status: &mut DataContractStatus,
+    scheduled_at: Timestamp,
+    found: Found,
+    now: Timestamp,
+    progress: &mut Progress,
+) {
+    status.checking = None;
+    findings::keep(&mut status.checks, subject.document, scheduled_at, found, now);
+    progress.requeue_after = Some(until_next(subject.schedule, now));
+}
+
+fn until_next(schedule: &Schedule, now: Timestamp) -> Duration {
+    let next = schedule.next(now).map(|next| Duration::try_from(next.duration_since(now)).unwrap_or_default());
+    // Times have whole seconds: none is asked for before it has come.
+    next.map_or(LONGEST_WAIT, |wait| (wait + Duration::from_millis(1)).min(LONGEST_WAIT))
+}
+
+/// The Job of an attempt; or why there can be none now.
+fn build(
+    observed: &ContractObserved,
+    subject: &Subject<'_>,
+    name: &str,
+    attempt: i64,
+    known: Option<Vec<KnownInput>>,
+) -> Result<Job, Hindrance> {
+    let (contract, platform) = (&observed.contract, &observed.platform);
+    let namespace = contract.namespace().unwrap_or_default();
+    let judge = platform.judge.as_ref().ok_or_else(|| {
+        ("NoChecker", "nothing checks data here: let the platform team set the chart's judge.enabled".to_owned())
+    })?;
+    let mut inputs = vec![];
+    for (index, data) in subject.check.data.iter().enumerate() {
+        let table = subject.document.schema(Some(&data.schema)).map_err(|what| ("InvalidSchedule", what))?;
+        let store = stores::for_uri(&data.uri, &namespace, &observed.stores, platform)
+            .map_err(|problem| (problem.reason(), problem.to_string()))?;
+        let source = InputSource::Uri { store: store.config.prefix.clone(), uri: data.uri.clone() };
+        inputs.push(CheckedInput {
+            name: input_name(index),
+            source,
+            store,
+            check: input(subject, contract, table, index),
+        });
+    }
+    let timeout = subject.check.timeout.as_deref().and_then(duration).map_or(DEFAULT_SECONDS, |it| it.as_secs());
+    let seconds = timeout.saturating_mul(inputs.len() as u64);
+    let config = CheckConfig {
+        version: CHECK_VERSION,
+        inputs: inputs.iter().map(|input| input.check.clone()).collect(),
+        reports: paths::CHECK_REPORTS.to_owned(),
+        limits: CheckLimits { scratch: Some(paths::CHECK_SCRATCH.to_owned()), seconds, ..CheckLimits::default() },
+        unless: known.is_some().then(|| paths::UNCHANGED.to_owned()),
+    };
+    config.to_json().map_err(|message| ("ContractsTooLarge", message))?;
+    let owner = contract.controller_owner_ref(&()).ok_or_else(|| ("InvalidContract", "it has no name".to_owned()))?;
+    // Without one, the verdict is the same, and the whole report is not kept.
+    let artifacts = stores::for_artifacts(&namespace, &observed.stores, platform).ok();
+    let (name, known) = (name.to_owned(), known.unwrap_or_default());
+    let job = CheckJob { name, owner, namespace, attempt, inputs, known, config, artifacts, judge, platform };
+    Ok(job.job())
+}
+
+/// What an input is called in the pod: a schema object's name may hold anything.
+fn input_name(index: usize) -> String {
+    format!("table-{}", index + 1)
+}
+
+fn input(subject: &Subject<'_>, contract: &seatrial_crds::DataContract, table: &Schema, index: usize) -> InputCheck {
+    let name = input_name(index);
+    InputCheck {
+        path: paths::input(&name, None),
+        input: name,
+        contract: format!("{}/{}", contract.namespace().unwrap_or_default(), contract.name_any()),
+        revision: subject.document.revision.clone(),
+        table: Some(table.name.clone()),
+        format: DataFormat::Auto,
+        csv: dialect(contract.spec.csv.as_ref()),
+        columns: table.columns.clone(),
+        rules: table.rules.clone(),
+        not_checked: subject.document.not_checked.iter().chain(&table.not_checked).cloned().collect(),
+    }
+}
+
+fn cluster(observed: &ContractObserved) -> Cluster<'_> {
+    Cluster {
+        owner_uid: observed.contract.metadata.uid.as_deref(),
+        jobs: &observed.jobs,
+        expectations: &observed.expectations,
+        leading_for: observed.leading_for,
+        live_reads: &observed.live_reads,
+    }
+}
+
+/// Why the API server refused the Job, if it did.
+fn refused(observed: &ContractObserved, name: &str) -> Option<String> {
+    let blocked = observed.blocked.iter().find(|blocked| blocked.kind == Kind::Job && blocked.name == name)?;
+    Some(cut(&format!("the Job that checks the data cannot be created: {}", blocked.message)))
+}
+
+/// Whether a Job has neither ended nor been told to.
+fn is_at_work(job: &Job) -> bool {
+    job.metadata.deletion_timestamp.is_none() && !attempt::job_has_ended(job)
+}
+
+/// Whether a Job of the contract is at work.
+fn is_under_way(observed: &ContractObserved) -> bool {
+    observed.jobs.iter().any(|job| cluster(observed).owns(job) && is_at_work(job))
+}
+
+/// Deletes Jobs of the contract under way that no attempt names: something else is to be checked, or nothing. One whose pod has
+/// said what it found is about to end by itself.
+fn stop_strays(observed: &ContractObserved, name: Option<&str>, progress: &mut Progress) {
+    let is_stray =
+        |job: &Job| is_at_work(job) && job.metadata.name.as_deref() != name && !outcome::has_said(observed, job);
+    stop(observed, is_stray, progress);
+}
+
+/// Deletes the Jobs of the contract of which this is so.
+fn stop(observed: &ContractObserved, which: impl Fn(&Job) -> bool, progress: &mut Progress) {
+    let own = observed.jobs.iter().map(AsRef::as_ref).filter(|job: &&Job| cluster(observed).owns(job));
+    let delete =
+        |job: &Job| Some(Write::Delete { kind: Kind::Job, name: job.name_any(), uid: job.metadata.uid.clone()? });
+    let writes: Vec<Write> = own.filter(|job| which(job)).filter_map(delete).collect();
+    if !writes.is_empty() {
+        progress.stages.push(Stage::proceed(writes));
+    }
+}
