@@ -58,6 +58,13 @@ pub struct Platform {
     pub ttl_seconds_after_finished: Option<u32>,
 }
 
+impl Platform {
+    /// How long a Job is kept after it ended, as its spec has it.
+    pub(crate) fn ttl(&self) -> Option<i32> {
+        self.ttl_seconds_after_finished.and_then(|seconds| i32::try_from(seconds).ok())
+    }
+}
+
 /// What measures predictions.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

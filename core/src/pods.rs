@@ -41,6 +41,10 @@ pub const STEP: &str = "step";
 /// The container of a model server.
 pub const SERVER: &str = "server";
 
+/// How long `fetch` waits an outage out by itself, in seconds, or as long as it has worked, if that is longer: then the
+/// pod ends and says so, and the Job tries again.
+pub(crate) const FETCH_OUTAGE: u32 = 120;
+
 /// The volume that the containers of a pod share.
 const SHARED_VOLUME: &str = "seatrial";
 /// The volume that the agent's containers share among themselves: the user's code never sees it.

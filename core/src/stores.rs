@@ -270,6 +270,17 @@ pub(crate) fn is_forbidden_host(host: &str) -> bool {
     host.starts_with('[') || name.starts_with("169.254.") || name.starts_with("metadata.") || name == "metadata"
 }
 
+/// The stores, each once, in their order.
+pub(crate) fn each_once<'a>(stores: impl IntoIterator<Item = &'a ResolvedStore>) -> Vec<ResolvedStore> {
+    let mut known: Vec<ResolvedStore> = vec![];
+    for store in stores {
+        if known.iter().all(|known| known.config.prefix != store.config.prefix) {
+            known.push(store.clone());
+        }
+    }
+    known
+}
+
 #[cfg(test)]
 mod tests {
     use seatrial_crds::Credentials;

@@ -22,7 +22,8 @@ pub struct TrustObserved {
     pub namespace: String,
     /// The ConfigMap of its name.
     pub bundle: Option<Arc<ConfigMap>>,
-    /// Whether anything in the namespace may start pods: an unfinished run, a deployment, a version that is judged.
+    /// Whether anything in the namespace may start pods: an unfinished run, a deployment, a version that is judged, a contract with a
+    /// schedule.
     pub is_used: bool,
     /// The writes that failed, and until when each waits.
     pub blocked: Vec<Blocked>,

@@ -182,6 +182,14 @@ fn a_contract_checks_its_data_on_its_own_schedule() {
         contract["status"]["checks"][0]["scheduledAt"] != first && contract["status"]["checking"].is_null()
     });
     assert_eq!(contract["status"]["checks"].as_array().map(Vec::len), Some(1), "{contract:#}");
+    let said = |pod: &Value| {
+        let name = pod["metadata"]["name"].as_str().unwrap_or_default();
+        // One of a third check may not have come so far.
+        cluster.try_kubectl(&format!("-n {} logs {name} -c seatrial-check", namespace.name), "").unwrap_or_default()
+    };
+    let said: Vec<String> =
+        cluster.list(&namespace.name, "pods", "seatrial.dev/contract=good").iter().map(said).collect();
+    assert!(said.iter().any(|said| said.contains("are those that were checked before")), "{said:#?}");
     let jobs = cluster.list(&namespace.name, "jobs", "seatrial.dev/contract=broken");
     assert!(
         jobs.iter().all(|job| condition(job, "Failed").is_null()),

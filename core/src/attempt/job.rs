@@ -85,7 +85,6 @@ impl Attempt<'_> {
             ]),
         }
         let own = pods::merge_metadata(self.step.job.as_ref(), self.pipeline.job.as_ref());
-        let ttl = self.platform.ttl_seconds_after_finished.and_then(|seconds| i32::try_from(seconds).ok());
         Job {
             metadata: ObjectMeta {
                 name: Some(name),
@@ -96,7 +95,7 @@ impl Attempt<'_> {
                 ..ObjectMeta::default()
             },
             spec: Some(JobSpec {
-                ttl_seconds_after_finished: ttl,
+                ttl_seconds_after_finished: self.platform.ttl(),
                 template: PodTemplateSpec {
                     metadata: Some(ObjectMeta {
                         labels: Some(pods::labels(options, &labels)),

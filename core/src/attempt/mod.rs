@@ -4,10 +4,13 @@
 //! that takes over finds the attempt, and either its Job or none: then the attempt is lost, once the Job's creation can
 //! no longer be on its way.
 
+pub(crate) mod evidence_job;
 mod failure;
+pub(crate) mod failure_policy;
 pub(crate) mod interruption;
 pub(crate) mod job;
 pub(crate) mod outcome;
+pub(crate) mod reading;
 pub(crate) mod report;
 pub(crate) mod seen;
 pub(crate) mod step_job;

@@ -89,17 +89,34 @@ fn done(seen: &Seen<'_>, now: Timestamp) -> Outcome {
     if step.inputs.is_empty() && step.outputs.is_empty() {
         return Outcome::Done(Box::default());
     }
-    let at = job.status.as_ref().and_then(|status| status.completion_time.as_ref()).map(|at| at.0);
-    // The pod's last update may be a moment behind the Job's, or for minutes where a watch died in silence.
-    if at.is_some_and(|at| now.as_second() - at.as_second() < REPORT_GRACE) {
-        Outcome::Running(None)
-    } else if confirmed.is_none_or(|asked| at.is_some_and(|at| asked < at)) {
-        Outcome::LiveRead
-    } else if step.outputs.is_empty() {
+    match late(job, confirmed, now) {
+        Late::Wait => Outcome::Running(None),
+        Late::LiveRead => Outcome::LiveRead,
         // What it read is not known; nothing depends on that.
-        Outcome::Done(Box::default())
+        Late::Lost if step.outputs.is_empty() => Outcome::Done(Box::default()),
+        Late::Lost => Outcome::ReportLost,
+    }
+}
+
+/// What is to be done where a Job is complete, and what its pod said is not in sight.
+pub(crate) enum Late {
+    /// The pod's last update may be a moment behind the Job's.
+    Wait,
+    /// The API server must be asked: the cache of pods may be behind for minutes where a watch died in silence.
+    LiveRead,
+    /// There is nothing more to see.
+    Lost,
+}
+
+/// The same. `confirmed` is when the API server was last asked about the Job and its pods.
+pub(crate) fn late(job: &Job, confirmed: Option<Timestamp>, now: Timestamp) -> Late {
+    let at = job.status.as_ref().and_then(|status| status.completion_time.as_ref()).map(|at| at.0);
+    if at.is_some_and(|at| now.as_second() - at.as_second() < REPORT_GRACE) {
+        Late::Wait
+    } else if confirmed.is_none_or(|asked| at.is_some_and(|at| asked < at)) {
+        Late::LiveRead
     } else {
-        Outcome::ReportLost
+        Late::Lost
     }
 }
 

@@ -1,32 +1,27 @@
 //! The Job of a step's attempt: built once, created once, never patched. A version's duel runs a step in the same way, for another
 //! owner.
 
-use k8s_openapi::api::batch::v1::{
-    Job, JobSpec, PodFailurePolicy, PodFailurePolicyOnExitCodesRequirement, PodFailurePolicyOnPodConditionsPattern,
-    PodFailurePolicyRule,
-};
+use k8s_openapi::api::batch::v1::{Job, JobSpec};
 use k8s_openapi::api::core::v1::{Container, ExecAction, PodSpec, Probe};
 use seatrial_crds::{OutputType, ParameterValue, WorkloadOptions};
 
+use super::failure_policy::{CodeRule, FETCH_AGAIN, FETCH_NEVER, failure_policy};
 use super::job::{Attempt, Role};
 use super::timeout;
-use crate::contract::check::{CheckConfig, InputCheck};
+use crate::contract::check::CheckConfig;
 use crate::contract::{
-    self, AdmitConfig, AdmittedInput, ExecArguments, ExitCode, InputConfig, InputSource, LOG_SECONDS, OutputConfig,
-    PodConfig, StepConfig, paths,
+    self, AdmitConfig, ExecArguments, ExitCode, InputConfig, InputSource, LOG_SECONDS, OutputConfig, PodConfig,
+    StepConfig, paths,
 };
 use crate::names;
-use crate::pods::{self, ADMIT, FETCH, PUBLISH, STEP};
-use crate::stores::ResolvedStore;
+use crate::pods::{self, ADMIT, CHECK, FETCH, FETCH_OUTAGE, PUBLISH, STEP};
+use crate::stores::{self, ResolvedStore};
 
 /// How long a pod that is told to stop may go on, in seconds, where its step has outputs: a drain in the middle of an
 /// upload waits for it. A command has [`contract::GRACE_SECONDS`], and nothing is uploaded after one that was stopped.
 const UPLOAD_GRACE: i64 = 6 * 3600;
 /// The same for a step without outputs: time for the command's own end and for its log.
 const SHORT_GRACE: i64 = 90;
-/// How long `fetch` waits an outage out by itself, in seconds, or as long as it has worked, if that is longer: then the
-/// pod ends and says so, and the Job tries again.
-const FETCH_OUTAGE: u32 = 120;
 /// How long `publish` waits an outage out, in seconds: the work of the step hangs on it.
 const PUBLISH_OUTAGE: u32 = 6 * 3600;
 /// How often the readiness of `publish` is looked at, in seconds.
@@ -82,7 +77,7 @@ impl StepJob<'_> {
         let retries = self.attempt.step.retry.and_then(|retry| retry.limit).unwrap_or(0);
         let spec = JobSpec {
             backoff_limit: Some(i32::try_from(retries).unwrap_or(0)),
-            pod_failure_policy: Some(failure_policy(self.checks.is_some())),
+            pod_failure_policy: Some(failure_policy(&rules(self.checks.is_some()))),
             ..JobSpec::default()
         };
         self.attempt.job(self.name(), self.attempt.role.component(), &options, self.pod_spec(&options), spec)
@@ -93,7 +88,7 @@ impl StepJob<'_> {
         let config = PodConfig {
             version: contract::VERSION,
             stores: stores.iter().map(|store| store.config.clone()).collect(),
-            inputs: self.inputs.iter().map(input_config).collect(),
+            inputs: self.inputs.iter().map(|input| InputConfig::new(&input.name, input.source.clone())).collect(),
             known: vec![],
             step: Some(StepConfig {
                 // Of a duel the version's: its records lie beside those of no run.
@@ -131,7 +126,7 @@ impl StepJob<'_> {
         if let Some(checks) = self.checks {
             let judge = self.attempt.platform.judge.clone().unwrap_or_default();
             init.push(pods::check_container(checks, &judge, self.attempt.platform));
-            let env = vec![pods::config_variable(&admit_config(checks))];
+            let env = vec![pods::config_variable(&AdmitConfig::of(checks, FETCH_OUTAGE))];
             init.push(pods::with_reports(agent(ADMIT, "admit", env, &own)));
         }
         let containers = vec![self.step_container(options), publish];
@@ -197,92 +192,36 @@ impl StepJob<'_> {
 
     /// The stores that the pod needs access to, of the inputs and of the artifacts, each once.
     fn stores(&self) -> Vec<ResolvedStore> {
-        let mut stores = self.input_stores();
-        let artifacts =
-            self.artifacts.filter(|own| stores.iter().all(|known| known.config.prefix != own.config.prefix));
-        stores.extend(artifacts.cloned());
-        stores
+        stores::each_once(self.inputs.iter().map(|input| &input.store).chain(self.artifacts))
     }
 
     /// The stores of the inputs, each once.
     fn input_stores(&self) -> Vec<ResolvedStore> {
-        let mut stores: Vec<ResolvedStore> = vec![];
-        for input in self.inputs {
-            if stores.iter().all(|known| known.config.prefix != input.store.config.prefix) {
-                stores.push(input.store.clone());
-            }
-        }
-        stores
+        stores::each_once(self.inputs.iter().map(|input| &input.store))
     }
 }
 
-/// What `admit` is told: which reports there must be.
-fn admit_config(checks: &CheckConfig) -> AdmitConfig {
-    let check = |input: &InputCheck| AdmittedInput {
-        input: input.input.clone(),
-        contract: input.contract.clone(),
-        revision: input.revision.clone(),
-    };
-    AdmitConfig {
-        version: contract::VERSION,
-        reports: checks.reports.clone(),
-        inputs: checks.inputs.iter().map(check).collect(),
-        outage_seconds: FETCH_OUTAGE,
-    }
-}
+/// The same data would be found to be the same.
+const ADMIT_NEVER: CodeRule = (
+    "FailJob",
+    ADMIT,
+    &[ExitCode::BadConfiguration, ExitCode::ContractBroken, ExitCode::ContractUnproven, ExitCode::CheckFailed],
+);
 
-fn input_config(input: &ReadyInput) -> InputConfig {
-    InputConfig {
-        name: input.name.clone(),
-        folder: format!("{}/{}", paths::INPUTS, input.name),
-        source: input.source.clone(),
-    }
-}
-
-/// What the Job controller makes of a pod's end. The first rule that fits counts; where none does, the failure spends
-/// one of the step's retries.
-fn failure_policy(has_checks: bool) -> PodFailurePolicy {
-    let mut rules = vec![PodFailurePolicyRule {
-        action: "Ignore".into(),
-        on_pod_conditions: Some(vec![PodFailurePolicyOnPodConditionsPattern {
-            type_: "DisruptionTarget".into(),
-            status: "True".into(),
-        }]),
-        ..PodFailurePolicyRule::default()
-    }];
-    let mut rule = |action: &str, container: &str, codes: &[ExitCode]| {
-        let mut values: Vec<i32> = codes.iter().map(|code| i32::from(code.number())).collect();
-        // The API server insists on their order.
-        values.sort_unstable();
-        rules.push(PodFailurePolicyRule {
-            action: action.into(),
-            on_exit_codes: Some(PodFailurePolicyOnExitCodesRequirement {
-                container_name: Some(container.into()),
-                operator: "In".into(),
-                values,
-            }),
-            ..PodFailurePolicyRule::default()
-        });
-    };
-    rule("Ignore", STEP, &[ExitCode::Stopped]);
-    rule("FailJob", STEP, &[ExitCode::CommandNotFound, ExitCode::TimedOut]);
-    rule("Ignore", FETCH, &[ExitCode::Stopped, ExitCode::StoreUnavailable]);
-    rule(
-        "FailJob",
-        FETCH,
-        &[ExitCode::BadConfiguration, ExitCode::CorruptArtifact, ExitCode::InputNotFound, ExitCode::InputTooLarge],
-    );
+/// What becomes of the Job by the exit codes of its pod's containers.
+fn rules(has_checks: bool) -> Vec<CodeRule> {
+    let mut rules: Vec<CodeRule> = vec![
+        ("Ignore", STEP, &[ExitCode::Stopped]),
+        ("FailJob", STEP, &[ExitCode::CommandNotFound, ExitCode::TimedOut]),
+        FETCH_AGAIN,
+        FETCH_NEVER,
+    ];
     if has_checks {
-        rule("Ignore", ADMIT, &[ExitCode::Stopped]);
-        // The same data would be found to be the same.
-        rule(
-            "FailJob",
-            ADMIT,
-            &[ExitCode::BadConfiguration, ExitCode::ContractBroken, ExitCode::ContractUnproven, ExitCode::CheckFailed],
-        );
-        rule("FailJob", pods::CHECK, &[ExitCode::BadConfiguration]);
+        rules.push(("Ignore", ADMIT, &[ExitCode::Stopped]));
+        rules.push(ADMIT_NEVER);
+        rules.push(("FailJob", CHECK, &[ExitCode::BadConfiguration]));
     }
-    rule("Ignore", PUBLISH, &[ExitCode::Stopped]);
-    rule("FailJob", PUBLISH, &[ExitCode::BadConfiguration, ExitCode::BadOutput, ExitCode::StoreUnavailable]);
-    PodFailurePolicy { rules }
+    rules.push(("Ignore", PUBLISH, &[ExitCode::Stopped]));
+    rules.push(("FailJob", PUBLISH, &[ExitCode::BadConfiguration, ExitCode::BadOutput, ExitCode::StoreUnavailable]));
+    rules
 }

@@ -4,6 +4,7 @@ use seatrial_crds::OutputType;
 use serde::{Deserialize, Serialize};
 
 use super::Digest;
+use super::check::{CheckConfig, InputCheck};
 
 /// What the agent does in a pod, for all of its containers: `fetch` gets it by the environment variable
 /// [`super::CONFIG_VARIABLE`], and leaves it on the private volume ([`super::paths::CONFIG`]), where `publish` reads it.
@@ -120,6 +121,23 @@ pub struct AdmitConfig {
     pub outage_seconds: u32,
 }
 
+impl AdmitConfig {
+    /// What is told to whoever reads the reports of these checks.
+    pub fn of(checks: &CheckConfig, outage_seconds: u32) -> Self {
+        let admitted = |input: &InputCheck| AdmittedInput {
+            input: input.input.clone(),
+            contract: input.contract.clone(),
+            revision: input.revision.clone(),
+        };
+        Self {
+            version: super::VERSION,
+            reports: checks.reports.clone(),
+            inputs: checks.inputs.iter().map(admitted).collect(),
+            outage_seconds,
+        }
+    }
+}
+
 /// An input, and what its report must be about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -142,6 +160,13 @@ pub struct InputConfig {
     pub folder: String,
     /// Where the data is.
     pub source: InputSource,
+}
+
+impl InputConfig {
+    /// An input in the folder that inputs of its name have.
+    pub fn new(name: &str, source: InputSource) -> Self {
+        Self { name: name.to_owned(), folder: format!("{}/{name}", super::paths::INPUTS), source }
+    }
 }
 
 /// Where an input's data is.

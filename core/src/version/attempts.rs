@@ -11,6 +11,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube_core::ResourceExt;
 use seatrial_crds::{Measuring, ModelVersionStatus, Time, limits};
 
+use crate::attempt::reading::Reading;
 use crate::attempt::report::has_ended_well;
 use crate::attempt::{Cluster, JobState, is_pod_of, job_has_ended, retry_delay};
 use crate::observed::VersionObserved;
@@ -71,18 +72,6 @@ impl Words {
     fn waiting(&self, problem: &impl std::fmt::Display) -> String {
         format!("{} cannot be {} yet: {problem}", self.subject, self.done)
     }
-}
-
-/// What is seen of an attempt's Job.
-pub(super) enum Reading<T> {
-    /// It goes on; the sentence says what holds it up.
-    Running(Option<String>),
-    /// What came of it is not in sight: the API server must say whether there is more to see.
-    LiveRead,
-    /// It is done.
-    Ended(T),
-    /// It came to nothing; another may.
-    Failed(String),
 }
 
 /// How attempts stand.

@@ -13,10 +13,11 @@ use seatrial_crds::{
 };
 use serde_json::json;
 
-use super::attempts::{Attempted, Attempts, Progress, Reading, Words};
+use super::attempts::{Attempted, Attempts, Progress, Words};
 use super::evaluation::{Evaluation, Obstacle};
 use super::judge_job::ChampionTable;
-use super::measure::{self, Outcome};
+use super::measure::{self, Told};
+use crate::attempt::reading::Reading;
 use crate::contract::{Compared, JUDGE_VERSION};
 use crate::gates::DuelState;
 use crate::model::champion::champion;
@@ -230,12 +231,12 @@ impl Contest<'_> {
             words: words(self.champion, "compared with"),
             name: &|uid, number| names::judge(&observed.version.name_any(), uid, key, number),
             build: &|name, number| self.job(observed, model, name, number),
-            read: &|job| match measure::outcome(observed, job) {
-                Outcome::Running(held) => Reading::Running(held),
-                Outcome::Compared(compared, labels) => Reading::Ended(self.counted(key, compared, labels, now)),
-                Outcome::Unusable(why, _) => Reading::Ended(Err(why)),
-                Outcome::Failed(why) => Reading::Failed(why),
-                Outcome::Measured(..) => Reading::Failed("the judge measured, and compared nothing".to_owned()),
+            read: &|job| {
+                measure::outcome(observed, job, now).and_then(|told| match told {
+                    Told::Compared(compared, labels) => Reading::Ended(self.counted(key, compared, labels, now)),
+                    Told::Unusable(why, _) => Reading::Ended(Err(why)),
+                    Told::Measured(..) => Reading::Failed("the judge measured, and compared nothing".to_owned()),
+                })
             },
         };
         attempts.go_on(status, progress)

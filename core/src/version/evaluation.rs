@@ -12,8 +12,8 @@ use seatrial_crds::{
 };
 use serde_json::json;
 
-use super::attempts::Reading;
 use crate::attempt::job::{Attempt, Role};
+use crate::attempt::reading::Reading;
 use crate::attempt::report::Report;
 use crate::attempt::seen::{Outcome, Seen};
 use crate::attempt::step_job::{ReadyInput, StepJob};

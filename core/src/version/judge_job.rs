@@ -6,23 +6,19 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::batch::v1::{
-    Job, JobSpec, PodFailurePolicy, PodFailurePolicyOnExitCodesRequirement, PodFailurePolicyOnPodConditionsPattern,
-    PodFailurePolicyRule,
-};
-use k8s_openapi::api::core::v1::{Container, PodSpec, PodTemplateSpec, VolumeMount};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
-use seatrial_crds::names::{
-    ATTEMPT_LABEL, COMPONENT_LABEL, MANAGED_BY, MANAGED_BY_LABEL, MODEL_LABEL, VERSION_LABEL, components,
-};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{Container, PodSpec, VolumeMount};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use seatrial_crds::names::{MODEL_LABEL, VERSION_LABEL, components};
 use seatrial_crds::{OutputType, Task, WorkloadOptions};
 
+use crate::attempt::evidence_job::{DEADLINE, EvidenceJob};
 use crate::contract::{
-    self, DuelConfig, ExitCode, InputConfig, InputSource, JUDGE_VERSION, JudgeConfig, LabelsConfig, PodConfig, paths,
+    self, DuelConfig, InputConfig, InputSource, JUDGE_VERSION, JudgeConfig, LabelsConfig, PodConfig, paths,
 };
 use crate::platform::{Judge, Platform};
-use crate::pods::{self, FETCH, JUDGE};
-use crate::stores::ResolvedStore;
+use crate::pods::{self, FETCH, FETCH_OUTAGE, JUDGE};
+use crate::stores::{self, ResolvedStore};
 
 /// The name of the input with the predictions.
 const PREDICTIONS: &str = "predictions";
@@ -30,12 +26,6 @@ const PREDICTIONS: &str = "predictions";
 const CHAMPION: &str = "champion";
 /// The name of the input with the owner's labels.
 pub(super) const LABELS: &str = "labels";
-/// How long a Job may take, in seconds, waiting for a node and for the store included.
-const DEADLINE: i64 = 6 * 3600;
-/// How long `fetch` waits an outage out by itself, in seconds: then the pod ends and says so, and the Job tries again.
-const FETCH_OUTAGE: u32 = 120;
-/// How often the judge's container may fail before the attempt has failed.
-const RETRIES: i32 = 2;
 
 /// A table as it is known when the Job is built.
 #[derive(Clone, Debug, PartialEq)]
@@ -100,35 +90,22 @@ pub(super) struct JudgeJob<'a> {
 impl JudgeJob<'_> {
     /// The Job.
     pub(super) fn job(&self) -> Job {
-        let labels = BTreeMap::from([
-            (COMPONENT_LABEL.to_owned(), components::JUDGE.to_owned()),
-            (MANAGED_BY_LABEL.to_owned(), MANAGED_BY.to_owned()),
-            (MODEL_LABEL.to_owned(), self.model.to_owned()),
-            (VERSION_LABEL.to_owned(), self.owner.name.clone()),
-            (ATTEMPT_LABEL.to_owned(), self.attempt.to_string()),
-        ]);
-        let ttl = self.platform.ttl_seconds_after_finished.and_then(|seconds| i32::try_from(seconds).ok());
-        Job {
-            metadata: ObjectMeta {
-                name: Some(self.name.clone()),
-                namespace: Some(self.namespace.clone()),
-                labels: Some(labels.clone()),
-                owner_references: Some(vec![self.owner.clone()]),
-                ..ObjectMeta::default()
-            },
-            spec: Some(JobSpec {
-                backoff_limit: Some(RETRIES),
-                active_deadline_seconds: Some(DEADLINE),
-                ttl_seconds_after_finished: ttl,
-                pod_failure_policy: Some(failure_policy()),
-                template: PodTemplateSpec {
-                    metadata: Some(ObjectMeta { labels: Some(labels), ..ObjectMeta::default() }),
-                    spec: Some(self.pod_spec()),
-                },
-                ..JobSpec::default()
-            }),
-            status: None,
-        }
+        let job = EvidenceJob {
+            name: self.name.clone(),
+            namespace: self.namespace.clone(),
+            owner: self.owner.clone(),
+            component: components::JUDGE,
+            attempt: self.attempt,
+            labels: BTreeMap::from([
+                (MODEL_LABEL.to_owned(), self.model.to_owned()),
+                (VERSION_LABEL.to_owned(), self.owner.name.clone()),
+            ]),
+            deadline: DEADLINE,
+            ttl: self.platform.ttl(),
+            rules: vec![],
+            pod: self.pod_spec(),
+        };
+        job.job()
     }
 
     fn pod_spec(&self) -> PodSpec {
@@ -137,32 +114,18 @@ impl JudgeJob<'_> {
         let labels = self.labels.iter().map(|labels| (LABELS, &labels.table));
         let tables: Vec<(&str, &Table)> =
             [(PREDICTIONS, &self.predictions)].into_iter().chain(champion).chain(labels).collect();
-        let mut stores: Vec<ResolvedStore> = vec![];
-        for (_, table) in &tables {
-            if stores.iter().all(|known| known.config.prefix != table.store.config.prefix) {
-                stores.push(table.store.clone());
-            }
-        }
-        let input = |name: &str, table: &Table| InputConfig {
-            name: name.to_owned(),
-            folder: format!("{}/{name}", paths::INPUTS),
-            source: table.source.clone(),
-        };
-        let inputs = tables.iter().map(|(name, table)| input(name, table)).collect();
+        let stores = stores::each_once(tables.iter().map(|(_, table)| &table.store));
         let config = PodConfig {
             version: contract::VERSION,
             stores: stores.iter().map(|store| store.config.clone()).collect(),
-            inputs,
+            inputs: tables.iter().map(|(name, table)| InputConfig::new(name, table.source.clone())).collect(),
             known: vec![],
             step: None,
             outage_seconds: FETCH_OUTAGE,
         };
         let env = vec![pods::config_variable(&config)];
         let fetch = pods::agent_container(FETCH, "fetch", env, &stores, &self.platform.agent_image, self.platform);
-        PodSpec {
-            restart_policy: Some("Never".into()),
-            ..pods::pod_spec(&options, vec![fetch], vec![self.container()], &stores, self.platform)
-        }
+        pods::pod_spec(&options, vec![fetch], vec![self.container()], &stores, self.platform)
     }
 
     fn container(&self) -> Container {
@@ -193,41 +156,5 @@ impl JudgeJob<'_> {
             volume_mounts: Some(vec![VolumeMount { read_only: Some(true), ..pods::shared_mount() }]),
             ..Container::default()
         }
-    }
-}
-
-/// What the Job controller makes of a pod's end. The first rule that fits counts; where none does, the failure spends one
-/// of the retries.
-fn failure_policy() -> PodFailurePolicy {
-    let on_codes = |action: &str, codes: &[ExitCode]| {
-        let mut values: Vec<i32> = codes.iter().map(|code| i32::from(code.number())).collect();
-        // The API server insists on their order.
-        values.sort_unstable();
-        PodFailurePolicyRule {
-            action: action.into(),
-            on_exit_codes: Some(PodFailurePolicyOnExitCodesRequirement {
-                container_name: Some(FETCH.into()),
-                operator: "In".into(),
-                values,
-            }),
-            ..PodFailurePolicyRule::default()
-        }
-    };
-    let disruption = PodFailurePolicyRule {
-        action: "Ignore".into(),
-        on_pod_conditions: Some(vec![PodFailurePolicyOnPodConditionsPattern {
-            type_: "DisruptionTarget".into(),
-            status: "True".into(),
-        }]),
-        ..PodFailurePolicyRule::default()
-    };
-    let lasting =
-        [ExitCode::BadConfiguration, ExitCode::CorruptArtifact, ExitCode::InputNotFound, ExitCode::InputTooLarge];
-    PodFailurePolicy {
-        rules: vec![
-            disruption,
-            on_codes("Ignore", &[ExitCode::Stopped, ExitCode::StoreUnavailable]),
-            on_codes("FailJob", &lasting),
-        ],
     }
 }

@@ -10,12 +10,13 @@ use kube_core::{Resource, ResourceExt};
 use seatrial_crds::{Artifact, Evidence, LabelSource, Measurement, Model, ModelVersionStatus, OutputType, Task, Time};
 use serde_json::json;
 
-use super::attempts::{Attempted, Attempts, Progress, Reading, Words};
+use super::attempts::{Attempted, Attempts, Progress, Words};
 use super::judge_job::{ChampionTable, JudgeJob, LABELS, Labels, Table};
 use crate::attempt::is_pod_of;
+use crate::attempt::reading::{Reading, Waits, failed, fetch_failure, killed_for_memory, unsaid};
 use crate::contract::{Compared, InputSource, JUDGE_VERSION, JudgeMessage, Measured, Message};
 use crate::observed::VersionObserved;
-use crate::pod_state::{cannot_start, phase, statuses, terminated, unschedulable};
+use crate::pod_state::terminated;
 use crate::pods::{FETCH, JUDGE};
 use crate::stores::{self, StoreProblem};
 use crate::{digest, gates, names};
@@ -57,12 +58,12 @@ pub(super) fn measure(
         words: Words { subject: "the predictions".to_owned(), be: "are", done: "measured" },
         name: &|uid, number| names::judge(&observed.version.name_any(), uid, &key, number),
         build: &|name, number| build(observed, model, (task, evidence), name, number),
-        read: &|job| match outcome(observed, job) {
-            Outcome::Running(held) => Reading::Running(held),
-            Outcome::Measured(measured, labels) => Reading::Ended((Ok(measured), labels)),
-            Outcome::Unusable(why, labels) => Reading::Ended((Err(why), labels)),
-            Outcome::Failed(why) => Reading::Failed(why),
-            Outcome::Compared(..) => Reading::Failed("the judge compared, and measured nothing".to_owned()),
+        read: &|job| {
+            outcome(observed, job, now).and_then(|told| match told {
+                Told::Measured(measured, labels) => Reading::Ended((Ok(measured), labels)),
+                Told::Unusable(why, labels) => Reading::Ended((Err(why), labels)),
+                Told::Compared(..) => Reading::Failed("the judge compared, and measured nothing".to_owned()),
+            })
         },
     };
     match attempts.go_on(status, progress) {
@@ -201,78 +202,49 @@ pub(super) fn job(
     Ok(judge_job.job())
 }
 
-/// What became of a judge's Job.
-pub(super) enum Outcome {
-    /// It goes on; the sentence says what holds it up.
-    Running(Option<String>),
+/// How the judge is spoken of.
+const WAITS: Waits = Waits { cannot: "cannot be measured yet", program: "the judge" };
+
+/// What a judge told, with the digest of the owner's labels.
+pub(super) enum Told {
     /// The predictions are measured.
     Measured(Measured, Option<String>),
     /// The version is compared with its champion.
     Compared(Compared, Option<String>),
     /// The tables cannot be measured.
     Unusable(String, Option<String>),
-    /// Something else went wrong.
-    Failed(String),
 }
 
-pub(super) fn outcome(observed: &VersionObserved, job: &Job) -> Outcome {
+/// What became of a judge's Job.
+pub(super) fn outcome(observed: &VersionObserved, job: &Job, now: Timestamp) -> Reading<Told> {
     let pods: Vec<&Pod> = observed.pods.iter().map(AsRef::as_ref).filter(|pod| is_pod_of(pod, job)).collect();
-    if let Some(outcome) = pods.iter().find_map(|pod| said(pod)) {
-        return outcome;
-    }
-    let conditions = job.status.as_ref().and_then(|status| status.conditions.as_ref()).into_iter().flatten();
-    let ended = conditions.filter(|condition| condition.status == "True").find_map(|condition| {
-        let message = condition.message.clone().unwrap_or_default();
-        match condition.type_.as_str() {
-            "Complete" => Some("its Job is complete, and what it said is lost".to_owned()),
-            "Failed" => Some(format!("its Job failed: {message}")),
-            _ => None,
-        }
-    });
-    match ended {
-        Some(ended) => Outcome::Failed(pods.iter().find_map(|pod| failure(pod)).unwrap_or(ended)),
-        None => Outcome::Running(pods.iter().find_map(|pod| held(pod))),
-    }
+    let confirmed = observed.live_reads.get(&job.name_any()).copied();
+    pods.iter().find_map(|pod| said(pod)).unwrap_or_else(|| unsaid(job, &pods, confirmed, WAITS, failure, now))
 }
 
 /// What a judge that came to its end said.
-fn said(pod: &Pod) -> Option<Outcome> {
+fn said(pod: &Pod) -> Option<Reading<Told>> {
     let end = terminated(pod, JUDGE).filter(|end| end.exit_code == 0)?;
+    let message = end.message.as_deref()?;
     let labels = terminated(pod, FETCH)
         .and_then(|end| Message::parse(end.message.as_deref()?).ok())
         .and_then(|message| message.inputs.into_iter().find(|input| input.name == LABELS))
         .map(|input| input.digest.to_string());
-    Some(match JudgeMessage::parse(end.message.as_deref().unwrap_or_default()) {
-        Ok(JudgeMessage::Measured(measured)) => Outcome::Measured(measured, labels),
-        Ok(JudgeMessage::Compared(compared)) => Outcome::Compared(compared, labels),
-        Ok(JudgeMessage::Unusable(why)) => Outcome::Unusable(why, labels),
-        Ok(JudgeMessage::Failed(why)) => Outcome::Failed(why),
-        Err(error) => Outcome::Failed(error.to_string()),
+    Some(match JudgeMessage::parse(message) {
+        Ok(JudgeMessage::Measured(measured)) => Reading::Ended(Told::Measured(measured, labels)),
+        Ok(JudgeMessage::Compared(compared)) => Reading::Ended(Told::Compared(compared, labels)),
+        Ok(JudgeMessage::Unusable(why)) => Reading::Ended(Told::Unusable(why, labels)),
+        Ok(JudgeMessage::Failed(why)) => Reading::Failed(why),
+        Err(error) => Reading::Failed(error.to_string()),
     })
 }
 
 /// Why a pod failed, told by the container whose fault it was.
 fn failure(pod: &Pod) -> Option<String> {
-    if let Some(end) = terminated(pod, JUDGE).filter(|end| end.exit_code != 0) {
-        if end.reason.as_deref() == Some("OOMKilled") {
-            return Some("the judge was killed for memory: ask the platform team to raise judge.resources".to_owned());
-        }
-        return match JudgeMessage::parse(end.message.as_deref().unwrap_or_default()) {
-            Ok(JudgeMessage::Failed(why) | JudgeMessage::Unusable(why)) => Some(why),
-            _ => Some(format!("the judge ended with exit code {}", end.exit_code)),
-        };
-    }
-    let end = terminated(pod, FETCH).filter(|end| end.exit_code != 0)?;
-    let message = Message::parse(end.message.as_deref().unwrap_or_default()).ok();
-    let failure = message.and_then(|message| message.failure).map(|failure| failure.message);
-    Some(failure.unwrap_or_else(|| format!("the tables could not be fetched (exit code {})", end.exit_code)))
-}
-
-/// What holds a pod up.
-fn held(pod: &Pod) -> Option<String> {
-    if phase(pod) != "Pending" {
-        return None;
-    }
-    let cannot = statuses(pod).find_map(cannot_start).map(|(_, what)| format!("cannot be measured yet: {what}"));
-    cannot.or_else(|| unschedulable(pod).map(|_| "the judge waits for a node".to_owned()))
+    let Some(end) = failed(pod, JUDGE) else { return fetch_failure(pod) };
+    let said = || match JudgeMessage::parse(end.message.as_deref().unwrap_or_default()) {
+        Ok(JudgeMessage::Failed(why) | JudgeMessage::Unusable(why)) => why,
+        _ => format!("the judge ended with exit code {}", end.exit_code),
+    };
+    Some(killed_for_memory("the judge", end).unwrap_or_else(said))
 }

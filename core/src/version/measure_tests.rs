@@ -317,6 +317,23 @@ fn a_new_leader_asks_before_it_gives_a_job_up() {
 }
 
 #[test]
+fn what_a_complete_job_said_is_asked_for_before_it_is_given_up() {
+    let mut fixture = Fixture::new();
+    fixture.pass();
+    let complete = json!({"completionTime": at(0).to_string(), "conditions": [{"type": "Complete", "status": "True"}]});
+    Arc::make_mut(fixture.observed.jobs.last_mut().unwrap()).status = from_value(complete).unwrap();
+    fixture.now = at(9);
+    assert!(fixture.pass().live_reads.is_empty(), "its pod may be a moment behind");
+    fixture.now = at(10);
+    let name = fixture.job().metadata.name.clone().unwrap();
+    assert_eq!(fixture.pass().live_reads, [LiveRead::Job(name.clone())]);
+    assert_eq!(fixture.says().1, "the predictions are being measured");
+    fixture.observed.live_reads.insert(name, at(10));
+    fixture.pass();
+    assert!(fixture.says().1.ends_with("what it said is lost"), "{:?}", fixture.says());
+}
+
+#[test]
 fn pods_and_jobs_of_others_are_not_believed() {
     let mut fixture = Fixture::new();
     fixture.pass();

@@ -20,9 +20,11 @@ use seatrial_crds::{
 };
 use serde_json::json;
 
-use self::job::{CheckJob, CheckedInput};
-use self::outcome::{Found, Outcome, outcome};
+use self::job::CheckJob;
+use self::outcome::{Found, outcome};
 use super::{Contract, Schema, dialect, read};
+use crate::attempt::reading::Reading;
+use crate::attempt::step_job::ReadyInput;
 use crate::attempt::{Cluster, JobState};
 use crate::contract::check::{CHECK_VERSION, CheckConfig, CheckLimits, DataFormat, InputCheck};
 use crate::contract::paths;
@@ -236,18 +238,23 @@ fn go_on(
             progress.requeue_after = is_recorded.then_some(SOON);
             return None;
         }
-        JobState::Exists(found) => match outcome(observed, subject.check, known.as_deref(), found) {
-            Outcome::Running(held) => {
+        JobState::Exists(found) => match outcome(observed, subject.check, known.as_deref(), found, now) {
+            Reading::Running(held) => {
                 checking.message = held.map(|held| cut(&held));
                 status.checking = Some(checking);
                 progress.requeue_after = Some(Duration::from_secs(60));
                 return None;
             }
-            Outcome::Found(found) => {
+            Reading::LiveRead => {
+                progress.live_reads.push(LiveRead::Job(name));
+                progress.requeue_after = Some(SOON);
+                return None;
+            }
+            Reading::Ended(found) => {
                 ended(subject, status, scheduled_at, found, now, progress);
                 return None;
             }
-            Outcome::Failed(why) => why,
+            Reading::Failed(why) => why,
         },
         JobState::Wait => {
             progress.requeue_after = Some(SOON);
@@ -309,24 +316,20 @@ fn build(
     let judge = platform.judge.as_ref().ok_or_else(|| {
         ("NoChecker", "nothing checks data here: let the platform team set the chart's judge.enabled".to_owned())
     })?;
-    let mut inputs = vec![];
+    let (mut inputs, mut checks) = (vec![], vec![]);
     for (index, data) in subject.check.data.iter().enumerate() {
         let table = subject.document.schema(Some(&data.schema)).map_err(|what| ("InvalidSchedule", what))?;
         let store = stores::for_uri(&data.uri, &namespace, &observed.stores, platform)
             .map_err(|problem| (problem.reason(), problem.to_string()))?;
         let source = InputSource::Uri { store: store.config.prefix.clone(), uri: data.uri.clone() };
-        inputs.push(CheckedInput {
-            name: input_name(index),
-            source,
-            store,
-            check: input(subject, contract, table, index),
-        });
+        inputs.push(ReadyInput { name: input_name(index), kind: None, source, store });
+        checks.push(input(subject, contract, table, index));
     }
     let timeout = subject.check.timeout.as_deref().and_then(duration).map_or(DEFAULT_SECONDS, |it| it.as_secs());
     let seconds = timeout.saturating_mul(inputs.len() as u64);
     let config = CheckConfig {
         version: CHECK_VERSION,
-        inputs: inputs.iter().map(|input| input.check.clone()).collect(),
+        inputs: checks,
         reports: paths::CHECK_REPORTS.to_owned(),
         limits: CheckLimits { scratch: Some(paths::CHECK_SCRATCH.to_owned()), seconds, ..CheckLimits::default() },
         unless: known.is_some().then(|| paths::UNCHANGED.to_owned()),

@@ -2,27 +2,23 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
+use kube_core::ResourceExt;
 use seatrial_crds::ContractCheck;
 
 use super::input_name;
 use crate::attempt::is_pod_of;
+use crate::attempt::reading::{Reading, Waits, failed, fetch_failure, killed_for_memory, unsaid};
 use crate::contract::check::{CheckMessage, CheckSummary};
 use crate::contract::{Cause, ExitCode, KnownInput, Message};
 use crate::observed::ContractObserved;
-use crate::pod_state::{cannot_start, phase, statuses, terminated, unschedulable};
+use crate::pod_state::terminated;
 use crate::pods::{CHECK, FETCH, REPORT};
 
-/// What became of an attempt.
-pub(super) enum Outcome {
-    /// It goes on; the sentence says what holds it up.
-    Running(Option<String>),
-    /// It came to its end.
-    Found(Found),
-    /// It did not, and another may.
-    Failed(String),
-}
+/// How the program that checks is spoken of.
+const WAITS: Waits = Waits { cannot: "the data cannot be checked yet", program: "the check" };
 
 /// What a check found.
 pub(super) enum Found {
@@ -50,26 +46,13 @@ pub(super) fn outcome(
     check: &ContractCheck,
     known: Option<&[KnownInput]>,
     job: &Job,
-) -> Outcome {
+    now: Timestamp,
+) -> Reading<Found> {
     let pods = pods_of(observed, job);
-    if let Some(found) = pods.iter().find_map(|pod| said(check, known, pod)) {
-        return Outcome::Found(found);
-    }
-    if let Some(why) = pods.iter().find_map(|pod| lasting(pod)) {
-        return Outcome::Found(Found::Nothing(why));
-    }
-    let conditions = job.status.as_ref().and_then(|status| status.conditions.as_ref()).into_iter().flatten();
-    let ended = conditions.filter(|condition| condition.status == "True").find_map(|condition| {
-        let message = condition.message.clone().unwrap_or_default();
-        match condition.type_.as_str() {
-            "Complete" => Some("its Job is complete, and what it said is lost".to_owned()),
-            "Failed" => Some(format!("its Job failed: {message}")),
-            _ => None,
-        }
-    });
-    match ended {
-        Some(ended) => Outcome::Failed(pods.iter().find_map(|pod| failure(pod)).unwrap_or(ended)),
-        None => Outcome::Running(pods.iter().find_map(|pod| held(pod))),
+    let nothing = || pods.iter().find_map(|pod| lasting(pod)).map(Found::Nothing);
+    match pods.iter().find_map(|pod| said(check, known, pod)).or_else(nothing) {
+        Some(found) => Reading::Ended(found),
+        None => unsaid(job, &pods, observed.live_reads.get(&job.name_any()).copied(), WAITS, failure, now),
     }
 }
 
@@ -106,42 +89,19 @@ fn said(check: &ContractCheck, known: Option<&[KnownInput]>, pod: &Pod) -> Optio
 
 /// Why no attempt would find anything: the data are not there, or not what they say they are.
 fn lasting(pod: &Pod) -> Option<String> {
-    let end = terminated(pod, FETCH).filter(|end| end.exit_code != 0)?;
-    let code = ExitCode::from_number(end.exit_code).filter(|code| code.cause() == Cause::Data)?;
-    Some(fetch_failure(pod).unwrap_or_else(|| code.text().to_owned()))
+    let end = failed(pod, FETCH)?;
+    ExitCode::from_number(end.exit_code).filter(|code| code.cause() == Cause::Data)?;
+    fetch_failure(pod)
 }
 
 /// Why a pod failed, told by the container whose fault it was.
 fn failure(pod: &Pod) -> Option<String> {
-    let ended = |name: &str| terminated(pod, name).filter(|end| end.exit_code != 0);
-    if let Some(end) = ended(CHECK) {
-        return Some(match end.reason.as_deref() {
-            Some("OOMKilled") => {
-                "the check was killed for memory: ask the platform team to raise judge.resources".to_owned()
-            }
-            _ => format!("the check ended with exit code {}: the log of {CHECK} says more", end.exit_code),
-        });
+    if let Some(end) = failed(pod, CHECK) {
+        let ended = || format!("the check ended with exit code {}: the log of {CHECK} says more", end.exit_code);
+        return Some(killed_for_memory("the check", end).unwrap_or_else(ended));
     }
-    if let Some(end) = ended(REPORT) {
+    if let Some(end) = failed(pod, REPORT) {
         return Some(format!("{REPORT} ended with exit code {}: its log says more", end.exit_code));
     }
     fetch_failure(pod)
-}
-
-/// Why the data could not be brought, in the words of `fetch`.
-fn fetch_failure(pod: &Pod) -> Option<String> {
-    let end = terminated(pod, FETCH).filter(|end| end.exit_code != 0)?;
-    let message = Message::parse(end.message.as_deref().unwrap_or_default()).ok();
-    let failure = message.and_then(|message| message.failure).map(|failure| failure.message);
-    Some(failure.unwrap_or_else(|| format!("the data could not be fetched (exit code {})", end.exit_code)))
-}
-
-/// What holds a pod up.
-fn held(pod: &Pod) -> Option<String> {
-    if phase(pod) != "Pending" {
-        return None;
-    }
-    let cannot =
-        statuses(pod).find_map(cannot_start).map(|(_, what)| format!("the data cannot be checked yet: {what}"));
-    cannot.or_else(|| unschedulable(pod).map(|_| "the check waits for a node".to_owned()))
 }

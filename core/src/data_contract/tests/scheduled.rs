@@ -313,6 +313,37 @@ fn a_job_that_is_gone_is_asked_for_before_another_is_made() {
     assert!(message.ends_with("is gone"), "{message}");
 }
 
+/// The cache of pods may be behind that of Jobs: nothing counts as lost before the API server was asked.
+#[test]
+fn what_a_complete_job_said_is_asked_for_before_it_is_given_up() {
+    for (is_in_sight, message) in [(false, None), (true, None), (true, Some("no JSON"))] {
+        let mut fixture = Fixture::new(daily());
+        fixture.wait_until("02T06:00:00");
+        let job = fixture.job().name_any();
+        let complete = json!({"completionTime": "2026-01-02T06:01:00Z",
+                              "conditions": [{"type": "Complete", "status": "True"}]});
+        Arc::make_mut(fixture.observed.jobs.last_mut().unwrap()).status = from_value(complete).unwrap();
+        if is_in_sight {
+            fixture.pod_ends(&[], Some(String::new()));
+            let pod = Arc::make_mut(&mut fixture.observed.pods[0]);
+            let containers = pod.status.as_mut().unwrap().container_statuses.as_mut().unwrap();
+            let ended = containers[0].state.as_mut().unwrap().terminated.as_mut().unwrap();
+            ended.message = message.map(str::to_owned);
+        }
+        assert!(fixture.wait_until("02T06:01:05").live_reads.is_empty(), "it may be a moment behind");
+        let asked = fixture.wait_until("02T06:01:10").live_reads;
+        assert_eq!(asked, [LiveRead::Job(job.clone())]);
+        assert_eq!(fixture.status().checking.as_ref().unwrap().failed_at, None);
+        fixture.observed.live_reads.insert(job, fixture.now);
+        let mut answered = Fixture { observed: fixture.observed.clone(), now: fixture.now, events: vec![] };
+        answered.finds(Found::Passed, "a");
+        assert_eq!(answered.says(types::HONOURED).1, "Honoured", "the answer brought it");
+        fixture.settle();
+        let checking = fixture.status().checking.clone().unwrap();
+        assert!(checking.message.unwrap().ends_with("what it said is lost") && checking.failed_at.is_some());
+    }
+}
+
 #[test]
 fn what_stands_in_the_way_is_said_and_waited_for() {
     let elsewhere = json!({"schedule": {"cron": "0 6 * * *"}, "data": [{"schema": "t", "uri": "s3://elsewhere/x/"}]});
