@@ -32,6 +32,9 @@ const AWAITED_IN_STORM: Duration = Duration::from_secs(200);
 const PATIENCE_AFTER_STORM: Duration = Duration::from_secs(2 * 3600);
 /// The longest time that an operator waits before it tries again: so long nothing may happen though something is to come.
 const BACKOFF: Duration = Duration::from_secs(330);
+/// The longest time until an operator looks at a schedule again: what became due while its clock was wrong, in a storm, is made up
+/// for then.
+const LOOKED_AT: Duration = Duration::from_secs(630);
 /// How long after its end the Jobs of a run are kept.
 const JOBS_KEPT: u32 = 30;
 /// How long it may take until what became needless is gone, once all runs have ended.
@@ -139,7 +142,10 @@ async fn play(scenario: &Scenario, plan: Plan, depth: Depth) -> Outcome {
             moved = (version, Instant::now());
         }
         let is_still = is_calm || moved.1.elapsed() >= BACKOFF;
-        let is_over = actions.peek().is_none() && began.elapsed() >= storm && is_still && missing.is_none();
+        let is_scheduled =
+            api.look(|store| store.of_kind("DataContract").any(|(_, it)| !it["spec"]["check"].is_null()));
+        let looked_at = if !is_calm && is_scheduled { LOOKED_AT } else { Duration::ZERO };
+        let is_over = actions.peek().is_none() && began.elapsed() >= storm + looked_at && is_still && missing.is_none();
         if is_over || began.elapsed() > patience {
             break missing;
         }
@@ -178,12 +184,14 @@ async fn play(scenario: &Scenario, plan: Plan, depth: Depth) -> Outcome {
     Outcome { violations, trace: trace.text(), writes: faults.writes(), took }
 }
 
-/// After a storm it is enough that every run ends, and that every version has a verdict: how and which, nobody can say.
+/// After a storm it is enough that every run and every check ends, and that every version has a verdict: how and which, nobody can
+/// say.
 fn under_way(store: &Store) -> Option<String> {
     let run = store.of_kind("MLPipelineRun").find(|(_, run)| run["status"]["finishedAt"].is_null());
     let pending = |version: &Value| [Value::Null, json!("Pending")].contains(&version["status"]["verdict"]);
     let version = store.of_kind("ModelVersion").find(|(_, version)| pending(version));
-    run.or(version).map(|(key, _)| format!("{key} has not come to its end"))
+    let checked = store.of_kind("DataContract").find(|(_, contract)| !contract["status"]["checking"].is_null());
+    run.or(version).or(checked).map(|(key, _)| format!("{key} has not come to its end"))
 }
 
 /// How the pods end: as the scenario says, where nothing worse befalls them.
