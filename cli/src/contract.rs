@@ -32,7 +32,7 @@ pub(crate) enum Task {
     },
 }
 
-/// What `import` is asked.
+/// The arguments of `import`.
 #[derive(Debug, Args)]
 pub(crate) struct Import {
     /// The document, YAML or JSON.
@@ -45,14 +45,14 @@ pub(crate) struct Import {
     serves: Vec<String>,
 }
 
-/// What `export` is asked.
+/// The arguments of `export`.
 #[derive(Debug, Args)]
 pub(crate) struct Export {
     /// The name of the `DataContract`.
     name: String,
 }
 
-/// Does it. False where the document is not as the standard demands.
+/// Runs the subcommand. Returns false where the document is not as the standard demands.
 pub(crate) fn contract(place: &Where, task: &Task) -> anyhow::Result<bool> {
     match task {
         Task::Import(asked) => import(place, asked),

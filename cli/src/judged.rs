@@ -20,7 +20,7 @@ use seatrial_crds::Decision;
 use crate::read::cluster::Cluster;
 use crate::read::{Where, block_on};
 
-/// What `models` is asked.
+/// The arguments of `models`.
 #[derive(Debug, Args)]
 pub(crate) struct Models {
     /// Those of all namespaces.
@@ -28,7 +28,7 @@ pub(crate) struct Models {
     all_namespaces: bool,
 }
 
-/// What `compare` is asked.
+/// The arguments of `compare`.
 #[derive(Debug, Args)]
 pub(crate) struct Compare {
     /// The name of a `ModelVersion`.
@@ -37,21 +37,21 @@ pub(crate) struct Compare {
     other: String,
 }
 
-/// What `lineage` is asked.
+/// The arguments of `lineage`.
 #[derive(Debug, Args)]
 pub(crate) struct Lineage {
     /// The name of a `ModelVersion`.
     version: String,
 }
 
-/// What `verify` is asked.
+/// The arguments of `verify`.
 #[derive(Debug, Args)]
 pub(crate) struct Verify {
     /// The name of a `ModelVersion`.
     version: String,
 }
 
-/// What `card` is asked.
+/// The arguments of `card`.
 #[derive(Debug, Args)]
 pub(crate) struct Card {
     /// The name of a `Model`.

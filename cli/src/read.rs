@@ -33,7 +33,7 @@ pub(crate) struct Where {
     groups: Vec<String>,
 }
 
-/// What `logs` is asked.
+/// The arguments of `logs`.
 #[derive(Debug, Args)]
 pub(crate) struct Logs {
     /// RUN for all steps that began, RUN/STEP for one.
@@ -46,7 +46,7 @@ pub(crate) struct Logs {
     follow: bool,
 }
 
-/// What `artifact` is asked.
+/// The arguments of `artifact`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Artifact {
     /// Lists the outputs of a run or step, or the files of one output or version.
@@ -89,7 +89,7 @@ pub(crate) fn artifact(place: &Where, asked: &Artifact) -> anyhow::Result<()> {
 
 /// Runs a task to its end.
 pub(crate) fn block_on<T>(task: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    // Fails only where one is installed already, which does as well.
+    // This fails only where a provider is installed already, and then that one is used.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.context("the asynchronous runtime does not start")?;

@@ -1,4 +1,5 @@
-//! Whether a version may serve, by its Model's word. Followers and whoever names a version ask here alike.
+//! Whether a version may serve, by what its Model decided. A ModelDeployment that follows and one that names a version ask
+//! the same.
 
 use std::sync::Arc;
 
@@ -10,24 +11,24 @@ use crate::conditions::{self, types};
 use crate::gates;
 use crate::gates::waivers;
 
-/// How a version stands with its Model.
+/// What a Model decided about a version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// The Model as it is now passes it, or did so last, before it was deleted.
     Passes,
     /// It passes since the Model waives gates.
     Waived,
-    /// There is no Model, and none ever judged a version of this name: nobody's word is asked.
+    /// There is no Model, and none ever judged a version of this name: nothing is asked.
     NobodyJudges,
     /// It is not judged yet by the Model as it is now. The sentence says why.
     Open(String),
     /// It passes, but only since its Model changed. The sentence says what it was before.
     Held(String),
-    /// It does not pass. The sentence says by whose word.
+    /// It does not pass. The sentence says by which judgement.
     Fails(String),
 }
 
-/// The word of a Model on its versions.
+/// What a Model decided about its versions.
 #[derive(Clone, Debug)]
 pub struct Authority<'a> {
     /// The Model, with the digest of what it judges by.
@@ -77,7 +78,7 @@ impl<'a> Authority<'a> {
         self.model.is_some() || self.versions.iter().any(|version| version.status.as_ref().is_some_and(judged))
     }
 
-    /// How a version stands.
+    /// What the Model decided about a version.
     pub fn standing(&self, version: &ModelVersion) -> Standing {
         let name = version.name_any();
         let nothing = ModelVersionStatus::default();

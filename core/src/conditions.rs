@@ -1,4 +1,4 @@
-//! Conditions: a map by type; each says for which generation it was decided, and since when it is so.
+//! Conditions, a map by type. Each has the generation that it was decided for, and the time of its last transition.
 
 use jiff::Timestamp;
 use seatrial_crds::{Condition, Time};

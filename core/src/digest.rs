@@ -1,11 +1,12 @@
-//! Digests of decisions' inputs, and the short hashes in names.
+//! Digests that tell whether the inputs of a decision changed, and the short hashes in names. Digests of files are in
+//! `contract/digest.rs`.
 
 use ring::digest::{Context, SHA256, digest};
 use serde::Serialize;
 
 /// The SHA-256 of a value's JSON, as 64 hexadecimal digits. Maps must be ordered (`BTreeMap`), as all of ours are.
 pub fn of_json<T: Serialize>(value: &T) -> String {
-    // Values of ours always serialize; the empty text would only make two such values equal.
+    // Our types always serialize. If one did not, its digest would be that of an empty text.
     hex::encode(digest(&SHA256, &serde_json::to_vec(value).unwrap_or_default()))
 }
 

@@ -16,7 +16,8 @@ use crate::{gates, names, text};
 pub(crate) mod champion;
 mod states;
 
-/// Decides. Experiments are judged like releases, but count for neither: followers take releases only.
+/// Decides what a Model's status says. Experiments are judged like releases, but are neither the newest nor the newest that
+/// passed: followers take releases only.
 pub fn plan(observed: &ModelObserved, now: Timestamp) -> Plan<ModelStatus> {
     let model = &observed.model;
     if model.metadata.deletion_timestamp.is_some() {
@@ -161,7 +162,7 @@ fn set_serving_meets_gates(
         return vec![];
     }
     let (value, reason, message) = match unmet.as_slice() {
-        // What was said before holds until there is another word.
+        // The condition stays as it is until all that serves is judged again.
         [] if is_open => return vec![],
         [] => (Status::True, "AllGatesPassed", "every version that serves passes, or is waived".to_owned()),
         unmet => (

@@ -1,4 +1,4 @@
-//! What a plan is made of: plain data, gathered from caches by the operator's shell.
+//! What plans are made from: plain data, which the operator gathers from its caches.
 //!
 //! Objects are as Kubernetes has them, pruned of what no decision reads: managed fields and the last-applied
 //! annotation; of pods all but metadata (name, namespace, uid, labels, owner references, deletion timestamp) and of

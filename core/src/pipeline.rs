@@ -32,7 +32,7 @@ use crate::{names, revision, validation};
 /// How many ended runs of a kind are kept where the pipeline does not say.
 const DEFAULT_HISTORY: u32 = 5;
 
-/// What is said of a run that nothing holds up.
+/// The word for a run that is under way and waits for nothing.
 const RUNNING: &str = "Running";
 
 /// What a pipeline's spec means for its change number.
@@ -45,7 +45,7 @@ enum Change {
     New { number: i64 },
 }
 
-/// Decides.
+/// Decides what is done for a pipeline.
 pub fn plan(observed: &PipelineObserved, now: Timestamp) -> Plan<MLPipelineStatus> {
     let pipeline = &observed.pipeline;
     if pipeline.metadata.deletion_timestamp.is_some() {
@@ -58,7 +58,7 @@ pub fn plan(observed: &PipelineObserved, now: Timestamp) -> Plan<MLPipelineStatu
     let mut unreadable = None;
     if problems.is_empty() && !suspended {
         match change(observed) {
-            // Nobody knows whether it is a change: training everything anew would be the worst guess.
+            // Whether the spec is a change is not known. To train everything again without need would be the worse mistake.
             Err(error) => unreadable = Some(error.to_string()),
             Ok(Change::None { number }) => status.revision = Some(number),
             Ok(Change::Adopt { number }) => {
@@ -130,7 +130,7 @@ fn adoption(observed: &PipelineObserved, pipeline: &MLPipeline) -> Option<Write>
     Some(Write::Replace(Object::ControllerRevision(Box::new(revision))))
 }
 
-/// The run of a change. It bears when it was started, so that a copy that is applied later is known for one.
+/// The run of a change. An annotation says when it was triggered, so that a copy that is applied later can be recognized.
 fn run(pipeline: &MLPipeline, number: i64, now: Timestamp) -> MLPipelineRun {
     let name = pipeline.name_any();
     MLPipelineRun {
@@ -186,7 +186,7 @@ fn deleted(mut last: LastRun) -> LastRun {
     last
 }
 
-/// What the API server would not let us write: a word and a sentence.
+/// Why the API server refused a write: reason and message of the condition.
 fn refused(observed: &PipelineObserved) -> Option<(&'static str, String)> {
     observed.blocked.iter().find_map(|failure| {
         let (kind, name) = (failure.kind.name(), &failure.name);

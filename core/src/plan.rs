@@ -1,4 +1,4 @@
-//! What a decision is: data that one generic executor carries out.
+//! Plans: what is decided, as data that one executor carries out for all kinds.
 
 use std::time::Duration;
 
@@ -81,8 +81,8 @@ impl<S> Plan<S> {
 /// What a plan may read from the API server. The next plan observes the answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LiveRead {
-    /// A Job with its pods, before it is given up: a cache lags behind for minutes where its watch died in silence. The
-    /// answer goes into the caches.
+    /// A Job with its pods, before its attempt counts as lost: the cache may lag behind for minutes where a watch ended
+    /// unnoticed. The answer goes into the caches.
     Job(String),
     /// A Deployment, before its servers are taken away though they may have become ready. The answer goes into the caches.
     Deployment(String),
@@ -240,11 +240,11 @@ impl Object {
 pub struct Event {
     /// Normal or Warning.
     pub kind: EventType,
-    /// One word.
+    /// Why, in one word, `UpperCamelCase`.
     pub reason: &'static str,
     /// What was done, as a verb.
     pub action: &'static str,
-    /// A sentence.
+    /// What people are told: what, where, and what to do next.
     pub message: String,
 }
 

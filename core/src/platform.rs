@@ -44,11 +44,12 @@ pub struct Platform {
     /// Whether the container `seatrial-publish` has a readiness probe, which fails while the store is away.
     #[serde(default)]
     pub agent_readiness_probe: bool,
-    /// Who measures predictions; absent: nobody, and what needs a measurement is an Error.
+    /// The judge, which measures predictions; absent: there is none, and gates that need a measurement have the verdict
+    /// `Error`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub judge: Option<Judge>,
-    /// The name of the ValidatingAdmissionPolicy that proves who writes Approvals, and of its binding; absent: nothing does, and
-    /// no Approval counts.
+    /// The name of the ValidatingAdmissionPolicy that proves who writes Approvals, and of its binding; absent: nothing does,
+    /// and no Approval counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval_policy: Option<String>,
     /// How long a Job and its pods are kept after they ended, in seconds. An operator that is away for longer finds what a

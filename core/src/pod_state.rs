@@ -55,7 +55,7 @@ pub(crate) fn cannot_start(status: &ContainerStatus) -> Option<(&'static str, St
     }
 }
 
-/// The end of what a container said.
+/// The end of a container's termination message.
 pub(crate) fn tail(end: &ContainerStateTerminated) -> String {
     let text = end.message.as_deref().unwrap_or_default().trim();
     if text.is_empty() {

@@ -206,8 +206,8 @@ pub fn annotations(options: &WorkloadOptions) -> Option<BTreeMap<String, String>
     (!options.pod.annotations.is_empty()).then(|| options.pod.annotations.clone())
 }
 
-/// What a container of user code may do: nothing that it was not born with.
-/// The users' wishes stay within what is left: they name no capability, no privilege and no seccomp profile.
+/// The security context of a container with user code: no capabilities, and no way to gain privileges.
+/// Users may set a few fields, none of which names a capability, a privilege or a seccomp profile.
 pub fn user_security(options: &WorkloadOptions, platform: &Platform) -> SecurityContext {
     let own = options.pod.security_context.clone().unwrap_or_default();
     SecurityContext {
@@ -349,7 +349,7 @@ pub fn model_mount() -> VolumeMount {
     }
 }
 
-/// What is left of a pod once its containers are known.
+/// A pod spec with these containers, and all that does not depend on them.
 pub fn pod_spec(
     options: &WorkloadOptions,
     init_containers: Vec<Container>,

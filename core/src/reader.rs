@@ -1,4 +1,5 @@
-//! The pod by which a person reads logs and artifacts, with the rights to make pods in the namespace and no others.
+//! The reader pod, by which `kubectl seatrial logs` and `artifact` read from a store. To create it, a person needs only the
+//! right to create pods in the namespace.
 //!
 //! Its access to the store is that of a pod that the operator made there: template and store were chosen by
 //! [`crate::stores`] then, and are taken over as they stand.
@@ -76,7 +77,7 @@ impl Reader<'_> {
                 restart_policy: Some("Never".into()),
                 active_deadline_seconds: Some(self.deadline),
                 termination_grace_period_seconds: Some(5),
-                // A person waits for it, on whatever node there is: not where a step wants to be among its like.
+                // A person waits for it, so that it may run on any node: the affinity of steps does not apply to it.
                 topology_spread_constraints: None,
                 ..template.clone()
             }),

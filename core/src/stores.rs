@@ -1,4 +1,4 @@
-//! Which store a URI lies in, and how to get into it.
+//! Finds the store that a URI lies in, and how the agent authenticates to it.
 
 mod status;
 
@@ -59,7 +59,7 @@ pub enum StoreProblem {
     /// The URI of an artifact is not where the layout puts one of its digest.
     #[error("the uri \"{0}\" does not lead to an artifact of its digest: artifacts are written by runs alone")]
     NotAnArtifact(String),
-    /// The URI names a service that gives away a node's credentials.
+    /// The URI names a metadata service, which hands out a node's credentials.
     #[error("\"{0}\" names a metadata service or a link-local address, which is never fetched")]
     Forbidden(String),
 }

@@ -31,8 +31,8 @@ pub struct TrustObserved {
     pub platform: Arc<Platform>,
 }
 
-/// Lets the bundle say whom the platform trusts. One that nobody uses stays as it is, as does one that
-/// somebody else made: then the pods that mount it trust whom that says.
+/// Keeps the bundle's content at what the platform trusts. A bundle in a namespace that nothing of Seatrial's uses stays as it
+/// is. So does a ConfigMap that somebody else made: then the pods that mount it trust its content.
 pub fn plan(observed: &TrustObserved, now: Timestamp) -> Plan<()> {
     let data = authorities(&observed.platform);
     if data.is_empty() || !observed.is_used {

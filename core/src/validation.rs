@@ -1,5 +1,5 @@
-//! What makes a spec valid. The schema refuses most of it at apply; this is the rest, and, for objects that came by
-//! another way and for `kubectl seatrial lint`, the rules that the schema has, too.
+//! Finds mistakes in specs. The CRD's schema refuses most of them at apply. Here are the others; and, for objects that came
+//! around the schema and for `kubectl seatrial lint`, the rules of the schema once more.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

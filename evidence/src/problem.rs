@@ -1,4 +1,4 @@
-//! Why nothing was measured.
+//! Why tables could not be measured, and whether another attempt may succeed.
 
 use std::fmt;
 use std::io;

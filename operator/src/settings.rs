@@ -1,4 +1,4 @@
-//! What the operator is told when it starts.
+//! The operator's command line and settings file.
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;

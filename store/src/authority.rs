@@ -98,7 +98,7 @@ pub struct Certificate {
 }
 
 impl Certificate {
-    /// A first one.
+    /// The first certificate of the server.
     ///
     /// # Errors
     /// Where a host's name cannot stand in a certificate.
@@ -107,7 +107,7 @@ impl Certificate {
         Ok(Self { hosts, current })
     }
 
-    /// A new one for connections from now on.
+    /// Makes a new certificate for connections from now on.
     ///
     /// # Errors
     /// As for the first.

@@ -1,4 +1,4 @@
-//! Watches that a client goes on: one whose node died says nothing any more, for ever.
+//! Timeouts for clients that stop sending or receiving, such as one whose node died.
 
 use std::io;
 use std::pin::Pin;

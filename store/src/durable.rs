@@ -1,4 +1,4 @@
-//! What is on the disk.
+//! Waits until data are on the disk.
 
 use std::fs::File;
 use std::io;

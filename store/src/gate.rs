@@ -1,5 +1,5 @@
-//! What is refused before the library sees it, since the library would read it into memory before it asks for keys, or
-//! check it less well than it should.
+//! Refuses requests before the S3 library sees them: those whose body it would read into memory before it checks keys, and
+//! those whose signature it would not check well enough.
 
 use http::header::{self, HeaderName};
 use http::request::Parts;

@@ -76,7 +76,7 @@ impl RequestLabels {
     }
 }
 
-/// What is counted.
+/// The store's metrics.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     requests: Family<RequestLabels, Counter>,
@@ -88,7 +88,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// For a data folder, and what its buckets hold.
+    /// Metrics of a data folder, and of what its buckets hold.
     pub fn new(data: PathBuf, usage: Arc<Usage>) -> Self {
         let (requests, free, used) = (Family::default(), Gauge::default(), Family::default());
         let mut registry = Registry::with_prefix("seatrial_store");
@@ -109,7 +109,7 @@ impl Metrics {
         self.requests.get_or_create(&RequestLabels::of(method, status)).inc();
     }
 
-    /// What Prometheus reads.
+    /// The metrics in the text format of Prometheus.
     ///
     /// # Errors
     /// Where a value cannot be written as text.

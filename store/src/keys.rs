@@ -1,5 +1,5 @@
-//! Short-lived keys that need no memory: the access key says whose it is and until when, and the secret is derived
-//! from it by a key that never leaves the volume.
+//! Short-lived S3 keys, which the store need not remember: the access key names the namespace and the expiry, and the secret
+//! is derived from it by a key that never leaves the volume.
 //!
 //! ```text
 //! access key   seatrial.<namespace>.<its UID>.<expiry, seconds since 1970>.<nonce>
@@ -24,7 +24,7 @@ const LIFETIME: SignedDuration = SignedDuration::from_mins(60);
 /// The length of the volume's key in bytes.
 const LENGTH: usize = 32;
 
-/// Makes keys, and knows them again.
+/// Issues keys, and derives the secret of an access key again.
 #[derive(Clone)]
 pub struct Keys {
     key: hmac::Key,
@@ -37,7 +37,7 @@ pub struct Credentials {
     pub access_key: String,
     /// The secret.
     pub secret: String,
-    /// Until when both are good.
+    /// When both expire.
     pub expiry: Timestamp,
 }
 
@@ -71,7 +71,7 @@ impl Keys {
     }
 }
 
-/// A namespace. One that is deleted and made again is another one of the same name.
+/// A namespace. If it is deleted and created again, its UID is another one, and so is its bucket.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Namespace {
     /// Its name.
@@ -114,7 +114,7 @@ impl S3Auth for Keys {
             Some((_, expiry)) if expiry <= Timestamp::now() => {
                 Err(s3_error!(ExpiredToken, "the keys have expired: ask for new ones"))
             }
-            // A made-up access key has a secret, too, which nobody knows.
+            // For a made-up access key this derives a secret, too, but nobody else knows it.
             Some(_) => Ok(self.secret(access_key).into()),
         }
     }
@@ -128,7 +128,7 @@ pub(crate) fn write_secret(file: &Path, content: &[u8]) -> anyhow::Result<()> {
             open.write_all(content)?;
             open.sync_all()?;
             fs::rename(&draft, file)?;
-            // A secret that was used and is lost makes a volume a stranger's.
+            // Synced before it is used: if a crash lost it, all keys and certificates made with it would be worthless.
             file.parent().map_or(Ok(()), sync)
         });
     written.with_context(|| format!("{} cannot be written", file.display()))

@@ -1,4 +1,5 @@
-//! How much of the store a client may take. Whoever can reach it can ask: none of this rests on good keys.
+//! Bounds for clients: connections, waiting times and sizes. They hold for everybody who can reach the store, with keys or
+//! without.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use s3s::config::{S3Config, StaticConfigProvider};
 /// The largest XML body in bytes: the list of 10,000 parts has some 2 MB.
 const XML: usize = 4 << 20;
 
-/// The bounds.
+/// The bounds for clients.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// How many connections are served at once. Others wait until one ends.

@@ -45,11 +45,11 @@ struct Settings {
     /// The audience that tokens must be for.
     #[arg(long, default_value = "seatrial-store")]
     audience: String,
-    /// How much the bucket of each namespace may hold, as a quantity such as 20Gi: its objects, and the parts of uploads that are under
-    /// way. Without it, as much as the volume has.
+    /// How much the bucket of each namespace may hold, as a quantity such as 20Gi: its objects, and the parts of uploads
+    /// that are under way. Without it, as much as the volume has.
     #[arg(long, value_parser = size)]
     namespace_quota: Option<u64>,
-    /// What is logged.
+    /// What is logged: a level such as info, or a filter by module.
     #[arg(long, env = "SEATRIAL_LOG", default_value = "info")]
     log_level: String,
 }
@@ -74,7 +74,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run(settings: Settings) -> anyhow::Result<()> {
-    // Fails only where one is installed already, which does as well.
+    // This fails only where a provider is installed already, and then that one is used.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let (namespace, name) = settings.config_map.split_once('/').context("--config-map must be NAMESPACE/NAME")?;
     let Volume { backend, keys, authority } = Volume::open(&settings.data, settings.namespace_quota)?;

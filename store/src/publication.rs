@@ -10,9 +10,9 @@ use serde_json::json;
 
 /// The key in the ConfigMap.
 const KEY: &str = "ca.crt";
-/// How soon a failure is tried again.
+/// The pause after a failed write.
 const AGAIN: Duration = Duration::from_secs(3);
-/// How often it is looked at whether somebody changed it.
+/// How often the ConfigMap is read, in case somebody changed it.
 const LOOK: Duration = Duration::from_secs(300);
 
 /// Keeps the ConfigMap as it must be, for ever. Sets `ready` when it is for the first time.

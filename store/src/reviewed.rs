@@ -1,5 +1,5 @@
-//! Tokens that the API server spoke for a moment ago. Each is known by its hash, and forgotten soon: what an API server
-//! no longer accepts gets no keys for much longer.
+//! A cache of TokenReviews: tokens that the API server accepted less than a minute ago. Tokens are kept as hashes. They are
+//! kept for a short time only, since a token that the API server no longer accepts must not get keys for long.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,24 +8,24 @@ use std::time::{Duration, Instant};
 use crate::keys::Namespace;
 use ring::digest::{SHA256, digest};
 
-/// How long the API server's word is taken.
+/// How long the API server's answer counts.
 const LIFETIME: Duration = Duration::from_secs(60);
 /// How many tokens are remembered.
 const REMEMBERED: usize = 4096;
 
-/// Remembers whose tokens are.
+/// The namespaces of tokens, by the tokens' hashes.
 #[derive(Debug, Default)]
 pub(crate) struct Reviewed(Mutex<HashMap<[u8; 32], (Namespace, Instant)>>);
 
 impl Reviewed {
-    /// Whose token it is, if that was said a moment ago.
+    /// The namespace of a token, if the API server accepted it a moment ago.
     pub(crate) fn get(&self, token: &str, now: Instant) -> Option<Namespace> {
         let known = self.known();
         let (namespace, said) = known.get(&hash(token))?;
         (now.duration_since(*said) < LIFETIME).then(|| namespace.clone())
     }
 
-    /// Remembers whose token it is.
+    /// Remembers the namespace of a token that the API server accepted.
     pub(crate) fn keep(&self, token: &str, namespace: &Namespace, now: Instant) {
         let mut known = self.known();
         if known.len() >= REMEMBERED {

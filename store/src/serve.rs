@@ -1,4 +1,4 @@
-//! S3 and STS over TLS.
+//! Serves S3 and STS over TLS.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -89,7 +89,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens.
+    /// Binds the address.
     ///
     /// # Errors
     /// Where the address cannot be listened on.

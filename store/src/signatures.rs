@@ -1,5 +1,5 @@
-//! Whether this cluster signed a token, by the keys that its API server publishes: what it did not sign costs the API
-//! server nothing.
+//! Checks the signature of a service-account token by the keys (JWKS) that the API server publishes. Only a token that this
+//! cluster signed leads to a TokenReview, so that made-up tokens cost the API server nothing.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -17,11 +17,12 @@ use crate::token_error::{ANSWER, TokenError};
 
 /// Where the API server publishes its keys.
 const PATH: &str = "/openid/v1/jwks";
-/// After this long the keys are asked for again: a cluster may stop to trust one.
+/// After this time the keys are fetched again: the cluster may have withdrawn one.
 const FRESH: Duration = Duration::from_secs(300);
-/// How often they are asked for at most. A token with an unknown key asks, and anybody can make one up.
+/// The shortest time between two requests for keys. A token with an unknown key leads to one, and anybody can make such a
+/// token.
 const AGAIN: Duration = Duration::from_secs(10);
-/// What API servers sign with. None of these is a shared secret.
+/// The algorithms that API servers sign with. None of them uses a shared secret.
 const ALGORITHMS: [Algorithm; 5] =
     [Algorithm::RS256, Algorithm::RS384, Algorithm::RS512, Algorithm::ES256, Algorithm::ES384];
 
@@ -30,7 +31,7 @@ pub(crate) struct Signatures {
     client: Client,
     audience: String,
     published: Mutex<Published>,
-    /// Held by who asks the API server.
+    /// Locked while the API server is asked.
     asking: AsyncMutex<()>,
 }
 
@@ -89,12 +90,12 @@ impl Signatures {
         namespace.ok_or_else(|| refused(&format!("{sub:?} is no service account")))
     }
 
-    /// The key of this name, among the keys of the day.
+    /// The key with this id.
     async fn key(&self, id: &str) -> Result<DecodingKey, TokenError> {
         let mut published = self.published();
         if published.must_ask(id) {
-            // Whose key is known does not wait while another asks: an API server that is slow, and made-up names of keys, would
-            // hold up everybody.
+            // A token with a known key does not wait while another request asks: otherwise a slow API server, or made-up ids
+            // of keys, would delay everybody.
             let asking = if published.knows(id) { self.asking.try_lock().ok() } else { Some(self.asking.lock().await) };
             published = self.published();
             if asking.is_some() && published.must_ask(id) {

@@ -22,7 +22,7 @@ use crate::tokens::{TokenError, Tokens};
 const BODY: usize = 32 * 1024;
 const ACTION: &str = "AssumeRoleWithWebIdentity";
 
-/// The endpoint.
+/// The STS endpoint.
 pub struct Sts {
     tokens: Arc<dyn Tokens>,
     keys: Keys,
@@ -64,7 +64,7 @@ impl S3Route for Sts {
     }
 
     async fn check_access(&self, _: &mut S3Request<Body>) -> S3Result<()> {
-        // The token is the proof.
+        // The token alone proves the namespace.
         Ok(())
     }
 

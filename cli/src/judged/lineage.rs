@@ -9,13 +9,13 @@ use super::text::{plain, short_digest, size, time};
 /// The run that made a version, as far as it is still known.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum RunOf {
-    /// The version names none.
+    /// The version names no run.
     Unnamed,
-    /// There is none of this name any more.
+    /// The run of this name is gone.
     Gone,
-    /// There is one of this name with another UID.
+    /// Another run has this name: its UID is another one.
     Another,
-    /// It is there.
+    /// The run is there.
     Found(Box<MLPipelineRun>),
 }
 

@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 use super::lineage::RunOf;
 use super::text::{plain, size};
 
-/// How one thing stands.
+/// Whether one claim of a version holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// It is as the version says.
+    /// It holds.
     Holds,
-    /// It is not.
+    /// It does not hold.
     Broken,
-    /// Nobody can tell any more.
+    /// It cannot be checked any more.
     Unknown,
 }
 

@@ -19,7 +19,7 @@ pub struct Counted<'a> {
     problem: Option<String>,
 }
 
-/// What the newest words of all accounts come to.
+/// The newest decisions of all accounts together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Words {
     /// Who approves.
@@ -42,7 +42,7 @@ impl<'a> Counted<'a> {
         let mut counted: Vec<&Approval> =
             named.iter().copied().filter(|approval| proof.holds_for(created(approval))).collect();
         counted.sort_by_key(|approval| {
-            // Of two words in one second the stricter is taken for the later.
+            // Of two Approvals created in the same second, the one that rejects counts as the later.
             (created(approval), approval.spec.decision == Decision::Rejected, approval.name_any())
         });
         let problem = match proof {
@@ -62,7 +62,7 @@ impl<'a> Counted<'a> {
         self.problem.as_deref()
     }
 
-    /// The newest word of each account that `counts` lets speak. For accounts in `writers`, which write for others, each
+    /// The newest decision of each account that `counts` admits. For accounts in `writers`, which write for others, each
     /// person that they claim to write for counts.
     pub fn words(&self, writers: &[String], counts: impl Fn(&Approval) -> bool) -> Words {
         let mut newest = BTreeMap::new();
@@ -79,14 +79,14 @@ impl<'a> Counted<'a> {
         }
     }
 
-    /// Who lets a version go that is held: somebody approves, and nobody rejects.
+    /// Who releases a version that is `Held`: somebody approves, and nobody rejects.
     pub fn release(&self) -> Option<String> {
         let Words { approved, rejected } = self.words(&[], |_| true);
         (rejected.is_empty() && !approved.is_empty()).then(|| approved.join(", "))
     }
 }
 
-/// Who says so: the account, which is proven, and whom it claims to speak for.
+/// The account, which is proven, and the person that it claims to write for.
 fn who(approval: &Approval) -> String {
     let user = &approval.spec.by.user;
     match &approval.spec.on_behalf_of {

@@ -7,20 +7,20 @@ use serde_json::{Value, json};
 
 /// What the policy must say: `charts/seatrial/files/approval-policy.json`, which a test compares.
 const POLICY: &str = include_str!("policy.json");
-/// From when on a policy proves: every API server has taken it up by then.
+/// How long after its creation a policy counts: by then every API server enforces it.
 const TAKES_EFFECT: SignedDuration = SignedDuration::from_secs(60);
 
 /// From when on the writers of Approvals are proven.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Proof {
-    /// Those of Approvals that were created after this moment.
+    /// The writers of Approvals created after this moment are proven.
     Since(Timestamp),
-    /// Nobody's are; the sentence says why.
+    /// No writer is proven; the sentence says why.
     Missing(String),
 }
 
 impl Proof {
-    /// Whether it holds for what was created then.
+    /// Whether the writer of an Approval created at this time is proven.
     pub(super) fn holds_for(&self, created: Option<Timestamp>) -> bool {
         matches!((self, created), (Self::Since(since), Some(created)) if created > *since)
     }

@@ -1,3 +1,5 @@
+//! Which Approvals count, and what proves their writers.
+
 use k8s_openapi::api::admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding};
 use serde_json::{Value, from_value, json};
 

@@ -1,4 +1,4 @@
-//! Says why a pod failed, by the container whose fault it was: a word, and a sentence that says what to do.
+//! Finds out why a pod failed, by the container that caused it: a reason, and a message that says what to do.
 
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod};
 use seatrial_crds::Quantity;
@@ -10,7 +10,7 @@ use crate::contract::{Cause, ExitCode, Message};
 use crate::pod_state::{phase, tail, terminated};
 use crate::pods::{ADMIT, CHECK, FETCH, PUBLISH, STEP};
 
-/// Why the newest pod failed that did so by its own fault.
+/// Why the newest pod failed, of those that were not interrupted.
 pub(super) fn last_failure(seen: &Seen<'_>) -> Option<Outcome> {
     let mut failed: Vec<&&Pod> =
         seen.pods.iter().filter(|pod| phase(pod) == "Failed" && interruption(pod).is_none()).collect();
@@ -59,7 +59,7 @@ pub(super) fn container_failure(seen: &Seen<'_>, pod: &Pod) -> Option<Outcome> {
     })
 }
 
-/// Why a container of Seatrial's own program failed, in the words that it said, if it did.
+/// Why one of Seatrial's own containers failed, from its termination message, if it wrote one.
 fn agent_failure(step: &str, container: &str, end: &ContainerStateTerminated, said: Option<String>) -> Outcome {
     let code = ExitCode::from_number(end.exit_code);
     let is_known =
@@ -79,7 +79,7 @@ fn is_killed_for_memory(end: &ContainerStateTerminated) -> bool {
     end.reason.as_deref() == Some("OOMKilled")
 }
 
-/// Why the command of a pod did not start, where its inputs are the reason.
+/// Why the command of a pod was not started, where the checks of its inputs are the reason.
 fn check_failure(step: &str, pod: &Pod) -> Option<Outcome> {
     let failed = |container: &str| terminated(pod, container).filter(|end| end.exit_code != 0);
     if let Some(end) = failed(CHECK) {
@@ -99,7 +99,8 @@ fn check_failure(step: &str, pod: &Pod) -> Option<Outcome> {
     Some(agent_failure(step, ADMIT, end, failure.or(stopped)))
 }
 
-/// What is said of processes that were killed for memory: a command that waits for one of them without end runs into its timeout.
+/// What is said of processes that were killed for memory: a command that waits for one of them without end runs into its
+/// timeout.
 fn killed_for_memory(pod: &Pod) -> String {
     let said = terminated(pod, PUBLISH).and_then(|end| Message::parse(end.message.as_deref()?).ok());
     match said.map_or(0, |message| message.oom_kills) {
@@ -110,7 +111,7 @@ fn killed_for_memory(pod: &Pod) -> String {
     }
 }
 
-/// How the command's container ended, where it did so badly.
+/// The end of the command's container, where its exit code is not 0.
 pub(super) fn failed_step(pod: &Pod) -> Option<&ContainerStateTerminated> {
     terminated(pod, STEP).filter(|end| end.exit_code != 0)
 }

@@ -44,8 +44,8 @@ pub(crate) fn interruption(pod: &Pod) -> Option<&'static str> {
 /// How long a step may wait for its inputs' stores in all, in seconds: as long as outputs wait for theirs.
 const OUTAGE_LIMIT: i64 = 6 * 3600;
 
-/// Whether a step is given up for its interruptions. Disruptions are bounded by their number, outages of stores by time: they
-/// are nobody's work lost.
+/// Whether a step fails for its interruptions. Disruptions are bounded by their number. Outages of stores are bounded by
+/// time alone, since no work is lost in them.
 pub(crate) fn too_many(status: &StepStatus, now: Timestamp) -> bool {
     if status.interruptions.len() < limits::INTERRUPTIONS {
         return false;
@@ -55,7 +55,7 @@ pub(crate) fn too_many(status: &StepStatus, now: Timestamp) -> bool {
     !met_outage || age >= OUTAGE_LIMIT
 }
 
-/// The reason and the sentence of a step that is given up for its interruptions, after what was last said of it.
+/// Reason and message of a step that fails for its interruptions. The message repeats what the status said last.
 pub(crate) fn given_up(step: &str, status: &StepStatus, said: Option<&str>) -> (&'static str, String) {
     let last = status.interruptions.last().map_or("", |last| last.reason.as_str());
     if last == OUTAGE {

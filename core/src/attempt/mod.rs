@@ -1,8 +1,8 @@
-//! One Job, and what becomes of it.
+//! One attempt, which is one Job: whether the Job exists, and which of its pods may still act.
 //!
-//! An attempt is in a status before its Job is created, and the Job's name is a function of what it is for. The operator
-//! that takes over finds the attempt, and either its Job or none: then the attempt is lost, once the Job's creation can
-//! no longer be on its way.
+//! An attempt is in a status before its Job is created, and the Job's name is a function of what it is for. An operator
+//! that takes over finds the attempt in the status, and looks for its Job. If there is none, the attempt is lost as soon as no
+//! request that creates the Job can still be on its way.
 
 pub(crate) mod evidence_job;
 mod failure;
@@ -72,7 +72,7 @@ impl<'a> Cluster<'a> {
     /// What is known of the Job of this name.
     pub(crate) fn job_state(self, name: &str, now: Timestamp) -> JobState<'a> {
         let job = self.jobs.iter().find(|job| job.metadata.name.as_deref() == Some(name));
-        // A Job on its way out is as good as gone, and its pods go with it. What it came to before still counts.
+        // A Job that is being deleted counts as gone, and its pods go with it. If it had ended before, its result counts.
         match job {
             Some(job) if !self.owns(job) => return JobState::Foreign,
             Some(job) if job.metadata.deletion_timestamp.is_none() || job_has_ended(job) => {
@@ -128,7 +128,7 @@ pub(crate) fn is_pod_of(pod: &Pod, job: &Job) -> bool {
 /// by then that it has ended is lost.
 const NODE_LOST: Duration = Duration::from_secs(300);
 
-/// Tells pods that may still do something from those whose node does not answer any more.
+/// Tells pods that may still act from those whose node does not answer any more. It has nothing to do with liveness probes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Liveness<'a> {
     /// The pods that were told to end, by UID.
@@ -136,7 +136,7 @@ pub(crate) struct Liveness<'a> {
 }
 
 impl Liveness<'_> {
-    /// True while a pod may still do something.
+    /// True while a pod may still act: write to a store, or report its end.
     pub(crate) fn is_live(self, pod: &Pod) -> bool {
         matches!(phase(pod), "Pending" | "Running") && self.time_until_lost(pod).is_none_or(|left| !left.is_zero())
     }

@@ -55,7 +55,7 @@ pub(crate) const RETRYING: &str = "Retrying";
 /// How much later than its Job the last update of a pod may come, in seconds.
 const REPORT_GRACE: i64 = 10;
 
-/// Reads it. No sentence has control characters, whatever the pod's containers and the API server said.
+/// The outcome of an attempt. No message has control characters, even if a container or the API server printed some.
 pub(crate) fn read(seen: &Seen<'_>, now: Timestamp) -> Outcome {
     match decide(seen, now) {
         Outcome::Running(Some((reason, message))) => Outcome::Running(Some((reason, plain(&message)))),
@@ -65,15 +65,15 @@ pub(crate) fn read(seen: &Seen<'_>, now: Timestamp) -> Outcome {
 }
 
 fn decide(seen: &Seen<'_>, now: Timestamp) -> Outcome {
-    // A step is over when `publish` has said so: the Job's own word comes a second later, and never while a container that
-    // somebody injected goes on.
+    // A step is over when `publish` has reported it: the Job's own condition comes a second later, and never while a container
+    // that somebody injected runs.
     if let Some(pod) = seen.pods.iter().find(|pod| has_ended_well(pod)) {
         return report(seen.step, pod).map_or(Outcome::ReportLost, |report| Outcome::Done(Box::new(report)));
     }
     match ended(seen.job) {
         Some((true, _)) => done(seen, now),
         Some((false, message)) => failure(seen, &message),
-        // The Job itself waits for such a pod without end.
+        // The Job controller waits without end for a pod on such a node.
         None if seen.pods.iter().any(|pod| seen.liveness.is_on_lost_node(pod))
             && !seen.pods.iter().any(|pod| seen.liveness.is_live(pod)) =>
         {
@@ -83,7 +83,7 @@ fn decide(seen: &Seen<'_>, now: Timestamp) -> Outcome {
     }
 }
 
-/// A Job is complete, and its pod is not in sight.
+/// A Job is complete, and no pod with its report is in the cache.
 fn done(seen: &Seen<'_>, now: Timestamp) -> Outcome {
     let Seen { step, job, confirmed, .. } = *seen;
     if step.inputs.is_empty() && step.outputs.is_empty() {
@@ -151,7 +151,7 @@ fn failure(seen: &Seen<'_>, message: &str) -> Outcome {
     told.unwrap_or_else(|| Outcome::Failed("JobFailed", format!("the Job of step \"{}\" failed: {message}", step.name)))
 }
 
-/// What the newest pod that said anything of its inputs' contracts said.
+/// What the newest pod that reported on its inputs' contracts reported.
 pub(crate) fn checks(pods: &[&Pod]) -> Vec<CheckSummary> {
     let mut pods = pods.to_vec();
     pods.sort_by_key(|pod| pod.metadata.creation_timestamp.clone());
@@ -175,7 +175,8 @@ fn waiting(seen: &Seen<'_>, now: Timestamp) -> Outcome {
         Some(pod) => not_started(seen, pod),
     };
     if let Some((reason, message)) = obstacle {
-        // Since when its command could have run: the newest pod's begin, or, where there is none, the end of the last one.
+        // How long its command could have run: since the newest pod was created, or, where there is none, since the last one
+        // ended.
         let waited = newest.map_or(without_pod_for, |pod| age(pod.metadata.creation_timestamp.as_ref()));
         let limit = start_limit(step, reason).filter(|_| is_not_started(reason));
         return match limit.filter(|limit| waited >= *limit) {
@@ -228,7 +229,7 @@ fn no_pod(seen: &Seen<'_>, without_pod_for: i64) -> Option<(&'static str, String
     Some(("PodsRefused", message))
 }
 
-/// Pods have ended for an outage, and the Job makes another: that is said until the next one has its inputs.
+/// Pods have ended for an outage, and the Job makes another one: the status says so until the next pod has its inputs.
 fn between_pods(seen: &Seen<'_>) -> Option<(&'static str, String)> {
     let met_outage = |pod: &&&Pod| interruption(pod) == Some("StoreUnavailable");
     let newest = |pod: &&&Pod| pod.metadata.creation_timestamp.clone();
@@ -246,7 +247,7 @@ fn not_started(seen: &Seen<'_>, pod: &Pod) -> Option<(&'static str, String)> {
         return Some((reason, format!("step \"{}\": {what}", step.name)));
     }
     let message = unschedulable(pod)?;
-    // The scheduler counts nodes anew all the time: what was said first is as good, and costs no write.
+    // The scheduler's message changes with each count of the nodes: the first one says as much, and to keep it costs no write.
     let message = match before {
         Some((reason, before)) if reason == "Unschedulable" => before.clone(),
         _ => format!("step \"{}\" waits for a node: {message}", step.name),

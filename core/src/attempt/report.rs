@@ -1,4 +1,4 @@
-//! What the agent's containers of a pod that ended well said.
+//! Reads the termination messages of the agent's containers in a pod that succeeded.
 
 use k8s_openapi::api::core::v1::Pod;
 use seatrial_crds::{Step, StepInput};
@@ -7,7 +7,7 @@ use crate::contract::{Message, ReportedInput, ReportedMetric, ReportedOutput};
 use crate::pod_state::terminated;
 use crate::pods::{FETCH, PUBLISH, STEP};
 
-/// What an attempt that ended well came to.
+/// The result of an attempt that succeeded.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Report {
     /// What was read.
@@ -37,8 +37,8 @@ pub(crate) fn has_ended_well(pod: &Pod) -> bool {
     [STEP, PUBLISH].into_iter().all(|container| terminated(pod, container).is_some_and(|end| end.exit_code == 0))
 }
 
-/// What such a pod said; `None` where what it said is not whole, so that the store must be asked. Nothing later depends on
-/// a step without outputs: what is known of its inputs will do.
+/// What the containers of such a pod reported; `None` where the report is not complete, so that the store must be asked. For
+/// a step without outputs an incomplete report is enough, since nothing later depends on it.
 pub(crate) fn report(step: &Step, pod: &Pod) -> Option<Report> {
     let (fetched, published) = (said(pod, FETCH), said(pod, PUBLISH));
     if step.outputs.is_empty() {
@@ -56,7 +56,7 @@ pub(crate) fn report(step: &Step, pod: &Pod) -> Option<Report> {
     is_whole.then_some(Report { inputs, outputs, metrics, oom_kills })
 }
 
-/// What a container said when it ended; `None` where it said nothing that can be read.
+/// A container's termination message; `None` where it has none that can be read.
 fn said(pod: &Pod, container: &str) -> Option<Message> {
     Message::parse(terminated(pod, container)?.message.as_deref()?).ok()
 }

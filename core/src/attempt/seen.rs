@@ -1,4 +1,4 @@
-//! What is seen of an attempt, and what became of it.
+//! What the operator observes of an attempt, and the outcomes that it can have.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,21 +15,21 @@ use crate::observed::ProbeReport;
 /// What became of an attempt.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Outcome {
-    /// It is under way; the word and sentence say what it does, where that is more than running.
+    /// It is under way. Reason and message say what holds it up, if anything does.
     Running(Option<(&'static str, String)>),
-    /// It is done.
+    /// It succeeded, and its containers reported this.
     Done(Box<Report>),
-    /// It is done, and what its containers said is not in sight: the API server must say whether there is more to see.
+    /// It succeeded, and the cache has no pod with its report: the API server must be asked whether there is one.
     LiveRead,
-    /// It is done, but what its containers said is lost.
+    /// It succeeded, but its report is lost.
     ReportLost,
-    /// The node of its pod does not answer any more.
+    /// Its pod was told to end, and the pod's node does not answer any more.
     NodeLost,
-    /// It failed, with a word and a sentence.
+    /// It failed, with this reason and message.
     Failed(&'static str, String),
 }
 
-/// What is seen of an attempt.
+/// What the operator observes of an attempt.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seen<'a> {
     /// The step.
@@ -42,14 +42,14 @@ pub(crate) struct Seen<'a> {
     pub(crate) job: &'a Job,
     /// The Job's pods.
     pub(crate) pods: &'a [&'a Pod],
-    /// For how long it has been seen that the Job has no pod.
+    /// For how long this leader has seen the Job without a pod.
     pub(crate) without_pod_for: Option<Duration>,
-    /// The word and sentence that were last said of it.
+    /// The reason and message that the step's status has.
     pub(crate) before: Option<&'a (String, String)>,
     /// When the API server was last asked about Job and pods.
     pub(crate) confirmed: Option<Timestamp>,
-    /// Why the API server refused its pods, in the words that the Job controller passed on.
+    /// Why the API server refused its pods, from the Job controller's event.
     pub(crate) refused: Option<&'a str>,
-    /// What the kubelet said of uploads, by the pod's UID.
+    /// The kubelet's events about the probe of `publish`, by the pod's UID.
     pub(crate) probes: &'a BTreeMap<String, ProbeReport>,
 }

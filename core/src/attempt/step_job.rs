@@ -1,5 +1,5 @@
-//! The Job of a step's attempt: built once, created once, never patched. A version's duel runs a step in the same way, for another
-//! owner.
+//! The Job of a step's attempt: built once, created once, never patched. A version's duel runs a step in the same way, for
+//! another owner.
 
 use k8s_openapi::api::batch::v1::{Job, JobSpec};
 use k8s_openapi::api::core::v1::{Container, ExecAction, PodSpec, Probe};

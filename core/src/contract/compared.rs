@@ -49,7 +49,7 @@ impl Compared {
 }
 
 impl ComparedFold {
-    /// Whether nobody is taken for positive who is not there.
+    /// Whether there are thresholds, and no count is larger than the rows that it is of.
     fn is_sound(&self) -> bool {
         let Self { rows, champion, both } = self;
         let within = |counts: &FlaggedCounts, positives: i64, negatives: i64| {

@@ -202,7 +202,7 @@ pub struct OutputConfig {
     pub folder: String,
 }
 
-/// One store, and how to get in.
+/// One store, and how the agent authenticates to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StoreConfig {
@@ -218,9 +218,9 @@ pub struct StoreConfig {
     /// The S3 region; [`DEFAULT_REGION`] where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
-    /// How to get in.
+    /// How the agent authenticates to it.
     pub authentication: Authentication,
-    /// Whose signature on the store's certificate is trusted.
+    /// The certificate authorities that are trusted for the store's certificate.
     #[serde(default, skip_serializing_if = "Authorities::is_public")]
     pub authorities: Authorities,
     /// The hosts that answers of an HTTP(S) store may redirect to: `host`, `host:port`, or `*.domain` for one label before
@@ -239,7 +239,7 @@ pub const SECRET_KEY: &str = "AWS_SECRET_ACCESS_KEY";
 /// The key of a Store's Secret with the token of a session, where the keys are of one.
 pub const SESSION_TOKEN: &str = "AWS_SESSION_TOKEN";
 
-/// How to get into a store.
+/// How the agent authenticates to a store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "type", deny_unknown_fields)]
 pub enum Authentication {

@@ -1,4 +1,4 @@
-//! Files of an artifact in little memory: a million are some hundred bytes each at most, most often less.
+//! The files of an artifact, kept in little memory: each takes its path and some fifty bytes.
 
 use std::collections::HashSet;
 
@@ -111,8 +111,8 @@ impl Draft {
         order
     }
 
-    /// The places of files without content that have the name of a folder: marks of consoles, which no disk can hold
-    /// beside the folder.
+    /// The places of empty files that have the name of a folder. Consoles of object stores create them to represent folders,
+    /// and no file system can hold both.
     pub fn marks(&self) -> HashSet<usize> {
         let order = self.sorted();
         let is_folder = |path: &str| {

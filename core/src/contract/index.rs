@@ -37,10 +37,10 @@ pub enum ListingObject {
 }
 
 impl ListingObject {
-    /// Reads either.
+    /// Parses a whole listing or an index of pieces.
     ///
     /// # Errors
-    /// What is neither.
+    /// Where the bytes are neither.
     pub fn parse(bytes: &[u8]) -> Result<Self, ListingError> {
         if bytes.first() != Some(&b'{') {
             return Listing::parse(bytes).map(Self::Whole);
@@ -58,7 +58,7 @@ impl ListingObject {
 }
 
 impl ListingIndex {
-    /// Of these pieces.
+    /// An index of these pieces.
     pub fn new(pieces: Vec<Digest>) -> Self {
         Self { version: VERSION, pieces }
     }

@@ -1,4 +1,4 @@
-//! What a judge's container is told, and what it says: the judge measures, and decides nothing.
+//! The config and the termination message of a judge's container. The judge measures, and decides nothing.
 
 use seatrial_crds::{ClassCounts, CurvePoint, FlaggedCounts, Fold, MeasuredGroup, MeasuredMetric, Task, limits};
 use serde::{Deserialize, Serialize};

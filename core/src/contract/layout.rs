@@ -8,8 +8,8 @@
 //! <prefix>seatrial/tries/<run uid>/<step>/<attempt>/<index>/<pod uid>.json    how a pod of it ended, whatever it came to
 //! <prefix>seatrial/tries/<run uid>/<step>/<attempt>/<index>/<pod uid>.log.gz  what its command printed
 //! ```
-//! Objects first, listings next, the record last: whatever names a thing is written after the thing. The first two
-//! are named by their content, so that writing them twice writes the same.
+//! Objects are written first, listings next, the record last: each after what it names. Objects and listings are named by their
+//! content, so that to write one twice changes nothing.
 
 use super::{AttemptKey, Digest};
 

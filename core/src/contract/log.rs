@@ -1,4 +1,5 @@
-//! The log of a step: what its command printed, as `exec` keeps it beside the terminal.
+//! The log of a step: what its command printed. `exec` writes it to files, and passes the output on to the container's own
+//! streams.
 //!
 //! The files of [`paths::LOGS`], in the order of [`SEGMENTS`], are one log. Their lines are those of the kubelet's own
 //! container logs (the CRI format), so that whatever reads those reads these:

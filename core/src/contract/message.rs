@@ -1,4 +1,5 @@
-//! The termination message of the agent's containers: a hint of at most 2 KiB at what the record in the store says whole.
+//! The termination message of the agent's containers. It has at most 2 KiB, and repeats as much of the record in the store
+//! as fits.
 
 use serde::{Deserialize, Serialize};
 

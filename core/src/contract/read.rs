@@ -1,11 +1,12 @@
-//! What a reader pod is asked for, and how it answers.
+//! What a reader pod is asked for, and how it answers. `kubectl seatrial logs` and `artifact` create such a pod, and read
+//! its output.
 //!
 //! The answer goes to standard output, as bytes:
 //! - a log: the compressed text as it lies in the store ([`super::layout::log`]);
-//! - an artifact: eight bytes, the length of its listing with the highest byte first; the listing as canonical JSON;
+//! - an artifact: eight bytes with the length of its listing, big-endian; the listing as canonical JSON;
 //!   then, unless only the listing was asked for, the content of each file in the listing's order.
 //!
-//! The end of the output says nothing: whoever reads knows the sizes from the listing, and checks all of it.
+//! Output that ends early is noticed: the reader knows all sizes from the listing, and verifies each file.
 
 use serde::{Deserialize, Serialize};
 

@@ -30,7 +30,7 @@ pub(super) struct Applied<Spec> {
 }
 
 impl<Spec: Clone + Serialize + DeserializeOwned> Applied<Spec> {
-    /// Of an object as it is built.
+    /// What is written with an object as it is built.
     pub(super) fn of(object: &impl ResourceExt, spec: Spec) -> Self {
         let mut annotations = object.annotations().clone();
         annotations.remove(APPLIED_ANNOTATION);
@@ -38,7 +38,7 @@ impl<Spec: Clone + Serialize + DeserializeOwned> Applied<Spec> {
         Self { labels: object.labels().clone(), annotations, spec }
     }
 
-    /// Of a live object, what its annotation says; `None` where it says nothing of the kind.
+    /// What was written last, from the annotation of a live object; `None` where it has no such annotation.
     pub(super) fn read(object: &impl ResourceExt) -> Option<Self> {
         serde_json::from_str(object.annotations().get(APPLIED_ANNOTATION)?).ok()
     }

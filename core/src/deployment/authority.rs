@@ -1,4 +1,5 @@
-//! Says in the status what the Model says of the version that serves, and of the one that is not let through.
+//! The conditions that follow from the Model's judgements: whether the version that serves passes, and why another one is
+//! refused. (It has nothing to do with certificate authorities.)
 
 use kube_core::ResourceExt;
 
@@ -10,7 +11,7 @@ use crate::conditions::{self, Status, types};
 use crate::plan::{Event, EventType};
 
 impl Rollout<'_> {
-    /// Says which version is not let through; without one, that none is asked for.
+    /// Sets the condition `Refused`, with the version that the Model refuses; removes it where none is refused.
     pub(super) fn set_refused(&mut self, refused: Option<Refusal>) {
         let Some(Refusal { version, reason, message }) = refused else {
             conditions::remove(&mut self.status.conditions, types::REFUSED);
@@ -31,7 +32,7 @@ impl Rollout<'_> {
         self.set_condition(types::REFUSED, Status::True, reason, message);
     }
 
-    /// Says whether what serves meets the gates. It is never withdrawn.
+    /// Sets the condition `ServingMeetsGates`. A version that serves is never withdrawn for it.
     pub(super) fn set_serving_meets_gates(&mut self, authority: &Authority<'_>) {
         let Some(name) = self.status.served_version.clone() else {
             conditions::remove(&mut self.status.conditions, types::SERVING_MEETS_GATES);
@@ -43,7 +44,7 @@ impl Rollout<'_> {
                 conditions::remove(&mut self.status.conditions, types::SERVING_MEETS_GATES);
                 return;
             }
-            // What was said before holds until there is another word.
+            // The condition stays as it is until the Model has judged the version again.
             Standing::Open(_) => return,
             Standing::Passes => (Status::True, "AllGatesPassed", format!("{name} serves, and its Model passes it")),
             Standing::Waived => (Status::True, "GatesWaived", format!("{name} serves by a waiver of its Model")),
@@ -67,8 +68,8 @@ impl Rollout<'_> {
         self.set_condition(types::SERVING_MEETS_GATES, status, reason, message);
     }
 
-    /// Says whether what serves decides at the threshold that the costs of errors choose by now. Servers keep the one that they
-    /// came with: see `docs/adr/0047-served-threshold.md`.
+    /// Sets the condition `ThresholdCurrent`: whether the servers use the threshold that the costs of errors choose now.
+    /// Servers keep the threshold that they started with: see `docs/adr/0047-served-threshold.md`.
     pub(super) fn set_threshold_current(&mut self) {
         let kind = types::THRESHOLD_CURRENT;
         let Some(served) = self.recorded() else {

@@ -49,7 +49,7 @@ impl Rollout<'_> {
         let name = version.name_any();
         let (store, artifact) = match self.locate(version) {
             Ok(found) => found,
-            // Servers that exist carry what they need: a store that is away is no trouble of theirs.
+            // Servers that exist have what they need: a store that is not ready does not concern them.
             Err(problem) => match child {
                 Some(child) => return self.keep(child, &name, None),
                 None => {

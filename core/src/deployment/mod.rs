@@ -3,7 +3,7 @@
 //! ```text
 //! candidate's Deployment created ──► its servers ready ──► status: it serves ──► Service leads to it ──► old one deleted
 //! ```
-//! Whatever comes next is decided from what is seen, so that a crash at any arrow only delays it.
+//! Each next step is decided from what is observed, so that a crash at any arrow only delays it.
 
 mod applied;
 mod authority;
@@ -42,7 +42,7 @@ const LIVE_READ_HOLDS: i64 = 60;
 /// After how long to ask again where it did not answer.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
-/// Decides.
+/// Decides what is done for a ModelDeployment.
 pub fn plan(observed: &DeploymentObserved, now: Timestamp) -> Plan<ModelDeploymentStatus> {
     if observed.deployment.metadata.deletion_timestamp.is_some() {
         return Plan::default();
@@ -86,12 +86,12 @@ pub fn plan(observed: &DeploymentObserved, now: Timestamp) -> Plan<ModelDeployme
     rollout.plan()
 }
 
-/// A plan in the making.
+/// The plan for a ModelDeployment while it is being made: the next status, and the writes that it needs.
 struct Rollout<'a> {
     observed: &'a DeploymentObserved,
     now: Timestamp,
     status: ModelDeploymentStatus,
-    /// What is being brought up, once that is decided.
+    /// The version that is started beside the one that serves, once that is decided.
     candidate: Option<Served>,
     writes: Vec<Write>,
     deletions: Vec<Write>,
@@ -101,9 +101,9 @@ struct Rollout<'a> {
     problem: Option<Problem>,
     /// What others changed of our objects.
     differences: Vec<Difference>,
-    /// Whether servers are created.
+    /// Whether this plan creates servers.
     starts: bool,
-    /// Whether people gave servers that are starting another chance.
+    /// Whether people changed servers that are starting, so that their timeout begins again.
     starts_anew: bool,
 }
 
@@ -280,7 +280,7 @@ impl<'a> Rollout<'a> {
     }
 }
 
-/// What the API server would not let us write.
+/// Why the API server refused a write.
 fn refused(observed: &DeploymentObserved) -> Option<Problem> {
     observed.blocked.iter().find_map(|failure| {
         let (kind, name) = (failure.kind.name(), &failure.name);

@@ -1,7 +1,7 @@
-//! What the kubelet says about readiness probes: which pods to ask about, when, and what its words mean.
+//! The kubelet's events about readiness probes: which pods to ask about, when, and what the events mean.
 //!
-//! Between "the server loads" and "it will never be ready" only these words tell, from the second second on. They stand in
-//! Events, which nobody watches; so they are read for one pod at a time, ever more rarely.
+//! Only these events tell a server that is still loading from one that will never be ready. The operator does not watch
+//! Events; it reads them for one pod at a time, first after a few seconds, then ever more rarely.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ fn running(pod: &Pod) -> Option<(Timestamp, bool)> {
 }
 
 impl Rollout<'_> {
-    /// What the kubelet said last about a version's servers. Asks about one of them where that is not known.
+    /// The problem in the kubelet's last event about a version's servers. Asks for the event where it is not known.
     pub(super) fn probe_problem(&mut self, pods: &[&Pod]) -> Option<Problem> {
         let server = &self.observed.deployment.spec.server;
         let found = pods.iter().filter_map(|pod| {
@@ -58,8 +58,8 @@ impl Rollout<'_> {
         }
     }
 
-    /// Whether the kubelet's word on a candidate that is ready is still to be had: an answer that leads elsewhere counts as
-    /// ready, and nothing but an event says so.
+    /// Whether the kubelet's events must be read before a ready candidate may serve: a redirect to another host counts as
+    /// ready, and only an event says that there was one.
     pub(super) fn must_ask_before_promotion(&mut self, pods: &[&Pod]) -> bool {
         if self.observed.deployment.spec.server.readiness_path.is_none() {
             return false;

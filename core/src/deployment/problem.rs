@@ -13,26 +13,26 @@ const TEMPLATE_LABEL: &str = "pod-template-hash";
 /// After how many evictions of the same template a person must see to it.
 const EVICTIONS: usize = 3;
 
-/// What stands in the way. Word and sentence stay the same while the kubelet tries again and again: each change of them
-/// is a write.
+/// Why servers do not become ready. Reason and message stay the same while the kubelet tries again and again, since each change
+/// of them is a write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Problem {
-    /// One word.
+    /// The reason of the condition.
     pub(super) reason: &'static str,
-    /// A sentence.
+    /// The message of the condition.
     pub(super) message: String,
-    /// Whether it may end without a person.
+    /// Whether the problem may end without a person.
     pub(super) patience: Patience,
 }
 
-/// How long something may end by itself.
+/// How long a problem may end without a person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Patience {
-    /// Whenever something outside of the deployment is done.
+    /// Without limit: something outside of the deployment must happen first.
     Endless,
     /// Until servers should have become ready.
     UntilTimeout,
-    /// It does not.
+    /// Only a person can end it.
     None,
 }
 
@@ -42,7 +42,7 @@ impl From<(&'static str, String)> for Problem {
     }
 }
 
-/// What is the matter with the pods; `None` where there is nothing but to wait.
+/// The problem of a version's pods; `None` where they only need time.
 pub(super) fn of(child: Option<&Deployment>, pods: &[&Pod]) -> Option<Problem> {
     let alive = pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none() && phase(pod) != "Failed");
     let told =

@@ -1,5 +1,4 @@
-//! Says in the status how a deployment stands: which versions have servers, since when some are starting, and the
-//! conditions.
+//! Fills the status of a ModelDeployment: which versions have servers, since when some are starting, and the conditions.
 
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use crate::names;
 use crate::plan::{Event, EventType};
 
 impl Rollout<'_> {
-    /// Says which versions have servers.
+    /// Sets `status.versions`: the versions that have servers.
     pub(super) fn set_versions(&mut self) {
         let served = self.recorded().map(|served| (served, DeployedRole::Stable, 100));
         // The first candidate gets the requests before it is ready: there is nobody else.
@@ -36,7 +35,7 @@ impl Rollout<'_> {
         self.status.versions = versions;
     }
 
-    /// Says how things stand.
+    /// Sets the conditions.
     pub(super) fn set_conditions(&mut self, waits: Option<(&'static str, String)>) {
         self.status.observed_generation = self.deployment().metadata.generation;
         let serving = self.status.served_version.clone();
@@ -69,7 +68,7 @@ impl Rollout<'_> {
         let changes = !self.writes.is_empty();
         let settled = child.as_ref().is_some_and(|child| is_ready(child)) && !changes;
         match (problem, waits, &self.status.candidate_version) {
-            // What ends by itself, or by the cluster's own doing.
+            // A problem that may end without a person.
             (Some(Problem { patience, reason, message }), ..)
                 if patience == Patience::Endless || (patience == Patience::UntilTimeout && !timed_out) =>
             {
@@ -111,7 +110,7 @@ impl Rollout<'_> {
     fn problem_of(&mut self, served: &Served) -> Option<Problem> {
         let is_served = self.recorded().as_ref() == Some(served);
         let child = self.child(served).cloned();
-        // Servers that come and go while enough of them are ready are no trouble of the deployment.
+        // While enough servers are ready, a single one that fails is no problem of the deployment.
         if child.as_ref().is_some_and(|child| is_ready(child)) && is_served {
             return None;
         }
@@ -120,8 +119,8 @@ impl Rollout<'_> {
         problem::of(child.as_deref(), &pods).or_else(|| self.probe_problem(&pods))
     }
 
-    /// Keeps the clock of servers that start: neither a new pod nor a newer version begins it again, people do. Returns
-    /// whether they should have become ready by now.
+    /// Keeps the time since which servers are starting. A new pod or a newer version does not begin it again; a change by
+    /// people does. Returns whether the servers should have become ready by now.
     fn set_clock(&mut self, has_target: bool) -> bool {
         let child = self.awaited().and_then(|awaited| self.child(&awaited).cloned());
         let starting = self.replicas() > 0
@@ -175,7 +174,7 @@ impl Rollout<'_> {
     }
 }
 
-/// What becomes of the versions once there are servers again. A version without servers was never tried.
+/// The message of a deployment with no replicas: which versions get servers once there are replicas again.
 fn scaled_to_zero(served: Option<&str>, candidate: Option<&str>) -> String {
     let then = match (served, candidate) {
         (Some(served), Some(candidate)) => {

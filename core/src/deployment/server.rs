@@ -43,7 +43,7 @@ pub(super) const PROBE_SECONDS: i32 = 3;
 /// How long `fetch` waits an outage out, in seconds, before the kubelet starts it again.
 const FETCH_OUTAGE: u32 = 120;
 
-/// All that a server is made of.
+/// What the Deployment of a version is built from.
 pub(super) struct ServerOf<'a> {
     pub(super) deployment: &'a ModelDeployment,
     pub(super) version: &'a ModelVersion,
@@ -55,8 +55,8 @@ pub(super) struct ServerOf<'a> {
 }
 
 impl ServerOf<'_> {
-    /// What people decided of it. While it stays the same, the live pod template stays, too: an operator that brings
-    /// another agent image restarts no server.
+    /// The digest of what people decided about the servers. While it stays the same, the live pod template stays, too: an
+    /// operator with another agent image restarts no server.
     pub(super) fn inputs_digest(&self) -> String {
         // Labels and annotations of the objects around the pods change no pod.
         let server = Server {
@@ -74,7 +74,8 @@ impl ServerOf<'_> {
             "secret": self.store.secret_name,
             "audience": self.store.audience,
         });
-        // Servers that came without a threshold are not rendered again for one that is not there.
+        // Without a threshold the field is left out, so that servers from before thresholds keep their digest, and are not
+        // replaced.
         if let (Some(threshold), Some(inputs)) = (self.threshold, inputs.as_object_mut()) {
             inputs.insert("threshold".to_owned(), threshold.into());
         }

@@ -13,7 +13,7 @@ use crate::observed::DeploymentObserved;
 pub(super) struct Target<'a> {
     /// The version; `None` where what serves goes on.
     pub(super) version: Option<&'a ModelVersion>,
-    /// What was asked for, and is not let through.
+    /// The version that was asked for and that the Model refuses, if there is one.
     pub(super) refused: Option<Refusal>,
 }
 
@@ -65,7 +65,8 @@ pub(super) fn target<'a>(
         (None, Some(_)) => None,
         (None, None) => return Err(nothing_to_follow(observed, authority, follow, &versions)),
     };
-    // Who follows what passed did not ask for the rest; and what is still being judged is worth no word where another serves.
+    // A follower of `Passed` did not ask for versions that failed. And a version that is still being judged needs no message
+    // where another one serves.
     let newest = newest_release(&versions).filter(|_| follow == Follow::Newest);
     let newest = newest.filter(|newest| {
         let is_newer = |number| newest.spec.number > number;
@@ -78,7 +79,7 @@ pub(super) fn target<'a>(
     Ok(Target { version, refused })
 }
 
-/// What is said of a version that was named and is not let through: where nothing serves, there is no version to serve.
+/// The message about a version that was named and that the Model refuses, where nothing serves.
 fn refuse(
     authority: &Authority<'_>,
     version: &ModelVersion,

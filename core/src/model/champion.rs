@@ -1,4 +1,4 @@
-//! Which version is a model's champion: the one that the next must be a match for.
+//! Which version is a model's champion: the one that the next version is compared with.
 
 use std::sync::Arc;
 

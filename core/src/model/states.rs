@@ -1,8 +1,8 @@
-//! The states of what a Model judges by: each is a ControllerRevision, so that a judgement can be read beside the bar that it
-//! was made by, whatever became of the Model.
+//! The states of a Model's gates and answers. Each state is a ControllerRevision, so that a judgement can be read beside the
+//! gates that it was made by, even when the Model has changed or is gone.
 //!
-//! Its name derives from the state's digest: who writes it twice writes the same, and a Model that goes back to an earlier state
-//! has its revision already. It has no owner: a Model that is deleted takes no record along.
+//! The name derives from the state's digest: to write it twice changes nothing, and a Model that goes back to an earlier state
+//! has its revision already. It has no owner, so that it is not deleted with the Model.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};

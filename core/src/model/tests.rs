@@ -1,3 +1,5 @@
+//! What a Model's status says of its versions, and of what serves.
+
 use std::sync::Arc;
 
 use seatrial_crds::{Model, ModelDeployment};

@@ -1,4 +1,4 @@
-//! Which revisions go: those that no run executes, no version was made by, and that are not the newest.
+//! Which revisions are deleted: those that no run executes, that no version came from, and that are not the newest.
 //!
 //! In two phases: a revision is first marked, and goes an hour later if it is still unused. Caches of different kinds
 //! are filled by watches of their own: a version that was made a moment ago may not be in sight yet.

@@ -1,3 +1,5 @@
+//! Which specs are valid, and what the messages of problems name.
+
 use proptest::prelude::*;
 use serde_json::json;
 

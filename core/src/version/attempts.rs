@@ -1,7 +1,8 @@
-//! One attempt after the other at something that a version needs done, each recorded before its Job is created.
+//! Attempts at one thing that a version needs (a measurement, an evaluation of the champion), each recorded before its Job is
+//! created.
 //!
-//! A version does one thing at a time. What is done has a key; of another key, nothing that was done before counts. An attempt
-//! that failed is followed by another, after a time that doubles up to an hour, without end: stores and quotas come back.
+//! A version does one thing at a time. A key names the thing; attempts with another key do not count. After a failure another
+//! attempt follows, after a pause that doubles up to an hour. There is no last attempt, since stores and quotas recover.
 
 use std::time::Duration;
 
@@ -50,7 +51,7 @@ impl Progress {
     }
 }
 
-/// How attempts are spoken of.
+/// The words of messages about attempts.
 pub(super) struct Words {
     /// Whom something is done to.
     pub(super) subject: String,

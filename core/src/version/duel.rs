@@ -1,8 +1,8 @@
-//! Holds a version's duel with the champion, where the Model asks for it: the version's own evaluation step evaluates the champion on
-//! the version's data, and a judge counts both on the same rows.
+//! Holds a version's duel with the champion, where the Model asks for it: the version's own evaluation step evaluates the
+//! champion on the version's data, and a judge counts both on the same rows.
 //!
-//! Whom the duel is held with is pinned in the status before any Job starts, and stays, whatever serves later. Bounds, costs and
-//! prevalence are not part of it: another bar starts no Job.
+//! The champion is pinned in the status before any Job starts, and stays the same, whatever serves later. Bounds, costs and
+//! prevalence are not part of a duel: another bound starts no Job.
 
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
@@ -31,7 +31,7 @@ const CHANGED: &str =
 
 /// How a duel stands, apart from what the status has.
 pub(super) enum Stand {
-    /// The status says all.
+    /// The status has the result.
     AsRecorded,
     /// It goes on; the sentence says how it stands.
     Pending(String),
@@ -64,7 +64,7 @@ pub(super) fn hold(
     let Some(measurement) = status.measurement.clone().filter(|_| gates::asks_for_duel(&model.spec)) else {
         return Stand::AsRecorded;
     };
-    // Where nobody decides, nobody can be compared.
+    // Without decisions there is nothing to compare.
     if measurement.problem.is_some() || measurement.folds.is_empty() {
         return Stand::AsRecorded;
     }

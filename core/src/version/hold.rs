@@ -1,5 +1,5 @@
-//! Holds a version that passes only because its Model changed. Whoever lowers a bar releases nothing by it: a newer version
-//! must pass.
+//! Holds a version that passes only because its Model changed. So to lower a bar releases no version that had failed: a newer
+//! version must pass, or somebody must approve.
 
 use seatrial_crds::{GateJudgement, GateType, Judgement, LabelSource, MeasurementState, Overruled, Verdict, limits};
 use serde_json::json;
@@ -45,7 +45,7 @@ pub(super) fn holds(overruled: &Overruled, gates: &[GateJudgement]) -> bool {
     !overruled.gates.iter().all(is_waived)
 }
 
-/// What is said of a version that is held, by the judgement of this digest; `problem` is why Approvals do not count.
+/// The message about a version that is held, by the judgement of this digest; `problem` is why Approvals do not count.
 pub(super) fn sentence(overruled: &Overruled, judgement: &str, problem: Option<&str>) -> String {
     let problem = problem.map(|problem| format!("; {problem}")).unwrap_or_default();
     let by = match &overruled.gates_revision {

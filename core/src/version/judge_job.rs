@@ -1,8 +1,8 @@
 //! The Job that measures a version's predictions: built once, created once, never patched.
 //!
-//! Its pod has the agent, which brings the tables, and the judge, which has no access to any store and no token. What it
-//! measured is in the judge's termination message alone: nothing that lies in a store, where the judged may write, reaches
-//! a verdict.
+//! In its pod the agent fetches the tables, and the judge, which has no access to any store and no token, measures. The
+//! measurement is in the judge's termination message alone: nothing that the judged team could write into a store reaches a
+//! verdict.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! Has a version's predictions measured.
 //!
 //! A measurement is asked for by a key, which names the predictions, the labels, the task and the slices. Costs, bounds and
-//! prevalence are not part of it: another bar measures nothing again.
+//! prevalence are not part of it: another bound starts no new measurement.
 
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
@@ -28,7 +28,7 @@ pub(super) enum Known {
     Measured,
     /// They are being measured; the sentence says how it stands.
     Pending(String),
-    /// They cannot be; the sentence says why.
+    /// They cannot be measured; the sentence says why.
     Unavailable(String),
     /// Several attempts failed, and there will be more; the sentence says why.
     Unmeasured(String),

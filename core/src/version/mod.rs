@@ -25,11 +25,11 @@ use crate::observed::VersionObserved;
 use crate::plan::{Event, EventType, Plan};
 use crate::{gates, names};
 
-/// The reason of a version that nobody here vouches for.
+/// The reason of a version that no run of this cluster made.
 const UNKNOWN_ORIGIN: &str = "UnknownOrigin";
 
-/// Decides. A version is judged once for each state of its Model's gates; whatever it was judged to be before stays
-/// on record.
+/// Decides what is measured of a version, and judges it. A version is judged once for each state of its Model's gates; earlier
+/// judgements stay in the status.
 pub fn plan(observed: &VersionObserved, now: Timestamp) -> Plan<ModelVersionStatus> {
     let version = &observed.version;
     if version.metadata.deletion_timestamp.is_some() {

@@ -1,3 +1,5 @@
+//! How a version is judged, from its metrics to its conditions.
+
 use std::sync::Arc;
 
 use seatrial_crds::{Approval, MLPipeline, MLPipelineRun, ModelSpec, ModelVersion};

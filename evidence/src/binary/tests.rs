@@ -1,3 +1,5 @@
+//! Metrics of a binary classification, compared with numbers computed another way.
+
 use std::fmt::Write as _;
 
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Counting a version and its champion on the same rows.
+
 use ring::digest::{SHA256, digest};
 use seatrial_core::contract::{Compared, DuelConfig};
 use seatrial_crds::FlaggedCounts;

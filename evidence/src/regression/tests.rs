@@ -1,3 +1,5 @@
+//! Metrics of a regression, compared with numbers computed by hand.
+
 use crate::testing::{Tables, error, value};
 
 #[test]

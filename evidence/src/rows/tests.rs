@@ -1,3 +1,5 @@
+//! Joining predictions and labels by id, and which tables cannot be used.
+
 use crate::problem::Problem;
 use crate::testing::{Tables, value};
 

@@ -13,7 +13,7 @@ use crate::progress::say_reading;
 /// The most columns that are read at once: id, score, label and the slices.
 pub(crate) const MAX_WANTED: usize = 3 + seatrial_crds::limits::SLICES;
 
-/// Rows after which it is said how many were read.
+/// After how many rows the log says how many were read.
 const PROGRESS: u32 = 1_000_000;
 
 /// A value of a table.

@@ -1,3 +1,5 @@
+//! Reading tables: formats, compression, and errors with their row.
+
 use std::io::Write;
 
 use flate2::Compression;

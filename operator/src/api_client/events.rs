@@ -1,5 +1,4 @@
-//! Events: what people are told about an object. The same thing told again within some minutes becomes a series, as
-//! client-go does it.
+//! Writes Events about objects. An event that repeats within some minutes becomes a series, as client-go does it.
 //!
 //! Not the recorder of `kube::runtime`, since that does not say whether it creates or patches, and takes two events for
 //! one that differ in their message alone.
@@ -19,11 +18,11 @@ use tokio::time::Instant;
 use crate::api_client::{ApiClient, LIMIT};
 use crate::clock::Clock;
 
-/// How long the same thing belongs to a series.
+/// How long after an event a repetition belongs to its series.
 const SERIES: Duration = Duration::from_secs(360);
 /// The longest note, in bytes; the API server takes 1024.
 const NOTE: usize = 1000;
-/// Who reports.
+/// The reporting controller of all events.
 const CONTROLLER: &str = "seatrial.dev/operator";
 
 /// What makes two events one series: the object's UID, the reason, and what is said.
@@ -50,7 +49,7 @@ impl Recorder {
         Self { client, api_client, instance: instance.to_owned(), clock, told: Mutex::default() }
     }
 
-    /// Tells people.
+    /// Writes an event, or continues its series.
     pub(crate) async fn record_event<K: Resource<DynamicType = ()>>(
         &self,
         object: &K,
@@ -63,7 +62,7 @@ impl Recorder {
             let patch = Patch::Merge(json!({"series": {"count": count, "lastObservedTime": now}}));
             let params = PatchParams::default();
             match self.api_client.write("patch", "Event", LIMIT, api.patch(&name, &params, &patch)).await {
-                // It is gone: people are told anew.
+                // The event of the series is gone: a new one is created.
                 Err(Error::Api(status)) if status.code == 404 => {}
                 other => return other.map(|_| ()),
             }

@@ -18,7 +18,7 @@ use crate::api_client::events::Recorder;
 use crate::api_client::{ApiClient, LIMIT, within};
 use crate::clock::Clock;
 
-/// What any object of ours can do.
+/// What the operator does with objects of all kinds that it writes.
 pub(crate) trait Written:
     Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + Serialize + DeserializeOwned
 {
@@ -28,7 +28,7 @@ impl<K> Written for K where
 {
 }
 
-/// The writes.
+/// Executes writes.
 pub(crate) struct Writes {
     client: Client,
     api_client: ApiClient,
@@ -59,7 +59,7 @@ pub(crate) enum Done {
     Created(Kind, String),
     /// The object is like this now.
     Replaced(Object),
-    /// Nothing.
+    /// Nothing that a cache has to show.
     Deleted,
     /// Nothing: the namespace is being deleted, and takes nothing new.
     NamespaceEnds,
@@ -142,7 +142,7 @@ impl Writes {
         }
     }
 
-    /// Tells people. An event that is lost is no harm.
+    /// Writes the events of a plan. If one is lost, nothing else is.
     pub(crate) async fn record_event<K: Written>(&self, object: &K, event: &plan::Event) {
         if let Err(error) = self.recorder.record_event(object, event).await {
             tracing::debug!(%error, "an event could not be written");

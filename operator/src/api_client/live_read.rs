@@ -1,6 +1,6 @@
-//! Asks the API server what no cache can tell: about a Job and its pods before an attempt is given up, and a Deployment
-//! before servers are taken away that may have become ready, since a watch whose connection died in silence is noticed only
-//! after some five minutes; and about the events of a pod, which nobody watches.
+//! Reads from the API server what the caches may not have. A watch whose connection broke unnoticed is detected only after
+//! some five minutes. So a Job and its pods are read before an attempt counts as lost, and a Deployment before its servers
+//! are deleted, since they may have become ready. Events of pods are read here, too: they are not watched.
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -22,7 +22,7 @@ const EVENTS: u32 = 100;
 const MESSAGE: usize = 400;
 
 impl Writes {
-    /// Lets the caches have what the API server says by now of a Job and its pods, unless they have something newer.
+    /// Reads a Job and its pods, and puts them into the caches, unless these have newer states.
     pub(crate) async fn live_read(&self, caches: &Caches, namespace: &str, job: &str) -> Result<(), Error> {
         if let Some(mut found) = within(LIMIT, self.api::<Job>(namespace).get_opt(job)).await? {
             found.prune();
@@ -37,7 +37,7 @@ impl Writes {
         Ok(())
     }
 
-    /// Lets the cache have what the API server says by now of a Deployment, unless it has something newer.
+    /// Reads a Deployment, and puts it into the cache, unless that has a newer state.
     pub(crate) async fn live_read_deployment(&self, caches: &Caches, namespace: &str, name: &str) -> Result<(), Error> {
         if let Some(mut found) = within(LIMIT, self.api::<Deployment>(namespace).get_opt(name)).await? {
             found.prune();
@@ -46,7 +46,7 @@ impl Writes {
         Ok(())
     }
 
-    /// Why the API server last refused a pod of a Job, in the words that the Job controller passed on.
+    /// Why the API server last refused a pod of a Job, from the Job controller's event `FailedCreate`.
     pub(crate) async fn last_refusal(&self, namespace: &str, job_uid: &str) -> Result<Option<String>, Error> {
         let of_job = ListParams::default().fields(&format!("involvedObject.uid={job_uid}")).limit(EVENTS);
         let events = within(LIMIT, self.api::<Event>(namespace).list(&of_job)).await?.items;

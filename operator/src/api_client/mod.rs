@@ -16,8 +16,8 @@ use kube::{Client, Config, Error};
 
 use crate::server::metrics::Metrics;
 
-/// How long a request may take. A connection whose peer is gone without a word would else hold its worker, and the key
-/// that the worker has, for as long as TCP hopes.
+/// How long a request may take. Without this bound a connection whose other end vanished would hold its worker, and the key
+/// that the worker has, until TCP gives up.
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 /// How long a connection may be silent: longer than a watch, which hears a bookmark every minute, ever is. It bounds
 /// what does not pass the `ApiClient`, the lists.
@@ -28,7 +28,7 @@ const SILENCE: Duration = Duration::from_secs(300);
 /// # Errors
 /// The configuration cannot be used.
 pub fn connect(mut config: Config) -> Result<Client, Error> {
-    // Each writer has a back-off of its own, and gives its worker free meanwhile. Repeated by the client, up to
+    // Writes are retried by the queue, with a back-off that occupies no worker. Repeated by the client, up to
     // fifteen times, one write could hold a worker for minutes, and would count as one.
     config.default_retry = false;
     config.read_timeout = Some(SILENCE);

@@ -15,7 +15,7 @@ use serde::{Deserialize, Deserializer};
 #[derive(Clone, Debug)]
 pub(crate) struct Unreadable {
     pub(crate) metadata: ObjectMeta,
-    /// Why.
+    /// Why it does not fit.
     pub(crate) error: String,
 }
 
@@ -31,7 +31,7 @@ pub(crate) trait Arrives: Resource<DynamicType = ()> + Sized {
 
 /// How an object of a kind is read.
 pub(crate) trait Form<K>: DeserializeOwned {
-    /// What comes of it.
+    /// The object as the caches keep it.
     fn read(self) -> Result<K, Box<Unreadable>>;
 }
 

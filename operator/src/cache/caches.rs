@@ -1,4 +1,4 @@
-//! The questions that cross kinds, and what is watched beside them.
+//! Queries that need the caches of several kinds, and the store's authority, which is watched beside the kinds.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,8 +16,8 @@ use crate::cache::Cache;
 pub(crate) use crate::cache::kinds::Caches;
 use crate::queue::object_key::{ObjectKey, Primary};
 
-/// How many waiting runs of a pipeline look whether they may begin when one is over. More than one, since the first may
-/// be kept from beginning by something else.
+/// How many waiting runs of a pipeline are planned again when one ends. More than one, since the first may wait for
+/// something else.
 const IN_LINE: usize = 8;
 
 /// The group of all objects of a namespace.
@@ -58,7 +58,7 @@ impl Caches {
             platform: RwLock::new(Arc::new(platform)),
             awaits_authority: AtomicBool::new(awaits_authority),
         });
-        // A pod that was interrupted counts, also where it is gone before its run is planned.
+        // An interrupted pod is counted even if it is deleted before its run is planned.
         caches
             .pods
             .keep_deleted(|pod| pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Failed"));
@@ -88,7 +88,7 @@ impl Caches {
         self.shared.platform.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Takes the authority that the store published; true where it is news.
+    /// Takes the authority that the store published. Returns whether it is another one than before.
     pub(crate) fn set_certificate_authority(&self, authority: String) -> bool {
         let mut platform = self.shared.platform.write().unwrap_or_else(PoisonError::into_inner);
         let mut changed = platform.as_ref().clone();

@@ -29,13 +29,13 @@ use crate::queue::object_key::{ObjectKey, Primary};
 /// Which objects of a kind are watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Selection {
-    /// Those that people write.
+    /// All objects: people write them.
     All,
-    /// Those that the operator made.
+    /// The objects that the operator made.
     Ours,
     /// The one of the name that the platform's `approval_policy` has; none where there is no name.
     ProofOfApprovals,
-    /// Those of one name: the operator may see no others.
+    /// The objects of one name: the operator has no right to read others.
     Named(&'static str),
 }
 
@@ -52,9 +52,9 @@ pub(crate) trait WatchedKind:
     fn dependents(&self, before: Option<&Self>, caches: &Caches) -> Vec<ObjectKey>;
 }
 
-/// Something that is done with each kind.
+/// An operation on each kind.
 pub(crate) trait ForEachKind {
-    /// Does it with one.
+    /// Runs the operation for one kind.
     fn kind<K: WatchedKind>(&mut self, selection: Selection);
 }
 
@@ -72,7 +72,7 @@ macro_rules! watched_kinds {
                 listed.into_iter().filter_map(|(kind, listed)| (!listed).then_some(kind)).collect()
             }
 
-            /// As if everything had been listed.
+            /// Marks all kinds as listed, for tests.
             #[cfg(test)]
             pub(crate) fn list_all(&self) {
                 $(self.$field.list_ends();)*
@@ -328,11 +328,11 @@ fn of_run(run: &MLPipelineRun, before: Option<&MLPipelineRun>, caches: &Caches) 
     }
     let is_gone = || caches.runs.get(&namespace, &run.name_any()).is_none();
     if before.is_none_or(|before| !is_over(before)) && (is_over(run) || is_gone()) {
-        // It is over, or gone: the next ones may begin.
+        // The run has ended, or is gone: the next ones may begin.
         keys.extend(caches.next_in_line(&namespace, &run.spec.pipeline));
     }
     if run.status.as_ref().is_some_and(|status| !status.versions.is_empty()) {
-        // The versions may have arrived before the run did: those wait for its word.
+        // Versions may have arrived before their run: their judgement waits for it.
         keys.extend(caches.unvouched_versions(&namespace, &run.name_any()));
     }
     keys

@@ -1,3 +1,5 @@
+//! Caches: their indexes, and which of two states of an object they keep.
+
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Pod;

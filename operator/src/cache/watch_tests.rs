@@ -1,3 +1,5 @@
+//! Which keys an event of a watch adds to the queue.
+
 use jiff::Timestamp;
 use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
 use seatrial_core::observed::VersionObserved;

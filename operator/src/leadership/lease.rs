@@ -154,7 +154,7 @@ impl Candidate {
         Ok(())
     }
 
-    /// One look, and one write if need be, within this time. True where the lease is ours afterwards.
+    /// Reads the lease once, and writes it if that is needed, within this time. True where the lease is ours afterwards.
     async fn attempt(&mut self, limit: Duration) -> Result<bool, Error> {
         let began = Instant::now();
         let lease = within(limit, self.api.get_opt(&self.name)).await?;

@@ -1,3 +1,5 @@
+//! Leader election: who holds the Lease, and when another takes it.
+
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};

@@ -15,7 +15,7 @@ use crate::reconcile::Reconciler;
 use crate::reconcile::begun::Begun;
 use crate::reconcile::expectations::Expectations;
 
-/// How long a leader may take to list everything. A leader that cannot would hold the lease for ever, and do nothing.
+/// How long a leader may take to list everything. One that cannot list must not hold the lease for ever and do nothing.
 pub(crate) const LIST_LIMIT: Duration = Duration::from_secs(120);
 /// How long workers may take to finish what they have when the process is told to stop.
 const STOP_GRACE: Duration = Duration::from_secs(10);
@@ -29,7 +29,7 @@ pub(crate) struct Leadership {
 }
 
 impl Leadership {
-    /// Begins: from now on everything is watched.
+    /// Starts all watches.
     pub(crate) fn begin(
         client: Client,
         feed: Feed,
@@ -64,7 +64,7 @@ impl Leadership {
         Self { reconciler, background, workers: JoinSet::new() }
     }
 
-    /// Works. Returns only where that cannot go on, and says why.
+    /// Runs the workers. Returns only where the leader cannot go on, with the reason.
     pub(crate) async fn work(&mut self, workers: usize) -> String {
         // A new leader acts only on lists that it made after it took the lease. What the former one had sent by then may
         // still land later: plans know for how long this leader has led.
@@ -93,7 +93,7 @@ impl Leadership {
         }
     }
 
-    /// Ends well: what is being written is finished, and what takes too long is given up. Afterwards nothing is written.
+    /// Ends in order: writes that are under way are finished, unless they take too long. Afterwards nothing is written.
     pub(crate) async fn stop(&mut self) {
         self.reconciler.queue.close();
         let finished = async { while self.workers.join_next().await.is_some() {} };

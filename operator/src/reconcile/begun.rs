@@ -1,9 +1,9 @@
 //! Lets the runs of a pipeline begin one after the other, without waiting for each other's writes.
 //!
-//! Whether a run may begin depends on which others have. Two that are planned at the same moment, from caches that do
-//! not show the other's beginning yet, would both begin. So a plan that lets a run begin must claim that before it is
-//! executed; the claim is refused where another one was made since the plan's observation began, and the run is planned
-//! again. What is claimed is observed by the plans of the pipeline's other runs until the caches show it.
+//! Whether a run may begin depends on which other runs have begun. If two were planned at the same moment, from caches that do
+//! not show the other's beginning yet, both would begin. So a plan that lets a run begin must first get a claim. The claim is
+//! refused where another run got one since the plan observed the claims, and the run is planned again. Until the caches show
+//! that a run with a claim has begun, the plans of the pipeline's other runs observe the claim.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};

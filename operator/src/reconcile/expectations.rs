@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use crate::api_client::execute::{FailureReason, WriteFailure};
 use crate::queue::object_key::ObjectKey;
 
-/// How long a key waits for the caches to show what it created before it is planned all the same.
+/// How long a key waits until the caches show what it created. After that it is planned even if they do not.
 const CACHE_LAG: Duration = Duration::from_secs(5);
 /// The longest time that a blocked write waits: what made room for it, such as a quota, is not watched.
 const LONGEST_BLOCK: Duration = Duration::from_secs(60);

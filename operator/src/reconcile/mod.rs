@@ -32,7 +32,7 @@ use crate::reconcile::begun::Begun;
 use crate::reconcile::expectations::Expectations;
 use crate::server::metrics::Metrics;
 
-/// How soon a key is looked at whose own creations the caches do not show yet, or whose failures are over.
+/// When a key is planned again whose created objects the caches do not show yet, or whose blocked writes have just succeeded.
 const AFTER_LAG: Duration = Duration::from_millis(500);
 
 /// What a worker has at hand.
@@ -109,7 +109,7 @@ impl Reconciler {
                 }
             };
             self.metrics.count_reconcile(key.kind.name(), result, began.elapsed().as_secs_f64());
-            // Before anybody else can take the key, and have a later word on when to look again.
+            // Before another worker can take the key and set its timer.
             self.queue.add_after(key.clone(), again);
             self.queue.done(&key);
         }
@@ -274,7 +274,7 @@ impl Reconciler {
             }
             LiveRead::JobEvents { job, uid } => {
                 let message = self.writes.last_refusal(&key.namespace, uid).await.unwrap_or_else(|error| {
-                    // It makes a message clearer. Nothing may wait for it.
+                    // The answer only makes a message clearer: nothing waits for it.
                     tracing::warn!(namespace = key.namespace, job, %error, "a Job's events could not be read");
                     None
                 });
@@ -282,7 +282,7 @@ impl Reconciler {
             }
             LiveRead::PodEvents { pod, uid } => {
                 let last = self.writes.last_probe_event(&key.namespace, uid).await.unwrap_or_else(|error| {
-                    // They make a condition clearer. Nothing may wait for them.
+                    // The answers only make a condition clearer: nothing waits for them.
                     tracing::warn!(namespace = key.namespace, pod, %error, "a pod's events could not be read");
                     None
                 });

@@ -1,3 +1,5 @@
+//! Reconciling with an API server in memory: the order of writes, and what follows a failure.
+
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 /// How long to wait before asking again.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How many requests without an answer fit into the time. A Service may send a connection to a pod that has just gone,
+/// How many requests that get no answer fit into the timeout. A Service may send a connection to a pod that has just gone,
 /// where no answer ever comes: the next connection reaches another.
 const ASKINGS: u32 = 10;
 

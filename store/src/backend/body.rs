@@ -1,4 +1,4 @@
-//! What a client sends, on its way to a file.
+//! Writes request bodies to files, and checks their sums.
 
 use std::fs::File;
 use std::io::Write;
@@ -17,12 +17,12 @@ use super::volume::storage;
 /// How much of a body is written at once, in bytes. So much is in memory for each that is under way.
 const PIECE: usize = 256 * 1024;
 
-/// What a client sends.
+/// The body of a request.
 pub(super) struct Body<S> {
     pub(super) stream: Option<S>,
-    /// How many bytes its header says.
+    /// Its length by the request's header.
     pub(super) length: Option<i64>,
-    /// Which sums its header says.
+    /// The sums that the request's header gives.
     pub(super) sums: Expected,
 }
 

@@ -1,4 +1,4 @@
-//! What a volume must be able to do, so that what is promised can be kept.
+//! Checks that a volume can do what the store relies on: hard links that fail where a name is taken, and `fsync` of folders.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind};
@@ -12,7 +12,7 @@ use nix::sys::statvfs::statvfs;
 use super::volume::is_full;
 use crate::durable::sync;
 
-/// Of how many parts of a volume one must be free.
+/// The volume is short of room where less than one of so many parts of it is free.
 const TIGHT: u64 = 10;
 
 /// Makes a data folder this process's, as long as what it gives is kept.

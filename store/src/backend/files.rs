@@ -1,4 +1,4 @@
-//! Files that appear whole or not at all, and stay.
+//! Writes files so that each appears whole or not at all, and survives a crash once it is confirmed.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, ErrorKind};
@@ -181,7 +181,8 @@ impl Commits {
         Ok(())
     }
 
-    /// Takes an object its name, if there is one. What is counted is what is removed: nothing takes its place meanwhile.
+    /// Removes the name of an object, if there is one. The size that is counted is that of the file which is removed:
+    /// nothing takes its place meanwhile.
     fn unlink(&self, file: &Path, bucket: &Path) -> S3Result<bool> {
         let _comparing = self.comparing.lock().unwrap_or_else(PoisonError::into_inner);
         let size = self.usage.size_of(file);

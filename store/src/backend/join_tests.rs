@@ -1,3 +1,5 @@
+//! Joining the parts of an upload: only what is not in its place is copied, and a crash loses nothing.
+
 use std::fs::{self, File};
 
 use s3s::dto::{CompletedPart, ETag};

@@ -10,10 +10,10 @@ use super::names;
 use super::volume::storage;
 use super::windows::{Start, Windows};
 
-/// What is asked for.
+/// The query of a list.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Query<'a> {
-    /// What keys begin with.
+    /// The prefix of the keys.
     pub(super) prefix: &'a str,
     /// Whether keys with a further `/` are grouped by what is before it.
     pub(super) by_folder: bool,

@@ -22,7 +22,7 @@ use super::volume::{etag, storage};
 
 /// S3's bounds of a part's number.
 const NUMBERS: std::ops::RangeInclusive<i32> = 1..=10_000;
-/// How many completed uploads are remembered.
+/// How many completed uploads are remembered, for clients that ask again.
 const REMEMBERED: usize = 1000;
 
 /// The object that an upload became.
@@ -83,7 +83,7 @@ impl Uploads {
         Ok(id)
     }
 
-    /// Finds one again.
+    /// The upload of an id that a client gives.
     pub(super) fn find(&self, id: &str, bucket: &str, key: &str) -> S3Result<Upload> {
         let is_id = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
         let folder = self.folder.join(id);

@@ -1,4 +1,4 @@
-//! Where an object is on the disk.
+//! The path of an object on the disk, from its key.
 //!
 //! Each segment of a key becomes a name with a letter before it, `d` for a folder and `f` for the object itself:
 //! `a` and `a/b` are `fa` and `da/fb`, and live side by side.

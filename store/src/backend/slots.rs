@@ -53,7 +53,7 @@ impl Slots {
         Ok(Some(Slot { gate, number, offset, file, is_kept }))
     }
 
-    /// Lets nobody write to an upload's places any more, and waits for those who do.
+    /// Refuses further writes to an upload's places, and waits for those that are under way.
     pub(super) fn close(&self, id: &str) {
         if let Some(gate) = self.find(id) {
             *gate.is_closed.write().unwrap_or_else(PoisonError::into_inner) = true;
@@ -115,7 +115,7 @@ impl Slot {
         Ok(fs::metadata(&self.file)?.len() >= self.offset.saturating_add(size))
     }
 
-    /// What is in it stays.
+    /// Keeps the content of this place when it is dropped.
     pub(super) fn keep(&self) {
         self.is_kept.store(true, Ordering::Relaxed);
     }

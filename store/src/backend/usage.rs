@@ -40,7 +40,7 @@ impl Count {
     }
 }
 
-/// Where a content comes from that is about to become an object.
+/// Where the content of a new object comes from.
 #[derive(Debug)]
 pub(super) enum Origin<'a> {
     /// A body, or a copy, for which there is room.

@@ -1,4 +1,4 @@
-//! What a file system says, in the words of S3: its errors, and the names of contents.
+//! Translates from the file system to S3: its errors, and ETags.
 
 use std::fs::Metadata;
 use std::io::{self, ErrorKind};
@@ -18,7 +18,7 @@ pub(super) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
 
-/// What a file system's error is called in S3.
+/// The S3 error for an error of the file system.
 pub(super) fn storage(error: io::Error) -> S3Error {
     if is_full(&error) {
         tracing::error!("the volume is full");

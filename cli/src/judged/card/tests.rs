@@ -1,3 +1,5 @@
+//! The model card as a page: what it shows, and that nothing in it is markup of somebody else.
+
 use std::sync::LazyLock;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;

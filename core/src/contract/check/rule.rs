@@ -8,9 +8,9 @@ use super::{Comparison, Unit};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Rule {
-    /// Its name, another for each rule of an input: reports and statuses name it.
+    /// Its name, unique among the rules of an input: reports and statuses name it.
     pub name: String,
-    /// What its breach means.
+    /// What it means that data break the rule.
     pub severity: Severity,
     /// The dimension of quality that the contract gives it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -19,7 +19,7 @@ pub struct Rule {
     pub check: RuleKind,
 }
 
-/// What a rule's breach means.
+/// What it means that data break a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Severity {
@@ -38,7 +38,7 @@ pub enum RuleKind {
         /// The column.
         column: String,
     },
-    /// Each value is of the column's logical type; nulls are.
+    /// Each value is of the column's logical type. Null is of every type.
     Type {
         /// The column.
         column: String,
@@ -106,8 +106,8 @@ pub enum RuleKind {
         #[serde(default)]
         unit: Unit,
     },
-    /// How many rows are too many: those without which no two had the same values in all columns. Five rows of two different
-    /// keys have three. Rows with null in one of the columns are not compared.
+    /// How many rows would have to go so that no two rows have the same values in all columns. Of five rows with two different
+    /// keys, three. Rows with null in one of the columns are not compared.
     DuplicateValues {
         /// The columns.
         columns: Vec<String>,

@@ -1,3 +1,5 @@
+//! Formats of a check: what is written is read again, and every report fits into its bounds.
+
 use seatrial_crds::limits;
 
 use super::super::Digest;

@@ -1,3 +1,5 @@
+//! Reading tables of Parquet.
+
 use std::sync::Arc;
 
 use parquet::basic::{Compression, ZstdLevel};
