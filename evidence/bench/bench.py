@@ -5,13 +5,13 @@ What counts are the ratios: a machine that does other things slows both.
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
+
+from usage import measure
 
 HERE = Path(__file__).parent
 # The smallest part of its output that shows that both measured the same.
@@ -19,19 +19,9 @@ SHOWN = "rocAuc"
 
 
 def measured(command: list, environment: dict) -> tuple:
-    """Seconds, CPU seconds, peak MiB of the largest process, and what it said."""
-    with tempfile.TemporaryFile("w+") as output:
-        begin = time.monotonic()
-        process = subprocess.Popen(command, env=os.environ | environment, stdout=output, stderr=output)
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.monotonic() - begin
-        process.returncode = os.waitstatus_to_exitcode(status)
-        output.seek(0)
-        said = output.read()
-    if process.returncode:
-        sys.exit(f"{command[0]} ended with {process.returncode}: {said}")
-    area = next(line.split()[1] for line in said.splitlines() if line.startswith(SHOWN + " "))
-    return seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, float(area)
+    """What a program used, and the number that it printed beside SHOWN."""
+    usage, printed = measure(command, environment)
+    return *usage, next(float(line.split()[1]) for line in printed.splitlines() if line.startswith(SHOWN + " "))
 
 
 def main() -> None:

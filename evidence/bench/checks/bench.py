@@ -5,32 +5,18 @@ What counts are the ratios: a machine that does other things slows all three.
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import rules
 
 HERE = Path(__file__).parent
+sys.path.append(str(HERE.parent))
 
-
-def measured(command: list, environment: dict) -> tuple:
-    """Seconds, CPU seconds, and peak MiB of the largest process."""
-    with tempfile.TemporaryFile("w+") as output:
-        begin = time.monotonic()
-        process = subprocess.Popen(command, env=os.environ | environment, stdout=output, stderr=output)
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.monotonic() - begin
-        process.returncode = os.waitstatus_to_exitcode(status)
-        output.seek(0)
-        said = output.read()
-    if process.returncode:
-        sys.exit(f"{command[:3]} ended with {process.returncode}: {said[-4000:]}")
-    return seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+from usage import measure  # noqa: E402: it is the other benchmark's, too
 
 
 def main() -> None:
@@ -58,7 +44,7 @@ def main() -> None:
             found = {who: [] for who in commands}
             for _ in range(arguments.rounds):
                 for who, (command, environment) in commands.items():
-                    found[who].append(measured(command, environment))
+                    found[who].append(measure(command, environment)[0])
                 report = json.loads((folder / "reports" / "data.json").read_text())
                 if report["verdict"] != "Passed" or report["rows"] != arguments.rows:
                     sys.exit(f"seatrial-evidence says {report['verdict']}: {report['sentence']}")
