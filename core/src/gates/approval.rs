@@ -1,4 +1,4 @@
-//! Gates of type `Approval`: people's words on what all else found.
+//! Gates of type `Approval`: people decide about a judgement that all other gates have made.
 
 use seatrial_crds::{Approval, ApprovalGate, GateJudgement, GateType, ModelSpec, Verdict, limits};
 
@@ -6,12 +6,12 @@ use super::Finding;
 use crate::approvals::Counted;
 use crate::text;
 
-/// What such a gate finds before anybody was heard.
+/// What such a gate finds before Approvals are counted.
 pub(super) fn unheard() -> Finding {
     Finding::without_value(Verdict::Inconclusive, "nobody was heard yet".to_owned())
 }
 
-/// Judges the gates of type Approval by the words on this judgement, whose digest people name.
+/// Judges the gates of type `Approval`. An Approval counts where it names the digest of this judgement.
 pub fn apply(model: &ModelSpec, judgements: &mut [GateJudgement], digest: &str, counted: &Counted<'_>) {
     for judgement in judgements.iter_mut().filter(|judgement| judgement.kind == Some(GateType::Approval)) {
         let gate = model.gates.iter().find(|gate| gate.name == judgement.name);
@@ -98,11 +98,11 @@ mod tests {
             (&one, vec![by("jane", "Approved", json!({"judgement": digest("k")}))], Verdict::Inconclusive),
             (&one, vec![by("jane", "Rejected", json!({}))], Verdict::Failed),
             (&one, vec![by("jane", "Approved", json!({})), by("bob", "Rejected", json!({}))], Verdict::Failed),
-            // Who is not asked cannot reject either.
+            // An account that is not asked cannot reject either.
             (&one, vec![by("jane", "Approved", json!({})), by("eve", "Rejected", other())], Verdict::Passed),
             (&two, vec![by("jane", "Approved", json!({}))], Verdict::Inconclusive),
             (&two, vec![by("jane", "Approved", json!({})), by("bob", "Approved", json!({}))], Verdict::Passed),
-            // Nobody is two by what they claim; a writer is as many as it claims to write for.
+            // `onBehalfOf` makes nobody count twice. Only an account of `writers` counts once for each that it writes for.
             (
                 &two,
                 vec![

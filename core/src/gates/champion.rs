@@ -1,5 +1,5 @@
-//! Gates of type `Champion`: a version against the one in service, on the same rows. They decide from what was counted of the
-//! two: another bar starts no Job.
+//! Gates of type `Champion`: they compare a version with the one in service, on the same rows. They decide from the counts of a
+//! duel, so that another bound starts no Job.
 
 use num_traits::{One, Signed, Zero};
 use seatrial_crds::{ChampionGate, ChampionMetric, Duel, GateType, Measurement, ModelSpec, TaskType, Verdict};
@@ -15,18 +15,18 @@ use crate::rational::{self, Rational};
 /// What is known of a version's duel.
 #[derive(Clone, Debug, PartialEq)]
 pub enum DuelState<'a> {
-    /// It is over, or there is nobody to hold it with.
+    /// It is over, or there is no champion.
     Over(&'a Duel),
     /// It is being held; the sentence says how it stands.
     Pending(String),
-    /// It cannot be held by now; the sentence says why.
+    /// It cannot be held for now; the sentence says why.
     Unavailable(String),
     /// It can never be held; the sentence says why.
     Impossible(String),
 }
 
 impl<'a> DuelState<'a> {
-    /// As a status has it.
+    /// The state of a duel in a status.
     pub fn of(duel: Option<&'a Duel>) -> Self {
         match duel {
             Some(duel) if is_over(duel) => Self::Over(duel),
@@ -45,7 +45,7 @@ pub fn asks_for_duel(model: &ModelSpec) -> bool {
     model.gates.iter().any(|gate| gate.kind == GateType::Champion)
 }
 
-/// Judges a gate for a version of these files.
+/// Judges a gate of type `Champion` for a version of these files.
 pub(super) fn judge(gate: Option<&ChampionGate>, files: &str, known: &Known<'_>, duel: &DuelState<'_>) -> Finding {
     let error = |message: &str| Finding::without_value(Verdict::Error, message.to_owned());
     let Some(gate) = gate else {
@@ -171,7 +171,7 @@ impl Contest<'_> {
         }
     }
 
-    /// Why the rows prove nothing; `None` where they may.
+    /// Why there are too few rows to decide; `None` where there are enough.
     fn too_few(&self) -> Option<String> {
         let Classes { positives, negatives } = self.classes;
         let (of_class, what) = match self.gate.metric {
@@ -214,7 +214,7 @@ impl Contest<'_> {
         }
     }
 
-    /// Where the two differ.
+    /// The counts of the rows where the two differ, in words.
     fn basis(&self) -> String {
         let Classes { positives, negatives } = self.classes;
         let name = self.name;
@@ -224,7 +224,7 @@ impl Contest<'_> {
             positives.first,
             positives.second
         );
-        // Who alone is right about a negative does not flag it; so the other alone does.
+        // The one that alone is right about a negative does not flag it. So the other one alone flags it.
         let flagged = format!(
             "of {} negatives it alone flags {} and {name} alone {}",
             negatives.rows(),
@@ -240,7 +240,7 @@ impl Contest<'_> {
     }
 }
 
-/// What a verdict says about the bar.
+/// What a verdict says about `minGain`, in words.
 fn says(verdict: Verdict, bar: &Rational, unit: &str) -> String {
     let amount = format!("{}{unit}", shown(&bar.abs()));
     let (met, unmet) = if bar.is_zero() {

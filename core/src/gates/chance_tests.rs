@@ -3,8 +3,8 @@
 use seatrial_crds::{FlaggedCounts, Fold};
 use serde_json::json;
 
+use super::fixture::{decided, flagged, judged, measurement, model, point, rows};
 use super::intervals::{Interval, Proportion, difference, ratio, z};
-use super::measured_tests::{decided, flagged, judged, measurement, model, point, rows};
 use super::paired::{self, Paired};
 use super::*;
 

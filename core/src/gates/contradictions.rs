@@ -1,4 +1,4 @@
-//! What of a Model no version can ever meet, or what contradicts itself.
+//! Finds gates and answers of a Model that no version can ever meet, or that contradict themselves.
 
 use std::cmp::Ordering;
 
@@ -148,7 +148,7 @@ fn of_slices(model: &ModelSpec) -> Option<String> {
     ))
 }
 
-/// Groups that are wholly alike, or faultless, are proven by no number of rows.
+/// No number of rows proves that groups are exactly equal, or that a rate is exactly 1.
 fn of_rule(rule: &FairnessRule) -> Option<String> {
     let number = |bound: &Option<String>| rational::parse(bound.as_deref()?);
     let bound = if number(&rule.max_gap).is_some_and(|bound| bound.is_zero()) {

@@ -77,7 +77,7 @@ fn cheaper_alike(costs: &Costs<'_>, table: &Table) -> String {
     format!("; {alike} would cost {} {}, less than the {} of this version", shown(&cost), costs.unit, shown(&own))
 }
 
-/// Judges a gate.
+/// Judges a gate of type `Cost`.
 pub(super) fn judge_gate(gate: &CostGate, costs: &Costs<'_>, pooled: &Pooled) -> Finding {
     let cost = costs.per_prediction(&pooled.all);
     let value = Some(rational::decimal(&cost));

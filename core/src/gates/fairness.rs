@@ -1,4 +1,4 @@
-//! Rules of fairness: how differently the groups of a slice may fare.
+//! Rules of fairness: how much a rate may differ between the groups of a slice.
 //!
 //! Each rate has its own denominator: recall is of the positives, the false-positive rate of the negatives. A group with too
 //! few of them decides nothing and is named. Where several pairs or groups are looked at, each interval is wider by
@@ -26,7 +26,7 @@ struct Group<'a> {
     rate: Proportion,
 }
 
-/// Judges a rule.
+/// Judges a rule of fairness.
 pub(super) fn judge(rule: &FairnessRule, measurement: &Measurement, pooled: &Pooled) -> Finding {
     let groups: Vec<Group<'_>> = measurement
         .groups

@@ -232,7 +232,7 @@ pub fn fairness_rules<'a>(model: &'a ModelSpec, measurement: &Measurement) -> Ve
 
 #[cfg(test)]
 mod tests {
-    use super::super::measured_tests::{decided, flagged, measurement, model, rows};
+    use super::super::fixture::{decided, flagged, measurement, model, rows};
     use super::*;
     use seatrial_crds::CurvePoint;
     use serde_json::json;

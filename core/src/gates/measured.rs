@@ -7,7 +7,7 @@ use super::pinball;
 use super::pooled::{self, Pooled};
 use crate::rational;
 
-/// What a judge says of a binary classification; the second says whether there is an interval.
+/// The metrics that a judge measures of a binary classification, each with whether it has an interval.
 const BINARY: [(&str, bool); 10] = [
     ("rocAuc", true),
     ("prAuc", false),
@@ -20,7 +20,7 @@ const BINARY: [(&str, bool); 10] = [
     ("specificity", true),
     ("f1", false),
 ];
-/// What it says of a regression.
+/// The metrics that a judge measures of a regression, each with whether it has an interval.
 const REGRESSION: [(&str, bool); 7] = [
     ("mae", true),
     ("rmse", true),

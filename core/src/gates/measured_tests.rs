@@ -1,100 +1,10 @@
-//! What gates make of a measurement: numbers by hand, and many evaluations by chance.
+//! What gates make of a measurement: numbers that a person computes by hand, and what evidence is not enough.
 
-use seatrial_crds::{
-    ClassCounts, CurvePoint, FlaggedCounts, Fold, FoldPoint, LabelSource, MeasuredGroup, MeasuredMetric, Time,
-};
+use seatrial_crds::{ClassCounts, CurvePoint, FlaggedCounts, Fold, FoldPoint, LabelSource, MeasuredMetric};
 use serde_json::{Value, json};
 
+use super::fixture::*;
 use super::*;
-
-pub(super) const fn rows(positives: i64, negatives: i64) -> ClassCounts {
-    ClassCounts { positives, negatives }
-}
-
-pub(super) const fn flagged(true_positives: i64, false_positives: i64) -> FlaggedCounts {
-    FlaggedCounts { true_positives, false_positives }
-}
-
-/// A point of a fold: what the other fold says of the threshold, and what this one counts, whole and by group.
-pub(super) fn point(
-    threshold: &str,
-    choosing: FlaggedCounts,
-    counted: FlaggedCounts,
-    groups: Vec<FlaggedCounts>,
-) -> FoldPoint {
-    FoldPoint { threshold: Some(threshold.into()), choosing, counted, groups }
-}
-
-pub(super) fn measurement(folds: Vec<Fold>, groups: &[(&str, &str)]) -> Measurement {
-    let group = |(slice, value): &(&str, &str)| MeasuredGroup { slice: (*slice).into(), value: (*value).into() };
-    Measurement {
-        key: "sha256:k".into(),
-        measured_at: Time(jiff::Timestamp::UNIX_EPOCH),
-        labels: LabelSource::Owner,
-        labels_digest: None,
-        problem: None,
-        rows: folds.iter().map(|fold| fold.rows.positives + fold.rows.negatives).sum(),
-        metrics: vec![MeasuredMetric {
-            name: "rocAuc".into(),
-            value: "0.8".into(),
-            standard_error: Some("0.01".into()),
-        }],
-        groups: groups.iter().map(group).collect(),
-        folds,
-        curve: vec![],
-    }
-}
-
-/// Decisions without scores: one fold, one point, with the groups of a slice.
-pub(super) fn decided(groups: &[(&str, ClassCounts, FlaggedCounts)]) -> Measurement {
-    let all = groups.iter().fold((rows(0, 0), flagged(0, 0)), |(r, f), (_, rows_of, flagged_of)| {
-        (
-            rows(r.positives + rows_of.positives, r.negatives + rows_of.negatives),
-            flagged(f.true_positives + flagged_of.true_positives, f.false_positives + flagged_of.false_positives),
-        )
-    });
-    let point = FoldPoint {
-        threshold: None,
-        choosing: flagged(0, 0),
-        counted: all.1,
-        groups: groups.iter().map(|group| group.2).collect(),
-    };
-    let fold = Fold { rows: all.0, groups: groups.iter().map(|group| group.1).collect(), points: vec![point] };
-    let names: Vec<(&str, &str)> = groups.iter().map(|group| ("black", group.0)).collect();
-    measurement(vec![fold], &names)
-}
-
-pub(super) fn model(change: impl FnOnce(&mut Value)) -> ModelSpec {
-    let mut spec = json!({
-        "owner": {"team": "growth", "contact": "growth@example.com"}, "objective": "x", "uses": ["Realtime"],
-        "task": {"type": "BinaryClassification", "positiveLabel": "1"},
-        "evaluation": {"uri": "s3://growth/labels.csv", "id": "id", "label": "denied", "slices": ["black"]},
-        "errorCosts": {"falsePositive": "1", "falseNegative": "20", "unit": "EUR", "prevalence": "0.07", "statusQuo": "FlagNone"},
-        "fairness": {"notApplicable": {"reason": "x"}}, "consumers": [],
-    });
-    change(&mut spec);
-    serde_json::from_value(spec).unwrap()
-}
-
-pub(super) fn version() -> ModelVersionSpec {
-    let artifact = json!({"uri": "s3://growth/x", "digest": format!("sha256:{}", "a".repeat(64)), "size": 1});
-    serde_json::from_value(json!({
-        "model": "churn", "number": 1, "purpose": "Release", "artifact": artifact,
-        "metrics": [{"step": "evaluate", "output": "metrics", "name": "recall", "value": "0.99"}],
-        "evidence": [{"step": "evaluate", "output": "scored", "type": "Predictions", "artifact": artifact}],
-    }))
-    .unwrap()
-}
-
-pub(super) fn judged(model: &ModelSpec, measurement: &Measurement, name: &str) -> GateJudgement {
-    let judgements = judge(model, &version(), &Evidence::Measured(measurement), &DuelState::of(None));
-    judgements.iter().find(|judgement| judgement.name == name).unwrap_or_else(|| panic!("{judgements:?}")).clone()
-}
-
-/// 100 positives of which 80 are found, 900 negatives of which 90 are flagged.
-pub(super) fn table() -> Measurement {
-    decided(&[("no", rows(60, 700), flagged(48, 70)), ("yes", rows(40, 200), flagged(32, 20))])
-}
 
 #[test]
 fn costs_are_those_that_a_person_computes_by_hand() {
@@ -213,98 +123,6 @@ fn metrics_follow_from_the_counts_and_come_before_those_that_a_step_wrote() {
         "{}",
         absent.message
     );
-}
-
-pub(super) fn fair(rule: Value) -> ModelSpec {
-    let mut rule = rule;
-    rule["name"] = "alike".into();
-    rule["slice"] = "black".into();
-    model(|spec| spec["fairness"] = json!({"rules": [rule]}))
-}
-
-#[test]
-fn groups_are_compared_by_the_rates_own_rows() {
-    let groups =
-        |yes: FlaggedCounts| decided(&[("no", rows(500, 5000), flagged(400, 500)), ("yes", rows(500, 1000), yes)]);
-    let alarms = |bound: &str, value: &str| fair(json!({"metric": "FalsePositiveRate", bound: value}));
-    for (spec, measured, expected, value) in [
-        (alarms("maxGap", "0.05"), groups(flagged(400, 100)), Verdict::Passed, "0"),
-        (alarms("maxGap", "0.05"), groups(flagged(400, 300)), Verdict::Failed, "0.2"),
-        (alarms("maxGap", "0.05"), groups(flagged(400, 150)), Verdict::Inconclusive, "0.05"),
-        (alarms("min", "0.05"), groups(flagged(400, 150)), Verdict::Passed, "0.1"),
-        (alarms("min", "0.2"), groups(flagged(400, 150)), Verdict::Failed, "0.1"),
-        (alarms("minRatio", "0.8"), groups(flagged(400, 300)), Verdict::Failed, "0.333333333333"),
-        (alarms("minRatio", "0.2"), groups(flagged(400, 300)), Verdict::Passed, "0.333333333333"),
-        // Of the favourable outcome, not to be flagged: 0.7 to 0.9.
-        (
-            fair(json!({"metric": "FalsePositiveRate", "minRatio": "0.7", "favourable": "Negative"})),
-            groups(flagged(400, 300)),
-            Verdict::Passed,
-            "0.777777777778",
-        ),
-        (fair(json!({"metric": "Recall", "maxGap": "0.1"})), groups(flagged(400, 0)), Verdict::Passed, "0"),
-        (
-            fair(json!({"metric": "SelectionRate", "maxGap": "0.1"})),
-            groups(flagged(400, 300)),
-            Verdict::Failed,
-            "0.30303030303",
-        ),
-        (fair(json!({"metric": "Specificity", "maxGap": "0.1"})), groups(flagged(400, 300)), Verdict::Failed, "0.2"),
-        (
-            fair(json!({"metric": "FalseNegativeRate", "maxGap": "0.1"})),
-            groups(flagged(250, 100)),
-            Verdict::Failed,
-            "0.3",
-        ),
-        (
-            fair(json!({"metric": "Precision", "min": "0.5"})),
-            groups(flagged(400, 100)),
-            Verdict::Failed,
-            "0.444444444444",
-        ),
-        (
-            fair(json!({"metric": "Accuracy", "min": "0.5"})),
-            groups(flagged(400, 100)),
-            Verdict::Passed,
-            "0.866666666667",
-        ),
-    ] {
-        let found = judged(&spec, &measured, "fairness.alike");
-        assert_eq!((found.verdict, found.value.as_deref()), (expected, Some(value)), "{}", found.message);
-    }
-    let found = judged(&alarms("maxGap", "0.05"), &groups(flagged(400, 300)), "fairness.alike");
-    assert!(
-        found.message.starts_with(
-            "FalsePositiveRate is 30 % (300 of 1000) where black is yes, and 10 % (500 of 5000) where it is no: 20 points apart"
-        ),
-        "{}",
-        found.message
-    );
-}
-
-#[test]
-fn a_group_with_too_few_rows_is_named_and_decides_nothing() {
-    let measured = decided(&[
-        ("", rows(200, 99), flagged(160, 99)),
-        ("no", rows(500, 5000), flagged(400, 500)),
-        ("yes", rows(500, 1000), flagged(400, 100)),
-    ]);
-    let rule = |small: &str| fair(json!({"metric": "FalsePositiveRate", "maxGap": "0.05", "smallGroups": small}));
-    let found = judged(&rule("Block"), &measured, "fairness.alike");
-    assert_eq!(found.verdict, Verdict::Inconclusive);
-    assert!(
-        found.message.contains("too few negatives where black is (empty) (99): 100 are needed"),
-        "{}",
-        found.message
-    );
-    assert_eq!(judged(&rule("Report"), &measured, "fairness.alike").verdict, Verdict::Passed);
-    // The same group has positives enough.
-    let recall = fair(json!({"metric": "Recall", "maxGap": "0.15"}));
-    assert_eq!(judged(&recall, &measured, "fairness.alike").verdict, Verdict::Passed);
-    // What is broken by the others is broken.
-    let mut broken = measured.clone();
-    broken.folds[0].points[0].groups[2] = flagged(400, 900);
-    assert_eq!(judged(&rule("Block"), &broken, "fairness.alike").verdict, Verdict::Failed);
 }
 
 #[test]
@@ -450,31 +268,6 @@ fn labels_of_the_judged_are_said_wherever_they_decide() {
         assert!(found.message.ends_with("(self-reported labels)"), "{}", found.message);
         assert!(found.message.len() <= limits::SENTENCE);
     }
-}
-
-/// The groups that are furthest apart may be too few to decide, while others are not.
-#[test]
-fn the_sentence_names_the_groups_that_decide() {
-    let measured = decided(&[
-        ("a", rows(500, 5000), flagged(400, 500)),
-        ("b", rows(500, 5000), flagged(400, 1500)),
-        ("c", rows(500, 100), flagged(400, 0)),
-    ]);
-    let found = judged(&fair(json!({"metric": "FalsePositiveRate", "maxGap": "0.15"})), &measured, "fairness.alike");
-    assert_eq!((found.verdict, found.value.as_deref()), (Verdict::Failed, Some("0.3")), "{}", found.message);
-    let found = judged(&fair(json!({"metric": "FalsePositiveRate", "maxGap": "0.25"})), &measured, "fairness.alike");
-    assert_eq!((found.verdict, found.value.as_deref()), (Verdict::Inconclusive, Some("0.3")), "{}", found.message);
-    let close = decided(&[
-        ("a", rows(500, 5000), flagged(400, 500)),
-        ("b", rows(500, 5000), flagged(400, 1000)),
-        ("c", rows(500, 100), flagged(400, 22)),
-    ]);
-    let found = judged(&fair(json!({"metric": "FalsePositiveRate", "maxGap": "0.06"})), &close, "fairness.alike");
-    assert_eq!((found.verdict, found.value.as_deref()), (Verdict::Failed, Some("0.1")), "{}", found.message);
-    assert!(found.message.contains("where black is b, and 10 % (500 of 5000) where it is a"), "{}", found.message);
-    let least = fair(json!({"metric": "FalsePositiveRate", "min": "0.19"}));
-    let found = judged(&least, &close, "fairness.alike");
-    assert_eq!((found.verdict, found.value.as_deref()), (Verdict::Failed, Some("0.1")), "{}", found.message);
 }
 
 /// Counts that no judge ever sends must not end the operator.

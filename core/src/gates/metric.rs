@@ -11,7 +11,7 @@ use crate::decimal::Decimal;
 /// How many significant digits people are shown. The exact values decide.
 const SHOWN_DIGITS: usize = 4;
 
-/// Judges it.
+/// Judges a gate of type `Metric`.
 pub(super) fn judge(gate: Option<&MetricGate>, version: &ModelVersionSpec, known: &Known<'_>) -> Finding {
     let error = |message: String| Finding { verdict: Verdict::Error, value: None, message };
     let Some(gate) = gate else {

@@ -1,6 +1,6 @@
-//! What judges a version: pure functions of a Model's answers and gates, of a version's metrics, and of what was measured of
-//! its predictions. One file for each type of gate, and for each answer. Nothing here starts anything: another bar, another
-//! cost or another prevalence has its verdict at once.
+//! Judges a version, by pure functions of a Model's answers and gates, of the version's metrics, and of what was measured of
+//! its predictions. One file for each type of gate, and for each answer. Nothing here starts a Job: another bound, cost or
+//! prevalence has its verdict at once.
 
 pub mod approval;
 mod champion;
@@ -325,6 +325,10 @@ pub fn judging(model: &ModelSpec) -> Value {
 
 #[cfg(test)]
 mod chance_tests;
+#[cfg(test)]
+mod fairness_tests;
+#[cfg(test)]
+mod fixture;
 #[cfg(test)]
 mod measured_tests;
 #[cfg(test)]

@@ -40,8 +40,8 @@ impl Paired {
         rational::of(self.first.saturating_sub(self.second), self.rows())
     }
 
-    /// Its interval (Newcombe 1998, Statistics in Medicine 17, 2635–2650, method 10): Wilson's of both rates, squared and added,
-    /// less what the two have in common, which is taken to be a little less than it looks.
+    /// Its interval (Newcombe 1998, Statistics in Medicine 17, 2635–2650, method 10): Wilson's of both rates, squared and
+    /// added, less what the two have in common, which is taken to be a little less than it looks.
     pub(super) fn interval(self, z: f64) -> Interval {
         let whole = self.rows();
         let rate = |part: i64| Proportion { part, whole };
@@ -140,16 +140,16 @@ pub(super) fn pool(measurement: &Measurement, duel: &DuelMeasurement, costs: Opt
 
 #[cfg(test)]
 mod tests {
+    use super::super::fixture::{flagged, rows};
     use super::super::intervals::z;
-    use super::super::measured_tests::{flagged, rows};
     use super::*;
 
     fn near(found: f64, expected: f64) {
         assert!((found - expected).abs() < 5e-5, "{found} is not {expected}");
     }
 
-    /// The first table of Newcombe's paper on pairs, two of Fagerland, Lydersen and Laake 2013 (airways, responses), and two where
-    /// nobody differs.
+    /// The first table of Newcombe's paper on pairs, two of Fagerland, Lydersen and Laake 2013 (airways, responses), and two
+    /// where nobody differs.
     #[test]
     fn intervals_are_those_of_their_papers() {
         for (cells, low, high) in [

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::measured_tests::model;
+use super::fixture::model;
 use super::*;
 
 fn cost(max: &str, confidence: Option<&str>) -> Value {

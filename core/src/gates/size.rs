@@ -6,7 +6,7 @@ use seatrial_crds::{Artifact, Verdict};
 use super::Finding;
 use crate::quantity;
 
-/// Judges it.
+/// Judges the size of a model's files.
 pub(super) fn judge(limit: &Quantity, artifact: &Artifact) -> Finding {
     let value = Some(artifact.size.to_string());
     let Some(bytes) = quantity::bytes(limit) else {

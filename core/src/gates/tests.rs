@@ -1,3 +1,5 @@
+//! Gates on metrics that steps wrote, and answers without a measurement.
+
 use seatrial_crds::{ModelSpec, ModelVersionSpec, Verdict};
 use serde_json::{Value, json};
 

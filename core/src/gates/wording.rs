@@ -39,7 +39,7 @@ pub(super) fn percent(confidence: &str) -> String {
         .map_or_else(|| confidence.to_owned(), |level| format!("{} %", level.rounded(6)))
 }
 
-/// Says of a sentence that it rests on labels of those who are judged. There is room for that, however long it is.
+/// Adds to a sentence that its labels come from the judged team. A long sentence is cut, so that there is room for it.
 pub(super) fn name_source(message: &mut String, labels: LabelSource) {
     let source = match labels {
         LabelSource::Owner => return,

@@ -1,7 +1,9 @@
+//! Verdicts of gates of type `Champion`, with numbers that a person computes by hand.
+
 use seatrial_crds::{DuelFold, DuelMeasurement, FlaggedCounts, Time};
 use serde_json::json;
 
-use super::super::measured_tests::{decided, flagged, measurement, model, point, rows, version};
+use super::super::fixture::{decided, flagged, measurement, model, point, rows, version};
 use super::super::{Evidence, judge as judge_all};
 use super::*;
 use seatrial_crds::{Fold, GateJudgement};
