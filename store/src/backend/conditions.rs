@@ -1,23 +1,23 @@
-//! What a request makes its success depend on. What is not implemented is refused: a condition that is ignored is a
-//! promise that is broken.
+//! The conditions of requests, such as `If-None-Match: *`. One that this store does not implement is refused: if it were
+//! ignored, a client would believe that it was checked.
 
 use http::HeaderMap;
-use s3s::dto::{ETag, ETagCondition};
+use s3s::dto::{ETag, ETagCondition, ObjectVersionId, PartNumber, Timestamp};
 use s3s::{S3Result, s3_error};
 
-/// What must hold for a write.
+/// What must be so for a write to succeed.
 #[derive(Clone, Debug)]
 pub(super) enum Condition {
-    /// Nothing.
+    /// It succeeds whatever is there.
     Always,
-    /// There is no object.
+    /// There is no object of this key.
     Absent,
-    /// The object is this one.
+    /// The object of this key has this ETag.
     Is(ETag),
 }
 
 impl Condition {
-    /// Of a request's headers.
+    /// The condition that a request's headers ask for.
     pub(super) fn of(if_match: Option<ETagCondition>, if_none_match: Option<ETagCondition>) -> S3Result<Self> {
         match (if_match, if_none_match) {
             (None, None) => Ok(Self::Always),
@@ -53,6 +53,21 @@ pub(super) fn unknown(asked: &[(&str, bool)]) -> S3Result<()> {
         Some((name, _)) => Err(s3_error!(NotImplemented, "this store does not know {name}: ask without it")),
         None => Ok(()),
     }
+}
+
+/// Refuses what a reader may ask for and this store does not have: conditions by date, parts of an object, versions.
+pub(super) fn unknown_of_read(
+    if_modified_since: Option<&Timestamp>,
+    if_unmodified_since: Option<&Timestamp>,
+    part_number: Option<PartNumber>,
+    version_id: Option<&ObjectVersionId>,
+) -> S3Result<()> {
+    unknown(&[
+        ("If-Modified-Since", if_modified_since.is_some()),
+        ("If-Unmodified-Since", if_unmodified_since.is_some()),
+        ("partNumber", part_number.is_some()),
+        ("versionId", is_version(version_id)),
+    ])
 }
 
 /// Refuses sums of a body that nobody would check.

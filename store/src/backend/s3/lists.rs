@@ -39,7 +39,7 @@ impl Backend {
         }))
     }
 
-    /// The same, as the first version of the operation asks for it.
+    /// `ListObjects`, the first version of the operation.
     pub(super) async fn list_by_marker(
         &self,
         request: S3Request<ListObjectsInput>,

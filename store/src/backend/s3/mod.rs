@@ -1,4 +1,4 @@
-//! S3's operations.
+//! The operations of S3 that the store has.
 
 mod lists;
 mod objects;

@@ -10,7 +10,7 @@ use tokio_util::io::ReaderStream;
 use super::{modified, namespace};
 use crate::backend::body::Body;
 use crate::backend::checksums::{self, Expected};
-use crate::backend::conditions::{Condition, is_version, readable, unchecked_of_body, unknown};
+use crate::backend::conditions::{Condition, is_version, readable, unchecked_of_body, unknown, unknown_of_read};
 use crate::backend::files::{self, Content, Draft};
 use crate::backend::usage::Origin;
 use crate::backend::volume::{etag, storage};
@@ -20,11 +20,11 @@ use crate::backend::{Backend, names};
 const CHUNK: usize = 256 * 1024;
 
 impl Backend {
-    /// Takes an object.
+    /// `PutObject`: stores an object.
     pub(super) async fn put(&self, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
         let namespace = namespace(&request, &request.input.bucket)?;
         let input = request.input;
-        // A key that cannot be is refused before its body is read.
+        // An invalid key is refused before the body is read.
         let place = self.place(&namespace, &input.key)?;
         unchecked_of_body(&request.headers)?;
         unknown(&[("x-amz-write-offset-bytes", input.write_offset_bytes.is_some())])?;
@@ -55,20 +55,20 @@ impl Backend {
         Ok(S3Response::new(PutObjectOutput { e_tag, checksum_sha256, ..PutObjectOutput::default() }))
     }
 
-    /// Sends an object, or a range of it.
+    /// `GetObject`: sends an object, or a range of it.
     pub(super) async fn get(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
         let namespace = namespace(&request, &request.input.bucket)?;
         let input = request.input;
-        unknown(&[
-            ("If-Modified-Since", input.if_modified_since.is_some()),
-            ("If-Unmodified-Since", input.if_unmodified_since.is_some()),
-            ("partNumber", input.part_number.is_some()),
-            ("versionId", is_version(input.version_id.as_ref())),
-        ])?;
+        unknown_of_read(
+            input.if_modified_since.as_ref(),
+            input.if_unmodified_since.as_ref(),
+            input.part_number,
+            input.version_id.as_ref(),
+        )?;
         let path = self.place(&namespace, &input.key)?.file;
-        // The sum is of the whole.
+        // The sum is that of the whole object, so that a range has none.
         let is_sum_wanted = checksums::is_wanted(input.checksum_mode.as_ref()) && input.range.is_none();
-        // What is opened stays as it is, whatever takes its name meanwhile.
+        // An open file keeps its content, even if another object takes its name meanwhile.
         let (file, metadata, checksum_sha256) = self
             .blocking(move |_| {
                 files::stat(&path)?;
@@ -102,25 +102,25 @@ impl Backend {
         }))
     }
 
-    /// Says what an object is.
+    /// `HeadObject`: sends the metadata of an object.
     pub(super) async fn head(&self, request: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
         let namespace = namespace(&request, &request.input.bucket)?;
         let input = request.input;
-        unknown(&[
-            ("If-Modified-Since", input.if_modified_since.is_some()),
-            ("If-Unmodified-Since", input.if_unmodified_since.is_some()),
-            ("partNumber", input.part_number.is_some()),
-            ("versionId", is_version(input.version_id.as_ref())),
-        ])?;
+        unknown_of_read(
+            input.if_modified_since.as_ref(),
+            input.if_unmodified_since.as_ref(),
+            input.part_number,
+            input.version_id.as_ref(),
+        )?;
         let path = self.place(&namespace, &input.key)?.file;
         let is_sum_wanted = checksums::is_wanted(input.checksum_mode.as_ref());
         let (metadata, checksum_sha256) = self
             .blocking(move |_| {
+                let metadata = files::stat(&path)?;
                 if !is_sum_wanted {
-                    return Ok((files::stat(&path)?, None));
+                    return Ok((metadata, None));
                 }
-                files::stat(&path)?;
-                // Both of one content, whatever takes its name meanwhile.
+                // Metadata and sum are of one open file, even if another object takes its name meanwhile.
                 let file = fs::File::open(&path).map_err(|_| s3_error!(NoSuchKey))?;
                 Ok((file.metadata().map_err(storage)?, checksums::of(&file)))
             })
@@ -137,7 +137,7 @@ impl Backend {
         }))
     }
 
-    /// Removes an object.
+    /// `DeleteObject`: removes an object.
     pub(super) async fn delete(
         &self,
         request: S3Request<DeleteObjectInput>,
@@ -155,7 +155,7 @@ impl Backend {
         Ok(S3Response::new(DeleteObjectOutput::default()))
     }
 
-    /// Removes objects.
+    /// `DeleteObjects`: removes several objects.
     pub(super) async fn delete_all(
         &self,
         request: S3Request<DeleteObjectsInput>,
@@ -187,7 +187,7 @@ impl Backend {
         Ok(S3Response::new(output))
     }
 
-    /// Gives an object a second name.
+    /// `CopyObject`: makes a second object with the same content, as a hard link.
     pub(super) async fn copy(&self, request: S3Request<CopyObjectInput>) -> S3Result<S3Response<CopyObjectOutput>> {
         let namespace = namespace(&request, &request.input.bucket)?;
         let input = request.input;
@@ -208,7 +208,7 @@ impl Backend {
         let source = self.place(&namespace, key)?.file;
         let place = self.place(&namespace, &input.key)?;
         let bucket = namespace.folder();
-        // Objects are never changed in place: a second name is a copy. It counts as one, too.
+        // Objects are never changed in place, so that a hard link serves as a copy. The quota counts it as one.
         let (metadata, e_tag) = self
             .blocking(move |own| {
                 files::stat(&source)?;

@@ -1,4 +1,4 @@
-//! Uploads in parts.
+//! The operations of multipart uploads.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::backend::volume::storage;
 use crate::backend::{Backend, Completion};
 
 impl Backend {
-    /// Begins an upload in parts.
+    /// `CreateMultipartUpload`: begins an upload in parts.
     pub(super) async fn begin_upload(
         &self,
         request: S3Request<CreateMultipartUploadInput>,
@@ -33,7 +33,7 @@ impl Backend {
         Ok(S3Response::new(output))
     }
 
-    /// Takes a part.
+    /// `UploadPart`: stores a part.
     pub(super) async fn take_part(
         &self,
         request: S3Request<UploadPartInput>,
@@ -80,7 +80,8 @@ impl Backend {
         Ok(S3Response::new(UploadPartOutput { e_tag, checksum_sha256, ..UploadPartOutput::default() }))
     }
 
-    /// It goes on whatever becomes of the client that asked for it, and the client is told in time that it does.
+    /// `CompleteMultipartUpload`: makes an object of the parts. It goes on even if the client goes away. A client that waits
+    /// gets a sign of life in time.
     pub(super) async fn complete_upload(
         &self,
         request: S3Request<CompleteMultipartUploadInput>,
@@ -123,7 +124,7 @@ impl Backend {
         }
     }
 
-    /// Forgets an upload.
+    /// `AbortMultipartUpload`: removes an upload with its parts.
     pub(super) async fn abort_upload(
         &self,
         request: S3Request<AbortMultipartUploadInput>,
