@@ -1,3 +1,5 @@
+//! Approval: what one person decided about one judgement of a version.
+
 use kube::CustomResource;
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};

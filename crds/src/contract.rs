@@ -1,3 +1,5 @@
+//! DataContract: a document of the Open Data Contract Standard, and the namespaces that it serves.
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResource;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};

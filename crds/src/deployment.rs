@@ -1,3 +1,5 @@
+//! ModelDeployment: which version of a model is served, and by which server.
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::CustomResource;
 use schemars::{JsonSchema, Schema};

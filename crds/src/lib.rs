@@ -12,6 +12,7 @@ mod affinity;
 mod approval;
 mod contract;
 mod deployment;
+mod judgement;
 mod measurement;
 mod metadata;
 mod model;
@@ -40,6 +41,9 @@ pub use deployment::{
     Correction, DeployedRole, DeployedVersion, Follow, ModelDeployment, ModelDeploymentSpec, ModelDeploymentStatus,
     Server,
 };
+pub use judgement::{
+    Champion, Duel, GateJudgement, Judgement, MeasurementState, Measuring, Overruled, Threshold, Verdict,
+};
 pub use measurement::{
     ClassCounts, CurvePoint, DuelFold, DuelMeasurement, FlaggedCounts, Fold, FoldPoint, LabelSource, MeasuredGroup,
     MeasuredMetric, Measurement,
@@ -65,9 +69,8 @@ pub use run::{
 };
 pub use store::{Credentials, Store, StoreSpec, StoreStatus, WebIdentity};
 pub use version::{
-    Artifact, Champion, Duel, Evidence, GateJudgement, Judgement, Lineage, LineageContract, LineageImage, LineageInput,
-    MeasurementState, Measuring, Metric, ModelVersion, ModelVersionSpec, ModelVersionStatus, Overruled, Threshold,
-    Verdict,
+    Artifact, Evidence, Lineage, LineageContract, LineageImage, LineageInput, Metric, ModelVersion, ModelVersionSpec,
+    ModelVersionStatus,
 };
 pub use volume::{
     ConfigMapVolume, EmptyDirMedium, EmptyDirVolume, KeyToPath, PersistentVolumeClaimVolume, SecretVolume, Volume,

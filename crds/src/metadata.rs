@@ -1,3 +1,5 @@
+//! Labels and annotations that users may set on the objects that the operator makes.
+
 use std::collections::BTreeMap;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};

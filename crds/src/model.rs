@@ -1,3 +1,5 @@
+//! Model: the product owner's questions, gates and waivers.
+
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::CustomResource;

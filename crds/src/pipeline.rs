@@ -1,3 +1,5 @@
+//! MLPipeline: the steps of a training, their inputs and outputs, and the models that it publishes.
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::CustomResource;
 use schemars::{JsonSchema, Schema};

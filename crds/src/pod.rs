@@ -1,3 +1,5 @@
+//! What users may set on a pod beside its container: an allow-list.
+
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;

@@ -1,3 +1,5 @@
+//! MLPipelineRun: one execution of a pipeline, and the status of its steps.
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::CustomResource;
 use schemars::{JsonSchema, Schema};

@@ -1,3 +1,5 @@
+//! Store: how the URIs of a prefix are reached.
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResource;
 use schemars::{JsonSchema, Schema};

@@ -1,3 +1,5 @@
+//! Volumes that users may mount, as Kubernetes has them.
+
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};

@@ -1,3 +1,5 @@
+//! What users may set on their container: image, environment and resources; shared by pipelines, steps and servers.
+
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
