@@ -4,10 +4,10 @@ use http::Method;
 use http::request::Parts;
 use serde_json::Value;
 
+use super::change::{Deletion, Key};
 use super::resources::{self, Resource};
 use super::selector::Selector;
 use super::status::Refusal;
-use super::store::{Deletion, Key};
 
 /// What is done with which objects.
 #[derive(Clone, Debug)]

@@ -7,8 +7,9 @@ use serde_json::json;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::change::Change;
 use super::interceptor::{Interceptor, Nothing};
-use super::store::{Change, Store};
+use super::store::Store;
 
 type Observer = Box<dyn FnMut(&Store, &Change) + Send>;
 

@@ -1,83 +1,20 @@
-//! The objects, their resource versions and their history. No request, no time but what it is told.
+//! The objects, their resource versions and their history. It knows no requests, and no clock: callers pass the time.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use super::change::{Change, ChangeType, Deletion, Key};
 use super::immutable;
+use super::object::{ends, merge, metadata, replaced, seconds};
 use super::resources::{self, Resource};
 use super::selector::Selector;
 use super::status::Refusal;
 
 /// What is remembered of the past: a watch that asks for more is told that it expired.
 const HISTORY: usize = 20_000;
-
-/// An object's place: kind, namespace (empty where it has none), name.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key {
-    /// The kind, as [`Resource::kind`]. Both groups of events share one.
-    pub kind: &'static str,
-    /// The namespace.
-    pub namespace: String,
-    /// The name.
-    pub name: String,
-}
-
-impl Key {
-    /// A key.
-    pub fn new(kind: &'static str, namespace: &str, name: &str) -> Self {
-        Self { kind, namespace: namespace.to_owned(), name: name.to_owned() }
-    }
-}
-
-impl std::fmt::Display for Key {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{} {}/{}", self.kind, self.namespace, self.name)
-    }
-}
-
-/// What happened to an object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the words of watch events")]
-pub enum ChangeType {
-    Added,
-    Modified,
-    Deleted,
-}
-
-/// One change of one object.
-#[derive(Clone, Debug)]
-pub struct Change {
-    /// The resource version that it made.
-    pub version: u64,
-    /// Which object.
-    pub key: Key,
-    /// What happened.
-    pub kind: ChangeType,
-    /// What it was before.
-    pub old: Option<Arc<Value>>,
-    /// What it is now; of a deletion, what it was at its end.
-    pub new: Arc<Value>,
-    /// When, by Tokio's clock.
-    pub at: tokio::time::Instant,
-    /// Who did it.
-    pub actor: String,
-}
-
-/// How a deletion is to be done.
-#[derive(Clone, Debug, Default)]
-pub struct Deletion {
-    /// `Background`, `Foreground` or `Orphan`; empty for the default.
-    pub propagation: String,
-    /// The UID that the object must have.
-    pub uid: Option<String>,
-    /// The resource version that it must have.
-    pub version: Option<String>,
-    /// The grace that a pod has, in seconds.
-    pub grace: Option<i64>,
-}
 
 /// All objects.
 #[derive(Debug)]
@@ -415,83 +352,4 @@ impl Store {
             self.forgotten = surplus.last().map_or(self.forgotten, |change| change.version);
         }
     }
-}
-
-/// What a replacement makes of an object: metadata that only the server sets stays, and so does the status.
-fn replaced(resource: &Resource, old: &Value, mut object: Value) -> Value {
-    for field in
-        ["uid", "creationTimestamp", "namespace", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"]
-    {
-        let kept = old["metadata"][field].clone();
-        let metadata = metadata(&mut object);
-        match kept {
-            Value::Null => metadata.remove(field),
-            kept => metadata.insert(field.to_owned(), kept),
-        };
-    }
-    metadata(&mut object).remove("managedFields");
-    metadata(&mut object).insert("resourceVersion".into(), old["metadata"]["resourceVersion"].clone());
-    object["apiVersion"] = old["apiVersion"].clone();
-    object["kind"] = old["kind"].clone();
-    if resource.has_status {
-        match old["status"].clone() {
-            Value::Null => object.as_object_mut().and_then(|object| object.remove("status")),
-            status => object.as_object_mut().and_then(|object| object.insert("status".into(), status)),
-        };
-    }
-    let content = |object: &Value| {
-        let mut content = object.clone();
-        content.as_object_mut().map(|content| (content.remove("metadata"), content.remove("status")));
-        content
-    };
-    if resource.has_generation && content(old) != content(&object) {
-        object["metadata"]["generation"] = (old["metadata"]["generation"].as_i64().unwrap_or(1) + 1).into();
-    }
-    object
-}
-
-/// Whether nothing holds an object any more that is being deleted.
-fn ends(object: &Value) -> bool {
-    let metadata = &object["metadata"];
-    !metadata["deletionTimestamp"].is_null()
-        && metadata["finalizers"].as_array().is_none_or(Vec::is_empty)
-        && metadata["deletionGracePeriodSeconds"].as_i64().unwrap_or(0) == 0
-}
-
-fn merge(target: &mut Value, patch: &Value) {
-    let Value::Object(patch) = patch else {
-        *target = patch.clone();
-        return;
-    };
-    if !target.is_object() {
-        *target = json!({});
-    }
-    let Some(target) = target.as_object_mut() else { return };
-    for (key, value) in patch {
-        if value.is_null() {
-            target.remove(key);
-        } else {
-            merge(target.entry(key.clone()).or_insert(Value::Null), value);
-        }
-    }
-}
-
-/// An object's metadata, made where it has none.
-fn metadata(object: &mut Value) -> &mut Map<String, Value> {
-    if !object.is_object() {
-        *object = json!({});
-    }
-    if !object["metadata"].is_object() {
-        object["metadata"] = json!({});
-    }
-    // Both were just made sure of; the map of last resort is never reached.
-    match object.get_mut("metadata") {
-        Some(Value::Object(map)) => map,
-        _ => Box::leak(Box::default()),
-    }
-}
-
-/// A time as Kubernetes writes it: whole seconds.
-pub(crate) fn seconds(time: Timestamp) -> Value {
-    Timestamp::from_second(time.as_second()).unwrap_or(time).to_string().into()
 }

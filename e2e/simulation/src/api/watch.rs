@@ -10,10 +10,10 @@ use futures::{Stream, stream};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::change::{Change, ChangeType, Key};
 use super::request::WatchOptions;
 use super::selector::Selector;
 use super::state::{Api, Changes};
-use super::store::{Change, ChangeType, Key};
 
 /// How often a quiet watch hears where it is.
 const BOOKMARK: Duration = Duration::from_secs(60);
