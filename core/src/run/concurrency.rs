@@ -12,11 +12,12 @@ use crate::observed::RunObserved;
 /// Whether a run may begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Admission {
-    /// It may.
+    /// It may begin now.
     Now,
-    /// It waits, as the sentence says. The sentence does not change while the line moves, so that it is written once.
+    /// It waits, for the reason in this message. The message stays the same while runs before it begin and end, so that the
+    /// status is written once.
     Waits(String),
-    /// A newer change makes it pointless.
+    /// A newer change makes it pointless: the name of the run of that change.
     Superseded(String),
 }
 

@@ -26,7 +26,7 @@ use crate::{names, text};
 /// The size in bytes of all contracts that a run pins, in JSON: an object of Kubernetes may have 1.5 MiB.
 const MAX_PINNED_BYTES: usize = 900 << 10;
 
-/// Why a step's inputs cannot be checked now: a word and a sentence.
+/// Why a step's inputs cannot be checked now: reason and message of the step's status.
 pub(super) type Hindrance = (&'static str, String);
 
 impl Draft<'_> {

@@ -4,8 +4,10 @@
 //! attempt. A new leader finds the attempt in the status. If its Job does not exist, the attempt is lost: the store is asked
 //! what it made, and without an answer the next attempt begins under another name.
 
+mod begin;
 mod concurrency;
 mod contracts;
+mod inputs;
 mod phase;
 mod publish;
 mod recover;
@@ -13,15 +15,11 @@ mod recover_job;
 mod step;
 mod strays;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use kube_core::ResourceExt;
-use seatrial_crds::names::TRIGGERED_AT_ANNOTATION;
-use seatrial_crds::{
-    MLPipelineRun, MLPipelineRunStatus, MLPipelineSpec, ParameterValue, StepState, StepStatus, Time, limits,
-};
+use seatrial_crds::{MLPipelineRunStatus, MLPipelineSpec, ParameterValue, StepState, StepStatus, Time, limits};
 
 pub use concurrency::{has_ended, triggered_revision};
 
@@ -30,41 +28,36 @@ use crate::attempt::outcome::{RETRYING, is_not_started};
 use crate::conditions::{self, Status, types};
 use crate::observed::RunObserved;
 use crate::plan::{Blocked, BlockedReason, Event, EventType, LiveRead, Plan, Stage, Write};
-use crate::{names, revision, text, validation};
-use concurrency::Admission;
+use crate::{names, text};
+use begin::CannotRun;
 use phase::{Conclusion, Next, Phase};
 
-/// How soon an unfinished run is looked at again where only time can change the verdict: a Job not seen, a report that
-/// is late, a pod that cannot start.
+/// When an unfinished run is planned again though no event comes: while its Job is not in the cache, its report is late, or its
+/// pod cannot start.
 const LOOK_AGAIN: Duration = Duration::from_secs(15);
 
-/// How long a run may be held up by what a person must see to (a missing Store, a Job that the API server refuses), in
-/// seconds, before it is given up. A newer change does not wait for that.
+/// How long a run may wait for a person (a missing Store, a Job that the API server refuses), in seconds, before it fails. A
+/// newer change takes over without waiting for that.
 const HOLD_LIMIT: i64 = 3600;
-
-/// How long a new run waits for its revision before it says so: a change makes its run first, and its revision a moment later.
-const REVISION_LAG: Duration = Duration::from_secs(5);
 
 /// How long the revision of a run under way may be missing, in seconds, before it counts as gone: the caches lag behind.
 const REVISION_GRACE: i64 = 300;
 
-/// How much later than its trigger a run may be created, in seconds. A run without status that is created later than that
-/// is a copy of one that ran before.
-const RESTORE_GRACE: i64 = 600;
-
-/// Decides.
+/// Decides what becomes of a run.
 pub fn plan(observed: &RunObserved, now: Timestamp) -> Plan<MLPipelineRunStatus> {
     let run = &observed.run;
     if run.metadata.deletion_timestamp.is_some() {
         return Plan::default();
     }
     let mut draft = Draft::new(observed, now);
-    // That a run ended was written before its last Jobs were deleted: a crash may have come between.
+    // The status of a run says that it ended before its last Jobs are deleted: after a crash in between, they still must be.
     if !has_ended(run.status.as_ref()) {
         match draft.begin() {
             Ok((spec, parameters)) => draft.advance(&spec, &parameters),
             Err(CannotRun::Waits(reason, message)) if draft.status.started_at.is_some() => draft.wait(reason, message),
-            Err(CannotRun::Waits("RevisionNotFound", _)) if draft.is_new() => draft.requeue_after = Some(REVISION_LAG),
+            Err(CannotRun::Waits("RevisionNotFound", _)) if draft.is_new() => {
+                draft.requeue_after = Some(begin::REVISION_LAG);
+            }
             Err(CannotRun::Waits(reason, message)) => draft.under_way(reason, message),
             Err(CannotRun::Pins(write)) => draft.pin(write),
             Err(CannotRun::Ends(conclusion)) => draft.end(conclusion),
@@ -73,21 +66,7 @@ pub fn plan(observed: &RunObserved, now: Timestamp) -> Plan<MLPipelineRunStatus>
     draft.plan()
 }
 
-/// Why a run does not begin, or not go on.
-enum CannotRun {
-    Waits(&'static str, String),
-    /// Its contracts are written down first.
-    Pins(Write),
-    Ends(Conclusion),
-}
-
-impl CannotRun {
-    fn ends(reason: &'static str, message: String) -> Self {
-        Self::Ends(Conclusion::failed(reason, message))
-    }
-}
-
-/// A plan in the making.
+/// The plan for a run while it is being made: the next status, and the writes that it needs.
 struct Draft<'a> {
     observed: &'a RunObserved,
     now: Timestamp,
@@ -114,101 +93,6 @@ impl<'a> Draft<'a> {
             events: vec![],
             live_reads: vec![],
             requeue_after: None,
-        }
-    }
-
-    /// The pinned spec and the parameters of a run that may go on. A run that begins pins what it executes.
-    fn begin(&mut self) -> Result<(Arc<MLPipelineSpec>, Vec<ParameterValue>), CannotRun> {
-        let begins = self.status.started_at.is_none();
-        if begins {
-            self.may_begin()?;
-        }
-        let number = match self.status.revision {
-            Some(number) => number,
-            None => self.revision_to_pin()?,
-        };
-        let name = names::revision(&self.observed.run.spec.pipeline, number);
-        let observed = self.observed;
-        let found = observed.revision.as_ref().filter(|revision| revision.name_any() == name);
-        let found = found.ok_or_else(|| {
-            CannotRun::Waits(
-                "RevisionNotFound",
-                format!("the ControllerRevision \"{name}\" of this run does not exist (yet); without it nobody knows what the run executes"),
-            )
-        })?;
-        // Of a run under way nothing is lost while it waits: what this release cannot read another one wrote or accepted.
-        let cannot = |reason, waits: bool, message| {
-            if waits { CannotRun::Waits(reason, message) } else { CannotRun::ends(reason, message) }
-        };
-        let spec = found
-            .spec()
-            .map_err(|error| cannot("RevisionUnreadable", !begins || error.is_of_another_release, error.to_string()))?;
-        let parameters = validation::parameters(spec, &self.observed.run.spec.parameters)
-            .map_err(|problems| cannot("InvalidParameters", !begins, validation::summary(&problems)))?;
-        if begins {
-            self.pin_contracts(spec)?;
-            self.status.revision = Some(number);
-            self.status.agent_image = Some(self.observed.platform.agent_image.clone());
-            self.status.started_at = Some(Time(self.now));
-            self.status.purpose = Some(self.observed.run.spec.purpose.unwrap_or_default());
-            let pending = |step: &seatrial_crds::Step| step::pending(&step.name);
-            self.status.steps = spec.steps.iter().map(pending).collect();
-        }
-        Ok((spec.clone(), parameters))
-    }
-
-    /// Whether a run that has not begun may do so. This comes before its revision is looked for: a run whose revision is
-    /// gone gives way to newer ones like any other.
-    fn may_begin(&self) -> Result<(), CannotRun> {
-        if let Some(triggered_at) = restored(&self.observed.run) {
-            let message = format!(
-                "it was started at {triggered_at} and made again from a copy without its status: what it did is not done again; to run the pipeline, create another MLPipelineRun"
-            );
-            return Err(CannotRun::ends("Restored", message));
-        }
-        if self.observed.pipeline.as_ref().is_some_and(|pipeline| pipeline.spec.suspend == Some(true)) {
-            return Err(suspended());
-        }
-        match concurrency::admission(self.observed) {
-            Admission::Now => Ok(()),
-            Admission::Waits(message) => Err(CannotRun::Waits("Queued", message)),
-            Admission::Superseded(newer) => Err(CannotRun::ends("Superseded", superseded(&newer))),
-        }
-    }
-
-    /// The number of the revision that a run executes: of the change that started it, or, of a run made by hand, the newest.
-    fn revision_to_pin(&self) -> Result<i64, CannotRun> {
-        let pipeline = &self.observed.run.spec.pipeline;
-        if let Some(number) = triggered_revision(&self.observed.run) {
-            return Ok(number);
-        }
-        let Some(found) = &self.observed.pipeline else {
-            let message =
-                format!("there is no MLPipeline \"{pipeline}\" in this namespace: create it, or name another");
-            return Err(CannotRun::Waits("PipelineNotFound", message));
-        };
-        let waits = || {
-            let message = format!(
-                "the newest spec of the MLPipeline \"{pipeline}\" is not accepted (yet): look at its conditions"
-            );
-            CannotRun::Waits("RevisionNotFound", message)
-        };
-        if !validation::pipeline(&found.spec).is_empty() {
-            return Err(waits());
-        }
-        let newest = self.observed.revision.as_ref().ok_or_else(waits)?;
-        // Run and pipeline may have been applied together: what is run is what the pipeline says by now.
-        let is_outdated =
-            newest.spec().is_ok_and(|spec| revision::projection(spec) != revision::projection(&found.spec));
-        if is_outdated { Err(waits()) } else { Ok(newest.revision) }
-    }
-
-    /// Writes down what the run's inputs are checked by. It begins once the caches show that, which is in a moment: that
-    /// it waits is said only where the API server refuses.
-    fn pin(&mut self, write: Write) {
-        self.publishing.push(Stage::stop(vec![write]));
-        if !self.observed.blocked.is_empty() {
-            self.under_way("Waiting", "the contracts of its inputs are written down".to_owned());
         }
     }
 
@@ -287,7 +171,7 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// What runs whatever became of the steps comes here. There is none of it yet: the phase is empty and costs nothing.
+    /// Runs the steps that run whatever became of the others. There are none yet, so the phase costs no write.
     fn finalize(&self, conclusion: Conclusion) -> Next {
         Next::Go(if conclusion.status == Status::True {
             Phase::Publishing(conclusion)
@@ -323,13 +207,6 @@ impl<'a> Draft<'a> {
         Next::Go(Phase::Ended(Conclusion { message, ..conclusion }))
     }
 
-    /// Whether nothing was said of the run yet, and it was created a moment ago.
-    fn is_new(&self) -> bool {
-        let created = self.observed.run.metadata.creation_timestamp.as_ref();
-        let age = created.and_then(|at| u64::try_from(self.seconds_since(at)).ok());
-        self.observed.run.status.is_none() && age.is_some_and(|age| age < REVISION_LAG.as_secs())
-    }
-
     /// Whether nothing is at work, and something waits for what a person must see to.
     fn is_stalled(&self) -> bool {
         let steps = &self.status.steps;
@@ -351,7 +228,7 @@ impl<'a> Draft<'a> {
     }
 
     fn under_way(&mut self, reason: &str, message: String) {
-        // What concerns Jobs is said by their steps. A counter that another run made first is no clash, but a race.
+        // The steps say what concerns their Jobs. A counter that another run created first is a race, and no clash of names.
         let is_counter = |name: &str| self.observed.counters.values().any(|counter| counter.name_any() == name);
         let refused = self.observed.blocked.iter().find(|failure| match failure.reason {
             BlockedReason::Clash => !is_counter(&failure.name),
@@ -433,19 +310,6 @@ impl<'a> Draft<'a> {
 fn is_blocked(step: &StepStatus) -> bool {
     let not_started = || step.reason.as_deref().is_some_and(is_not_started);
     step.blocked_since.is_some() || (step.state == StepState::Running && not_started())
-}
-
-/// When a run without status was started, if that is longer ago than its creation: then it was restored from a backup, or
-/// applied again from a file. Only runs that a trigger started bear the mark.
-fn restored(run: &MLPipelineRun) -> Option<Timestamp> {
-    let triggered_at: Timestamp = run.annotations().get(TRIGGERED_AT_ANNOTATION)?.parse().ok()?;
-    let created_at = run.metadata.creation_timestamp.as_ref()?.0;
-    let is_late = created_at.as_second().saturating_sub(triggered_at.as_second()) > RESTORE_GRACE;
-    (run.status.is_none() && is_late).then_some(triggered_at)
-}
-
-fn suspended() -> CannotRun {
-    CannotRun::Waits("Suspended", "the pipeline is suspended".to_owned())
 }
 
 fn superseded(newer: &str) -> String {

@@ -1,18 +1,18 @@
 //! The phases of a run: waiting, running its steps, finalizing, publishing, ended.
 //!
-//! Nothing ends a run but the last phase. What decides how a run ends concludes it, and the phases in between still come.
-//! A phase with nothing to do is passed through within the same plan and costs no write.
+//! Only the last phase ends a run. A failure, like a success, gives the run a [`Conclusion`], and the phases that follow still
+//! take place. A phase with nothing to do is passed within the same plan and costs no write.
 
 use crate::conditions::Status;
 
-/// How a run ends, decided before it does.
+/// How a run will end: the condition `Succeeded`, decided before the last phase.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Conclusion {
     /// The status of the condition `Succeeded`.
     pub(super) status: Status,
-    /// One word.
+    /// Its reason.
     pub(super) reason: &'static str,
-    /// A sentence.
+    /// Its message.
     pub(super) message: String,
 }
 
@@ -23,30 +23,30 @@ impl Conclusion {
     }
 }
 
-/// Where a run that has begun stands.
+/// The phase of a run that has begun.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Phase {
     /// Steps run, or may still start.
     Running,
-    /// The steps are concluded.
+    /// No step runs or will start. What must run whatever became of the steps runs here.
     Finalizing(Conclusion),
-    /// All steps are done; versions are made of what they made.
+    /// All steps succeeded; versions are made of their outputs.
     Publishing(Conclusion),
     /// There is nothing left to do.
     Ended(Conclusion),
 }
 
-/// What a phase comes to.
+/// What a phase decides: the run stays in it, or goes to another one.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Next {
-    /// It goes on, for this reason and with this message.
+    /// The run stays in this phase; the reason and the message are those of the condition `Succeeded`.
     Stay(&'static str, String),
-    /// Another one follows at once.
+    /// Another phase follows at once.
     Go(Phase),
 }
 
 impl Next {
-    /// The steps are concluded.
+    /// Ends the phase of the steps, with the conclusion of the run.
     pub(super) const fn conclude(status: Status, reason: &'static str, message: String) -> Self {
         Self::Go(Phase::Finalizing(Conclusion { status, reason, message }))
     }

@@ -23,7 +23,7 @@ use seatrial_crds::{
     StepOutput, limits,
 };
 
-use super::step::artifact_uri;
+use super::inputs::artifact_uri;
 use crate::decimal::Decimal;
 use crate::names;
 use crate::observed::RunObserved;
@@ -39,11 +39,11 @@ pub(super) struct Publishing {
     pub(super) stages: Vec<Stage>,
     /// Whether all versions exist.
     pub(super) done: bool,
-    /// What stands in the way.
+    /// Why a version can never be made, if that is so.
     pub(super) problem: Option<String>,
 }
 
-/// Decides it. All steps have succeeded.
+/// Decides which versions are still to be made. All steps have succeeded.
 pub(super) fn publish(
     observed: &RunObserved,
     spec: &MLPipelineSpec,

@@ -5,37 +5,26 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kube_core::{Resource, ResourceExt};
 use seatrial_crds::{
-    Input, MLPipelineRunStatus, MLPipelineSpec, ParameterValue, Step, StepInput, StepMetric, StepOutput, StepState,
-    StepStatus, Time, limits,
+    MLPipelineSpec, ParameterValue, Step, StepInput, StepMetric, StepOutput, StepState, StepStatus, Time, limits,
 };
 
-use super::contracts::{self, Hindrance};
+use super::contracts;
+use super::inputs::Prepared;
 use super::{Draft, HOLD_LIMIT, LOOK_AGAIN, step_status};
 use crate::attempt::job::{Attempt, Role};
 use crate::attempt::outcome;
 use crate::attempt::report::Report;
 use crate::attempt::seen::{Outcome, Seen};
-use crate::attempt::step_job::{ReadyInput, StepJob};
+use crate::attempt::step_job::StepJob;
 use crate::attempt::{self, Cluster, JobState, interruption};
-use crate::contract::check::CheckConfig;
-use crate::contract::{InputSource, ReportedMetric, layout, paths};
+use crate::contract::ReportedMetric;
 use crate::observed::Expectation;
 use crate::plan::{BlockedReason, Event, EventType, Kind, LiveRead, Object, Write};
-use crate::stores::{self, StoreProblem};
 
 /// For how long what the Job controller said about pods that it could not create counts, in seconds.
 const REFUSAL_HOLDS: i64 = 300;
 /// How often it is asked why an upload takes long, in seconds.
 const UPLOAD_ASKED: i64 = 60;
-
-/// What a step needs that starts.
-struct Prepared {
-    inputs: Vec<ReadyInput>,
-    /// The store of the artifacts.
-    artifacts: Option<stores::ResolvedStore>,
-    /// What the inputs are checked by.
-    checks: Option<CheckConfig>,
-}
 
 /// A step that has not begun.
 pub(super) fn pending(name: &str) -> StepStatus {
@@ -114,7 +103,7 @@ impl<'a> Draft<'a> {
         cluster.job_state(name, self.now)
     }
 
-    /// Why a recorded Job does not come to be: a word and a sentence.
+    /// Why a recorded Job is not created: reason and message of the step.
     pub(super) fn refused(&self, job: &str) -> Option<(&'static str, String)> {
         let failures = self.observed.blocked.iter().filter(|failure| failure.kind == Kind::Job && failure.name == job);
         let mut told = failures.filter_map(|failure| match failure.reason {
@@ -129,8 +118,8 @@ impl<'a> Draft<'a> {
         told.next_back().or_else(foreign)
     }
 
-    /// Says what holds a step up that could start. After an hour in which no other step moved it is given up, so that every
-    /// run ends: what is in the way may be a quota that the others fill.
+    /// Records why a step that could start waits. The step fails after an hour in which no other step made progress, so that
+    /// every run ends. While others make progress it goes on waiting, since they may use up the quota that it needs.
     pub(super) fn hold(&self, status: &mut StepStatus, reason: &str, message: String) {
         let since = status.blocked_since.get_or_insert(Time(self.now)).clone();
         let message = format!("step \"{}\" waits: {message}", status.name);
@@ -370,70 +359,6 @@ impl<'a> Draft<'a> {
         })
     }
 
-    /// What a step needs that starts.
-    fn prepare_all(&self, step: &Step) -> Result<Prepared, Hindrance> {
-        let (inputs, artifacts) = self.prepare(step).map_err(|problem| (problem.reason(), problem.to_string()))?;
-        let file = |input: &ReadyInput| (input.name.clone(), paths::input(&input.name, input.kind));
-        let checks = self.checks(step, &inputs.iter().map(file).collect())?;
-        Ok(Prepared { inputs, artifacts, checks })
-    }
-
-    fn prepare(&self, step: &Step) -> Result<(Vec<ReadyInput>, Option<stores::ResolvedStore>), StoreProblem> {
-        let namespace = self.observed.run.namespace().unwrap_or_default();
-        let mut inputs = vec![];
-        for input in &step.inputs {
-            inputs.extend(self.ready(input, &namespace)?);
-        }
-        // A step without outputs needs no store: where there is one, its log is kept there.
-        let artifacts = self.artifacts(&namespace);
-        let artifacts = if step.outputs.is_empty() { artifacts.ok() } else { Some(artifacts?) };
-        Ok((inputs, artifacts))
-    }
-
-    /// The store that takes the artifacts: the namespace's when the run first needed one, and from then on the same.
-    pub(super) fn artifacts(&self, namespace: &str) -> Result<stores::ResolvedStore, StoreProblem> {
-        let (own, platform) = (&self.observed.stores, &self.observed.platform);
-        match &self.status.artifact_prefix {
-            // Where the run's first artifact went, whatever takes the namespace's artifacts by now.
-            Some(prefix) => stores::for_uri(prefix, namespace, own, platform).map(|mut store| {
-                store.config.prefix.clone_from(prefix);
-                store
-            }),
-            None => stores::for_artifacts(namespace, own, platform),
-        }
-    }
-
-    fn ready(&self, input: &Input, namespace: &str) -> Result<Option<ReadyInput>, StoreProblem> {
-        let (own, platform) = (&self.observed.stores, &self.observed.platform);
-        let (store, source, kind) = match (&input.uri, self.made(input)) {
-            (Some(uri), _) => {
-                let store = stores::for_uri(uri, namespace, own, platform)?;
-                let source = InputSource::Uri { store: store.config.prefix.clone(), uri: uri.clone() };
-                (store, source, None)
-            }
-            (None, Some(output)) => {
-                let invalid = || StoreProblem::NotAnArtifact(output.digest.clone());
-                let digest = output.digest.parse().map_err(|_| invalid())?;
-                let uri = artifact_uri(&self.status, &output.digest).ok_or_else(invalid)?;
-                let store = stores::for_artifact(&uri, &digest, namespace, own, platform)?;
-                (store.clone(), InputSource::Artifact { store: store.config.prefix, digest }, Some(output.kind))
-            }
-            (None, None) => return Ok(None),
-        };
-        Ok(Some(ReadyInput { name: input.name.clone(), kind, source, store }))
-    }
-
-    /// The output that an input comes from, once it is there.
-    fn made(&self, input: &Input) -> Option<&StepOutput> {
-        let from = input.from.as_ref()?;
-        let step = step_status(&self.status.steps, &from.step).filter(|step| step.state == StepState::Succeeded)?;
-        step.outputs.iter().find(|output| output.name == from.output)
-    }
-
-    fn inputs_are_there(&self, step: &Step) -> bool {
-        step.inputs.iter().all(|input| input.from.is_none() || self.made(input).is_some())
-    }
-
     fn replace(&mut self, status: StepStatus) {
         if let Some(old) = self.status.steps.iter_mut().find(|old| old.name == status.name) {
             *old = status;
@@ -441,14 +366,8 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// Where an artifact of a run is.
-pub(super) fn artifact_uri(status: &MLPipelineRunStatus, digest: &str) -> Option<String> {
-    let prefix = status.artifact_prefix.as_ref()?;
-    Some(format!("{prefix}{}", layout::artifact(&digest.parse().ok()?)))
-}
-
-/// The attempt is void through nobody's fault: the step goes back to the line with the next number. Bounded, since
-/// what deletes Jobs may do so for ever.
+/// Gives a step its next attempt after its Job or its pods were lost, which costs no retry. The number of attempts is bounded,
+/// since something may delete its Jobs again and again.
 pub(super) fn next_attempt(status: &mut StepStatus, reason: &str, what: &str, now: Timestamp) {
     let attempt = status.attempt.unwrap_or(1);
     if usize::try_from(attempt).is_ok_and(|attempt| attempt > limits::INTERRUPTIONS) {

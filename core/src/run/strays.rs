@@ -16,7 +16,8 @@ use crate::pod_state::statuses;
 const JOB_GRACE: i64 = 30;
 
 impl Draft<'_> {
-    /// Deletes Jobs that work for an attempt that is not the recorded one: a former leader's, or of a step given up.
+    /// Deletes Jobs of attempts that the status does not name: those that a former leader created, and those of steps that
+    /// failed.
     pub(super) fn delete_strays(&mut self) {
         for job in &self.observed.jobs {
             let name = job.name_any();

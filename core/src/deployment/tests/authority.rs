@@ -1,3 +1,5 @@
+//! Which versions a ModelDeployment may serve, by what their Model decided.
+
 use super::*;
 
 fn failed(number: i64) -> Arc<ModelVersion> {

@@ -1,4 +1,4 @@
-//! What others change of our objects.
+//! Another field manager (a person, a tool, an admission policy) changes our Deployment or Service.
 
 use super::*;
 

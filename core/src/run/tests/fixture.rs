@@ -345,3 +345,13 @@ pub(super) fn sibling(name: &str, label: &str, owners: Value, status: Value) -> 
 pub(super) fn newer_change() -> Arc<MLPipelineRun> {
     sibling("churn-c2", "2", owner_of_runs(), json!({}))
 }
+
+/// Lets the API server refuse the Job of the step `one`.
+pub(super) fn refuse(fixture: &mut Fixture, reason: BlockedReason) {
+    let name = fixture.step("one").job.clone().unwrap();
+    fixture.observed.jobs.retain(|job| job.name_any() != name);
+    fixture.jobs_created.retain(|job| *job != name);
+    fixture.observed.expectations.insert(name.clone(), Expectation::Recorded);
+    let message = "quantities must match".to_owned();
+    fixture.observed.blocked = vec![Blocked { kind: Kind::Job, name, reason, message, until: at(0) }];
+}
