@@ -1,8 +1,8 @@
 //! `admit`: decides by the reports about a step's inputs whether its command starts.
 //!
-//! The reports were written by a program that read what strangers wrote, on a volume that nothing else writes to: what is
-//! no report about the input, the contract and the revision that the operator named admits nothing. The whole reports go to
-//! the store, as an artifact each. Where that fails the verdict is the same.
+//! The program that wrote the reports has read untrusted data. So a report counts only if it is about the input, the contract
+//! and the revision that the operator named; without such a report the command does not start. Each whole report is uploaded as
+//! an artifact. If the upload fails, the verdict is the same.
 
 use std::fs;
 use std::io::Read;
@@ -22,7 +22,8 @@ use crate::remote::store::Remote;
 /// The name of the one file of a report's artifact.
 const REPORT_FILE: &str = "report.json";
 
-/// Does it: how the container ends, and what it says. `pod` is the pod's own config, which names the stores.
+/// Decides about the step's inputs. Returns the container's exit code and its termination message. `pod` is the pod's own
+/// config, which names the stores.
 pub(crate) async fn admit(config: &AdmitConfig, pod: &PodConfig) -> (ExitCode, CheckMessage) {
     let outages = Outages::new(config.outage_seconds, None);
     let store = store(pod);
@@ -52,7 +53,7 @@ pub(crate) async fn admit(config: &AdmitConfig, pod: &PodConfig) -> (ExitCode, C
     (code(&checks), CheckMessage { checks, failure: None })
 }
 
-/// How the container ends: what is known to be broken is said before what is not known.
+/// The container's exit code. An input that is known to break its contract counts before one of which nothing is known.
 fn code(checks: &[CheckSummary]) -> ExitCode {
     let any = |verdict| checks.iter().any(|check| check.verdict == verdict);
     if any(CheckVerdict::Failed) {
@@ -98,7 +99,7 @@ fn read(folder: &Path, input: &AdmittedInput) -> Result<(CheckReport, Vec<u8>), 
     Ok((report, json))
 }
 
-/// What is said of an input without a report that counts.
+/// The message about an input without a report that counts.
 fn unreadable(input: &AdmittedInput, why: &str) -> CheckSummary {
     CheckSummary {
         input: input.input.clone(),

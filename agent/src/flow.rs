@@ -1,5 +1,5 @@
-//! How much is under way at once. What all transfers of a pod hold in memory together is bounded, however many files
-//! there are and however large they are.
+//! Bounds how much is transferred at once: all transfers of a pod together hold a bounded number of bytes in memory, however
+//! many files there are and however large they are.
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 

@@ -1,4 +1,4 @@
-//! Hashing, and whatever else keeps a thread busy, beside the transfer.
+//! Hashes files, and runs blocking work on threads of its own, so that transfers go on meanwhile.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -12,7 +12,7 @@ use crate::error::AgentError;
 /// How much of a file is read at once.
 const CHUNK: usize = 1 << 20;
 
-/// Does what blocks on a thread of its own.
+/// Runs blocking work on a thread of its own.
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, AgentError> + Send + 'static,
 ) -> Result<T, AgentError> {
@@ -20,7 +20,7 @@ pub(crate) async fn blocking<T: Send + 'static>(
     done.map_err(|error| AgentError::internal(format!("a thread did not end well: {error}")))?
 }
 
-/// The SHA-256 of what is left of a file, and how many bytes that is.
+/// The SHA-256 of a file from its current position to its end, and the number of these bytes.
 pub(crate) fn of_file(mut file: &File) -> io::Result<(Digest, u64)> {
     let (mut hasher, mut size) = (Hasher::new(), 0_u64);
     let mut buffer = vec![0; CHUNK];
@@ -36,7 +36,7 @@ pub(crate) fn of_file(mut file: &File) -> io::Result<(Digest, u64)> {
     Ok((hasher.digest(), size))
 }
 
-/// Hashes a range of a file, which has it.
+/// Hashes a range of a file. The file must be long enough.
 pub(crate) fn range(file: &File, range: Range<u64>, hasher: &mut Hasher) -> io::Result<()> {
     let mut buffer = vec![0; CHUNK];
     let mut at = range.start;

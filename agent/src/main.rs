@@ -1,4 +1,4 @@
-//! What runs beside user code in a pod.
+//! `seatrial-agent`, the program that runs beside user code in a pod. Its tasks:
 //!
 //! - `fetch` brings the inputs before the user's command starts;
 //! - `admit` decides by the reports about checked inputs whether the user's command starts;
@@ -8,8 +8,8 @@
 //! - `read` sends an artifact or a log to a person who asks by a reader pod, in which `hold` waits to be ended;
 //! - `probe` says whether `publish` can reach the store.
 //!
-//! What to do is told `fetch` and `recover` by an environment variable, `publish` by what `fetch` leaves it; what became of it by the exit code and a termination message; both
-//! are fixed in `seatrial_core::contract`.
+//! `fetch` and `recover` get their config by an environment variable, `publish` by a file that `fetch` leaves for it. Each
+//! reports by its exit code and a termination message. The formats are in `seatrial_core::contract`.
 
 mod admit;
 mod error;
@@ -96,7 +96,7 @@ fn main() {
     }
     let filter = EnvFilter::try_from_env("SEATRIAL_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter).with_writer(std::io::stderr).init();
-    // Fails only where one is installed already, which does as well.
+    // This fails only where a provider is installed already, and then that one is used.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let private = Private::new(arguments.private.clone());
     if matches!(arguments.task, Task::Admit | Task::Report) {

@@ -11,10 +11,10 @@ use crate::remote::failure;
 use crate::remote::outage::{Failure, Outages};
 use crate::remote::store::{Place, Remote};
 
-/// How long an outage is waited out, in seconds: a person waits meanwhile.
+/// How long to wait for a store that is unavailable, in seconds: a person waits meanwhile.
 const OUTAGE: u32 = 60;
 
-/// Does it. The form of the answer is fixed in the contract.
+/// Sends what is asked for to standard output. The form of the answer is described in `core/src/contract/read.rs`.
 ///
 /// # Errors
 /// Where there is no such thing, the store cannot be used, or nobody reads any more.

@@ -7,10 +7,10 @@ use crate::publish::kept;
 use crate::remote::outage::Outages;
 use crate::remote::store::Remote;
 
-/// How long an outage is waited out, in seconds; the operator asks again after that.
+/// How long `recover` waits for a store that is unavailable, in seconds. The operator starts it again after that.
 const OUTAGE: u32 = 300;
 
-/// Does it.
+/// Reads the record of the attempt.
 ///
 /// # Errors
 /// `InputNotFound` where there is no record, `CorruptArtifact` where something else lies at its key.

@@ -115,7 +115,7 @@ async fn keys_that_are_not_there_yet_are_waited_for_and_asked_for() {
     let authority = Authorities::Only(pod.trust(&store));
     let publishing = pod.start_publish(&publish_config(with_keys(&pod, &store, authority), &[("x", OutputType::Any)]));
     until("the upload waits", async || pod.probe().await == 1).await;
-    assert!(pod.store_away().contains("set AWS_ACCESS_KEY_ID"), "{}", pod.store_away());
+    assert!(pod.store_unavailable().contains("set AWS_ACCESS_KEY_ID"), "{}", pod.store_unavailable());
     mount(&pod, &keys);
     let end = pod.end(publishing).await;
     assert_eq!(end.code, ExitCode::Success, "{end:?}");

@@ -5,30 +5,20 @@ mod support;
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::Stdio;
 
 use seatrial_core::contract::{
-    CONFIG_VARIABLE, Digest, Draft, ExitCode, ListingIndex, ListingObject, PIECE_FILES, ReadConfig, Reading,
-    StoreConfig, VERSION, layout,
+    Digest, Draft, ExitCode, ListingIndex, ListingObject, PIECE_FILES, Reading, StoreConfig, layout,
 };
 use seatrial_crds::OutputType;
 use seatrial_store::testing::LocalStore;
-use support::{Pod, on_disk, publish_config};
+use support::{Pod, on_disk, publish_config, read};
 use tempfile::TempDir;
-use tokio::process::Command;
 
 /// The listing as a reader pod sends it, once it is verified.
 async fn read_listing(store: &StoreConfig, digest: &Digest) -> (i32, Vec<u8>) {
-    let what = Reading::Artifact { digest: digest.clone(), only_listing: true };
-    let config = ReadConfig { version: VERSION, store: store.clone(), what };
-    let done = Command::new(env!("CARGO_BIN_EXE_seatrial-agent"))
-        .arg("read")
-        .env(CONFIG_VARIABLE, serde_json::to_string(&config).unwrap())
-        .stderr(Stdio::null())
-        .output()
-        .await
-        .unwrap();
-    (done.status.code().unwrap(), done.stdout.get(8..).unwrap_or_default().to_vec())
+    let (code, sent) = read(store, Reading::Artifact { digest: digest.clone(), only_listing: true }).await;
+    // Its length comes first.
+    (code, sent.get(8..).unwrap_or_default().to_vec())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

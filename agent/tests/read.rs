@@ -5,27 +5,10 @@ mod support;
 
 use std::fs;
 use std::io::Read;
-use std::process::Stdio;
 
-use seatrial_core::contract::{
-    AttemptKey, CONFIG_VARIABLE, Digest, ExitCode, Listing, ReadConfig, Reading, StoreConfig, VERSION, layout, paths,
-};
+use seatrial_core::contract::{AttemptKey, Digest, ExitCode, Listing, Reading, layout, paths};
 use seatrial_crds::OutputType;
-use support::{Pod, on_disk, publish_config, store};
-use tokio::process::Command;
-
-/// The code and what was sent.
-async fn read(store: &StoreConfig, what: Reading) -> (i32, Vec<u8>) {
-    let config = ReadConfig { version: VERSION, store: store.clone(), what };
-    let done = Command::new(env!("CARGO_BIN_EXE_seatrial-agent"))
-        .arg("read")
-        .env(CONFIG_VARIABLE, serde_json::to_string(&config).unwrap())
-        .stderr(Stdio::null())
-        .output()
-        .await
-        .unwrap();
-    (done.status.code().unwrap(), done.stdout)
-}
+use support::{Pod, on_disk, publish_config, read, store};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_artifact_and_a_log_are_sent_as_they_lie_in_the_store() {

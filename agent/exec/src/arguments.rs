@@ -1,4 +1,4 @@
-//! What the program is told.
+//! The program's command line.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -7,10 +7,10 @@ use std::path::PathBuf;
 const ROOT: &str = "/seatrial";
 /// How long a command may take to end after it was told to, in seconds.
 const GRACE: u32 = 25;
-/// Where the kubelet reads a container's last words.
+/// Where the kubelet reads a container's termination message.
 const TERMINATION_MESSAGE: &str = "/dev/termination-log";
 
-/// The arguments, read.
+/// The parsed arguments.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Arguments {
     /// The pod's shared volume.
@@ -34,7 +34,7 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
-    /// Reads them; what is wrong with them otherwise.
+    /// Parses the arguments. The error says what is wrong with them.
     pub(crate) fn read(mut arguments: impl Iterator<Item = OsString>) -> Result<Self, String> {
         let mut read = Self {
             root: ROOT.into(),

@@ -42,7 +42,7 @@ impl Reason {
     }
 }
 
-/// An end.
+/// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct End {
     /// The command's own exit code, 128 + n where signal n ended it.
@@ -54,9 +54,9 @@ pub(crate) struct End {
 }
 
 impl End {
-    /// Of a command that does not exist or is no program.
+    /// The end of a command that does not exist or is no program.
     pub(crate) const NOT_FOUND: Self = Self { code: COMMAND_NOT_FOUND, signal: None, reason: Reason::NotFound };
-    /// Of a command that could not be started.
+    /// The end of a command that could not be started.
     pub(crate) const FAILED: Self = Self { code: EXEC_FAILED, signal: None, reason: Reason::Failed };
 
     /// The exit code of the container. Reserved codes of the command's own become 1.
@@ -76,7 +76,7 @@ impl End {
     }
 }
 
-/// All that is put on record.
+/// The record of an end, as it is written.
 pub(crate) struct Record {
     pub(crate) end: End,
     pub(crate) oom_kills: u64,

@@ -1,4 +1,4 @@
-//! Ends what the command left running.
+//! Kills processes that the command left running.
 
 use std::fs;
 use std::thread::sleep;
@@ -25,7 +25,7 @@ pub(crate) fn adopt() {
 /// whole container is ours.
 pub(crate) fn end() {
     let deadline = Instant::now() + PATIENCE;
-    // Again and again: a process may have started another between two looks, and what a child leaves falls to us.
+    // Repeated: a process may have started another one between two looks, and orphans become our children.
     while Instant::now() < deadline {
         if getpid() == Pid::from_raw(1) {
             if kill(Pid::from_raw(-1), Signal::SIGKILL) == Err(Errno::ESRCH) {

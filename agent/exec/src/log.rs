@@ -1,6 +1,6 @@
 //! The copy of what the command prints: a bounded log in files, written by a thread of its own.
 //!
-//! Nothing here holds the command up: where the disk is full or slow, pieces of the copy are left out and counted.
+//! The log never delays the command: where the disk is full or slow, pieces of the copy are left out and counted.
 
 use std::collections::VecDeque;
 use std::fs::{self, File};
@@ -52,7 +52,7 @@ struct Waiting {
     written: bool,
 }
 
-/// What waits for the disk.
+/// Output that waits for the disk.
 #[derive(Default)]
 pub(crate) struct Queue {
     waiting: Mutex<Waiting>,

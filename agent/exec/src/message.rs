@@ -17,7 +17,7 @@ const STDOUT_BYTES: usize = 256;
 const OWN_MESSAGE_BYTES: u64 = 4096;
 /// How much of the output is kept for the message, in bytes: progress bars shrink to little.
 const TAIL_BYTES: usize = 16 << 10;
-/// What stands in place of a secret.
+/// What a secret is replaced by.
 const MASK: &str = "***";
 /// The shortest value that is masked, in bytes: shorter ones are in every other word.
 const SHORTEST_SECRET: usize = 4;
@@ -58,7 +58,7 @@ impl Tail {
     }
 }
 
-/// The values that must not be read.
+/// Values of Secrets, which must not be shown.
 pub(crate) struct Secrets(Vec<String>);
 
 impl Secrets {
@@ -92,7 +92,7 @@ impl Secrets {
         Self::of_values(files.filter_map(text))
     }
 
-    /// These values: each as a whole, and each of its lines.
+    /// Secrets with these values: each is masked as a whole, and each of its lines.
     fn of_values(values: impl Iterator<Item = String>) -> Self {
         let parts = values.map(|value| clean(&value)).flat_map(|value| {
             let lines = value.lines().map(str::trim).filter(|line| line.len() >= SHORTEST_LINE);
@@ -103,7 +103,7 @@ impl Secrets {
         Self(parts.filter(|secret| (SHORTEST_SECRET..=LONGEST_SECRET).contains(&secret.len())).collect()).sorted()
     }
 
-    /// These and others.
+    /// These secrets together with others.
     pub(crate) fn and(mut self, other: Self) -> Self {
         self.0.extend(other.0);
         self.sorted()

@@ -1,7 +1,7 @@
-//! Starts the command as if nothing stood between it and the container: no signal held back, none ignored.
+//! Starts the command with the signal mask of a new process: no signal is blocked, none ignored.
 //!
-//! Not by the standard library, whose children inherit the signals that their parent holds back: the command would never
-//! hear that it is to stop.
+//! The standard library is not used for it: its children inherit the signals that their parent blocks, so that the command
+//! would never receive SIGTERM.
 
 use std::ffi::{CString, OsString};
 use std::io::Write;

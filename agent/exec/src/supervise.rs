@@ -1,4 +1,4 @@
-//! Lock, start, forward, reap, record.
+//! Runs the command: takes the lock, starts it, forwards signals, reaps processes, and records the end.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -98,14 +98,14 @@ impl Supervisor {
         end.container_code()
     }
 
-    /// What the command was given of Secrets.
+    /// The Secrets that the command was given.
     fn secrets(&self) -> Secrets {
         let arguments = &self.arguments;
         Secrets::of_environment(variables(), &arguments.secret_variables, arguments.secret_environment)
             .and(Secrets::of_mounts(&arguments.secret_mounts))
     }
 
-    /// Forwards signals until the command has ended, and reaps every other process that falls to us.
+    /// Forwards signals until the command has ended, and reaps every orphan that becomes our child.
     ///
     /// A command that was told to stop, or has run longer than it may, and does not end within the grace, is killed in
     /// time for its end to be recorded: Kubernetes would kill all, and a deleted pod would look like a failed command.

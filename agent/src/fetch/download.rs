@@ -1,4 +1,4 @@
-//! Brings one file. What breaks off is gone on with where it broke off, as long as the server has the same version.
+//! Fetches one file. A transfer that breaks off is resumed where it broke off, as long as the server has the same version.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ use crate::remote::answer::Answer;
 use crate::remote::outage::{Failure, Outages};
 use crate::remote::store::{Place, Remote};
 
-/// What all files of a pod share.
+/// What the downloads of a pod share: memory, disk space, and the time for outages.
 pub(crate) struct Way<'a> {
     pub(crate) flow: &'a Flow,
     pub(crate) space: &'a Space,

@@ -1,5 +1,5 @@
-//! The files of an input: which there are, where, and what came of them. There may be millions: nothing is kept of one
-//! that can be said again when its turn comes.
+//! The files of an input: their paths, sources, and what was fetched of them. There may be millions, so that only what
+//! cannot be computed again is kept of each.
 
 use std::cell::RefCell;
 
@@ -24,7 +24,7 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
-    /// What people call it.
+    /// Its name in messages.
     pub(crate) fn shown(&self, prefix: &str) -> String {
         match &self.place {
             Place::Object(key) => format!("{key} in {prefix}"),
@@ -36,7 +36,7 @@ impl Wanted {
 /// The files of an input.
 #[derive(Debug)]
 pub(crate) enum Files {
-    /// Of an artifact: all is known of them.
+    /// The files of an artifact: paths, sizes and digests are known.
     Listed(Listing),
     /// All objects beneath a key, which ends in `/` unless it is empty.
     Folder { files: RefCell<Draft>, key: String, tags: Tags },

@@ -66,7 +66,7 @@ pub(crate) async fn listing(digest: &Digest, store: &Remote, outages: &Outages) 
         files.add_piece(&json).map_err(malformed)?;
     }
     let listing = files.listing().map_err(malformed)?;
-    // However it was cut.
+    // The digest is that of the whole listing, not of its pieces.
     let found = listing.digest();
     if found == *digest { Ok(listing) } else { Err(other(found)) }
 }
@@ -123,7 +123,7 @@ async fn folder(uri: &str, key: &str, store: &Remote, outages: &Outages) -> Resu
     Ok(Files::Folder { files: RefCell::new(found.files), key: base, tags: found.tags })
 }
 
-/// What a list has.
+/// The objects that a store listed.
 #[derive(Default)]
 struct Found {
     files: Draft,
@@ -137,7 +137,8 @@ impl Found {
         self.tags.push(tag)
     }
 
-    /// Consoles mark folders by empty objects of their name, which no file system can hold beside the folder.
+    /// Without the empty objects by which the consoles of object stores represent folders: no file system can hold a file
+    /// and a folder of one name.
     fn without_marks(self) -> Self {
         let marks = self.files.marks();
         if marks.is_empty() {
@@ -146,14 +147,14 @@ impl Found {
         let mut rest = Self::default();
         for place in (0..self.files.len()).filter(|place| !marks.contains(place)) {
             let (name, size) = (self.files.path(place), self.files.size(place));
-            // They are fewer than those that were added before.
+            // This cannot exceed a bound, since there are fewer files than before.
             let _ = rest.add(name.unwrap_or_default(), size.unwrap_or_default(), self.tags.get(place));
         }
         rest
     }
 }
 
-/// For errors of a stream, which say nothing about the object.
+/// An error in the middle of a response. It says nothing about the object, so it counts as an outage.
 fn interrupted(error: &object_store::Error) -> Failure {
     Failure::Outage(refusal::chain(error))
 }

@@ -1,4 +1,4 @@
-//! `fetch`: brings every input to its folder, and puts `exec` beside them.
+//! `fetch`: fetches every input into its folder, and puts the program `exec` on the volume.
 
 mod download;
 mod files;
@@ -28,7 +28,7 @@ use crate::pod::volume::{Volume, make_folder};
 use crate::remote::outage::Outages;
 use crate::remote::store::Remote;
 
-/// Does it.
+/// Fetches all inputs of the pod's config, and verifies them.
 pub(crate) async fn fetch(
     config: &PodConfig,
     volume: &Volume,
@@ -39,7 +39,7 @@ pub(crate) async fn fetch(
         volume.prepare(exec)?;
     }
     let outages = Outages::new(config.outage_seconds, None);
-    // This container has no access to the store that only outputs go to.
+    // This container has no keys for a store that only outputs go to.
     let is_read = |store: &&StoreConfig| config.inputs.iter().any(|input| prefix_of(input) == store.prefix);
     let stores = config.stores.iter().filter(is_read).map(Remote::open_to_read).collect::<Result<Vec<_>, _>>()?;
     let mut plan = vec![];
@@ -81,7 +81,7 @@ fn is_known(known: &[KnownInput], inputs: &[ReportedInput]) -> bool {
     inputs.iter().all(is_same)
 }
 
-/// What the memory of this container holds: all lists together, whichever input they are of.
+/// Refuses more files than this container's memory holds. The bound is for the lists of all inputs together.
 fn check_number((files, texts): (usize, usize)) -> Result<(), AgentError> {
     if files <= MAX_FILES && texts <= MAX_PATHS_BYTES {
         return Ok(());
@@ -107,8 +107,8 @@ fn store_of<'a>(input: &InputConfig, stores: &'a [Remote]) -> Result<&'a Remote,
     })
 }
 
-/// Removes what an earlier start of this container left of its inputs. It is of no use, since it may be half a file, and
-/// takes the space that the next try needs.
+/// Removes what an earlier start of this container left of its inputs: files that may be incomplete, and that take the space
+/// which the next try needs.
 fn clear(folder: &Path) -> Result<(), AgentError> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(AgentError::writing(folder, &error)),
@@ -122,7 +122,7 @@ async fn fetch_input(folder: &Path, store: &Remote, files: Files, way: &Way<'_>)
     files.for_each_path(store, |path| {
         let Some((above, _)) = path.rsplit_once('/').filter(|(above, _)| *above != made) else { return Ok(()) };
         made = above.to_owned();
-        // Those above come first.
+        // Parent folders are created first.
         let ends = above.match_indices('/').map(|(at, _)| at).chain([above.len()]);
         ends.filter_map(|end| above.get(..end)).try_for_each(|beneath| make_folder(&folder.join(beneath), 0o755))
     })?;

@@ -1,5 +1,5 @@
-//! Brings one large object in parts, several at once, into a file that has its size from the beginning. What was brought
-//! stays when the store goes away. The hash follows behind what is there without a gap.
+//! Fetches one large object in parts, several at once, into a file that has its size from the beginning. Parts that are there
+//! stay when the store becomes unavailable. The hash is computed over the beginning of the file that is there without a gap.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -34,7 +34,7 @@ const PIECE: usize = 1 << 20;
 /// How much is hashed at once, in bytes.
 const HASHED: u64 = 16 << 20;
 
-/// What is being brought.
+/// An object that is being fetched.
 pub(crate) struct Ranges<'a> {
     path: &'a Path,
     wanted: &'a Wanted,
@@ -76,7 +76,7 @@ impl<'a> Ranges<'a> {
         }
     }
 
-    /// Goes on until all parts are there and hashed, or the store is not to be had.
+    /// Fetches until all parts are there and hashed, or the store is unavailable.
     pub(crate) async fn go_on(&mut self, store: &Remote, key: &Key, flow: &Flow) -> Result<(), Failure> {
         let file = match &self.file {
             Some(file) => file.clone(),

@@ -7,13 +7,13 @@ use seatrial_core::contract::ExitCode;
 use crate::error::AgentError;
 use crate::pod::volume::Volume;
 
-/// What stays free of a disk that is not small, in bytes.
+/// How many bytes of a disk stay free at least, unless the disk is small.
 const LEAST: u64 = 1 << 30;
 
-/// What may still be written.
+/// How many bytes may still be written.
 ///
 /// The disk is the node's. Where less than a tenth of it is free, the kubelet evicts pods, other people's too, and ours
-/// would come back and fill it again. So a tenth of the file system stays free, and at least 1 GiB; of a file system
+/// would be created again and fill it again. So a tenth of the file system stays free, and at least 1 GiB; of a file system
 /// smaller than 4 GiB, such as a volume in memory, a quarter. A hundredth of what is free may always be used: a small
 /// input is not refused for a disk that others have filled.
 #[derive(Debug)]
@@ -24,14 +24,17 @@ pub(crate) struct Space {
 }
 
 impl Space {
-    /// As it is now.
+    /// Measures the volume's file system as it is now.
     pub(crate) fn measure(volume: &Volume) -> Result<Self, AgentError> {
         let (free, total) = volume.free_and_total_bytes()?;
         let all = allowed(free, total);
         Ok(Self { left: Cell::new(all), all, free })
     }
 
-    /// Takes so much of it.
+    /// Reserves so many bytes.
+    ///
+    /// # Errors
+    /// `InputTooLarge` where they do not fit.
     pub(crate) fn take(&self, bytes: u64) -> Result<(), AgentError> {
         match self.left.get().checked_sub(bytes) {
             Some(left) => {

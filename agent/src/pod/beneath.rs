@@ -1,4 +1,4 @@
-//! Opens what lies beneath a folder of the pod's volume, and nothing that only seems to.
+//! Opens files beneath a folder of the pod's volume, and refuses links that lead out of it.
 //!
 //! The user's code may write to the volume while this process, which holds credentials, reads from it. So nothing is
 //! opened by a whole path: the volume's root is a mount point that nobody can put a link in place of; from there the

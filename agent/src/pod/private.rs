@@ -1,4 +1,5 @@
-//! The pod's private volume: what the agent's containers tell each other. The user's code never sees it.
+//! The pod's private volume: files by which the agent's containers pass data to each other. It is not mounted into the user's
+//! container.
 
 use std::fs;
 use std::io;
@@ -21,38 +22,38 @@ impl Private {
         Self { root }
     }
 
-    /// Leaves for `publish` what the operator wrote, and what was fetched.
+    /// Saves the pod's config and the list of fetched inputs for `publish`.
     pub(crate) fn save(&self, config: &PodConfig, fetched: &[ReportedInput]) -> Result<(), AgentError> {
         self.write(paths::CONFIG, config)?;
         self.write(paths::FETCHED, &fetched)
     }
 
-    /// What the operator wrote for this pod.
+    /// The pod's config, as the operator wrote it.
     pub(crate) fn config(&self) -> Result<String, AgentError> {
         self.read(paths::CONFIG)
     }
 
-    /// What `fetch` brought.
+    /// The inputs that `fetch` has fetched.
     pub(crate) fn fetched(&self) -> Result<Vec<ReportedInput>, AgentError> {
         let text = self.read(paths::FETCHED)?;
         serde_json::from_str(&text).map_err(|error| self.unusable(paths::FETCHED, &error.to_string()))
     }
 
-    /// Shows that the store cannot be used, and why; the newest reason counts.
-    pub(crate) fn show_store_away(&self, why: &str) {
-        if let Err(error) = fs::write(self.file(paths::STORE_AWAY), why) {
+    /// Shows to `probe` that the store is unavailable, and why; the newest reason counts.
+    pub(crate) fn show_store_unavailable(&self, why: &str) {
+        if let Err(error) = fs::write(self.file(paths::STORE_UNAVAILABLE), why) {
             tracing::warn!(%error, "the outage cannot be shown");
         }
     }
 
-    /// Shows no longer that the store cannot be used.
-    pub(crate) fn show_store_back(&self) {
-        let _ = fs::remove_file(self.file(paths::STORE_AWAY));
+    /// Shows to `probe` that the store is available again.
+    pub(crate) fn show_store_available(&self) {
+        let _ = fs::remove_file(self.file(paths::STORE_UNAVAILABLE));
     }
 
-    /// Why the store cannot be used; `None` while it can be.
-    pub(crate) fn store_away(&self) -> Option<String> {
-        fs::read_to_string(self.file(paths::STORE_AWAY)).ok()
+    /// Why the store is unavailable; `None` while it is available.
+    pub(crate) fn store_unavailable(&self) -> Option<String> {
+        fs::read_to_string(self.file(paths::STORE_UNAVAILABLE)).ok()
     }
 
     fn write(&self, path: &str, content: &impl Serialize) -> Result<(), AgentError> {

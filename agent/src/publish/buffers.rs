@@ -1,5 +1,5 @@
-//! Memory for parts, used again and again: what is asked of an allocator and given back for each, by many threads, it
-//! keeps, so that a process has more of it than it uses.
+//! Reusable memory for parts. If each part allocated and freed its own, on many threads, the allocator would keep more
+//! memory than is in use.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -1,4 +1,4 @@
-//! What the user's command left in an output's folder. Nothing there is trusted: links are refused, not followed.
+//! The files that the user's command left in an output's folder. Nothing there is trusted: links are refused, not followed.
 
 use std::fs::File;
 use std::io::{self, Read};

@@ -35,8 +35,8 @@ impl Keeper {
         Self { store, key: step.key(index), pod_uid, outputs, patience }
     }
 
-    /// Puts an attempt's record where it belongs, once. Of two pods that believe they are the one, or of two tries whose
-    /// first answer was lost, one wins; the other adopts what is on record.
+    /// Writes an attempt's record, if there is none. If two pods of the attempt write at the same time, or the answer to a
+    /// first write was lost, one write wins, and the other pod adopts the record that is there.
     pub(crate) async fn record(&self, record: Record, outages: &Outages) -> Result<Record, AgentError> {
         let path = self.store.key(&layout::record(&self.key))?;
         let json = serde_json::to_vec(&record).map_err(|error| AgentError::internal(error.to_string()))?;

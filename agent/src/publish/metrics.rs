@@ -20,18 +20,19 @@ const NOTES: usize = 20;
 /// How deep objects may stand in each other: `weighted avg.f1-score` is two deep.
 const DEPTH: usize = 8;
 
-/// What one file says, by name, in its order. A member of a nested object has the names of both, with a dot between them.
+/// The values of one file, by name, in the file's order. A member of a nested object has the names of both, with a dot
+/// between them.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Members {
     /// The numbers, exactly as the file writes them.
     pub(crate) numbers: Vec<(String, String)>,
-    /// What is no number, and what it is instead: a gate that asks for it says so.
+    /// The other values, with what they are instead of numbers: a gate that asks for one says so.
     pub(crate) others: Vec<(String, String)>,
 }
 
-/// Reads a file.
+/// Reads the file of a `Metrics` output.
 ///
-/// What is no number is said in `notes`, too: by now the work is done, and a value that nobody can use must not cost it.
+/// Values that are no numbers are listed in `notes`, and are no error: the step's work is done, and must not be lost for them.
 ///
 /// # Errors
 /// Anything but a JSON object.

@@ -4,8 +4,8 @@
 //! NotStarted ── STARTED exists ──► Running ── the lock falls ──► Ended ── after success ──► objects, listings, record
 //!                                                                     └─ always ──► log, how the pod ended
 //! ```
-//! A word to stop ends nothing that is worth keeping: `exec` ends the command within its grace, and an upload that has
-//! begun goes on for as long as it comes further, since the work of the step hangs on it.
+//! When the pod is told to stop, `exec` ends the command within its grace. An upload that has begun goes on as long as it makes
+//! progress, since the work of the step would be lost without it.
 
 pub(crate) mod buffers;
 pub(crate) mod folder;
@@ -36,8 +36,8 @@ use crate::publish::wait::Stop;
 use crate::remote::outage::Outages;
 use crate::remote::store::Remote;
 
-/// Does it. A command that failed leaves no output: its own code says what happened. An upload that comes no further is
-/// waited for as long as the last effort says after the pod was told to stop.
+/// Waits for the command and uploads what it made. Of a command that failed no output is uploaded: its exit code says what
+/// happened. After the pod was told to stop, an upload without progress is given up when `last_effort` is over.
 pub(crate) async fn publish(
     config: &PodConfig,
     volume: &Volume,

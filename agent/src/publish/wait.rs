@@ -1,4 +1,4 @@
-//! Waits for the user's command, and for the word to stop.
+//! Waits for the user's command, and for SIGTERM.
 //!
 //! `started`, `lock` and `exit` tell how far the command is. They lie in a folder that the user's code may write to,
 //! since `exec` writes there as the same user. What that code can do with it is bounded:
@@ -35,7 +35,7 @@ const LOOK: Duration = Duration::from_millis(100);
 /// The longest record of a command's end, in bytes.
 const EXIT_BYTES: u64 = 4096;
 
-/// Does it, unless the pod is told to stop before it is done.
+/// Runs a task, unless the pod is told to stop before the task is done.
 pub(crate) async fn unless_stopped<T>(task: impl Future<Output = Result<T, AgentError>>) -> Result<T, AgentError> {
     tokio::select! {
         done = task => done,
@@ -49,7 +49,7 @@ pub(crate) async fn told_to_stop() {
     terminate.recv().await;
 }
 
-/// Whether the pod was told to stop. From when this listens, the word ends the process no longer.
+/// Whether the pod was told to stop (SIGTERM). Once this listens, the signal no longer ends the process.
 #[derive(Debug)]
 pub(crate) struct Stop(watch::Receiver<bool>);
 

@@ -1,4 +1,4 @@
-//! The HTTP client of all stores. Where addresses come from people, it refuses to be sent where it must not go.
+//! The HTTP client of all stores. It refuses to connect to addresses that are forbidden, such as metadata services.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,9 +22,9 @@ const READ: Duration = Duration::from_secs(60);
 pub(crate) enum Trusted {
     /// The usual public authorities, and those in the file that SSL_CERT_FILE names.
     Public,
-    /// These besides.
+    /// The public authorities, and these.
     PublicAnd(Vec<u8>),
-    /// These alone.
+    /// These authorities alone.
     Only(Vec<u8>),
 }
 

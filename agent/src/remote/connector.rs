@@ -1,4 +1,4 @@
-//! What `object_store` sends its requests by.
+//! The HTTP connector of `object_store`: it uses our clients, and our errors.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use reqwest::{Client, StatusCode};
 use crate::remote::progress;
 use crate::remote::refusal::{Refusal, text};
 
-/// How long a large request may come no further.
+/// How long a large request may make no progress.
 pub(crate) const STALL: Duration = Duration::from_secs(60);
 /// From this size on, a request may take long before it is answered, in bytes: all of it has to arrive first.
 const LARGE_REQUEST: usize = 256 << 10;
@@ -25,11 +25,11 @@ pub(crate) type Classify = fn(StatusCode, &HeaderMap, &[u8]) -> Refusal;
 /// its own have none.
 #[derive(Clone, Debug)]
 pub(crate) struct Connector {
-    /// For requests that are sent in no time.
+    /// The client for small requests.
     pub(crate) prompt: Client,
-    /// For those that take theirs.
+    /// The client for large requests, which take long to send.
     pub(crate) patient: Client,
-    /// How long the latter may come no further.
+    /// How long a large request may make no progress.
     pub(crate) stall: Duration,
     /// The provider's meaning.
     pub(crate) classify: Classify,

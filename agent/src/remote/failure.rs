@@ -1,4 +1,4 @@
-//! What the errors of stores mean for whoever reads, and for whoever uploads.
+//! What errors of stores mean for a download, and for an upload: retry, or fail with an exit code and a message.
 
 use reqwest::StatusCode;
 use seatrial_core::contract::ExitCode;

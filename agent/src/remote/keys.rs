@@ -23,7 +23,7 @@ impl Keys {
         Self { folder: PathBuf::from(folder) }
     }
 
-    /// As they are now.
+    /// The keys as the files have them now.
     ///
     /// # Errors
     /// What is missing, in a sentence without secrets.

@@ -1,4 +1,4 @@
-//! Stores, and what becomes of a request to one.
+//! Stores: how they are reached, and what their errors mean.
 
 pub(crate) mod address;
 pub(crate) mod answer;

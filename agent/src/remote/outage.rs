@@ -1,4 +1,4 @@
-//! Outages of stores: tried again with growing pauses, for as long as the operator said.
+//! Retries requests to a store that is unavailable, with growing pauses, for as long as the operator's config allows.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,23 +11,23 @@ use tokio::time::Instant;
 use crate::error::AgentError;
 use crate::pod::private::Private;
 
-/// The first pause.
+/// The pause after the first failure.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
-/// The longest pause.
+/// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 /// How long a store may refuse what only a person can change: long enough to correct a Secret or a policy, too short
 /// to let a night pass before anyone hears why.
 const REFUSED: Duration = Duration::from_secs(15 * 60);
 
-/// What an attempt at a store came to.
+/// How a request to a store failed.
 pub(crate) enum Failure {
-    /// Later may be different.
+    /// The same request may succeed later.
     Outage(String),
-    /// An outage as well, but one that came after more was done than ever before: it is the first of its kind.
+    /// The same, after the request made more progress than any before it: the time limit begins again.
     Interrupted(String),
-    /// The store answers, and says no: later is different only if somebody sees to it.
+    /// The store refuses the request: that changes only if somebody corrects keys, a policy or a quota.
     Refused(String),
-    /// It will not.
+    /// The same request will always fail.
     Final(AgentError),
 }
 
@@ -37,21 +37,21 @@ impl From<AgentError> for Failure {
     }
 }
 
-/// How long outages are waited out, and who is told of them: as long as the operator said, and at least as long as was
-/// worked before, since an end would cost as much again.
+/// How long outages are waited for, and where that is shown. The time is the limit in the pod's config, or, if that is
+/// longer, as long as the work before the outage took: to give up would cost that time again.
 pub(crate) struct Outages {
     limit: Duration,
-    /// Since when work is done that an end would throw away.
+    /// When the work began that would be lost by giving up.
     began: Instant,
-    /// Where it is shown that any operation waits, and why.
+    /// Where to show that an operation waits, and why.
     shown: Option<Private>,
     waiting: AtomicUsize,
-    /// Since when some operation waits, without one that came further.
+    /// Since when operations wait without progress.
     since: Mutex<Option<Instant>>,
 }
 
 impl Outages {
-    /// Whether an outage goes on that began at least so long ago.
+    /// Whether operations have been waiting without progress for at least so long.
     pub(crate) fn lasts(&self, at_least: Duration) -> bool {
         let since = *self.since.lock().unwrap_or_else(PoisonError::into_inner);
         since.is_some_and(|since| since.elapsed() >= at_least)
@@ -71,7 +71,7 @@ impl Outages {
         }
     }
 
-    /// Does it until it succeeds, fails for good, or has come no further for too long.
+    /// Repeats a request until it succeeds, fails for good, or makes no progress for too long.
     pub(crate) async fn wait_out<T>(
         &self,
         what: &str,
@@ -122,15 +122,15 @@ impl Outages {
     }
 }
 
-/// Between half a pause and a whole one: what an outage stopped at one time must not come back at one time.
+/// A random time between half the pause and the whole: clients that one outage stopped must not all return at the same moment.
 fn jittered(pause: Duration) -> Duration {
-    // Each state has keys of its own.
+    // Each `RandomState` has random keys, so that an empty hash of it is a random number.
     let random = RandomState::new().build_hasher().finish();
     let half = pause / 2;
     half + half.mul_f64((random >> 11) as f64 / (1_u64 << 53) as f64)
 }
 
-/// One operation that waits. It is shown as long as any does.
+/// One operation that waits. As long as there is any, the pod shows that the store is unavailable.
 struct Waiting<'a>(&'a Outages);
 
 impl<'a> Waiting<'a> {
@@ -141,10 +141,10 @@ impl<'a> Waiting<'a> {
         Self(outages)
     }
 
-    /// Says why; the newest reason counts.
+    /// Shows why it waits; the newest reason counts.
     fn show(&self, error: &str) {
         if let Some(private) = &self.0.shown {
-            private.show_store_away(error);
+            private.show_store_unavailable(error);
         }
     }
 }
@@ -154,7 +154,7 @@ impl Drop for Waiting<'_> {
         if self.0.waiting.fetch_sub(1, Ordering::Relaxed) == 1 {
             self.0.set_since(None);
             if let Some(private) = &self.0.shown {
-                private.show_store_back();
+                private.show_store_available();
             }
         }
     }
@@ -174,12 +174,12 @@ mod tests {
         let mut seen = vec![];
         let done = outages
             .wait_out("x", async || {
-                seen.push(private.store_away());
+                seen.push(private.store_unavailable());
                 if seen.len() < 4 { Err(Failure::Outage(format!("away {}", seen.len()))) } else { Ok(7) }
             })
             .await;
         let expected = [None, Some("away 1"), Some("away 2"), Some("away 3")].map(|text| text.map(str::to_owned));
-        assert_eq!((done, seen.as_slice(), private.store_away()), (Ok(7), expected.as_slice(), None));
+        assert_eq!((done, seen.as_slice(), private.store_unavailable()), (Ok(7), expected.as_slice(), None));
     }
 
     #[tokio::test]

@@ -1,4 +1,5 @@
-//! Watches that a request which sends much goes on: one that comes no further is given up, however long the whole may take.
+//! A timeout for requests with large bodies: a request fails when no byte of it was sent for some time. The whole request
+//! may take any time.
 
 use std::error::Error;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,11 +13,11 @@ use reqwest::header::{CONTENT_LENGTH, HeaderValue};
 use reqwest::{Body, Client, Request};
 use tokio::time::{Instant, sleep_until, timeout};
 
-/// In which pieces a body is given away, in bytes.
+/// The size of the pieces that a body is sent in, in bytes.
 const PIECE: usize = 128 << 10;
-/// What kernels and libraries may hold of a body that was given away and is not sent yet, in bytes.
+/// How many bytes of a body kernels and libraries may hold that are not sent yet.
 const BUFFERED: u64 = 4 << 20;
-/// The slowest link that counts as going on, in bytes a second.
+/// The slowest link on which those bytes are waited for, in bytes a second.
 const SLOWEST: u64 = 64 << 10;
 
 /// The error of a server that takes nothing more, or does not answer.
@@ -24,14 +25,15 @@ const SLOWEST: u64 = 64 << 10;
 #[error("the server took nothing more, or did not answer what it took, for {} s", .0.as_secs())]
 pub(crate) struct Stalled(Duration);
 
-/// Sends a request, and gives it up where nothing of it was taken for so long, or no answer came to what was taken.
+/// Sends a request. It fails if the connection takes no byte of the body for the time `stall`, or if no answer comes for so
+/// long after the last byte.
 pub(crate) async fn send(client: &Client, request: HttpRequest, stall: Duration) -> Result<HttpResponse, HttpError> {
     let (parts, body) = request.into_parts();
     let length = body.content_length();
     let url = parts.uri.to_string().parse().map_err(|error: url::ParseError| final_error(error.into()))?;
     let mut request = Request::new(parts.method, url);
     *request.headers_mut() = parts.headers;
-    // A body that goes away piece by piece does not say how long it is.
+    // A body in the form of a stream does not know its length.
     request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
     let progress = Arc::new(Progress::new(stall, length as u64));
     *request.body_mut() = Some(Body::wrap_stream(noted(body, progress.clone())));
@@ -45,7 +47,7 @@ pub(crate) async fn send(client: &Client, request: HttpRequest, stall: Duration)
     Ok(HttpResponse::from_parts(parts, body.map_err(of)?.to_bytes().into()))
 }
 
-/// The body in pieces, each of which is noted when it is asked for: then those before it are on their way.
+/// The body in pieces. When the connection asks for a piece, the ones before it are on their way: that is noted as progress.
 fn noted(body: HttpRequestBody, progress: Arc<Progress>) -> impl Stream<Item = Result<Bytes, HttpError>> {
     let whole = body.into_data_stream().flat_map(|frame| {
         let (frame, error) = frame.map_or_else(|error| (Bytes::new(), Some(error)), |frame| (frame, None));
@@ -78,7 +80,7 @@ impl Progress {
         *state = (state.0.saturating_sub(bytes), Instant::now());
     }
 
-    /// Ends once it came no further for too long.
+    /// Returns once there was no progress for too long.
     async fn ends(&self) {
         loop {
             let (left, since) = *self.state();
@@ -95,7 +97,7 @@ impl Progress {
     }
 }
 
-/// What the library does not try again by itself: who waits for outages does, and shows it.
+/// An error that the library does not retry by itself: `outage.rs` retries it, and shows that it does.
 fn final_error(error: Box<dyn Error + Send + Sync>) -> HttpError {
     HttpError::new_boxed(HttpErrorKind::Unknown, error)
 }

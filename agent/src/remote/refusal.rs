@@ -1,5 +1,5 @@
-//! Answers of servers that say no: which of them are final, in words that hold no secret. What the words of a provider
-//! mean stands in the provider's file.
+//! Error responses of servers: which of them are final, and a message without secrets. What the error codes of a provider
+//! mean is in the provider's file, such as `s3.rs`.
 
 use std::error::Error;
 use std::fmt;
@@ -16,13 +16,13 @@ const KEY: usize = 16;
 /// From this length on, a word may be a signature or a token, in bytes.
 const TOKEN: usize = 40;
 
-/// The answer of a server that says no.
+/// An error response of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub(crate) status: StatusCode,
-    /// The provider's word for it.
+    /// The provider's error code.
     code: Option<String>,
-    /// The server's sentence.
+    /// The server's error message.
     words: Option<String>,
     is_passing: bool,
     /// What to do about it, where the server's words mean more than their status.
@@ -42,7 +42,7 @@ impl Refusal {
         Self { status, code: None, words: None, is_passing, advice: None, is_of_the_bucket: false }
     }
 
-    /// With a provider's word and sentence for it.
+    /// With the provider's error code and message.
     pub(crate) fn with_words(mut self, code: Option<&str>, words: Option<&str>) -> Self {
         let some = |text: Option<&str>| text.map(harmless).filter(|text| !text.is_empty());
         (self.code, self.words) = (some(code), some(words));

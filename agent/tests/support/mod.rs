@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use nix::fcntl::{Flock, FlockArg};
 use seatrial_core::contract::{
-    Authentication, Authorities, CONFIG_VARIABLE, Digest, ExitCode, InputConfig, InputSource, LOG_SECONDS, Message,
-    OutputConfig, PodConfig, StepConfig, StoreConfig, VERSION, paths,
+    AttemptKey, Authentication, Authorities, CONFIG_VARIABLE, Digest, ExitCode, InputConfig, InputSource, LOG_SECONDS,
+    Message, OutputConfig, PodConfig, ReadConfig, Reading, StepConfig, StoreConfig, VERSION, paths,
 };
 use seatrial_crds::OutputType;
 use seatrial_store::testing::LocalStore;
@@ -206,7 +206,7 @@ impl Pod {
     }
 
     /// Why the store cannot be used, as `publish` shows it.
-    pub(crate) fn store_away(&self) -> String {
+    pub(crate) fn store_unavailable(&self) -> String {
         fs::read_to_string(self.private().join("store-away")).unwrap_or_default()
     }
 
@@ -214,6 +214,31 @@ impl Pod {
     pub(crate) async fn probe(&self) -> i32 {
         self.start("probe", &()).wait().await.unwrap().code().unwrap()
     }
+}
+
+/// The attempt of the tests' configs.
+pub(crate) fn key() -> AttemptKey {
+    AttemptKey { run_uid: "run".into(), step: "train".into(), attempt: 1, index: 0 }
+}
+
+/// Asserts that the store has nothing but how pods ended.
+pub(crate) fn assert_nothing_made(data: &TempDir) {
+    for folder in ["dobjects", "dartifacts", "drecords"] {
+        assert!(!data.path().join("objects/growth.0/dseatrial").join(folder).exists(), "{folder}");
+    }
+}
+
+/// Runs the program of a reader pod. Returns its exit code and what it sent.
+pub(crate) async fn read(store: &StoreConfig, what: Reading) -> (i32, Vec<u8>) {
+    let config = ReadConfig { version: VERSION, store: store.clone(), what };
+    let done = Command::new(env!("CARGO_BIN_EXE_seatrial-agent"))
+        .arg("read")
+        .env(CONFIG_VARIABLE, serde_json::to_string(&config).unwrap())
+        .stderr(Stdio::null())
+        .output()
+        .await
+        .unwrap();
+    (done.status.code().unwrap(), done.stdout)
 }
 
 pub(crate) fn fetch_config(stores: Vec<StoreConfig>, inputs: Vec<InputConfig>) -> PodConfig {

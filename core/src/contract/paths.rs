@@ -36,7 +36,7 @@ pub const CONFIG: &str = "/seatrial-private/config.json";
 /// What `fetch` brought, as a list of [`super::ReportedInput`] in JSON.
 pub const FETCHED: &str = "/seatrial-private/fetched.json";
 /// Exists while `publish` cannot use the store, and says why; its readiness probe looks for it.
-pub const STORE_AWAY: &str = "/seatrial-private/store-away";
+pub const STORE_UNAVAILABLE: &str = "/seatrial-private/store-away";
 /// The mount point of the volume for reports about checked data: the program that checks writes there, the agent reads, and
 /// nobody else sees it.
 pub const CHECKS: &str = "/seatrial-checks";
