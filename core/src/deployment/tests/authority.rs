@@ -1,5 +1,7 @@
 //! Which versions a ModelDeployment may serve, by what their Model decided.
 
+use seatrial_crds::Model;
+
 use super::*;
 
 fn failed(number: i64) -> Arc<ModelVersion> {

@@ -7,7 +7,7 @@ mod second_writer;
 mod servers;
 mod threshold;
 
-use seatrial_crds::{Follow, ModelSpec, ModelVersionStatus, Verdict};
+use seatrial_crds::{Follow, Verdict};
 use serde_json::{Value, from_value, json};
 
 use super::*;

@@ -11,6 +11,7 @@ use super::*;
 use crate::contract::check::{self, BrokenRule, CheckConfig, CheckMessage, CheckSummary, RuleKind, Severity};
 use crate::plan::Object;
 use crate::platform::Judge;
+use crate::revision;
 
 /// The producer's contract, with so many rows that there must be.
 fn contract(rows: u32, version: &str, serves: &[&str]) -> Arc<DataContract> {

@@ -5,7 +5,7 @@ use serde_json::{from_value, json};
 use super::fixture::*;
 use super::*;
 use crate::observed::{Expectation, RefusalReport};
-use crate::plan::{Kind, LiveRead};
+use crate::plan::LiveRead;
 
 #[test]
 fn a_refused_job_is_said_gives_way_to_a_correction_and_is_given_up_in_the_end() {

@@ -7,8 +7,8 @@ use serde_json::{from_value, json};
 use super::fixture::*;
 use super::*;
 use crate::contract::{ExitCode, Message};
-use crate::observed::{Expectation, ProbeEvent, ProbeReport, RefusalReport};
-use crate::plan::{Kind, LiveRead};
+use crate::observed::{Expectation, ProbeEvent, ProbeReport};
+use crate::plan::LiveRead;
 
 fn without_a_store() -> Fixture {
     let mut spec = training();
