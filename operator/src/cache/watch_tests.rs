@@ -1,5 +1,3 @@
-//! Which keys an event of a watch adds to the queue.
-
 use jiff::Timestamp;
 use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
 use seatrial_core::observed::VersionObserved;
@@ -335,12 +333,12 @@ async fn a_contract_with_a_schedule_is_woken_by_its_jobs_and_by_stores() {
     };
     arrives::<DataContract>(&feed, contract("1", json!({"timeout": "1h"})));
     arrives::<Store>(&feed, store("1"));
-    assert_eq!(names(woken(&feed).await), ["DataContract ns/customers"]);
+    assert_eq!(names(woken(&feed).await), ["DataContract ns/customers", "Store ns/lake"]);
     let check = json!({"schedule": {"cron": "0 6 * * *"}, "data": [{"schema": "t", "uri": "s3://lake/t/"}]});
     arrives::<DataContract>(&feed, contract("2", check));
     assert_eq!(names(woken(&feed).await), ["DataContract ns/customers", "ConfigMap ns/seatrial-trust-bundle"]);
     arrives::<Store>(&feed, store("2"));
-    assert_eq!(names(woken(&feed).await), ["DataContract ns/customers"]);
+    assert_eq!(names(woken(&feed).await), ["Store ns/lake", "DataContract ns/customers"]);
     arrives::<k8s_openapi::api::batch::v1::Job>(
         &feed,
         json!({"apiVersion": "batch/v1", "kind": "Job",
