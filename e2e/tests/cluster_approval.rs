@@ -1,6 +1,7 @@
 //! A release that people approve, on a real cluster: by their own accounts, by `kubectl seatrial approve`, and from Git.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
 
+use jiff::{SignedDuration, Timestamp};
 use seatrial_e2e::full::{Cluster, Namespace, condition, image, wait_for};
 use serde_json::Value;
 
@@ -86,6 +87,19 @@ fn signed(cluster: &Cluster, namespace: &Namespace, verdict: &str, words: &str) 
     version
 }
 
+/// Approvals count that are a minute younger than the chart's policy and its binding, which may just have been installed.
+fn wait_until_writers_are_proven(cluster: &Cluster) {
+    let age = |kind: &str| {
+        let object = cluster.get("default", kind, "seatrial-approvals-v1");
+        let created: Timestamp = object["metadata"]["creationTimestamp"].as_str().unwrap().parse().unwrap();
+        Timestamp::now().duration_since(created)
+    };
+    let is_proven = |kind| age(kind) > SignedDuration::from_secs(62);
+    wait_for("the policy counts", 120, || {
+        ["validatingadmissionpolicy", "validatingadmissionpolicybinding"].into_iter().all(is_proven).then_some(())
+    });
+}
+
 fn gate(version: &Value) -> Value {
     let gates = version["status"]["judgements"][0]["gates"].as_array().cloned().unwrap_or_default();
     gates.into_iter().find(|gate| gate["name"] == "signed").unwrap_or_default()
@@ -102,6 +116,7 @@ fn a_version_serves_when_those_who_are_asked_approve() {
     namespace.apply(&model("0.8", "{group: crm, count: 2}"));
     namespace.apply(&release(&namespace.name));
     signed(&cluster, &namespace, "Inconclusive", "0 of 2 approvals of the group crm");
+    wait_until_writers_are_proven(&cluster);
     let (done, said) = say("approve", &EVE, &[]);
     assert!(!done && said.contains("asks the group crm for approval, and eve@example.com is not of it"), "{said}");
     // No role lets mallory approve, nor read.
