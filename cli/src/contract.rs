@@ -161,7 +161,7 @@ fn manifest(name: &str, namespace: Option<&str>, spec: &DataContractSpec) -> any
 }
 
 /// What is checked of a document, and what is not.
-fn told(contract: &Contract) -> String {
+pub(crate) fn told(contract: &Contract) -> String {
     let mut said = String::new();
     for schema in &contract.schemas {
         said +=

@@ -15,6 +15,7 @@ use seatrial_crds::{DataContractSpec, ModelSpec, manifests};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::contract;
 use crate::yaml::{self, Document};
 
 /// True where nothing is wrong. Prints what is.
@@ -33,7 +34,13 @@ pub(crate) fn lint(paths: &[PathBuf]) -> anyhow::Result<bool> {
         };
         for document in documents.iter().filter(|document| is_ours(&document.value)) {
             checked += 1;
-            for (line, problem) in problems(document, &schemas) {
+            let problems = problems(document, &schemas);
+            if problems.is_empty() {
+                for line in of_contract(&document.value).lines() {
+                    println!("{}: {line}", file.display());
+                }
+            }
+            for (line, problem) in problems {
                 wrong += 1;
                 println!("{}:{line}: {problem}", file.display());
             }
@@ -41,6 +48,16 @@ pub(crate) fn lint(paths: &[PathBuf]) -> anyhow::Result<bool> {
     }
     println!("{checked} objects checked, {wrong} problems");
     Ok(wrong == 0)
+}
+
+/// What of a DataContract's document is checked, and what is not; nothing of other kinds.
+fn of_contract(object: &Value) -> String {
+    if object.get("kind").and_then(Value::as_str) != Some("DataContract") {
+        return String::new();
+    }
+    let spec = serde_json::from_value(object.get("spec").cloned().unwrap_or_default()).ok();
+    let read = spec.and_then(|spec: DataContractSpec| data_contract::read(&spec).ok());
+    read.map(|read| format!("version {}\n{}", read.version, contract::told(&read))).unwrap_or_default()
 }
 
 fn is_ours(object: &Value) -> bool {
@@ -131,7 +148,7 @@ fn problems(document: &Document, schemas: &BTreeMap<String, Schema>) -> Vec<(usi
             "ModelDeployment" => beyond_the_schema(object, validation::deployment),
             "Model" => beyond_the_schema(object, gates),
             "Store" => beyond_the_schema(object, validation::store),
-            "DataContract" => beyond_the_schema(object, contract),
+            "DataContract" => beyond_the_schema(object, promises),
             _ => vec![],
         };
         for problem in beyond {
@@ -150,7 +167,7 @@ fn beyond_the_schema<S: DeserializeOwned>(object: &Value, rules: fn(&S) -> Vec<P
 }
 
 /// What of a contract's document is not as the standard demands, and of its schedule.
-fn contract(contract: &DataContractSpec) -> Vec<Problem> {
+fn promises(contract: &DataContractSpec) -> Vec<Problem> {
     let mut problems = data_contract::read(contract).err().unwrap_or_default();
     problems.extend(data_contract::schedule_problems(contract));
     problems
@@ -183,6 +200,20 @@ mod tests {
     fn pipeline(step: &str) -> String {
         let head = "apiVersion: seatrial.dev/v1alpha1\nkind: MLPipeline\nmetadata: {name: churn}\n";
         format!("{head}spec:\n  image: churn:1\n  steps:\n    - {step}\n")
+    }
+
+    #[test]
+    fn of_a_contract_is_said_what_is_checked_and_what_is_not() {
+        let text = "apiVersion: seatrial.dev/v1alpha1\nkind: DataContract\nmetadata: {name: c}\nspec:\n  contract:\n    apiVersion: v3.1.0\n    kind: DataContract\n    id: x\n    version: 1.2.0\n    status: active\n    schema:\n      - name: t\n        properties: [{name: id, logicalType: integer, required: true}]\n        quality: [{type: text, description: all are right}]\n";
+        assert_eq!(found(text), "");
+        let said = of_contract(&yaml::documents(text).unwrap()[0].value);
+        assert!(
+            said.starts_with(
+                "version 1.2.0\nt: 1 columns, 3 rules are checked\nnot checked: spec.contract.schema[t].quality[0]: "
+            ),
+            "{said}"
+        );
+        assert_eq!(of_contract(&yaml::documents("kind: Model").unwrap()[0].value), "");
     }
 
     #[test]
