@@ -19,7 +19,11 @@ pub fn describe(rule: &RuleKind) -> String {
         RuleKind::RowCount { is } => format!("the number of rows is {is}"),
         RuleKind::NullValues { column, is, unit } => counted("rows without a value", column, is, *unit),
         RuleKind::MissingValues { column, is, unit, .. } => counted("rows with a missing value", column, is, *unit),
-        RuleKind::InvalidValues { column, is, unit, .. } => counted("rows with an invalid value", column, is, *unit),
+        RuleKind::InvalidValues { column, tests, is, unit } => {
+            let valid: Vec<String> = tests.iter().map(of_test).collect();
+            let counted = counted("rows with an invalid value", column, is, *unit);
+            format!("{counted}; a valid one {}", valid.join(" and "))
+        }
         RuleKind::DuplicateValues { columns, is, unit } => {
             counted("rows too many, of equal values", &columns.join(", "), is, *unit)
         }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::fields::{Fields, object, scalar};
 use super::options::checked_pattern;
 use super::{Draft, query};
-use crate::contract::check::{Column, Comparison, RuleKind, Severity, Unit, ValueTest};
+use crate::contract::check::{Column, Comparison, LogicalType, RuleKind, Severity, Unit, ValueTest};
 use crate::decimal::Decimal;
 
 /// The most values of a list.
@@ -263,6 +263,12 @@ fn missing(fields: Fields<'_>, arguments: Fields<'_>, name: &str, column: &Colum
 fn invalid(fields: Fields<'_>, arguments: Fields<'_>, name: &str, column: &Column, draft: &mut Draft) {
     let mut tests = vec![];
     if arguments.get("validValues").is_some() {
+        let is_text = column.logical_type == Some(LogicalType::String);
+        let has_boolean = |list: &Value| list.as_array().is_some_and(|list| list.iter().any(Value::is_boolean));
+        if is_text && arguments.get("validValues").is_some_and(has_boolean) {
+            let message = "has true or false, and the column has texts: YAML makes them of yes, no, on and off; put such values in quotes";
+            return draft.problem(arguments.at("validValues"), message);
+        }
         match texts(arguments, "validValues", draft) {
             Some(values) if !values.is_empty() => tests.push(ValueTest::OneOf(values)),
             Some(_) => return draft.problem(arguments.at("validValues"), "must not be empty: no value would be valid"),

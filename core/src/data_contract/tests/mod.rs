@@ -189,6 +189,11 @@ fn queries_become_rules_with_names_for_their_placeholders() {
     assert_eq!(severities, [Severity::Warning, Severity::Warning, Severity::Error]);
     assert_eq!(read.not_checked.len(), 1);
     assert!(read.not_checked[0].reason.contains("stands at a schema object"), "{:?}", read.not_checked);
+    let tests = vec![ValueTest::OneOf(vec!["yes".into(), "no".into()])];
+    let invalid =
+        RuleKind::InvalidValues { column: "deny".into(), tests, is: Comparison::MustBe("0".into()), unit: Unit::Rows };
+    let said = "the number of rows with an invalid value of deny is 0; a valid one is one of yes, no";
+    assert_eq!(describe(&invalid), said);
     assert_eq!(describe(&read.rules[1].check), r#"the query gives not 1: SELECT COUNT(*) FROM "t" WHERE "b" < 0"#);
 }
 
@@ -299,6 +304,11 @@ fn a_document_that_contradicts_itself_or_the_standard_is_refused() {
         (
             of(json!({"quality": [{"metric": "invalidValues", "arguments": {"validValues": []}, "mustBe": 0}]})),
             "must not be empty",
+        ),
+        (
+            of(json!({"logicalType": "string",
+                "quality": [{"metric": "invalidValues", "arguments": {"validValues": [true, "no"]}, "mustBe": 0}]})),
+            "put such values in quotes",
         ),
         (
             with(
