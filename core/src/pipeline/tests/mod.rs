@@ -1,6 +1,5 @@
 //! What a pipeline decides.
 
-mod data;
 mod history;
 mod last_run;
 
