@@ -5,11 +5,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
+use crate::artifact::Artifact;
 use crate::limits;
 use crate::measurement::{DuelMeasurement, LabelSource};
 use crate::model::GateType;
 use crate::schema::atomic_list;
-use crate::version::Artifact;
 
 fn gates(schema: &mut Schema) {
     atomic_list(schema, limits::VERDICTS);

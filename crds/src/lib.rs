@@ -10,6 +10,7 @@ pub mod reference;
 
 mod affinity;
 mod approval;
+mod artifact;
 mod contract;
 mod deployment;
 mod judgement;
@@ -32,6 +33,7 @@ pub use affinity::{
     UnsatisfiableAction,
 };
 pub use approval::{Approval, ApprovalGate, ApprovalSpec, Approver, Decision};
+pub use artifact::Artifact;
 pub use contract::{
     AffectedPipeline, BreakingChange, CheckSchedule, CheckedData, CheckedTable, Checking, ContractChange,
     ContractChangeEffect, ContractCheck, ContractRule, ContractSchema, CsvDialect, CsvHeader, DataContract,
@@ -69,7 +71,7 @@ pub use run::{
 };
 pub use store::{Credentials, Store, StoreSpec, StoreStatus, WebIdentity};
 pub use version::{
-    Artifact, Evidence, Lineage, LineageContract, LineageImage, LineageInput, Metric, ModelVersion, ModelVersionSpec,
+    Evidence, Lineage, LineageContract, LineageImage, LineageInput, Metric, ModelVersion, ModelVersionSpec,
     ModelVersionStatus,
 };
 pub use volume::{

@@ -5,6 +5,7 @@ use kube::CustomResource;
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
+use crate::artifact::Artifact;
 use crate::judgement::{Duel, Judgement, Measuring, Threshold, Verdict};
 use crate::limits;
 use crate::measurement::Measurement;
@@ -125,20 +126,6 @@ pub struct Metric {
     /// value is a decimal, or what the step wrote instead: NaN, a text.
     #[schemars(length(max = limits::DECIMAL))]
     pub value: String,
-}
-
-/// Files in a store, named by their content.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Artifact {
-    /// uri is where the artifact is.
-    #[schemars(length(max = limits::URI), regex(pattern = limits::URI_PATTERN))]
-    pub uri: String,
-    /// digest is the SHA-256 of the canonical list of its files.
-    #[schemars(length(max = limits::DIGEST), regex(pattern = limits::DIGEST_PATTERN))]
-    pub digest: String,
-    /// size is the sum of its files' sizes in bytes.
-    #[schemars(range(min = 0))]
-    pub size: i64,
 }
 
 /// An artifact that a version is judged by.
