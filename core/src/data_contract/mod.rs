@@ -7,6 +7,7 @@
 
 mod breaking;
 mod compare;
+mod comparisons;
 mod describe;
 mod document;
 mod fields;

@@ -5,8 +5,8 @@
 use serde_json::Value;
 
 use super::Draft;
+use super::comparisons::{comparisons, each};
 use super::fields::Fields;
-use super::quality::{Level, comparisons, each};
 use crate::contract::check::RuleKind;
 
 /// What stands for the schema object: the standard's word first, then those of tools that run contracts.
@@ -16,13 +16,9 @@ const OF_PROPERTY: [&str; 3] = ["property", "column", "field"];
 /// What a query begins with.
 const BEGINS: [&str; 3] = ["SELECT", "WITH", "VALUES"];
 
-/// Adds a rule for each comparison that a query's number must keep.
-pub(super) fn rule(fields: Fields<'_>, name: Option<&str>, level: Level<'_>, draft: &mut Draft) {
+/// Adds a rule for each comparison that the number of a query must keep, which stands at this column or at a schema object.
+pub(super) fn rule(fields: Fields<'_>, name: Option<&str>, column: Option<&str>, draft: &mut Draft) {
     let Some(query) = fields.required_text("query", draft) else { return };
-    let column = match level {
-        Level::Property(column) => Some(column.name.as_str()),
-        Level::Schema => None,
-    };
     let query = match checked(query).and_then(|()| named(query, &draft.schema, column)) {
         Ok(query) => query,
         Err(why) => return draft.not_checked(fields.path, why),
