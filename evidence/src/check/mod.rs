@@ -3,6 +3,7 @@
 //! `check` is told what to check by an environment variable, and writes a report for each input; both are fixed in
 //! `seatrial_core::contract::check`. The reading itself is done by `check-input`, a child process for each input.
 
+mod column;
 mod conclude;
 mod csv;
 mod files;

@@ -6,8 +6,8 @@ use std::hash::{BuildHasherDefault, Hasher};
 use seatrial_core::contract::check::{BINS, ColumnProfile, MAX_DISTINCT, MAX_FREQUENT, QUANTILES};
 use seatrial_core::decimal::twelve_digits;
 
+use super::column::ColumnPlan;
 use super::moment;
-use super::plan::ColumnPlan;
 use super::value::{Cell, Typed, shown};
 
 /// Bytes of a value that is counted by itself.

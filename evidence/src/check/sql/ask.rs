@@ -6,7 +6,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Error, ErrorCode};
 use seatrial_core::decimal::exact;
 
-use super::HEAP;
+use super::database::HEAP;
 use super::prepare::words;
 
 /// What one query may take.

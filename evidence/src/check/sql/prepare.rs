@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::{Connection, Error};
 
-use super::{bound, create, declared};
-use crate::check::plan::ColumnPlan;
+use super::database::{bound, create, declared};
+use crate::check::column::ColumnPlan;
 
 /// Functions that do more than compute.
 const REFUSED: [&str; 2] = ["load_extension", "fts3_tokenizer"];

@@ -8,8 +8,9 @@ use rusqlite::{Connection, OpenFlags, ToSql, params_from_iter};
 use seatrial_core::contract::check::LogicalType;
 
 use super::ask::{self, Answer};
+use super::database::{CACHE_KIB, bound, create, declared, quoted};
 use super::prepare::{self, words};
-use super::{CACHE_KIB, Queries, bound, create, declared, quoted};
+use super::queries::Queries;
 use crate::check::keys::Disk;
 use crate::check::moment::written;
 use crate::check::plan::Plan;
