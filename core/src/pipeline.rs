@@ -7,7 +7,9 @@
 //! run <pipeline>-c<n>        its name derives from the change: created twice, it is one run
 //! revision <pipeline>-c<n>   last: where it exists, the change is done with, even if its run was deleted since
 //! ```
+//! New data that a trigger waits for are a change, too: see [`data`].
 
+mod data;
 mod sweep;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,18 +18,21 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube_core::{Resource, ResourceExt};
 use seatrial_crds::names::{
-    MANAGED_BY, MANAGED_BY_LABEL, PIPELINE_LABEL, PIPELINE_UID_ANNOTATION, REVISION_LABEL, TRIGGERED_AT_ANNOTATION,
+    MANAGED_BY, MANAGED_BY_LABEL, PIPELINE_LABEL, PIPELINE_UID_ANNOTATION, REVISION_LABEL, TRIGGER_ANNOTATION,
+    TRIGGERED_AT_ANNOTATION,
 };
 use seatrial_crds::{
     LastRun, MLPipeline, MLPipelineRun, MLPipelineRunSpec, MLPipelineRunStatus, MLPipelineStatus, Purpose,
+    TriggeredData,
 };
 
 use crate::conditions::{self, Status, types};
 use crate::data_contract::{self, ContractProblem, references, resolve};
 use crate::observed::PipelineObserved;
-use crate::plan::{BlockedReason, Kind, Object, Plan, Stage, Write};
+use crate::plan::{BlockedReason, Event, EventType, Kind, Object, Plan, Stage, Write};
 use crate::run::triggered_revision;
 use crate::{names, revision, validation};
+use data::{Data, News};
 
 /// How many ended runs of a kind are kept where the pipeline does not say.
 const DEFAULT_HISTORY: u32 = 5;
@@ -41,8 +46,10 @@ enum Change {
     None { number: i64 },
     /// The newest revision has this spec, but belongs to a pipeline of the same name that is gone.
     Adopt { number: i64 },
-    /// It is a new change.
-    New { number: i64 },
+    /// The newest revision has this spec, and is to bear the data that its run read.
+    Known { number: i64, data: Data },
+    /// It is a new change, made for these data; by the trigger, where new data are all that changed.
+    New { number: i64, data: Data, trigger: Option<String> },
 }
 
 /// Decides what is done for a pipeline.
@@ -52,7 +59,7 @@ pub fn plan(observed: &PipelineObserved, now: Timestamp) -> Plan<MLPipelineStatu
         return Plan::default();
     }
     let mut status = pipeline.status.clone().unwrap_or_default();
-    let (mut stages, mut begins) = (vec![], None);
+    let (mut stages, mut events, mut begins) = (vec![], vec![], None);
     let problems = validation::pipeline(&pipeline.spec);
     let suspended = pipeline.spec.suspend == Some(true);
     let mut unreadable = None;
@@ -60,19 +67,38 @@ pub fn plan(observed: &PipelineObserved, now: Timestamp) -> Plan<MLPipelineStatu
         match change(observed) {
             // Whether the spec is a change is not known. To train everything again without need would be the worse mistake.
             Err(error) => unreadable = Some(error.to_string()),
-            Ok(Change::None { number }) => status.revision = Some(number),
+            Ok(Change::None { number }) => {
+                status.revision = Some(number);
+                status.data = newest_data(observed);
+            }
             Ok(Change::Adopt { number }) => {
                 status.revision = Some(number);
+                status.data = newest_data(observed);
                 stages.push(Stage::stop(adoption(observed, pipeline).into_iter().collect()));
             }
-            Ok(Change::New { number }) => {
-                status.revision = Some(number);
+            Ok(Change::Known { number, data }) => {
+                (status.revision, status.data) = (Some(number), data::told(&data));
+                let known = revision::newest(&observed.revisions).map(|newest| newest.to_object());
+                let write = known.map(|mut revision| {
+                    data::put(&mut revision, &data);
+                    Write::Replace(Object::ControllerRevision(Box::new(revision)))
+                });
+                stages.push(Stage::stop(write.into_iter().collect()));
+            }
+            Ok(Change::New { number, data, trigger }) => {
+                let is_news = status.revision != Some(number);
+                (status.revision, status.data) = (Some(number), data::told(&data));
                 if validation::required_parameters(&pipeline.spec).is_empty() {
-                    let run = run(pipeline, number, now);
+                    let mut run = run(pipeline, number, now);
+                    if let Some(trigger) = trigger {
+                        events.extend(is_news.then(|| new_data(&trigger, &run.name_any())));
+                        run.metadata.annotations.get_or_insert_default().insert(TRIGGER_ANNOTATION.to_owned(), trigger);
+                    }
                     begins = Some(run.name_any());
                     stages.push(Stage::stop(vec![Write::Create(Object::Run(Box::new(run)))]));
                 }
-                let revision = revision::build(pipeline, number);
+                let mut revision = revision::build(pipeline, number);
+                data::put(&mut revision, &data);
                 stages.push(Stage::stop(vec![Write::Create(Object::ControllerRevision(Box::new(revision)))]));
             }
         }
@@ -91,12 +117,13 @@ pub fn plan(observed: &PipelineObserved, now: Timestamp) -> Plan<MLPipelineStatu
         refused: unreadable.or_else(|| refused(observed)),
         contract: unusable_contract(observed),
     };
-    set_conditions(&mut status, pipeline, &accepted, &others(observed), now);
+    let more = data::said(observed) + &others(observed);
+    set_conditions(&mut status, pipeline, &accepted, &more, now);
     set_compatible(&mut status, observed, now);
     let (swept, requeue_after) = sweep::sweep(observed, now);
     stages.push(Stage::proceed(history(observed).into_iter().chain(swept).collect()));
     let changed = Some(&status) != pipeline.status.as_ref();
-    Plan { status: changed.then_some(status), stages, requeue_after, ..Plan::default() }
+    Plan { status: changed.then_some(status), stages, events, requeue_after, ..Plan::default() }
         .defer_blocked(&observed.blocked, now)
 }
 
@@ -109,17 +136,41 @@ fn change(observed: &PipelineObserved) -> Result<Change, revision::RevisionError
         && recorded > number
     {
         // Recorded, and then cut off before the revision was written.
-        return Ok(Change::New { number: recorded });
+        let data = pipeline.status.as_ref().map(|status| data::recorded(&status.data)).unwrap_or_default();
+        let spec = newest.and_then(|newest| newest.spec().ok());
+        let same = spec.is_some_and(|spec| revision::projection(spec) == revision::projection(&pipeline.spec));
+        let trigger = data::differing(&data, newest.map(AsRef::as_ref)).filter(|_| same);
+        return Ok(Change::New { number: recorded, data, trigger });
     }
     let spec = newest.map(|newest| newest.spec()).transpose().map_err(Clone::clone)?;
     let same = spec.is_some_and(|spec| revision::projection(spec) == revision::projection(&pipeline.spec));
     let ours = newest.and_then(|newest| newest.pipeline_uid()) == pipeline.metadata.uid.as_deref();
-    Ok(match (same, ours) {
-        (true, true) => Change::None { number },
-        (true, false) if recorded.is_none() => Change::Adopt { number },
-        (true, false) => Change::None { number },
-        (false, _) => Change::New { number: number + 1 },
+    Ok(match newest.filter(|_| same) {
+        Some(_) if !ours && recorded.is_none() => Change::Adopt { number },
+        // A run without values for its parameters is nobody's to start.
+        Some(newest) if validation::required_parameters(&pipeline.spec).is_empty() => {
+            match data::news(observed, newest) {
+                News::None => Change::None { number },
+                News::Known(data) => Change::Known { number, data },
+                News::New(data, trigger) => Change::New { number: number + 1, data, trigger: Some(trigger) },
+            }
+        }
+        Some(_) => Change::None { number },
+        None => {
+            Change::New { number: number + 1, data: data::current(observed, newest.map(AsRef::as_ref)), trigger: None }
+        }
     })
+}
+
+/// The data that the newest change was made for.
+fn newest_data(observed: &PipelineObserved) -> Vec<TriggeredData> {
+    revision::newest(&observed.revisions).map(|newest| data::told(&newest.triggered_data())).unwrap_or_default()
+}
+
+/// What people are told of a run that new data start.
+fn new_data(trigger: &str, run: &str) -> Event {
+    let message = format!("trigger \"{trigger}\": there are new data that keep their contract; the run {run} starts");
+    Event { kind: EventType::Normal, reason: "NewData", action: "Trigger", message }
 }
 
 /// The newest revision belongs to this pipeline from now on: nothing of it changed.
@@ -240,7 +291,7 @@ fn set_conditions(
     status: &mut MLPipelineStatus,
     pipeline: &MLPipeline,
     accepted: &Accepted<'_>,
-    others: &str,
+    more: &str,
     now: Timestamp,
 ) {
     let generation = pipeline.metadata.generation;
@@ -275,7 +326,7 @@ fn set_conditions(
         );
         ("ParametersRequired", message)
     };
-    conditions::set(conditions, types::READY, Status::True, reason, message + others, generation, now);
+    conditions::set(conditions, types::READY, Status::True, reason, message + more, generation, now);
 }
 
 /// Says whether a contract changed so that who reads by it is broken: before the next run meets that.

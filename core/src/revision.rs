@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
 use kube_core::Resource;
 use seatrial_crds::names::{
-    COMPONENT_LABEL, MANAGED_BY, MANAGED_BY_LABEL, PIPELINE_LABEL, PIPELINE_UID_ANNOTATION, components,
+    COMPONENT_LABEL, DATA_ANNOTATION, MANAGED_BY, MANAGED_BY_LABEL, PIPELINE_LABEL, PIPELINE_UID_ANNOTATION, components,
 };
 use seatrial_crds::{MLPipeline, MLPipelineSpec, Resources, WorkloadOptions};
 use serde::Deserialize;
@@ -32,10 +32,11 @@ pub struct RevisionError {
     pub is_of_another_release: bool,
 }
 
-/// What of a pipeline affects results: all but how runs queue, how many are kept, how long steps may wait, and what its
+/// What of a pipeline affects results: all but what else starts runs, how they queue, how many are kept, how long steps may wait, and what its
 /// Jobs and pods are labelled with. Two specs of one projection are the same change.
 pub fn projection(spec: &MLPipelineSpec) -> Value {
     let mut spec = spec.clone();
+    spec.triggers = vec![];
     spec.concurrency = None;
     spec.history_limits = None;
     spec.suspend = None;
@@ -140,6 +141,12 @@ impl Revision {
             return Err(RevisionError { is_of_another_release: true, ..error(problem) });
         }
         serde_json::from_value(data.spec).map_err(|problem| error(problem.to_string()))
+    }
+
+    /// The data that the revision's change was made for, by the name of a trigger.
+    pub fn triggered_data(&self) -> BTreeMap<String, String> {
+        let data = self.metadata.annotations.as_ref().and_then(|annotations| annotations.get(DATA_ANNOTATION));
+        data.and_then(|data| serde_json::from_str(data).ok()).unwrap_or_default()
     }
 
     /// The UID of the pipeline that the revision was made for.

@@ -65,6 +65,7 @@ pub fn pipeline(spec: &MLPipelineSpec) -> Vec<Problem> {
         );
         problems.push(problem("spec.steps", message));
     }
+    triggers(spec, &mut problems);
     for publication in &spec.publishes {
         let path = format!("spec.publishes[{}]", publication.model);
         let mut must_be = |reference: &OutputReference, kinds: &[OutputType], field: &str| {
@@ -85,6 +86,25 @@ pub fn pipeline(spec: &MLPipelineSpec) -> Vec<Problem> {
         }
     }
     problems
+}
+
+fn triggers(spec: &MLPipelineSpec, problems: &mut Vec<Problem>) {
+    unique("spec.triggers", spec.triggers.iter().map(|trigger| trigger.name.as_str()), problems);
+    for trigger in &spec.triggers {
+        let path = format!("spec.triggers[{}]", trigger.name);
+        let Some(data) = &trigger.data else {
+            problems.push(problem(format!("{path}.data"), "is missing: say which new data start a run"));
+            continue;
+        };
+        let mut inputs = spec.steps.iter().flat_map(|step| &step.inputs).filter(|input| input.uri.is_some());
+        if !inputs.any(|input| input.contract.as_ref().is_some_and(|it| data.contract.is(it))) {
+            let message = format!(
+                "no input by uri has the contract \"{}\": name one that an input has, with its namespace where the input says it",
+                data.contract.name
+            );
+            problems.push(problem(format!("{path}.data.contract"), message));
+        }
+    }
 }
 
 fn check_step(step: &Step, spec: &MLPipelineSpec, above: &BTreeMap<&str, &Step>, problems: &mut Vec<Problem>) {

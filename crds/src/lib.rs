@@ -60,9 +60,9 @@ pub use objectives::{
     NotApplicable, RateMetric, SmallGroups, StatusQuo, Task, TaskType,
 };
 pub use pipeline::{
-    ArtifactReference, Concurrency, ConcurrencyPolicy, ContractReference, HistoryLimits, Input, LastRun, MLPipeline,
-    MLPipelineSpec, MLPipelineStatus, Output, OutputReference, OutputType, Parameter, ParameterType, Publication,
-    Retry, Step,
+    ArtifactReference, Concurrency, ConcurrencyPolicy, ContractReference, DataTrigger, HistoryLimits, Input, LastRun,
+    MLPipeline, MLPipelineSpec, MLPipelineStatus, Output, OutputReference, OutputType, Parameter, ParameterType,
+    Publication, Retry, Step, Trigger, TriggerType, TriggeredData, WatchedContract,
 };
 pub use pod::{LocalReference, PodOptions, PodSecurity, Toleration, TolerationEffect, TolerationOperator};
 pub use run::{

@@ -202,7 +202,10 @@ pub const INTERRUPTIONS: usize = 8;
 /// Runs that a history limit may keep.
 pub const HISTORY: u32 = 100;
 
-/// Bytes of the name of a step, input, output, parameter or gate.
+/// Triggers of a pipeline.
+pub const TRIGGERS: usize = 8;
+
+/// Bytes of the name of a step, input, output, parameter, gate or trigger.
 pub const NAME: usize = 40;
 /// Bytes of a pipeline's name: `<pipeline>-c<number>` names its runs, and stands in labels of at most 63.
 pub const PIPELINE_NAME: usize = 50;

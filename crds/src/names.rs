@@ -83,5 +83,9 @@ pub const PIPELINE_UID_ANNOTATION: &str = "seatrial.dev/pipeline-uid";
 pub const UNUSED_SINCE_ANNOTATION: &str = "seatrial.dev/unused-since";
 /// On a model's counter: the runs that took the newest numbers, as a JSON object from number to run UID.
 pub const HOLDERS_ANNOTATION: &str = "seatrial.dev/holders";
+/// On a revision: the data that its change was made for, as a JSON object from the name of a trigger to a digest.
+pub const DATA_ANNOTATION: &str = "seatrial.dev/data";
+/// On a run that new data started: the name of the trigger.
+pub const TRIGGER_ANNOTATION: &str = "seatrial.dev/trigger";
 /// On a run that a trigger started: when, RFC 3339. A copy of the run that is created much later is known by it.
 pub const TRIGGERED_AT_ANNOTATION: &str = "seatrial.dev/triggered-at";

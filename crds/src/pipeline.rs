@@ -72,6 +72,10 @@ pub struct MLPipelineSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(transform = publishes)]
     pub publishes: Vec<Publication>,
+    /// triggers are what starts a run beside changes of the pipeline.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = triggers)]
+    pub triggers: Vec<Trigger>,
     /// concurrency says how many runs may be under way at once, and what a triggered run does while another is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<Concurrency>,
@@ -119,6 +123,10 @@ fn steps(schema: &mut Schema) {
             ),
         ]),
     );
+}
+
+fn triggers(schema: &mut Schema) {
+    list_map(schema, "name", limits::TRIGGERS);
 }
 
 fn publishes(schema: &mut Schema) {
@@ -329,6 +337,60 @@ pub struct Publication {
     pub evidence: Vec<OutputReference>,
 }
 
+/// What starts a run beside changes of the pipeline.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [
+    rule("(self.type == 'Data') == has(self.data)", "a trigger has exactly the field that its type names: data with type Data"),
+]))]
+pub struct Trigger {
+    /// name is the trigger's name, unique in its pipeline.
+    #[schemars(length(min = 1, max = limits::NAME), regex(pattern = limits::NAME_PATTERN))]
+    pub name: String,
+    /// type is what kind of trigger it is: Data.
+    #[serde(rename = "type")]
+    pub kind: TriggerType,
+    /// data says which new data start a run, with type Data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<DataTrigger>,
+}
+
+/// The kinds of triggers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum TriggerType {
+    /// New data that keep their contract.
+    Data,
+}
+
+/// New data, as a contract's own schedule sees them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DataTrigger {
+    /// contract is the DataContract whose spec.check.schedule looks for new data. An input by uri must have it. A run starts
+    /// once for each change of the data that the contract's check found to be Passed.
+    pub contract: WatchedContract,
+}
+
+/// A DataContract.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WatchedContract {
+    /// namespace is the contract's namespace, as the input names it; by default the pipeline's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = limits::NAMESPACE), regex(pattern = limits::DNS_LABEL_PATTERN))]
+    pub namespace: Option<String>,
+    /// name is the contract's name.
+    #[schemars(length(min = 1, max = limits::CONTRACT), regex(pattern = limits::NAME_PATTERN))]
+    pub name: String,
+}
+
+impl WatchedContract {
+    /// Whether an input names it.
+    pub fn is(&self, reference: &ContractReference) -> bool {
+        (&self.namespace, &self.name) == (&reference.namespace, &reference.name)
+    }
+}
+
 /// How many runs may be under way at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -392,6 +454,10 @@ pub struct MLPipelineStatus {
     /// revision is the number of the newest change that affects results; its run is `<pipeline>-c<revision>`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<i64>,
+    /// data are the data that the newest change was made for, as its triggers saw them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = triggered_data)]
+    pub data: Vec<TriggeredData>,
     /// lastRun is how the newest run stands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_run: Option<LastRun>,
@@ -400,6 +466,22 @@ pub struct MLPipelineStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(transform = crate::manifests::condition_list)]
     pub conditions: Vec<Condition>,
+}
+
+fn triggered_data(schema: &mut Schema) {
+    atomic_list(schema, limits::TRIGGERS);
+}
+
+/// The data that a change was made for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TriggeredData {
+    /// trigger is the trigger's name.
+    #[schemars(length(max = limits::NAME))]
+    pub trigger: String,
+    /// digest is the digest of the data: that of a table, as the contract's status.checks have it, or of several together.
+    #[schemars(length(max = limits::DIGEST))]
+    pub digest: String,
 }
 
 /// How a pipeline's newest run stands.

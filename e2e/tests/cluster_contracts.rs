@@ -198,6 +198,50 @@ fn a_contract_checks_its_data_on_its_own_schedule() {
 }
 
 #[test]
+fn new_data_start_one_run() {
+    let cluster = Cluster::prepared();
+    let namespace = Namespace::new(&cluster, "contracts-triggered");
+    namespace.apply(CONTRACT);
+    let (first, second) = (format!("{HEADER}\n{GOOD}"), format!("{HEADER}\n3,19,DE,2020-01-31\n4,18,FR,2021-02-28"));
+    namespace.apply(&pipeline("data", &[("first", &first), ("second", &second)]));
+    cluster.wait_for_run(&namespace.name, "data-c1", 300);
+    let uri = |content: &str| {
+        let object = seatrial_core::contract::layout::object(&seatrial_core::contract::Digest::of(content.as_bytes()));
+        format!("s3://{}/{object}", namespace.name)
+    };
+    namespace.apply(&scheduled("good", &uri(&first)));
+    let reads = format!(
+        "apiVersion: seatrial.dev/v1alpha1
+kind: MLPipeline
+metadata: {{name: work}}
+spec:
+  image: {}
+  triggers: [{{name: new-data, type: Data, data: {{contract: {{name: good}}}}}}]
+  steps:
+    - name: read
+      command: [python, -c, \"print('it ran')\"]
+      inputs: [{{name: raw, uri: \"{}\", contract: {{name: good}}}}]
+",
+        image("mortgage:1.0"),
+        uri(&first)
+    );
+    namespace.apply(&reads);
+    cluster.wait_for_run(&namespace.name, "work-c1", 240);
+    let data = |pipeline: &Value| pipeline["status"]["data"][0]["digest"].clone();
+    let pipeline = cluster.wait(&namespace.name, "mlpipeline", "work", 240, |pipeline| data(pipeline).is_string());
+    assert_eq!(pipeline["status"]["revision"], 1, "the first run read what the first check found: {pipeline:#}");
+    namespace.apply(&scheduled("good", &uri(&second)));
+    let run = cluster.wait_for_run(&namespace.name, "work-c2", 240);
+    assert_eq!(run["metadata"]["annotations"]["seatrial.dev/trigger"], "new-data", "{run:#}");
+    // The next check finds the same.
+    let newest = |contract: &Value| contract["status"]["checks"][0]["scheduledAt"].clone();
+    let before = newest(&cluster.get(&namespace.name, "datacontract", "good"));
+    cluster.wait(&namespace.name, "datacontract", "good", 240, |contract| newest(contract) != before);
+    let again = cluster.get(&namespace.name, "mlpipeline", "work");
+    assert_eq!((&again["status"]["revision"], data(&again) == data(&pipeline)), (&2.into(), false), "{again:#}");
+}
+
+#[test]
 fn a_contract_that_serves_nobody_else_stops_a_run_before_it_begins() {
     let cluster = Cluster::prepared();
     let producer = Namespace::new(&cluster, "contracts-producer");

@@ -29,9 +29,9 @@ pub use breaking::of_pipeline;
 pub use compare::{Change, Effect, compare};
 pub use describe::describe;
 pub use plan::{plan, verdict_of_check};
-use resolve::find;
+pub(crate) use resolve::find;
 pub use resolve::{AgreedContract, ContractProblem, references, resolve, whole};
-pub use scheduled::{is_scheduled, schedule_problems};
+pub use scheduled::{checked_tables, is_scheduled, schedule_problems};
 
 use crate::contract::check::{self, Column, NotChecked, Rule, RuleKind};
 use crate::digest;

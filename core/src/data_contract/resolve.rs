@@ -82,7 +82,7 @@ pub fn references(spec: &MLPipelineSpec, namespace: &str) -> Vec<ContractReferen
 }
 
 /// The contract of a whole reference, if it serves the namespace.
-pub(super) fn find<'a>(
+pub(crate) fn find<'a>(
     reference: &ContractReference,
     namespace: &str,
     contracts: &'a [Arc<DataContract>],

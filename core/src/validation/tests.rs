@@ -46,6 +46,21 @@ fn each_mistake_is_named_with_its_place() {
         ),
         (|s| s.steps[1].inputs[0].uri = Some("s3://a/b".into()), "spec.steps[train].inputs[train]", "exactly one"),
         (
+            |s| s.triggers = serde_json::from_value(json!([{"name": "new", "type": "Data"}])).unwrap(),
+            "spec.triggers[new].data",
+            "is missing",
+        ),
+        (
+            |s| {
+                s.triggers = serde_json::from_value(
+                    json!([{"name": "new", "type": "Data", "data": {"contract": {"name": "x"}}}]),
+                )
+                .unwrap()
+            },
+            "spec.triggers[new].data.contract",
+            "no input by uri has the contract \"x\"",
+        ),
+        (
             |s| s.steps[0].inputs[0].uri = Some("file:///etc/".into()),
             "spec.steps[prepare].inputs[raw].uri",
             "must begin",

@@ -38,6 +38,11 @@ fn with_check(check: &Value) -> Value {
     object("DataContract", "union", json!({"contract": {}, "check": check}))
 }
 
+fn with_trigger(trigger: &Value) -> Value {
+    let steps = json!([{"name": "a", "command": ["x"]}]);
+    object("MLPipeline", "union", json!({"image": "i", "steps": steps, "triggers": [trigger]}))
+}
+
 /// Of a union none is as wrong as two.
 pub(crate) async fn exactly_one_member(client: &Client) {
     let env = |variable: Value| with_step(&json!({"env": [variable]}));
@@ -56,6 +61,7 @@ pub(crate) async fn exactly_one_member(client: &Client) {
         with_answer("fairness", &json!({"notApplicable": {"reason": "x"}})),
         with_answer("consumers", &json!([])),
         with_answer("task", &json!({"type": "Regression"})),
+        with_trigger(&json!({"name": "t", "type": "Data", "data": {"contract": {"namespace": "n", "name": "c"}}})),
         with_check(&json!({"timeout": "1h"})),
         with_check(&json!({"schedule": {"cron": "0 6 * * *"}, "data": [{"schema": "t", "uri": "s3://lake/t/"}]})),
     ];
@@ -95,6 +101,8 @@ pub(crate) async fn exactly_one_member(client: &Client) {
             "exactly one of configMapRef and secretRef",
         ),
         ("neither uri nor from", with_step(&json!({"inputs": [{"name": "i"}]})), "exactly one of uri and from"),
+        ("a type without its trigger", with_trigger(&json!({"name": "t", "type": "Data"})), gate_type),
+        ("a trigger of no known type", with_trigger(&json!({"name": "t", "type": "Moon"})), "Unsupported value"),
         ("a type without its gate", with_gate(&json!({"name": "g", "type": "Metric"})), gate_type),
         (
             "a gate of no known type",

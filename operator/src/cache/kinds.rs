@@ -8,7 +8,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, ContainerStatus, Pod, PodStatus, Service};
 use kube::{Resource, ResourceExt};
-use seatrial_core::data_contract::{is_scheduled, references};
+use seatrial_core::data_contract::{checked_tables, is_scheduled, references};
 use seatrial_core::revision::Revision;
 use seatrial_core::run::{has_ended, triggered_revision};
 use seatrial_crds::names::{
@@ -248,6 +248,11 @@ fn of_contract(contract: &DataContract, before: Option<&DataContract>, caches: &
             keys.push(ObjectKey::of(Primary::Pipeline, pipeline.as_ref()));
             keys.extend(caches.next_in_line(&pipeline.namespace().unwrap_or_default(), &pipeline.name_any()));
         }
+    } else if before.is_some_and(|before| checked_tables(before) != checked_tables(contract)) {
+        // What its schedule found may start runs.
+        let readers = caches.readers_of(contract);
+        let triggered = readers.iter().filter(|pipeline| !pipeline.spec.triggers.is_empty());
+        keys.extend(triggered.map(|pipeline| ObjectKey::of(Primary::Pipeline, pipeline.as_ref())));
     }
     keys
 }

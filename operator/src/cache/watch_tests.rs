@@ -312,6 +312,41 @@ async fn a_contract_wakes_the_pipelines_that_name_it_and_their_runs_that_wait() 
     assert_eq!(names(woken(&feed).await), ["MLPipelineRun ns/churn-c2"]);
 }
 
+/// What a contract's schedule found wakes the pipelines that wait for new data, and no others.
+#[tokio::test]
+async fn what_a_contract_found_wakes_those_that_it_may_start() {
+    let feed = feed(Platform::default(), false);
+    let names = |keys: Vec<ObjectKey>| -> Vec<String> { keys.iter().map(ToString::to_string).collect() };
+    let pipeline = |name: &str, triggers: Value| {
+        json!({
+            "apiVersion": "seatrial.dev/v1alpha1", "kind": "MLPipeline",
+            "metadata": {"name": name, "namespace": "ns", "uid": name, "resourceVersion": "1"},
+            "spec": {"image": "i", "triggers": triggers, "steps": [{"name": "s", "command": ["c"], "inputs": [
+                {"name": "raw", "uri": "http://data/raw", "contract": {"name": "customers"}}]}]},
+        })
+    };
+    let trigger = json!({"name": "new", "type": "Data", "data": {"contract": {"name": "customers"}}});
+    arrives::<MLPipeline>(&feed, pipeline("churn", json!([trigger])));
+    arrives::<MLPipeline>(&feed, pipeline("other", json!([])));
+    let contract = |version: &str, time: &str, digest: &str| {
+        let table = json!({"schema": "t", "verdict": "Passed", "rows": 1, "digest": digest, "message": ""});
+        let check = json!({"scheduledAt": time, "checkedAt": time, "foundAt": time, "verdict": "Passed",
+                           "version": "1", "revision": "r", "tables": [table]});
+        json!({
+            "apiVersion": "seatrial.dev/v1alpha1", "kind": "DataContract",
+            "metadata": {"name": "customers", "namespace": "ns", "uid": "k", "resourceVersion": version},
+            "spec": {"contract": {}, "check": {"schedule": {"cron": "0 6 * * *"}, "data": [{"schema": "t", "uri": "http://data/raw"}]}},
+            "status": {"schedule": {"key": "k", "since": "2026-01-01T00:00:00Z"}, "checks": [check]},
+        })
+    };
+    arrives::<DataContract>(&feed, contract("1", "2026-01-02T06:00:00Z", "a"));
+    woken(&feed).await;
+    arrives::<DataContract>(&feed, contract("2", "2026-01-03T06:00:00Z", "a"));
+    assert_eq!(names(woken(&feed).await), ["DataContract ns/customers"], "the same data are no news");
+    arrives::<DataContract>(&feed, contract("3", "2026-01-04T06:00:00Z", "b"));
+    assert_eq!(names(woken(&feed).await), ["DataContract ns/customers", "MLPipeline ns/churn"]);
+}
+
 /// A Job that checks data wakes its contract, and a schedule wakes who publishes the authorities that its pods trust.
 #[tokio::test]
 async fn a_contract_with_a_schedule_is_woken_by_its_jobs_and_by_stores() {

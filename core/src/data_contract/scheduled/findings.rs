@@ -128,6 +128,12 @@ pub(super) fn forget(conditions: &mut Vec<Condition>) {
     conditions::remove(conditions, types::FRESH);
 }
 
+/// The newest check of what is checked now.
+pub(super) fn newest(status: &DataContractStatus) -> Option<&ScheduledCheck> {
+    let since = status.schedule.as_ref().map(|schedule| schedule.since.0);
+    status.checks.first().filter(|newest| since.is_some_and(|since| newest.scheduled_at.0 > since))
+}
+
 /// Sets `Honoured` and `Fresh` by the newest check of what is checked now.
 pub(super) fn set_conditions(
     status: &mut DataContractStatus,
@@ -136,8 +142,7 @@ pub(super) fn set_conditions(
     generation: Option<i64>,
     now: Timestamp,
 ) {
-    let since = status.schedule.as_ref().map(|schedule| schedule.since.0);
-    let newest = status.checks.first().filter(|newest| since.is_some_and(|since| newest.scheduled_at.0 > since));
+    let newest = newest(status);
     let unknown = || {
         let (reason, message) = match (hindrance, newest) {
             (Some((reason, message)), _) => (*reason, message.clone()),

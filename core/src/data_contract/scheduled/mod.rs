@@ -16,7 +16,8 @@ use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use kube_core::{Resource, ResourceExt};
 use seatrial_crds::{
-    CheckSchedule, Checking, ContractCheck, DataContractSpec, DataContractStatus, ObservedSchedule, Time, limits,
+    CheckSchedule, CheckedTable, Checking, ContractCheck, DataContract, DataContractSpec, DataContractStatus,
+    ObservedSchedule, Time, limits,
 };
 use serde_json::json;
 
@@ -101,6 +102,12 @@ fn scheduled(spec: &DataContractSpec) -> Option<(&ContractCheck, &CheckSchedule)
 /// Whether a contract has its data checked on a schedule of its own: then Jobs of it may start.
 pub fn is_scheduled(spec: &DataContractSpec) -> bool {
     scheduled(spec).is_some()
+}
+
+/// What the newest check found of the data that a contract's schedule checks now, in the contract's order.
+pub fn checked_tables(contract: &DataContract) -> &[CheckedTable] {
+    let status = contract.status.as_ref().filter(|_| is_scheduled(&contract.spec));
+    status.and_then(findings::newest).map(|newest| newest.tables.as_slice()).unwrap_or_default()
 }
 
 /// Decides what is next, and records it in the status. `document` is the contract as it is understood, if it is.
@@ -348,7 +355,7 @@ fn input_name(index: usize) -> String {
     format!("table-{}", index + 1)
 }
 
-fn input(subject: &Subject<'_>, contract: &seatrial_crds::DataContract, table: &Schema, index: usize) -> InputCheck {
+fn input(subject: &Subject<'_>, contract: &DataContract, table: &Schema, index: usize) -> InputCheck {
     let name = input_name(index);
     InputCheck {
         path: paths::input(&name, None),

@@ -1,5 +1,6 @@
 //! What a pipeline decides.
 
+mod data;
 mod history;
 mod last_run;
 

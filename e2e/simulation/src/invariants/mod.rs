@@ -7,6 +7,7 @@ mod pods;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use seatrial_crds::names::{DATA_ANNOTATION, TRIGGER_ANNOTATION};
 use serde_json::Value;
 
 pub use at_rest::left_over;
@@ -81,6 +82,7 @@ impl Invariants {
             ("ControllerRevision", ChangeType::Deleted) if !change.actor.starts_with(OPERATOR) => {
                 self.taken_away.insert(change.key.clone());
             }
+            ("ControllerRevision", ChangeType::Added) => self.new_data(store, change),
             ("Pod", _) => self.pod(store, change),
             ("MLPipelineRun", ChangeType::Modified) => self.run(store, change),
             ("ModelVersion", ChangeType::Added) => self.version(change),
@@ -93,6 +95,23 @@ impl Invariants {
 
     fn violated(&mut self, change: &Change, what: &str) {
         self.violations.push(format!("{} by {}: {what}", change.key, change.actor));
+    }
+
+    /// A change that new data started is made for others than the one before.
+    fn new_data(&mut self, store: &Store, change: &Change) {
+        let annotation = |object: Option<&Value>, name: &str| {
+            object.map(|object| object["metadata"]["annotations"][name].clone()).unwrap_or_default()
+        };
+        let run = store.get(&Key::new("MLPipelineRun", &change.key.namespace, &change.key.name)).map(AsRef::as_ref);
+        if annotation(run, TRIGGER_ANNOTATION).is_null() {
+            return;
+        }
+        let number = change.new["revision"].as_i64().unwrap_or(0);
+        let before = format!("{}-c{}", label(&change.new, "seatrial.dev/pipeline"), number - 1);
+        let before = store.get(&Key::new("ControllerRevision", &change.key.namespace, &before)).map(AsRef::as_ref);
+        if annotation(before, DATA_ANNOTATION) == annotation(Some(&change.new), DATA_ANNOTATION) {
+            self.violated(change, "new data started it, and they are those of the change before");
+        }
     }
 
     fn run(&mut self, store: &Store, change: &Change) {

@@ -69,8 +69,8 @@ pub(super) fn message(pod: &Value, container: &str) -> String {
             }
         }
     } else {
-        let input =
-            |one: &Value| ReportedInput { digest: Digest::of(one.to_string().as_bytes()), name: name(one), size: 10 };
+        let digest = |one: &Value| Digest::of(one["source"].to_string().as_bytes());
+        let input = |one: &Value| ReportedInput { digest: digest(one), name: name(one), size: 10 };
         message.inputs = listed("/inputs").iter().map(input).collect();
     }
     message.to_json()

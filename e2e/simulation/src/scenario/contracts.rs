@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::ends::until;
+use super::ends::{get, until};
 use super::objects::own;
 use super::{Action, NAMESPACE, Scenario};
 use crate::api::{Key, Store};
@@ -88,6 +88,48 @@ fn last_check(store: &Store) -> Option<String> {
     (!is_over).then(|| format!("the last check is not made, or not told: {status}"))
 }
 
+/// A pipeline that runs for each change of the contract's data.
+fn triggered_pipeline() -> Action {
+    let contract = json!({"name": "customers"});
+    own(
+        "MLPipeline",
+        "churn",
+        &json!({
+            "image": "churn:1",
+            "steps": [{"name": "train", "command": ["train"],
+                       "inputs": [{"name": "raw", "uri": "http://data/raw", "contract": contract}]}],
+            "triggers": [{"name": "new-customers", "type": "Data", "data": {"contract": contract}}],
+        }),
+    )
+}
+
+/// The first pod of a check fails.
+fn found_later(step: &str, before: usize) -> Fate {
+    if step == "check" && before == 0 { Fate::Fails(1) } else { Fate::Succeeds }
+}
+
+/// What is missing until the last check was made, and the pipeline ran for what it found, and for nothing else.
+fn each_change_once(store: &Store) -> Option<String> {
+    if let Some(missing) = last_check(store) {
+        return Some(missing);
+    }
+    let (contract, pipeline) = (get(store, "DataContract", "customers"), get(store, "MLPipeline", "churn"));
+    let revision = pipeline["status"]["revision"].as_i64().unwrap_or(0);
+    let name = format!("churn-c{revision}");
+    if get(store, "MLPipelineRun", &name)["status"]["finishedAt"].is_null() {
+        return Some(format!("the run {name} has not ended"));
+    }
+    let (since, newest) = (&contract["status"]["schedule"]["since"], &contract["status"]["checks"][0]);
+    let table = &newest["tables"][0];
+    let is_found = table["verdict"] == "Passed" && newest["scheduledAt"].as_str() > since.as_str();
+    let borne = &pipeline["status"]["data"][0]["digest"];
+    if is_found && *borne != table["digest"] {
+        return Some(format!("the pipeline knows the data {borne}, and the contract found {}", table["digest"]));
+    }
+    // Where nobody knows what the first run read, there is one for the first data, too.
+    (revision > 3).then(|| format!("two data started {revision} runs"))
+}
+
 /// The data of the step `broken` break their contract.
 fn breaking(step: &str, _: usize) -> Fate {
     if step == "broken" { Fate::Breaks } else { Fate::Succeeds }
@@ -149,6 +191,18 @@ pub(super) fn all() -> Vec<Scenario> {
             ],
             fates: checked,
             missing: last_check,
+            once: false,
+        },
+        Scenario {
+            name: "new-data",
+            // The first run reads what the first check finds; then there are others.
+            actions: vec![
+                (0, scheduled_contract("1.0.0", "http://data/raw")),
+                (1, triggered_pipeline()),
+                (150, scheduled_contract("1.0.0", "http://data/new")),
+            ],
+            fates: found_later,
+            missing: each_change_once,
             once: false,
         },
     ]
