@@ -139,12 +139,15 @@ fn standing(
             by(last),
             found(last)
         )),
+        (Some(Verdict::AwaitingApproval), Some(last)) => {
+            Standing::Fails(format!("{who} does not pass {name} before it is approved{}: {}", by(last), found(last)))
+        }
         (Some(Verdict::Unjudged), current) => {
-            let ready = conditions::find(&status.conditions, types::READY);
-            match ready.filter(|ready| ready.reason != "ModelNotFound") {
+            let passed = conditions::find(&status.conditions, types::PASSED);
+            match passed.filter(|passed| passed.reason != "ModelNotFound") {
                 // It was not judged by this Model, and will not be by waiting.
-                Some(ready) => {
-                    let why = current.map_or_else(|| ready.message.clone(), found);
+                Some(passed) => {
+                    let why = current.map_or_else(|| passed.message.clone(), found);
                     Standing::Fails(format!("{who} does not pass {name}: {why}"))
                 }
                 None => open(),
@@ -166,7 +169,7 @@ fn by(judgement: &Judgement) -> String {
 
 /// What was found of it, in the judgement's own words.
 fn found(judgement: &Judgement) -> String {
-    unmet(judgement).map(|gate| gate.message.as_str()).collect::<Vec<_>>().join("; ")
+    gates::summary(unmet(judgement))
 }
 
 fn unmet(judgement: &Judgement) -> impl Iterator<Item = &seatrial_crds::GateJudgement> {

@@ -134,7 +134,13 @@ fn waiting(model: &ModelSpec, versions: &[&ModelVersion]) -> Vec<WaitingVersion>
     let judgement = judgement.filter(|judgement| judgement.gates_digest == gates::digest(model));
     let gates =
         judgement.filter(|judgement| Some(judgement.verdict) == status.verdict).map(|judgement| &judgement.gates);
-    let is_open = |verdict| matches!(verdict, Verdict::Inconclusive | Verdict::Pending | Verdict::Unjudged);
+    // Nobody is asked to approve what evidence does not decide.
+    let asks = status.verdict == Some(Verdict::AwaitingApproval);
+    let is_open = |verdict| match verdict {
+        Verdict::Inconclusive | Verdict::Pending | Verdict::Unjudged => true,
+        Verdict::AwaitingApproval => asks,
+        _ => false,
+    };
     let open = gates.into_iter().flatten().filter(|gate| is_open(gate.verdict));
     open.map(|gate| wait(Some(&gate.name), &gate.message)).take(limits::WAITING).collect()
 }

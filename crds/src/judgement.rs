@@ -112,6 +112,8 @@ pub enum Verdict {
     Error,
     /// It is being measured.
     Pending,
+    /// All else is met, and people who are asked to approve it have not done so yet.
+    AwaitingApproval,
     /// A gate is not met, and the owner waives it for a while; of a whole: all else is met.
     Waived,
     /// All is met, but only since the Model changed: under an earlier state of it, it was not.

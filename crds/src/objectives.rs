@@ -13,6 +13,7 @@ use crate::schema::{atomic_list, list_map, rule};
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [
     rule("(self.type == 'BinaryClassification') == has(self.positiveLabel)", "positiveLabel goes with type BinaryClassification: say which label is the positive one"),
+    rule("!has(self.positiveMeans) || self.type == 'BinaryClassification'", "positiveMeans goes with type BinaryClassification: it says what its positiveLabel means"),
 ]))]
 pub struct Task {
     /// type is what kind of task it is: BinaryClassification, Regression or Other. What is Other is judged by the metrics
@@ -23,6 +24,11 @@ pub struct Task {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = limits::LABEL))]
     pub positive_label: Option<String>,
+    /// positiveMeans says in the owner's words what a row with the positive label is, as a short noun: `denied application`.
+    /// Sentences and the model card use it. It changes no verdict, and nothing is judged or measured again for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = limits::POSITIVE_MEANS))]
+    pub positive_means: Option<String>,
 }
 
 /// The kinds of tasks.

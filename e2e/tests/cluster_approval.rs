@@ -115,7 +115,7 @@ fn a_version_serves_when_those_who_are_asked_approve() {
     };
     namespace.apply(&model("0.8", "{group: crm, count: 2}"));
     namespace.apply(&release(&namespace.name));
-    signed(&cluster, &namespace, "Inconclusive", "0 of 2 approvals of the group crm");
+    signed(&cluster, &namespace, "AwaitingApproval", "0 of 2 approvals of the group crm");
     wait_until_writers_are_proven(&cluster);
     let (done, said) = say("approve", &EVE, &[]);
     assert!(!done && said.contains("asks the group crm for approval, and eve@example.com is not of it"), "{said}");
@@ -125,7 +125,12 @@ fn a_version_serves_when_those_who_are_asked_approve() {
 
     let (done, said) = say("approve", &ANN, &[]);
     assert!(done && said.contains("created") && said.contains("accuracy is 0.9"), "{said}");
-    signed(&cluster, &namespace, "Inconclusive", "1 of 2 approvals of the group crm (so far by ann@example.com)");
+    signed(
+        &cluster,
+        &namespace,
+        "AwaitingApproval",
+        "1 of 2 approvals of the group crm (so far by ann@example.com: looked at it)",
+    );
     let deployment = cluster.get(&namespace.name, "modeldeployment", "guess");
     assert_eq!(deployment["status"]["servedVersion"], Value::Null, "{deployment:#}");
 
@@ -140,7 +145,12 @@ fn a_version_serves_when_those_who_are_asked_approve() {
         let found = cluster.get(&namespace.name, "modelversion", "guess-v1");
         (gate(&found)["verdict"] != "Failed").then_some(())
     });
-    let version = signed(&cluster, &namespace, "Passed", "approved by ann@example.com, bob@example.com");
+    let version = signed(
+        &cluster,
+        &namespace,
+        "Passed",
+        "approved by ann@example.com: looked at it; bob@example.com: looked at it",
+    );
     assert_eq!(version["status"]["verdict"], "Passed", "{version:#}");
     let serves = |deployment: &Value| {
         deployment["status"]["servedVersion"] == "guess-v1" && condition(deployment, "Ready")["status"] == "True"
@@ -151,7 +161,7 @@ fn a_version_serves_when_those_who_are_asked_approve() {
     let seen = version["status"]["judgements"][0]["digest"].as_str().unwrap();
     let account = format!("system:serviceaccount:{}:gitops", namespace.name);
     namespace.apply(&model("0.85", &format!("{{group: crm, writers: [\"{account}\"]}}")));
-    signed(&cluster, &namespace, "Inconclusive", "0 of 1 approvals");
+    signed(&cluster, &namespace, "AwaitingApproval", "0 of 1 approvals");
     cluster.wait(&namespace.name, "model", "guess", 60, |model| {
         condition(model, "ServingMeetsGates")["status"] == "False"
     });
@@ -170,7 +180,7 @@ fn a_version_serves_when_those_who_are_asked_approve() {
     let refused = create("--as eve@example.com").unwrap_err();
     assert!(refused.contains("seatrial-approvals-v1"), "{refused}");
     create(&format!("--as {account}")).unwrap();
-    let claimed = format!("approved by {account} (which claims to write for ann@example.com)");
+    let claimed = format!("approved by {account} (which claims to write for ann@example.com): looked at it");
     let version = signed(&cluster, &namespace, "Passed", &claimed);
     assert_eq!(version["status"]["verdict"], "Passed", "{version:#}");
     cluster

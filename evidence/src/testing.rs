@@ -21,7 +21,7 @@ impl Tables {
         std::fs::write(&path, predictions).unwrap();
         let config = JudgeConfig {
             version: JUDGE_VERSION,
-            task: Task { kind: TaskType::BinaryClassification, positive_label: Some("1".into()) },
+            task: Task { kind: TaskType::BinaryClassification, positive_label: Some("1".into()), positive_means: None },
             predictions: path.to_str().unwrap().into(),
             labels: None,
             slices: vec![],
@@ -51,7 +51,7 @@ impl Tables {
     }
 
     pub(crate) fn regression(mut self) -> Self {
-        self.config.task = Task { kind: TaskType::Regression, positive_label: None };
+        self.config.task = Task { kind: TaskType::Regression, positive_label: None, positive_means: None };
         self
     }
 

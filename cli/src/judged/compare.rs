@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use kube::ResourceExt;
-use seatrial_crds::{GateJudgement, LabelSource, Measurement, ModelVersion, ModelVersionStatus};
+use seatrial_core::conditions::{self, types};
+use seatrial_crds::{GateJudgement, LabelSource, Measurement, ModelVersion, ModelVersionStatus, Verdict};
 
 use super::text::{columns, number, plain, rounded, short_digest, size, time};
 
@@ -33,6 +34,9 @@ pub(super) fn compare(one: &ModelVersion, other: &ModelVersion) -> String {
         } else {
             out.push_str(&format!("{title}\n{}", columns(&rows)));
         }
+    }
+    for why in [one, other].into_iter().filter_map(|version| why(version, one, other)) {
+        out.push_str(&format!("\n{why}\n"));
     }
     for warning in warnings(one, other) {
         out.push_str(&format!("\nNote: {warning}\n"));
@@ -153,6 +157,16 @@ fn images(version: &ModelVersion) -> Facts {
     lineage.images.into_iter().map(|image| (image.step, plain(&image.image))).collect()
 }
 
+/// Why a version that does not pass does not, where the verdicts differ: each gate may say the same of both, as it does where one is
+/// `Held`.
+fn why(version: &ModelVersion, one: &ModelVersion, other: &ModelVersion) -> Option<String> {
+    let status = version.status.as_ref()?;
+    let verdict = status.verdict.filter(|verdict| *verdict != Verdict::Passed)?;
+    let is_same = one.status.as_ref()?.verdict == other.status.as_ref()?.verdict;
+    let passed = conditions::find(&status.conditions, types::PASSED).filter(|_| !is_same)?;
+    Some(format!("{} is {verdict:?}: {}", plain(&version.name_any()), plain(&passed.message)))
+}
+
 /// Why numbers of both do not compare.
 fn warnings(one: &ModelVersion, other: &ModelVersion) -> Vec<String> {
     let mut warnings = Vec::new();
@@ -195,6 +209,23 @@ mod tests {
     fn what_differs_is_shown_with_its_difference() {
         let full = fixtures::full();
         insta::assert_snapshot!(compare(&full.versions[0], &full.versions[1]));
+    }
+
+    /// All gates may say the same of both.
+    #[test]
+    fn a_version_that_is_held_says_why() {
+        let full = fixtures::full();
+        let passed = full.versions[1].clone();
+        let mut held = passed.clone();
+        held.metadata.name = Some("churn-v5".into());
+        let status = held.status.as_mut().unwrap();
+        status.verdict = Some(Verdict::Held);
+        let why = serde_json::json!({"type": "Passed", "status": "False", "reason": "Held",
+            "message": "it passes only since the Model changed", "lastTransitionTime": "2026-11-20T03:22:00Z"});
+        status.conditions.push(serde_json::from_value(why).unwrap());
+        let said = compare(&held, &passed);
+        assert!(said.contains("\nchurn-v5 is Held: it passes only since the Model changed\n"), "{said}");
+        assert!(!compare(&held, &held).contains("churn-v5 is Held"));
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub struct Counted<'a> {
 /// The newest decisions of all accounts together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Words {
-    /// Who approves.
+    /// Who approves, with the reason.
     pub approved: Vec<String>,
     /// Who rejects, with the reason.
     pub rejected: Vec<String>,
@@ -73,17 +73,19 @@ impl<'a> Counted<'a> {
         }
         let (approved, rejected): (Vec<&Approval>, Vec<&Approval>) =
             newest.into_values().partition(|approval| approval.spec.decision == Decision::Approved);
-        Words {
-            approved: approved.into_iter().map(who).collect(),
-            rejected: rejected.into_iter().map(|it| format!("{}: {}", who(it), it.spec.reason)).collect(),
-        }
+        Words { approved: approved.into_iter().map(word).collect(), rejected: rejected.into_iter().map(word).collect() }
     }
 
     /// Who releases a version that is `Held`: somebody approves, and nobody rejects.
     pub fn release(&self) -> Option<String> {
         let Words { approved, rejected } = self.words(&[], |_| true);
-        (rejected.is_empty() && !approved.is_empty()).then(|| approved.join(", "))
+        (rejected.is_empty() && !approved.is_empty()).then(|| approved.join("; "))
     }
+}
+
+/// Whose word it is, and why.
+fn word(approval: &Approval) -> String {
+    format!("{}: {}", who(approval), approval.spec.reason)
 }
 
 /// The account, which is proven, and the person that it claims to write for.

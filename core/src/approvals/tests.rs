@@ -137,10 +137,13 @@ fn the_newest_word_of_each_counts_and_one_that_rejects_is_enough() {
     let said = |user, decision, second| approval(user, decision, second, json!({}));
     for (approvals, expected) in [
         (vec![said("jane", "Approved", 100), said("jane", "Rejected", 101)], None),
-        (vec![said("jane", "Rejected", 100), said("jane", "Approved", 101)], Some("jane")),
+        (vec![said("jane", "Rejected", 100), said("jane", "Approved", 101)], Some("jane: looked at it")),
         (vec![said("jane", "Approved", 100), said("jane", "Rejected", 100)], None),
         (vec![said("jane", "Approved", 100), said("bob", "Rejected", 99)], None),
-        (vec![said("jane", "Approved", 100), said("bob", "Approved", 99)], Some("bob, jane")),
+        (
+            vec![said("jane", "Approved", 100), said("bob", "Approved", 99)],
+            Some("bob: looked at it; jane: looked at it"),
+        ),
     ] {
         assert_eq!(release(&approvals, &Proof::Since(at(70))).as_deref(), expected, "{approvals:?}");
     }
@@ -150,5 +153,5 @@ fn the_newest_word_of_each_counts_and_one_that_rejects_is_enough() {
 fn whom_an_account_claims_to_write_for_is_shown_as_a_claim() {
     let approvals = [approval("argo", "Approved", 100, json!({"onBehalfOf": "jane"}))];
     let said = release(&approvals, &Proof::Since(at(70))).unwrap();
-    assert_eq!(said, "argo (which claims to write for jane)");
+    assert_eq!(said, "argo (which claims to write for jane): looked at it");
 }

@@ -1,6 +1,7 @@
 //! Gates of type `Approval`: people decide about a judgement that all other gates have made.
 
-use seatrial_crds::{Approval, ApprovalGate, GateJudgement, GateType, ModelSpec, Verdict, limits};
+use kube_core::ResourceExt;
+use seatrial_crds::{Approval, ApprovalGate, GateJudgement, GateType, ModelSpec, ModelVersion, Verdict, limits};
 
 use super::Finding;
 use crate::approvals::Counted;
@@ -8,11 +9,17 @@ use crate::text;
 
 /// What such a gate finds before Approvals are counted.
 pub(super) fn unheard() -> Finding {
-    Finding::without_value(Verdict::Inconclusive, "nobody was heard yet".to_owned())
+    Finding::without_value(Verdict::AwaitingApproval, "nobody was heard yet".to_owned())
 }
 
-/// Judges the gates of type `Approval`. An Approval counts where it names the digest of this judgement.
-pub fn apply(model: &ModelSpec, judgements: &mut [GateJudgement], digest: &str, counted: &Counted<'_>) {
+/// The command by which somebody approves a version.
+pub(crate) fn command(version: &ModelVersion) -> String {
+    let namespace = version.namespace().map(|namespace| format!(" -n {namespace}")).unwrap_or_default();
+    format!("kubectl seatrial approve {}{namespace} --reason WHY", version.name_any())
+}
+
+/// Judges the gates of type `Approval` by the Approvals that count of this judgement of the version.
+pub fn apply(model: &ModelSpec, version: &ModelVersion, judgements: &mut [GateJudgement], counted: &Counted<'_>) {
     for judgement in judgements.iter_mut().filter(|judgement| judgement.kind == Some(GateType::Approval)) {
         let gate = model.gates.iter().find(|gate| gate.name == judgement.name);
         let Some(gate) = gate.and_then(|gate| gate.approval.as_ref()) else {
@@ -20,33 +27,34 @@ pub fn apply(model: &ModelSpec, judgements: &mut [GateJudgement], digest: &str, 
                 (Verdict::Error, "the gate does not say who must approve: set its field approval".to_owned());
             continue;
         };
-        (judgement.verdict, judgement.message) = judge(gate, digest, counted);
+        (judgement.verdict, judgement.message) = judge(gate, version, counted);
         text::truncate(&mut judgement.message, limits::SENTENCE);
     }
 }
 
-fn judge(gate: &ApprovalGate, digest: &str, counted: &Counted<'_>) -> (Verdict, String) {
+fn judge(gate: &ApprovalGate, version: &ModelVersion, counted: &Counted<'_>) -> (Verdict, String) {
     let is_asked = |approval: &Approval| {
         let by = &approval.spec.by;
         by.groups.contains(&gate.group) || gate.writers.contains(&by.user)
     };
     let words = counted.words(&gate.writers, is_asked);
     let asked = gate.count.unwrap_or(1).max(1);
-    let approved = words.approved.join(", ");
     if !words.rejected.is_empty() {
         return (Verdict::Failed, format!("rejected by {}", words.rejected.join("; ")));
     }
     if words.approved.len() >= usize::try_from(asked).unwrap_or(usize::MAX) {
-        return (Verdict::Passed, format!("approved by {approved}"));
+        return (Verdict::Passed, format!("approved by {}", words.approved.join("; ")));
     }
-    let has = if approved.is_empty() { String::new() } else { format!(" (so far by {approved})") };
+    let has =
+        if words.approved.is_empty() { String::new() } else { format!(" (so far by {})", words.approved.join("; ")) };
     let problem = counted.problem().map(|problem| format!("; {problem}")).unwrap_or_default();
     let message = format!(
-        "{} of {asked} approvals of the group {}{has}: say so by kubectl seatrial approve or reject, or create an Approval that names the judgement {digest}{problem}",
+        "{} of {asked} approvals of the group {}{has}: somebody of it decides by {} (or reject in place of approve){problem}",
         words.approved.len(),
-        gate.group
+        gate.group,
+        command(version)
     );
-    (Verdict::Inconclusive, message)
+    (Verdict::AwaitingApproval, message)
 }
 
 #[cfg(test)]
@@ -74,12 +82,13 @@ mod tests {
             "model": "churn", "number": 1, "purpose": "Release",
             "artifact": {"uri": "s3://growth/x", "digest": digest("a"), "size": 1},
         });
-        let version = ModelVersion::new("churn-v1", from_value(spec).unwrap());
+        let mut version = ModelVersion::new("churn-v1", from_value(spec).unwrap());
+        version.metadata.namespace = Some("growth".to_owned());
         let mut found =
             gates::judge(&model, &version.spec, &gates::Evidence::Unavailable("x".into()), &gates::DuelState::of(None));
-        assert_eq!(found[0].verdict, Verdict::Inconclusive);
+        assert_eq!(found[0].verdict, Verdict::AwaitingApproval);
         let counted = Counted::of(&version, &digest("j"), approvals, &Proof::Since(said::at(70)));
-        apply(&model, &mut found, &digest("j"), &counted);
+        apply(&model, &version, &mut found, &counted);
         found.swap_remove(0)
     }
 
@@ -91,16 +100,16 @@ mod tests {
         let (one, two) = (json!({"group": "crm"}), json!({"group": "crm", "count": 2}));
         let writers = json!({"group": "crm", "count": 2, "writers": ["argo"]});
         for (gate, approvals, expected) in [
-            (&one, vec![], Verdict::Inconclusive),
+            (&one, vec![], Verdict::AwaitingApproval),
             (&one, vec![by("jane", "Approved", json!({}))], Verdict::Passed),
-            (&one, vec![by("eve", "Approved", other())], Verdict::Inconclusive),
-            (&one, vec![by("argo", "Approved", claims("jane"))], Verdict::Inconclusive),
-            (&one, vec![by("jane", "Approved", json!({"judgement": digest("k")}))], Verdict::Inconclusive),
+            (&one, vec![by("eve", "Approved", other())], Verdict::AwaitingApproval),
+            (&one, vec![by("argo", "Approved", claims("jane"))], Verdict::AwaitingApproval),
+            (&one, vec![by("jane", "Approved", json!({"judgement": digest("k")}))], Verdict::AwaitingApproval),
             (&one, vec![by("jane", "Rejected", json!({}))], Verdict::Failed),
             (&one, vec![by("jane", "Approved", json!({})), by("bob", "Rejected", json!({}))], Verdict::Failed),
             // An account that is not asked cannot reject either.
             (&one, vec![by("jane", "Approved", json!({})), by("eve", "Rejected", other())], Verdict::Passed),
-            (&two, vec![by("jane", "Approved", json!({}))], Verdict::Inconclusive),
+            (&two, vec![by("jane", "Approved", json!({}))], Verdict::AwaitingApproval),
             (&two, vec![by("jane", "Approved", json!({})), by("bob", "Approved", json!({}))], Verdict::Passed),
             // `onBehalfOf` makes nobody count twice. Only an account of `writers` counts once for each that it writes for.
             (
@@ -109,7 +118,7 @@ mod tests {
                     by("jane", "Approved", json!({"onBehalfOf": "x"})),
                     said::approval("jane", "Approved", 101, json!({"onBehalfOf": "y"})),
                 ],
-                Verdict::Inconclusive,
+                Verdict::AwaitingApproval,
             ),
             (
                 &writers,
@@ -126,8 +135,10 @@ mod tests {
         let gate = json!({"group": "crm", "count": 2, "writers": ["argo"]});
         let claim = json!({"by": {"user": "argo"}, "onBehalfOf": "jane"});
         let said = judged(&gate, &[said::approval("argo", "Approved", 100, claim)]).message;
-        for word in ["1 of 2", "crm", "argo (which claims to write for jane)", &digest("j")] {
+        let command = "kubectl seatrial approve churn-v1 -n growth --reason WHY";
+        for word in ["1 of 2", "crm", "argo (which claims to write for jane): looked at it", command] {
             assert!(said.contains(word), "{word} is not in: {said}");
         }
+        assert!(!said.contains("sha256:"), "people type no digests: {said}");
     }
 }

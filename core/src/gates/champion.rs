@@ -5,10 +5,11 @@ use num_traits::{One, Signed, Zero};
 use seatrial_crds::{ChampionGate, ChampionMetric, Duel, GateType, Measurement, ModelSpec, TaskType, Verdict};
 
 use super::costs::{self, LEVEL, MIN_CLASS};
+use super::enough;
 use super::intervals::{Interval, z};
 use super::paired::{self, Classes, Paired};
 use super::pooled::Costs;
-use super::wording::{level, number, percent, shown};
+use super::wording::{Words, level, number, percent, rate, shown};
 use super::{Finding, Known, applies};
 use crate::rational::{self, Rational};
 
@@ -58,7 +59,7 @@ pub(super) fn judge(gate: Option<&ChampionGate>, files: &str, known: &Known<'_>,
         return error(costs::UNKNOWN);
     }
     known.decide(|measurement, _| match duel {
-        DuelState::Over(duel) => over(gate, &bar, known.costs.as_ref(), measurement, (duel, files)),
+        DuelState::Over(duel) => over(gate, &bar, known, measurement, (duel, files)),
         DuelState::Pending(how) => Finding::without_value(Verdict::Pending, how.clone()),
         DuelState::Unavailable(why) => Finding::without_value(Verdict::Inconclusive, why.clone()),
         DuelState::Impossible(why) => Finding::without_value(Verdict::Error, why.clone()),
@@ -68,10 +69,11 @@ pub(super) fn judge(gate: Option<&ChampionGate>, files: &str, known: &Known<'_>,
 fn over(
     gate: &ChampionGate,
     bar: &Rational,
-    costs: Option<&Costs<'_>>,
+    known: &Known<'_>,
     measurement: &Measurement,
     (duel, files): (&Duel, &str),
 ) -> Finding {
+    let costs = known.costs.as_ref();
     let undecided = |message: String| Finding::without_value(Verdict::Inconclusive, message);
     let Some(champion) = &duel.champion else {
         let message = "FirstVersion: there was no champion to compare with when it was judged";
@@ -87,7 +89,7 @@ fn over(
         return undecided(format!("what was counted of the champion {name} does not fit what was measured"));
     };
     let confidence = gate.confidence.as_deref().unwrap_or(LEVEL);
-    let contest = Contest { gate, costs, name, classes };
+    let contest = Contest { gate, costs, words: known.words, name, classes };
     let (gain, range) = (contest.gain(), contest.interval(z(level(confidence), 1)));
     let limit = rational::to_f64(bar);
     let few = contest.too_few();
@@ -101,6 +103,12 @@ fn over(
         Verdict::Inconclusive
     };
     let unit = contest.unit();
+    let more = if few.is_none() && verdict == Verdict::Inconclusive {
+        let times = enough::times(rational::to_f64(&gain), range, limit);
+        enough::rows(times, contest.rows().rows(), contest.what())
+    } else {
+        String::new()
+    };
     let before = match duel.judged_before {
         None | Some(0) => String::new(),
         Some(1) => "; 1 version was judged on the same labels before".to_owned(),
@@ -117,7 +125,7 @@ fn over(
         String::new()
     };
     let message = format!(
-        "{} (gain between {} and {}{unit} at {}; {}), {}{same}{before}",
+        "{} (gain between {} and {}{unit} at {}; {}), {}{more}{same}{before}",
         contest.sentence(&gain),
         number(range.low),
         number(range.high),
@@ -132,6 +140,7 @@ fn over(
 struct Contest<'a> {
     gate: &'a ChampionGate,
     costs: Option<&'a Costs<'a>>,
+    words: Words<'a>,
     name: &'a str,
     classes: Classes,
 }
@@ -174,14 +183,20 @@ impl Contest<'_> {
     /// Why there are too few rows to decide; `None` where there are enough.
     fn too_few(&self) -> Option<String> {
         let Classes { positives, negatives } = self.classes;
-        let (of_class, what) = match self.gate.metric {
-            ChampionMetric::Cost => return costs::too_few(positives.rows(), negatives.rows()),
-            ChampionMetric::Recall => (positives, "positives"),
-            ChampionMetric::Specificity => (negatives, "negatives"),
-            ChampionMetric::Accuracy => (self.classes.all(), "rows"),
-        };
-        let rows = of_class.rows();
-        (rows < MIN_CLASS).then(|| format!("{rows} {what} are too few, {MIN_CLASS} are needed"))
+        if self.gate.metric == ChampionMetric::Cost {
+            return costs::too_few(positives.rows(), negatives.rows());
+        }
+        let rows = self.rows().rows();
+        (rows < MIN_CLASS).then(|| format!("{rows} {} are too few, {MIN_CLASS} are needed", self.what()))
+    }
+
+    /// What the metric is of.
+    const fn what(&self) -> &'static str {
+        match self.gate.metric {
+            ChampionMetric::Recall => "positives",
+            ChampionMetric::Specificity => "negatives",
+            ChampionMetric::Accuracy | ChampionMetric::Cost => "rows",
+        }
     }
 
     /// The unit of the gain, with a blank before it; nothing for a rate.
@@ -219,8 +234,9 @@ impl Contest<'_> {
         let Classes { positives, negatives } = self.classes;
         let name = self.name;
         let found = format!(
-            "of {} positives it alone finds {} and {name} alone {}",
+            "of {} {} it alone finds {} and {name} alone {}",
             positives.rows(),
+            self.words.positives(),
             positives.first,
             positives.second
         );
@@ -234,7 +250,9 @@ impl Contest<'_> {
         match (self.gate.metric, self.costs()) {
             (ChampionMetric::Recall, _) => found,
             (ChampionMetric::Specificity, _) => flagged,
-            (_, Some(costs)) => format!("{found}; {flagged}; at a prevalence of {}", shown(&costs.prevalence)),
+            (_, Some(costs)) => {
+                format!("{found}; {flagged}; where {} are positive", rate(rational::to_f64(&costs.prevalence)))
+            }
             (_, None) => format!("{found}; {flagged}"),
         }
     }

@@ -4,9 +4,10 @@ use num_traits::{Signed, Zero};
 use seatrial_crds::{CostGate, StatusQuo, Verdict};
 
 use super::Finding;
+use super::enough;
 use super::intervals::{Interval, weighted_sum, z};
 use super::pooled::{Costs, Pooled, Table};
-use super::wording::{level, number, percent, shown};
+use super::wording::{Words, level, number, percent, rate, shown};
 use crate::rational;
 
 /// The level at which the answer is judged.
@@ -19,7 +20,7 @@ pub(super) const UNKNOWN: &str = "the Model does not say what errors cost: answe
 pub(super) const MIN_CLASS: i64 = 10;
 
 /// Judges the answer: a version must save something against what would be done without it, by more than chance explains.
-pub(super) fn judge_answer(costs: &Costs<'_>, pooled: &Pooled) -> Finding {
+pub(super) fn judge_answer(costs: &Costs<'_>, pooled: &Pooled, words: Words<'_>) -> Finding {
     let without = costs.without_model();
     let saving = &without - costs.per_prediction(&pooled.all);
     let cost = interval(costs, &pooled.all, LEVEL);
@@ -50,7 +51,10 @@ pub(super) fn judge_answer(costs: &Costs<'_>, pooled: &Pooled) -> Finding {
     };
     let doubt = match (few, verdict) {
         (Some(few), _) => format!(": {few}"),
-        (None, Verdict::Inconclusive) => ": too little evidence to tell it from nothing".to_owned(),
+        (None, Verdict::Inconclusive) => {
+            let times = enough::times(rational::to_f64(&saving), range, 0.0);
+            format!(": too little evidence to tell it from nothing{}", enough::rows(times, pooled.all.rows(), "rows"))
+        }
         _ => String::new(),
     };
     let message = format!(
@@ -58,7 +62,7 @@ pub(super) fn judge_answer(costs: &Costs<'_>, pooled: &Pooled) -> Finding {
         number(range.low),
         number(range.high),
         percent(LEVEL),
-        basis(costs, &pooled.all),
+        basis(costs, &pooled.all, words),
         cheaper_alike(costs, &pooled.all)
     );
     Finding { verdict, value: Some(rational::decimal(&saving)), message }
@@ -78,7 +82,7 @@ fn cheaper_alike(costs: &Costs<'_>, table: &Table) -> String {
 }
 
 /// Judges a gate of type `Cost`.
-pub(super) fn judge_gate(gate: &CostGate, costs: &Costs<'_>, pooled: &Pooled) -> Finding {
+pub(super) fn judge_gate(gate: &CostGate, costs: &Costs<'_>, pooled: &Pooled, words: Words<'_>) -> Finding {
     let cost = costs.per_prediction(&pooled.all);
     let value = Some(rational::decimal(&cost));
     let (max, unit) = (&gate.max_per_prediction, costs.unit);
@@ -86,12 +90,12 @@ pub(super) fn judge_gate(gate: &CostGate, costs: &Costs<'_>, pooled: &Pooled) ->
         let message = format!("maxPerPrediction is \"{max}\", which is no number");
         return Finding { verdict: Verdict::Error, value, message };
     };
-    let (verdict, range) = match gate.confidence.as_deref() {
+    let (verdict, range, more) = match gate.confidence.as_deref() {
         // A class without rows has no rate.
         None if pooled.all.missed().whole <= 0 || pooled.all.false_alarms().whole <= 0 => {
-            (Verdict::Inconclusive, String::new())
+            (Verdict::Inconclusive, String::new(), String::new())
         }
-        None => (if cost <= limit { Verdict::Passed } else { Verdict::Failed }, String::new()),
+        None => (if cost <= limit { Verdict::Passed } else { Verdict::Failed }, String::new(), String::new()),
         Some(confidence) => {
             let few = too_few(pooled.all.missed().whole, pooled.all.false_alarms().whole);
             let range = interval(costs, &pooled.all, confidence);
@@ -106,7 +110,15 @@ pub(super) fn judge_gate(gate: &CostGate, costs: &Costs<'_>, pooled: &Pooled) ->
                 Verdict::Inconclusive
             };
             let text = format!("between {} and {} at {}; ", number(range.low), number(range.high), percent(confidence));
-            (verdict, text)
+            let more = match few {
+                Some(few) => format!("; {few}"),
+                None if verdict == Verdict::Inconclusive => {
+                    let times = enough::times(rational::to_f64(&cost), range, limit);
+                    enough::rows(times, pooled.all.rows(), "rows")
+                }
+                None => String::new(),
+            };
+            (verdict, text, more)
         }
     };
     let says = match verdict {
@@ -115,9 +127,9 @@ pub(super) fn judge_gate(gate: &CostGate, costs: &Costs<'_>, pooled: &Pooled) ->
         _ => format!("too uncertain to say whether it is at most {max}"),
     };
     let message = format!(
-        "errors cost {} {unit} for each prediction ({range}{}), {says}",
+        "errors cost {} {unit} for each prediction ({range}{}), {says}{more}",
         shown(&cost),
-        basis(costs, &pooled.all)
+        basis(costs, &pooled.all, words)
     );
     Finding { verdict, value, message }
 }
@@ -135,14 +147,15 @@ pub(super) fn interval(costs: &Costs<'_>, table: &Table, confidence: &str) -> In
 }
 
 /// What a cost was computed from.
-fn basis(costs: &Costs<'_>, table: &Table) -> String {
+fn basis(costs: &Costs<'_>, table: &Table, words: Words<'_>) -> String {
     let (missed, alarms) = (table.missed(), table.false_alarms());
     format!(
-        "{} of {} positives missed, {} of {} negatives flagged, at a prevalence of {}",
+        "{} of {} {} missed, {} of {} negatives flagged, where {} are positive",
         missed.part,
         missed.whole,
+        words.positives(),
         alarms.part,
         alarms.whole,
-        shown(&costs.prevalence)
+        rate(rational::to_f64(&costs.prevalence))
     )
 }

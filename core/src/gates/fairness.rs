@@ -10,9 +10,10 @@ use num_traits::Zero;
 use seatrial_crds::{FairnessRule, Favourable, MeasuredGroup, Measurement, RateMetric, SmallGroups, Verdict};
 
 use super::Finding;
+use super::enough;
 use super::intervals::{Interval, Proportion, difference, ratio, z};
 use super::pooled::{Pooled, Table};
-use super::wording::{number, rate, shown};
+use super::wording::{Words, number, rate, shown};
 use crate::rational::{self, Rational};
 
 const LEVEL: f64 = 0.95;
@@ -27,7 +28,7 @@ struct Group<'a> {
 }
 
 /// Judges a rule of fairness.
-pub(super) fn judge(rule: &FairnessRule, measurement: &Measurement, pooled: &Pooled) -> Finding {
+pub(super) fn judge(rule: &FairnessRule, measurement: &Measurement, pooled: &Pooled, words: Words<'_>) -> Finding {
     let groups: Vec<Group<'_>> = measurement
         .groups
         .iter()
@@ -51,7 +52,7 @@ pub(super) fn judge(rule: &FairnessRule, measurement: &Measurement, pooled: &Poo
         if blocks && matches!(finding.verdict, Verdict::Passed | Verdict::Inconclusive) {
             finding.verdict = Verdict::Inconclusive;
         }
-        finding.message = format!("{}; {}", finding.message, too_few(rule, &small));
+        finding.message = format!("{}; {}", finding.message, too_few(rule, &small, words));
     }
     finding
 }
@@ -61,8 +62,11 @@ fn name(group: &MeasuredGroup) -> &str {
 }
 
 /// The groups with too few rows.
-fn too_few(rule: &FairnessRule, small: &[Group<'_>]) -> String {
-    let of = denominator(rule.metric);
+fn too_few(rule: &FairnessRule, small: &[Group<'_>], words: Words<'_>) -> String {
+    let of = match denominator(rule.metric) {
+        "positives" => words.positives(),
+        other => other.to_owned(),
+    };
     let mut names: Vec<String> =
         small.iter().take(NAMED).map(|group| format!("{} ({})", group.name, group.rate.whole)).collect();
     if small.len() > NAMED {
@@ -163,12 +167,12 @@ fn compare(rule: &FairnessRule, groups: &[Group<'_>], comparison: &Comparison) -
     let points = |part: f64| number(part * 100.0);
     let (apart, bound, says) = match comparison {
         Comparison::Gap(max) => (
-            format!("{} points apart", points(rational::to_f64(found))),
+            format!("{} percentage points apart", points(rational::to_f64(found))),
             format!("between {} and {}", points(range.low), points(range.high)),
             match verdict {
-                Verdict::Passed => format!("within the {} points that are allowed", points(*max)),
-                Verdict::Failed => format!("more than the {} points that are allowed", points(*max)),
-                _ => format!("too uncertain to say whether they are within {} points", points(*max)),
+                Verdict::Passed => format!("within the {} that are allowed", points(*max)),
+                Verdict::Failed => format!("more than the {} that are allowed", points(*max)),
+                _ => format!("too uncertain to say whether they are within {}", points(*max)),
             },
         ),
         Comparison::Ratio(min) => (
@@ -181,8 +185,18 @@ fn compare(rule: &FairnessRule, groups: &[Group<'_>], comparison: &Comparison) -
             },
         ),
     };
+    let needed = if verdict == Verdict::Inconclusive {
+        let bound = match comparison {
+            Comparison::Gap(bound) | Comparison::Ratio(bound) => *bound,
+        };
+        let times = enough::times(rational::to_f64(found), *range, bound);
+        let whole = more.rate.whole.saturating_add(less.rate.whole);
+        enough::rows(times, whole, &format!("{} of these two groups", denominator(rule.metric)))
+    } else {
+        String::new()
+    };
     let message = format!(
-        "{} is {} where {} is {}, and {} where it is {}: {apart} ({bound} at 95 %), {says}",
+        "{} is {} where {} is {}, and {} where it is {}: {apart} ({bound} at 95 %), {says}{needed}",
         metric_name(rule),
         counted(more.rate),
         rule.slice,
@@ -212,8 +226,14 @@ fn lowest(rule: &FairnessRule, groups: &[Group<'_>], min: f64) -> Finding {
         Verdict::Failed => format!("less than the {} that are asked for in each group", rate(min)),
         _ => format!("too uncertain to say whether each group reaches {}", rate(min)),
     };
+    let more = if verdict == Verdict::Inconclusive {
+        let times = enough::times(least.rate.rate(), *range, min);
+        enough::rows(times, least.rate.whole, &format!("{} of this group", denominator(rule.metric)))
+    } else {
+        String::new()
+    };
     let message = format!(
-        "{} is lowest where {} is {}: {} (between {} and {} at 95 %), {says}",
+        "{} is lowest where {} is {}: {} (between {} and {} at 95 %), {says}{more}",
         metric_name(rule),
         rule.slice,
         least.name,

@@ -59,7 +59,7 @@ fn groups_are_compared_by_the_rates_own_rows() {
     let found = judged(&alarms("maxGap", "0.05"), &groups(flagged(400, 300)), "fairness.alike");
     assert!(
         found.message.starts_with(
-            "FalsePositiveRate is 30 % (300 of 1000) where black is yes, and 10 % (500 of 5000) where it is no: 20 points apart"
+            "FalsePositiveRate is 30 % (300 of 1000) where black is yes, and 10 % (500 of 5000) where it is no: 20 percentage points apart"
         ),
         "{}",
         found.message

@@ -40,6 +40,48 @@ fn costs_are_those_that_a_person_computes_by_hand() {
     assert!(found.message.contains("9 positives and 500 negatives are too few"), "{}", found.message);
 }
 
+/// The owner's words stand in sentences, and decide nothing: nothing is judged, or approved, again for them.
+#[test]
+fn sentences_use_the_owners_word_for_a_positive_row_and_no_verdict_depends_on_it() {
+    let plain = model(|_| ());
+    let named = model(|spec| spec["task"]["positiveMeans"] = "denied application".into());
+    let found = judged(&named, &table(), "errorCosts");
+    let words = "20 of 100 positives (denied application) missed, 90 of 900 negatives flagged, where 7 % are positive";
+    assert!(found.message.contains(words), "{}", found.message);
+    assert_eq!(digest(&plain), digest(&named));
+    let other = model(|spec| spec["task"]["positiveLabel"] = "2".into());
+    assert_ne!(digest(&plain), digest(&other));
+}
+
+/// Who is told that there is too little evidence is told about how much would do.
+#[test]
+fn what_is_too_uncertain_says_about_how_many_rows_would_decide() {
+    let gate = |gate: Value| model(|spec| spec["gates"] = json!([gate]));
+    let cost =
+        |max: &str| gate(json!({"name": "g", "type": "Cost", "cost": {"maxPerPrediction": max, "confidence": "0.95"}}));
+    let recall =
+        gate(json!({"name": "g", "type": "Metric", "metric": {"name": "recall", "min": "0.75", "confidence": "0.95"}}));
+    // 80 of 100 are between 0.711 and 0.867: (0.8 - 0.711)² / 0.05² = 3.2 times as many decide; of 1000 rows, 3200.
+    for (spec, says) in [
+        (recall, "; about 3200 rows in place of 1000 would decide, if the numbers stay alike"),
+        (cost("0.373"), "; it lies so near the bound that more rows would hardly decide"),
+        (cost("0.4"), " rows in place of 1000 would decide, if the numbers stay alike"),
+    ] {
+        let found = judged(&spec, &table(), "g");
+        assert!(found.verdict == Verdict::Inconclusive && found.message.contains(says), "{}", found.message);
+    }
+    for (rule, says) in [
+        (
+            json!({"metric": "FalsePositiveRate", "maxGap": "0.03"}),
+            " negatives of these two groups in place of 900 would decide",
+        ),
+        (json!({"metric": "Recall", "min": "0.75", "minCount": 10}), " positives of this group in place of "),
+    ] {
+        let found = judged(&fair(rule), &table(), "fairness.alike");
+        assert!(found.verdict == Verdict::Inconclusive && found.message.contains(says), "{}", found.message);
+    }
+}
+
 #[test]
 fn a_bound_of_the_costs_is_kept_to_the_digit_or_with_confidence() {
     for (max, confidence, expected) in [

@@ -5,7 +5,7 @@ use seatrial_crds::{Metric, MetricGate, ModelVersionSpec, Verdict, limits};
 use super::intervals::Interval;
 use super::measured::MeasuredValue;
 use super::wording::{level, percent};
-use super::{Finding, Known, measured, pinball};
+use super::{Finding, Known, enough, measured, pinball};
 use crate::decimal::Decimal;
 
 /// How many significant digits people are shown. The exact values decide.
@@ -36,7 +36,7 @@ fn of_judge(gate: &MetricGate, version: &ModelVersionSpec, known: &Known<'_>) ->
         Err(finding) => return finding,
     };
     let mut finding = match measured::find(gate, measurement, known.pooled.as_ref()) {
-        Some(found) => of_measured(gate, &found),
+        Some(found) => of_measured(gate, &found, measurement.rows),
         None if gate.name == pinball::NAME && gate.quantile.is_none() => {
             Finding::without_value(Verdict::Error, pinball::WITHOUT_QUANTILE.to_owned())
         }
@@ -53,14 +53,14 @@ fn of_judge(gate: &MetricGate, version: &ModelVersionSpec, known: &Known<'_>) ->
     finding
 }
 
-fn of_measured(gate: &MetricGate, found: &MeasuredValue) -> Finding {
+fn of_measured(gate: &MetricGate, found: &MeasuredValue, rows: i64) -> Finding {
     let (always, with_confidence) = &found.doubts;
     match always.as_ref().or(with_confidence.as_ref().filter(|_| gate.confidence.is_some())) {
         Some(doubt) => {
             let message = format!("{} is {}, which says nothing: {doubt}", gate.name, rounded(&found.value));
             Finding { verdict: Verdict::Inconclusive, value: Some(found.value.clone()), message }
         }
-        None => bounded(gate, &found.comparable, &found.value, |level| found.interval(level)),
+        None => bounded(gate, &found.comparable, &found.value, |level| Some((found.interval(level)?, rows))),
     }
 }
 
@@ -75,8 +75,9 @@ fn with_measured(message: String, known: &Known<'_>) -> String {
     }
 }
 
-/// A value within bounds: by itself, or with the confidence that the gate asks for. `exact` decides, `value` is kept.
-fn bounded(gate: &MetricGate, exact: &str, value: &str, interval: impl Fn(f64) -> Option<Interval>) -> Finding {
+/// A value within bounds: by itself, or with the confidence that the gate asks for, by the interval of so many rows. `exact`
+/// decides, `value` is kept.
+fn bounded(gate: &MetricGate, exact: &str, value: &str, interval: impl Fn(f64) -> Option<(Interval, i64)>) -> Finding {
     let error = |message: String| Finding { verdict: Verdict::Error, value: None, message };
     let name = &gate.name;
     let Some(number) = Decimal::parse(exact) else {
@@ -140,7 +141,13 @@ impl Bounds<'_> {
     }
 
     /// The interval decides: it lies within, or beyond, or neither.
-    fn of_interval(&self, name: &str, text: &str, range: Interval, confidence: &str) -> (Verdict, String) {
+    fn of_interval(
+        &self,
+        name: &str,
+        text: &str,
+        (range, rows): (Interval, i64),
+        confidence: &str,
+    ) -> (Verdict, String) {
         let (min, max) = self.texts();
         let number = |text: &str| text.parse::<f64>().ok();
         let below = number(min).map(|bound| (range.low >= bound, range.high < bound));
@@ -164,10 +171,23 @@ impl Bounds<'_> {
             Verdict::Failed => format!("not {asked}"),
             _ => format!("too uncertain to say whether it is {asked}"),
         };
+        let more = if verdict == Verdict::Inconclusive { self.more(text, range, rows) } else { String::new() };
         let rounded = rounded(text);
         let (low, high) = (super::wording::number(range.low), super::wording::number(range.high));
-        let message = format!("{name} is {rounded} (between {low} and {high} at {}), {says}", percent(confidence));
+        let message =
+            format!("{name} is {rounded} (between {low} and {high} at {}), {says}{more}", percent(confidence));
         (verdict, message)
+    }
+
+    /// About how many rows would decide: those that both bounds need.
+    fn more(&self, text: &str, range: Interval, rows: i64) -> String {
+        let (min, max) = self.texts();
+        let number = |text: &str| text.parse::<f64>().ok();
+        let within = |bound: &f64| (range.low..=range.high).contains(bound);
+        let bounds = [number(min), number(max)].into_iter().flatten().filter(within);
+        let needs: Option<Vec<f64>> =
+            bounds.map(|bound| enough::times(number(text).unwrap_or(bound), range, bound)).collect();
+        enough::rows(needs.map(|needs| needs.into_iter().fold(1.0, f64::max)), rows, "rows")
     }
 }
 

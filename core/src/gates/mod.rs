@@ -6,6 +6,7 @@ pub mod approval;
 mod champion;
 mod contradictions;
 mod costs;
+mod enough;
 mod fairness;
 pub mod figures;
 mod intervals;
@@ -16,20 +17,23 @@ mod paired;
 mod pinball;
 mod pooled;
 mod size;
+mod summary;
 pub mod waivers;
 mod wording;
 
 pub use champion::{DuelState, asks_for_duel};
 pub use contradictions::problem;
 pub(crate) use paired::fits;
+pub use summary::summary;
 
 use seatrial_crds::{
     FairnessRule, Gate, GateJudgement, GateType, Measurement, Metric, MetricGate, ModelSpec, ModelVersionSpec,
-    OutputType, TaskType, Threshold, Verdict, limits,
+    OutputType, Task, TaskType, Threshold, Verdict, limits,
 };
 use serde_json::{Value, json};
 
 use self::pooled::{Costs, Pooled};
+use self::wording::Words;
 use crate::{digest, text};
 
 /// The name under which the budget's size is judged.
@@ -67,6 +71,7 @@ impl Finding {
 
 /// What all gates of a Model know of a version's predictions.
 struct Known<'a> {
+    words: Words<'a>,
     evidence: &'a Evidence<'a>,
     /// The metrics that nobody but the judge may say.
     measurable: Vec<&'static str>,
@@ -84,7 +89,7 @@ impl<'a> Known<'a> {
             Evidence::Measured(measurement) => pooled::pool(measurement, costs.as_ref()),
             _ => None,
         };
-        Self { evidence, measurable, costs, pooled }
+        Self { words: Words::of(model.task.as_ref()), evidence, measurable, costs, pooled }
     }
 
     /// The measurement; or what a gate finds that needs one.
@@ -143,13 +148,13 @@ pub fn judge(
         .collect();
     if applies(model) {
         let finding = match &known.costs {
-            Some(costs) => known.decide(|_, pooled| costs::judge_answer(costs, pooled)),
+            Some(costs) => known.decide(|_, pooled| costs::judge_answer(costs, pooled, known.words)),
             None => Finding::without_value(Verdict::Error, contradictions::INCOMPLETE_COSTS.to_owned()),
         };
         judgements.push(judgement(ERROR_COSTS, None, finding));
     }
     for rule in rules(model) {
-        let finding = known.decide(|measurement, pooled| fairness::judge(rule, measurement, pooled));
+        let finding = known.decide(|measurement, pooled| fairness::judge(rule, measurement, pooled, known.words));
         judgements.push(judgement(&format!("{FAIRNESS}.{}", rule.name), None, finding));
     }
     for question in unanswered(model) {
@@ -177,7 +182,7 @@ fn judge_gate(gate: &Gate, version: &ModelVersionSpec, known: &Known<'_>, duel: 
         GateType::Approval => approval::unheard(),
         GateType::Metric => metric::judge(gate.metric.as_ref(), version, known),
         GateType::Cost => match (&gate.cost, &known.costs) {
-            (Some(gate), Some(costs)) => known.decide(|_, pooled| costs::judge_gate(gate, costs, pooled)),
+            (Some(gate), Some(costs)) => known.decide(|_, pooled| costs::judge_gate(gate, costs, pooled, known.words)),
             (_, None) => Finding::without_value(Verdict::Error, costs::UNKNOWN.to_owned()),
             (None, _) => {
                 let message = "the gate does not say how much errors may cost: set its field cost";
@@ -268,8 +273,12 @@ pub fn judges(model: &ModelSpec) -> bool {
 }
 
 /// What says most about a version, for tables: the metric that the first gate names, else what errors cost, else the first
-/// metric there is.
+/// metric there is. Nothing while a judge measures: what the team says of itself would stand there for some seconds, and then
+/// another number.
 pub fn headline(model: Option<&ModelSpec>, version: &ModelVersionSpec, evidence: &Evidence<'_>) -> Option<String> {
+    if matches!(evidence, Evidence::Pending(_)) {
+        return None;
+    }
     let known = model.map(|model| Known::new(model, version, evidence));
     // What the judge's word alone decides is not shown by another's.
     let is_own = |metric: &&Metric| known.as_ref().is_none_or(|known| !known.is_measured(&metric.name));
@@ -294,14 +303,23 @@ pub fn headline(model: Option<&ModelSpec>, version: &ModelVersionSpec, evidence:
     named.or_else(cost).or_else(|| version.metrics.iter().find(is_own).map(metric::short))
 }
 
-/// The verdict of the whole: what is not met decides; then what could not be judged, what is still measured, and what nobody
-/// answered; all must pass, or be waived.
+/// The verdict of the whole: what is not met decides; then what could not be judged, what is still measured, what nobody
+/// answered, and only then what people have to approve: nobody is asked for a word on what may not pass. All must pass, or be
+/// waived.
 pub fn overall(judgements: &[GateJudgement]) -> Verdict {
     let any = |verdict| judgements.iter().any(|judgement| judgement.verdict == verdict);
-    [Verdict::Failed, Verdict::Error, Verdict::Inconclusive, Verdict::Pending, Verdict::Unjudged, Verdict::Waived]
-        .into_iter()
-        .find(|verdict| any(*verdict))
-        .unwrap_or(if judgements.is_empty() { Verdict::Unjudged } else { Verdict::Passed })
+    [
+        Verdict::Failed,
+        Verdict::Error,
+        Verdict::Inconclusive,
+        Verdict::Pending,
+        Verdict::Unjudged,
+        Verdict::AwaitingApproval,
+        Verdict::Waived,
+    ]
+    .into_iter()
+    .find(|verdict| any(*verdict))
+    .unwrap_or(if judgements.is_empty() { Verdict::Unjudged } else { Verdict::Passed })
 }
 
 /// Names what is judged by: another digest means another judgement.
@@ -309,11 +327,16 @@ pub fn digest(model: &ModelSpec) -> String {
     format!("sha256:{}", digest::of_json(&judging(model)))
 }
 
+/// What of a task verdicts and measurements depend on: not the owner's words for it.
+pub(crate) fn judged_task(task: &Task) -> Task {
+    Task { positive_means: None, ..task.clone() }
+}
+
 /// What is judged by. The Model's other fields, its contact for one, are not part of it, nor are waivers.
 pub fn judging(model: &ModelSpec) -> Value {
     let max_size = model.budget.as_ref().and_then(|budget| budget.max_size.as_ref());
     json!({
-        "task": model.task,
+        "task": model.task.as_ref().map(judged_task),
         "evaluation": model.evaluation,
         "errorCosts": model.error_costs,
         "fairness": model.fairness,

@@ -174,6 +174,33 @@ fn the_headline_is_the_first_metric_that_a_gate_names() {
     );
 }
 
+/// What a step wrote would stand in a table for some seconds, and then the judge's number.
+#[test]
+fn nothing_is_the_headline_while_a_judge_measures() {
+    let version = version(&[("auc", "0.8123456")], 1);
+    let model = model(json!([auc(Some("0"), None)]), None);
+    let pending = Evidence::Pending("it is being measured".into());
+    assert_eq!(headline(Some(&model), &version, &pending), None);
+}
+
+/// Nobody is asked for a word on what may not pass; who approves, passes nothing else.
+#[test]
+fn people_are_asked_last() {
+    let of = |verdict| GateJudgement { name: "x".into(), kind: None, verdict, value: None, message: "x".into() };
+    for (others, expected) in [
+        (vec![], Verdict::AwaitingApproval),
+        (vec![Verdict::Passed, Verdict::Waived], Verdict::AwaitingApproval),
+        (vec![Verdict::Inconclusive], Verdict::Inconclusive),
+        (vec![Verdict::Pending], Verdict::Pending),
+        (vec![Verdict::Unjudged], Verdict::Unjudged),
+        (vec![Verdict::Error], Verdict::Error),
+        (vec![Verdict::Failed, Verdict::Inconclusive], Verdict::Failed),
+    ] {
+        let judgements: Vec<_> = others.into_iter().chain([Verdict::AwaitingApproval]).map(of).collect();
+        assert_eq!(overall(&judgements), expected);
+    }
+}
+
 #[test]
 fn the_budget_is_one_more_gate() {
     let judgements = judge(

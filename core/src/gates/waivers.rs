@@ -16,7 +16,11 @@ pub fn apply(
 ) -> Option<Timestamp> {
     let mut ends = None;
     for judgement in judgements {
-        if !matches!(judgement.verdict, Verdict::Failed | Verdict::Error | Verdict::Inconclusive) {
+        let can_be_waived = matches!(
+            judgement.verdict,
+            Verdict::Failed | Verdict::Error | Verdict::Inconclusive | Verdict::AwaitingApproval
+        );
+        if !can_be_waived {
             continue;
         }
         let Some(waiver) = waiver_of(model, version, &judgement.name, now) else { continue };
@@ -111,6 +115,7 @@ mod tests {
             (json!([waiver("churn-v1", "a", &["auc"], 60)]), Verdict::Failed, true),
             (json!([waiver("churn-v1", "a", &["size", "auc"], 60)]), Verdict::Error, true),
             (json!([waiver("churn-v1", "a", &["auc"], 60)]), Verdict::Inconclusive, true),
+            (json!([waiver("churn-v1", "a", &["auc"], 60)]), Verdict::AwaitingApproval, true),
             (json!([waiver("churn-v1", "a", &["auc"], 0)]), Verdict::Failed, false),
             (json!([waiver("churn-v2", "a", &["auc"], 60)]), Verdict::Failed, false),
             (json!([waiver("churn-v1", "b", &["auc"], 60)]), Verdict::Failed, false),

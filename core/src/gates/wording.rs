@@ -1,6 +1,6 @@
 //! Numbers as a person would write them. The exact values decide.
 
-use seatrial_crds::{LabelSource, limits};
+use seatrial_crds::{LabelSource, Task, limits};
 
 use crate::decimal::Decimal;
 use crate::rational::{self, Rational};
@@ -8,6 +8,24 @@ use crate::text;
 
 /// How many significant digits people are shown.
 const DIGITS: usize = 3;
+
+/// What the owner calls the rows that a model is to find.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Words<'a> {
+    positive: Option<&'a str>,
+}
+
+impl<'a> Words<'a> {
+    /// Those of a task.
+    pub(super) fn of(task: Option<&'a Task>) -> Self {
+        Self { positive: task.and_then(|task| task.positive_means.as_deref()) }
+    }
+
+    /// What rows with the positive label are called: `positives (denied application)`.
+    pub(super) fn positives(self) -> String {
+        self.positive.map_or_else(|| "positives".to_owned(), |means| format!("positives ({means})"))
+    }
+}
 
 /// A fraction for people.
 pub(super) fn shown(number: &Rational) -> String {

@@ -145,15 +145,15 @@ fn the_newest_version_says_what_it_waits_for() {
 
 /// Nobody is asked for a word that changes nothing.
 #[test]
-fn what_is_open_of_a_version_that_failed_is_not_waited_for() {
-    for verdict in [Verdict::Failed, Verdict::Error, Verdict::Inconclusive] {
+fn nobody_is_asked_to_approve_what_something_else_keeps_from_passing() {
+    for verdict in [Verdict::Failed, Verdict::Error, Verdict::Inconclusive, Verdict::AwaitingApproval] {
         let mut newest = version(2, verdict);
         let status = Arc::make_mut(&mut newest).status.as_mut().unwrap();
-        let open = json!({"name": "signed", "verdict": "Inconclusive", "message": "0 of 1 approvals"});
+        let open = json!({"name": "signed", "verdict": "AwaitingApproval", "message": "0 of 1 approvals"});
         status.judgements[0].gates.push(from_value(open).unwrap());
         let (status, _) = settle(&mut observed(vec![newest], vec![]));
         let waits = status.waiting.iter().any(|waiting| waiting.gate.as_deref() == Some("signed"));
-        assert_eq!(waits, verdict == Verdict::Inconclusive, "{verdict:?}");
+        assert_eq!(waits, verdict == Verdict::AwaitingApproval, "{verdict:?}");
     }
 }
 

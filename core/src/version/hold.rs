@@ -1,10 +1,13 @@
 //! Holds a version that passes only because its Model changed. So to lower a bar releases no version that had failed: a newer
 //! version must pass, or somebody must approve.
 
-use seatrial_crds::{GateJudgement, GateType, Judgement, LabelSource, MeasurementState, Overruled, Verdict, limits};
+use seatrial_crds::{
+    GateJudgement, GateType, Judgement, LabelSource, MeasurementState, ModelVersion, Overruled, Verdict, limits,
+};
 use serde_json::json;
 
 use crate::digest;
+use crate::gates::approval;
 
 /// What a judgement by the state `gates_digest` of a Model overrules; `before` is the judgement that came before it.
 ///
@@ -21,7 +24,7 @@ pub(super) fn overruled(before: Option<&Judgement>, gates_digest: &str) -> Optio
         Verdict::Held | Verdict::Unjudged | Verdict::Pending => inherited,
         // It says nothing about the version.
         Verdict::Error if before.measurement == Some(MeasurementState::Unavailable) => inherited,
-        Verdict::Failed | Verdict::Error | Verdict::Inconclusive | Verdict::Waived => {
+        Verdict::Failed | Verdict::Error | Verdict::Inconclusive | Verdict::AwaitingApproval | Verdict::Waived => {
             let unmet = before.gates.iter().filter(|gate| gate.verdict != Verdict::Passed);
             let mut gates: Vec<String> = unmet.map(|gate| gate.name.clone()).collect();
             gates.extend(inherited.into_iter().flat_map(|earlier| earlier.gates));
@@ -45,17 +48,18 @@ pub(super) fn holds(overruled: &Overruled, gates: &[GateJudgement]) -> bool {
     !overruled.gates.iter().all(is_waived)
 }
 
-/// The message about a version that is held, by the judgement of this digest; `problem` is why Approvals do not count.
-pub(super) fn sentence(overruled: &Overruled, judgement: &str, problem: Option<&str>) -> String {
+/// The message about a version that is held; `problem` is why Approvals do not count.
+pub(super) fn sentence(overruled: &Overruled, version: &ModelVersion, problem: Option<&str>) -> String {
     let problem = problem.map(|problem| format!("; {problem}")).unwrap_or_default();
     let by = match &overruled.gates_revision {
         Some(revision) => format!(" by the gates in the ControllerRevision {revision}"),
         None => " by earlier gates".to_owned(),
     };
     format!(
-        "it passes only since the Model changed: it was {:?}{by} ({}); make a newer version that passes, or approve this one by kubectl seatrial approve, or by an Approval that names the judgement {judgement}{problem}",
+        "it passes only since the Model changed: it was {:?}{by} ({}); make a newer version that passes, or approve this one by {}{problem}",
         overruled.verdict,
-        overruled.gates.join(", ")
+        overruled.gates.join(", "),
+        approval::command(version)
     )
 }
 
@@ -92,13 +96,15 @@ mod tests {
 
     #[test]
     fn what_did_not_pass_is_overruled_by_another_state_until_the_version_has_passed() {
-        use Verdict::{Error, Failed, Held, Inconclusive, Passed, Unjudged, Waived};
+        use Verdict::{AwaitingApproval, Error, Failed, Held, Inconclusive, Passed, Unjudged, Waived};
         for (before, digest, expected) in [
             (None, "b", None),
             (Some(judgement("a", Passed, &[("x", Passed)], None)), "b", None),
             (Some(judgement("a", Failed, &[("x", Failed), ("y", Passed)], None)), "b", Some(vec!["x"])),
             (Some(judgement("a", Error, &[("x", Error)], None)), "b", Some(vec!["x"])),
             (Some(judgement("a", Inconclusive, &[("x", Inconclusive)], None)), "b", Some(vec!["x"])),
+            // To ask nobody any more is to lower the bar.
+            (Some(judgement("a", AwaitingApproval, &[("x", AwaitingApproval)], None)), "b", Some(vec!["x"])),
             // A waiver is no pass: to waive first and to lower then releases nothing either.
             (Some(judgement("a", Waived, &[("x", Waived)], None)), "b", Some(vec!["x"])),
             // The same state finds something else: the evidence changed, not the Model.

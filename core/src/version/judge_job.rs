@@ -16,6 +16,7 @@ use crate::attempt::evidence_job::{DEADLINE, EvidenceJob};
 use crate::contract::{
     self, DuelConfig, InputConfig, InputSource, JUDGE_VERSION, JudgeConfig, LabelsConfig, PodConfig, paths,
 };
+use crate::gates::judged_task;
 use crate::platform::{Judge, Platform};
 use crate::pods::{self, FETCH, FETCH_OUTAGE, JUDGE};
 use crate::stores::{self, ResolvedStore};
@@ -131,7 +132,7 @@ impl JudgeJob<'_> {
     fn container(&self) -> Container {
         let config = JudgeConfig {
             version: JUDGE_VERSION,
-            task: self.task.clone(),
+            task: judged_task(self.task),
             predictions: paths::input(PREDICTIONS, Some(OutputType::Predictions)),
             labels: self.labels.as_ref().map(|labels| LabelsConfig {
                 folder: paths::input(LABELS, None),

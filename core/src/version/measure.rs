@@ -106,7 +106,7 @@ fn key(model: &Model, task: &Task, evidence: &Evidence) -> String {
     let parts = json!({
         "judge": JUDGE_VERSION,
         "predictions": evidence.artifact.digest,
-        "task": task,
+        "task": gates::judged_task(task),
         "evaluation": model.spec.evaluation,
         "slices": gates::slices(&model.spec),
     });

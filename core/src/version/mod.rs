@@ -38,7 +38,7 @@ pub fn plan(observed: &VersionObserved, now: Timestamp) -> Plan<ModelVersionStat
     let now = conditions::whole_seconds(now);
     let mut status = version.status.clone().unwrap_or_default();
     let mut progress = Progress::default();
-    let (verdict, reason, message) = match judge_of(observed) {
+    let (verdict, reason, message, ready) = match judge_of(observed) {
         Ok(model) => {
             let known = measure(observed, model, &mut status, now, &mut progress);
             let stand = match known {
@@ -54,12 +54,12 @@ pub fn plan(observed: &VersionObserved, now: Timestamp) -> Plan<ModelVersionStat
             let expiry = waived_until.map(|until| Duration::try_from(until.duration_since(now)).unwrap_or_default());
             progress.requeue_after = progress.requeue_after.into_iter().chain(expiry).min();
             let reason = if verdict == Verdict::Unjudged { "Unanswered" } else { "Judged" };
-            (verdict, reason, message)
+            (verdict, reason, message, Some(ready(model, verdict)))
         }
         Err((reason, message)) => {
             let unknown = gates::Evidence::Unavailable(message.clone());
             status.headline = gates::headline(None, &version.spec, &unknown);
-            (Verdict::Unjudged, reason, message)
+            (Verdict::Unjudged, reason, message, None)
         }
     };
     status.verdict = Some(verdict);
@@ -68,7 +68,7 @@ pub fn plan(observed: &VersionObserved, now: Timestamp) -> Plan<ModelVersionStat
     let mut set = |kind, value, reason: &str, message: &str| {
         conditions::set(&mut status.conditions, kind, value, reason, message, generation, now);
     };
-    set(types::READY, Status::True, reason, &message);
+    set(types::READY, Status::True, reason, ready.as_ref().unwrap_or(&message));
     match verdict {
         Verdict::Passed => set(types::PASSED, Status::True, "AllGatesPassed", &message),
         Verdict::Waived => set(types::PASSED, Status::True, "GatesWaived", &message),
@@ -77,6 +77,7 @@ pub fn plan(observed: &VersionObserved, now: Timestamp) -> Plan<ModelVersionStat
         Verdict::Error => set(types::PASSED, Status::False, "EvidenceUnusable", &message),
         Verdict::Inconclusive => set(types::PASSED, Status::Unknown, "Inconclusive", &message),
         Verdict::Pending => set(types::PASSED, Status::Unknown, "Measuring", &message),
+        Verdict::AwaitingApproval => set(types::PASSED, Status::Unknown, "AwaitingApproval", &message),
         Verdict::Unjudged => set(types::PASSED, Status::Unknown, reason, &message),
     }
     let was_held = version.status.as_ref().is_some_and(|status| status.verdict == Some(Verdict::Held));
@@ -87,6 +88,18 @@ pub fn plan(observed: &VersionObserved, now: Timestamp) -> Plan<ModelVersionStat
     let Progress { stages, live_reads, requeue_after, .. } = progress;
     let plan = Plan { status: changed.then_some(status), stages, events, live_reads, requeue_after, ..Plan::default() };
     plan.defer_blocked(&observed.blocked, now)
+}
+
+/// What the condition `Ready` says where there is a judge: in short, since `Passed` says the whole.
+fn ready(model: &Model, verdict: Verdict) -> String {
+    let name = model.name_any();
+    match verdict {
+        Verdict::Pending => {
+            format!("the Model \"{name}\" is about to judge it: the condition Passed says what that waits for")
+        }
+        Verdict::Unjudged => format!("the Model \"{name}\" leaves a question open: the condition Passed says which"),
+        _ => format!("the Model \"{name}\" judged it {verdict:?}: the condition Passed says by what"),
+    }
 }
 
 /// Judges by what is known. A judgement is kept once nothing of it is pending, and only if it says something else than the
@@ -124,7 +137,7 @@ fn judge(
     // What was found has its name whatever is waived of it, and whatever people say of it.
     let judgement_digest = hold::digest(&version.spec.artifact.digest, &gates_digest, labels, &gates);
     let counted = counted(observed, &judgement_digest);
-    gates::approval::apply(&model.spec, &mut gates, &judgement_digest, &counted);
+    gates::approval::apply(&model.spec, version, &mut gates, &counted);
     let waived_until = gates::waivers::apply(&model.spec, version, &mut gates, now);
     let overrules = hold::overruled(status.judgements.first(), &gates_digest);
     let found = gates::overall(&gates);
@@ -134,7 +147,7 @@ fn judge(
     let verdict = if holds.is_some() && released.is_none() { Verdict::Held } else { found };
     let of_hold = holds.map(|overruled| match released {
         Some(by) => format!("; it passes only since the Model changed, and that is approved by {by}"),
-        None => hold::sentence(overruled, &judgement_digest, counted.problem()),
+        None => hold::sentence(overruled, version, counted.problem()),
     });
     let judgement = Judgement {
         judged_at: Time(now),
@@ -270,13 +283,8 @@ fn vouches(status: &MLPipelineRunStatus, version: &ModelVersion) -> bool {
 
 /// What a judgement says, in a sentence for the product owner.
 fn sentence(judgement: &Judgement) -> String {
-    let decisive: Vec<&str> = judgement
-        .gates
-        .iter()
-        .filter(|gate| judgement.verdict == Verdict::Passed || gate.verdict != Verdict::Passed)
-        .map(|gate| gate.message.as_str())
-        .collect();
-    decisive.join("; ")
+    let decides = |gate: &&GateJudgement| judgement.verdict == Verdict::Passed || gate.verdict != Verdict::Passed;
+    gates::summary(judgement.gates.iter().filter(decides))
 }
 
 #[cfg(test)]

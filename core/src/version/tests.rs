@@ -92,6 +92,10 @@ fn reason<'a>(status: &'a ModelVersionStatus, kind: &str) -> &'a str {
     &conditions::find(&status.conditions, kind).unwrap().reason
 }
 
+fn message<'a>(status: &'a ModelVersionStatus, kind: &str) -> &'a str {
+    &conditions::find(&status.conditions, kind).unwrap().message
+}
+
 #[test]
 fn a_version_is_judged_once_and_again_when_the_gates_change() {
     let mut observed =
@@ -102,6 +106,20 @@ fn a_version_is_judged_once_and_again_when_the_gates_change() {
     assert_eq!((status.verdict, status.judgements.len()), (Some(Verdict::Failed), 2));
     assert!(conditions::is(&status.conditions, types::PASSED, Status::False));
     assert_eq!(status.judgements[1].verdict, Verdict::Passed);
+}
+
+/// One cause stands once in a condition, however many gates it keeps from deciding, and in one condition alone.
+#[test]
+fn what_several_gates_miss_is_said_once_and_not_twice() {
+    let gate = |name: &str| json!({"name": name, "type": "Metric", "metric": {"name": "gini", "min": "0.1"}});
+    let model = judge(json!([gate("first"), gate("second"), gate("third")]));
+    let status =
+        settle(&mut observe(version(1, "Release", "0.8"), Some(model), Some(run("run-uid", "churn-v1", "0.8"))));
+    let said = message(&status, types::PASSED);
+    assert!(said.starts_with("first, second, third: the evidence has no metric"), "{said}");
+    assert_eq!(said.matches("the evidence has no metric").count(), 1, "{said}");
+    let ready = message(&status, types::READY);
+    assert_eq!(ready, "the Model \"churn\" judged it Error: the condition Passed says by what");
 }
 
 #[test]
@@ -179,14 +197,15 @@ fn an_approval_of_this_judgement_lets_a_held_version_go() {
     settle(&mut observed);
     observed.model = Some(judge(auc("0.7")));
     let held = judgement(&settle(&mut observed));
-    let message =
-        |status: &ModelVersionStatus| conditions::find(&status.conditions, types::PASSED).unwrap().message.clone();
+    let message = |status: &ModelVersionStatus| message(status, types::PASSED).to_owned();
     let status = settle(&mut observed);
-    assert!(message(&status).contains(&held) && message(&status).contains("admissionPolicy.enabled"));
+    for word in ["kubectl seatrial approve churn-v1 -n growth --reason WHY", "admissionPolicy.enabled"] {
+        assert!(message(&status).contains(word), "{word} is not in: {}", message(&status));
+    }
     with_approvals(&mut observed, &[said::approval("jane", "Approved", 100, json!({"judgement": held}))]);
     let status = settle(&mut observed);
     assert_eq!((status.verdict, judgement(&status)), (Some(Verdict::Passed), held.clone()));
-    assert!(message(&status).contains("jane"), "{}", message(&status));
+    assert!(message(&status).contains("approved by jane: looked at it"), "{}", message(&status));
     // It rests on the word, and on the proof.
     let approvals = std::mem::take(&mut observed.approvals);
     assert_eq!(settle(&mut observed).verdict, Some(Verdict::Held));
@@ -210,8 +229,12 @@ fn a_gate_of_type_approval_waits_for_people() {
     let mut observed =
         observe(version(1, "Release", "0.8"), Some(judge(gates)), Some(run("run-uid", "churn-v1", "0.8")));
     let status = settle(&mut observed);
-    assert_eq!(status.verdict, Some(Verdict::Inconclusive));
+    assert_eq!((status.verdict, reason(&status, types::PASSED)), (Some(Verdict::AwaitingApproval), "AwaitingApproval"));
+    assert!(conditions::is(&status.conditions, types::PASSED, Status::Unknown));
+    let said = message(&status, types::PASSED);
+    assert!(said.contains("kubectl seatrial approve churn-v1 -n growth --reason WHY"), "{said}");
     let named = judgement(&status);
+    assert!(!said.contains(&named), "people type no digests: {said}");
     with_approvals(&mut observed, &[said::approval("jane", "Approved", 100, json!({"judgement": named}))]);
     let status = settle(&mut observed);
     assert_eq!((status.verdict, judgement(&status)), (Some(Verdict::Passed), named.clone()));

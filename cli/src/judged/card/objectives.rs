@@ -70,9 +70,11 @@ pub(super) fn section(spec: &ModelSpec, now: Timestamp) -> Html {
 fn task(spec: &ModelSpec) -> String {
     match &spec.task {
         None => "the Model does not say what it decides (task)".to_owned(),
-        Some(task) => match (task.kind, &task.positive_label) {
-            (TaskType::BinaryClassification, Some(label)) => {
-                format!("which rows are \u{201c}{label}\u{201d}, and which are not")
+        Some(task) => match (task.kind, words::positive(Some(task))) {
+            (TaskType::BinaryClassification, Some(positive)) => {
+                let label = task.positive_label.as_ref().filter(|_| task.positive_means.is_some());
+                let label = label.map(|label| format!(" (the label \u{201c}{label}\u{201d})")).unwrap_or_default();
+                format!("which rows are {positive}{label}, and which are not")
             }
             (TaskType::BinaryClassification, None) => "one of two labels".to_owned(),
             (TaskType::Regression, _) => "a number".to_owned(),

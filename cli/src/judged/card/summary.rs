@@ -33,7 +33,12 @@ pub(super) fn header(subject: &Subject, now: Timestamp) -> Html {
     html.fact("Used", uses.collect::<Vec<_>>().join("; "));
     html.fact("Serves now", serving(&status, now));
     if let Some(headline) = &status.headline {
-        html.fact("In one number", headline);
+        // Of several versions that serve, the newest stands first.
+        let served = status.served_versions.as_deref().and_then(|served| served.split(", ").next());
+        html.fact("In one number", words::headline(headline, served.or(status.passed_version.as_deref())));
+    }
+    if let Some(positive) = words::positive(spec.task.as_ref()) {
+        html.fact("Positive means", format!("{positive}. To flag a row is to take it for that."));
     }
     if let Some(newest) = &status.newest_version {
         html.fact("Newest version", format!("{newest}: {}", verdict_of(subject, newest)));

@@ -2,12 +2,15 @@
 
 use kube::ResourceExt;
 use seatrial_core::gates::{self, figures};
-use seatrial_crds::{Judgement, LabelSource, Measurement, ModelSpec, ModelVersion, ModelVersionStatus, Task};
+use seatrial_crds::{Judgement, LabelSource, Measurement, ModelSpec, ModelVersion, ModelVersionStatus};
 
 use super::Subject;
 use super::html::Html;
 use super::{charts, duel, words};
 use crate::judged::text::{number, percent, rounded, size, time};
+
+/// Why a page has two numbers for one threshold.
+const TWO_COUNTS: &str = "The sentences and verdicts above count each half of the rows at the threshold that the other half chose, since no row may help to choose the threshold that it is counted at. The pictures and their table count all rows at each threshold, so that at the chosen one their numbers differ a little, and are mostly the better ones: judge by those above.";
 
 /// The section of a version.
 pub(super) fn section(subject: &Subject, version: &ModelVersion, serves: bool) -> Html {
@@ -26,7 +29,11 @@ pub(super) fn section(subject: &Subject, version: &ModelVersion, serves: bool) -
         html.add(&kept_thresholds(subject, version, &status));
     }
     if let Some(headline) = &status.headline {
-        html.note(format!("In one number: {headline}. Files: {}.", size(version.spec.artifact.size)));
+        html.note(format!(
+            "In one number: {}. Files: {}.",
+            words::headline(headline, None),
+            size(version.spec.artifact.size)
+        ));
     }
     match status.judgements.first() {
         Some(judgement) => html.add(&verdicts(spec, judgement, status.judgements.len())),
@@ -161,6 +168,7 @@ fn measured(spec: &ModelSpec, measurement: &Measurement, status: &ModelVersionSt
         let (value, lowest, highest) =
             (rounded(&threshold.value), rounded(&threshold.lowest), rounded(&threshold.highest));
         html.paragraph(format!("It flags a row from a score of {value} on. Chosen on halves of the rows, the line would be drawn between {lowest} and {highest}."));
+        html.note(TWO_COUNTS);
     }
     if let Some(chart) = charts::roc(&points, figures::decisions(spec, measurement).as_ref()) {
         html.raw("<h3>Finding more against false alarms</h3>\n").add(&chart);
@@ -176,8 +184,8 @@ fn measured(spec: &ModelSpec, measurement: &Measurement, status: &ModelVersionSt
 fn decisions(spec: &ModelSpec, measurement: &Measurement) -> Html {
     let mut html = Html::default();
     let Some(now) = figures::decisions(spec, measurement) else { return html };
-    let label = spec.task.as_ref().and_then(|task: &Task| task.positive_label.as_deref());
-    let positive = label.map_or_else(|| "positive".to_owned(), |label| format!("positive (\u{201c}{label}\u{201d})"));
+    let means = words::positive(spec.task.as_ref());
+    let positive = means.map_or_else(|| "positive".to_owned(), |means| format!("positive ({means})"));
     let missed = now.found.whole.saturating_sub(now.found.part);
     let range = |rate: &figures::RateFigure| {
         format!("{}, between {} and {} at 95 %", percent(rate.rate), percent(rate.low), percent(rate.high))
@@ -248,7 +256,7 @@ fn numbers(measurement: &Measurement, points: &[figures::ThresholdFigure]) -> Ht
         let rows: Vec<[String; 5]> = points.iter().map(row).collect();
         html.raw("<details><summary>The numbers of the pictures</summary>\n");
         html.table(
-            "At each threshold",
+            "At each threshold, counted on all rows (the sentences above count each half of them at the threshold that the other half chose)",
             ["Threshold", "Flagged", "Positives found", "Negatives flagged", "Cost"],
             &rows,
         );

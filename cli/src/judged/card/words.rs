@@ -1,7 +1,9 @@
 //! What verdicts, gates and metrics mean, in words that ask for no knowledge of statistics.
 
 use seatrial_core::gates;
-use seatrial_crds::{ChampionGate, ChampionMetric, ErrorCosts, FairnessRule, Gate, ModelSpec, StatusQuo, Verdict};
+use seatrial_crds::{
+    ChampionGate, ChampionMetric, ErrorCosts, FairnessRule, Gate, ModelSpec, StatusQuo, Task, TaskType, Verdict,
+};
 
 use crate::judged::text::{number, percent, rounded};
 
@@ -23,6 +25,9 @@ pub(super) const fn meaning(verdict: Option<Verdict>) -> &'static str {
         Some(Verdict::Error) => "Something that is needed to judge it is missing or malformed.",
         Some(Verdict::Inconclusive) => "There is too little evidence to say whether it meets what is asked for.",
         Some(Verdict::Pending) => "Its predictions are being measured.",
+        Some(Verdict::AwaitingApproval) => {
+            "All else is met, and people who are asked to approve it have not done so yet."
+        }
         Some(Verdict::Waived) => "It does not meet everything, and the owner lets it pass for a while.",
         Some(Verdict::Held) => {
             "It meets everything, but only since the owner asks for something else: it waits for a newer version that passes."
@@ -77,12 +82,16 @@ fn gate_asks(gate: &Gate, model: &ModelSpec) -> String {
                 (None, Some(max)) => format!("at most {max}"),
                 (None, None) => "without a bound".to_owned(),
             };
-            format!("{} is {bounds}{}", metric.name, confidence(&metric.confidence))
+            let means = match self::metric(&metric.name) {
+                "" => String::new(),
+                means => format!(". {} says {means}", metric.name),
+            };
+            format!("{} is {bounds}{}{means}", metric.name, confidence(&metric.confidence))
         }
         (None, Some(cost)) => {
             let unit = model.error_costs.as_ref().and_then(|costs| costs.unit.as_deref()).unwrap_or_default();
             format!(
-                "Errors cost at most {} {unit} for each prediction{}",
+                "Errors cost at most {} for each prediction, counted in {unit}{}",
                 cost.max_per_prediction,
                 confidence(&cost.confidence)
             )
@@ -122,7 +131,7 @@ pub(super) fn rule_asks(rule: &FairnessRule) -> String {
     let metric = rate_in_words(&format!("{:?}", rule.metric));
     let points = |text: &str| text.parse::<f64>().map_or_else(|_| text.to_owned(), percent);
     let gap_points = |text: &str| {
-        text.parse::<f64>().map_or_else(|_| text.to_owned(), |gap| format!("{} points", number(gap * 100.0)))
+        text.parse::<f64>().map_or_else(|_| text.to_owned(), |gap| format!("{} percentage points", number(gap * 100.0)))
     };
     match (&rule.max_gap, &rule.min_ratio, &rule.min) {
         (Some(gap), ..) => {
@@ -169,7 +178,7 @@ pub(super) fn costs(costs: &ErrorCosts) -> Option<String> {
     let prevalence = costs.prevalence.as_deref()?;
     let prevalence = prevalence.parse::<f64>().map_or_else(|_| prevalence.to_owned(), percent);
     Some(format!(
-        "A false alarm costs {} {unit}, a miss {} {unit}. Where the model serves, {prevalence} are positive. Without the model, one would go on {}.",
+        "Counted in {unit}, a false alarm costs {}, and a miss {}. Where the model serves, {prevalence} are positive. Without the model, one would go on {}.",
         rounded(costs.false_positive.as_deref()?),
         rounded(costs.false_negative.as_deref()?),
         without(costs.status_quo?)
@@ -179,18 +188,43 @@ pub(super) fn costs(costs: &ErrorCosts) -> Option<String> {
 /// What a metric says; empty for one that only its author knows.
 pub(super) fn metric(name: &str) -> &'static str {
     match name {
-        "rocAuc" => "how often a positive scores above a negative: 0.5 is chance, 1 is perfect",
+        "rocAuc" => "how often a positive row scores above a negative one: 0.5 is chance, 1 is perfect",
         "prAuc" => "how pure the flagged are, over all thresholds: 1 is perfect",
         "logLoss" => "how far scores are from the truth, confident errors counting most: 0 is perfect",
         "brier" => "how far scores are from the truth, squared: 0 is perfect",
         "calibrationError" => "how far scores are from what happens as often: 0 is perfect",
         "accuracy" => "the part of decisions that are right",
+        "precision" => "the part of the flagged that are positive",
+        "recall" => "the part of the positives that are found",
+        "specificity" => "the part of the negatives that are rightly left alone",
+        "f1" => "how well precision and recall do together: 1 is perfect",
+        "cost" => "what its errors cost for each prediction",
+        "pinball" => "how far predicted quantiles are off: 0 is perfect",
+        "underprediction" => "by how much predictions are too low on average",
+        "overprediction" => "by how much predictions are too high on average",
         "mae" => "how far predictions are off on average",
         "rmse" => "how far predictions are off, large errors counting more",
         "mape" => "how far predictions are off on average, as a part of the true value",
         "r2" => "how much better than always predicting the mean: 1 is perfect, 0 is no better",
         _ => "",
     }
+}
+
+/// The one number that says most, with what it says: `rocAuc=0.85 of churn-v6, which says how often …`.
+pub(super) fn headline(headline: &str, of: Option<&str>) -> String {
+    let of = of.map(|version| format!(" of {version}")).unwrap_or_default();
+    let name = headline.split_once('=').map_or(headline, |(name, _)| name);
+    match metric(name) {
+        "" => format!("{headline}{of}"),
+        means => format!("{headline}{of}, which says {means}"),
+    }
+}
+
+/// What a row with the positive label is, in the owner's words, else by its label; `None` where a task has no positive rows.
+pub(super) fn positive(task: Option<&Task>) -> Option<String> {
+    let task = task.filter(|task| task.kind == TaskType::BinaryClassification)?;
+    let label = task.positive_label.as_ref().map(|label| format!("\u{201c}{label}\u{201d}"));
+    task.positive_means.as_ref().map(|means| format!("\u{201c}{means}\u{201d}")).or(label)
 }
 
 /// A count with a comma between thousands.
@@ -216,5 +250,20 @@ mod tests {
             assert_eq!(count(number), expected);
         }
         assert_eq!(count(i64::MIN), "-9,223,372,036,854,775,808");
+    }
+
+    /// Who reads a gate knows no metric by its name.
+    #[test]
+    fn each_metric_that_a_judge_measures_has_a_word() {
+        let binary = ["rocAuc", "prAuc", "logLoss", "brier", "calibrationError", "accuracy", "precision", "recall"];
+        let others = ["specificity", "f1", "mae", "rmse", "mape", "r2", "pinball", "underprediction", "overprediction"];
+        for name in binary.into_iter().chain(others) {
+            assert!(!metric(name).is_empty(), "{name}");
+            let gate = serde_json::json!({"name": "g", "type": "Metric", "metric": {"name": name, "min": "0.7"}});
+            let model = serde_json::json!({"owner": {"team": "t", "contact": "c"}, "objective": "o", "uses": ["Batch"], "gates": [gate]});
+            let model: ModelSpec = serde_json::from_value(model).unwrap();
+            assert_eq!(asked(&model, "g"), format!("{name} is at least 0.7. {name} says {}", metric(name)));
+        }
+        assert_eq!(headline("lift=3", Some("churn-v6")), "lift=3 of churn-v6");
     }
 }

@@ -45,6 +45,8 @@ fn no_version_that_does_not_pass_takes_over_in_whatever_way_it_is_asked_for() {
         (json!({"version": "churn-v2"}), failed(2), Some("VersionRefused")),
         (json!({"version": "churn-v2"}), version(2, "Release", Verdict::Error), Some("VersionRefused")),
         (json!({"version": "churn-v2"}), version(2, "Release", Verdict::Inconclusive), Some("VersionRefused")),
+        (json!({"version": "churn-v2"}), version(2, "Release", Verdict::AwaitingApproval), Some("VersionRefused")),
+        (json!({"follow": "Newest"}), version(2, "Release", Verdict::AwaitingApproval), Some("VersionRefused")),
         (json!({"version": "churn-v2"}), waived(), Some("VersionRefused")),
         (json!({"version": "churn-v2"}), held(2), Some("VersionHeld")),
         (json!({"follow": "Newest"}), held(2), Some("VersionHeld")),

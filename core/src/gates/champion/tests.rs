@@ -54,7 +54,7 @@ fn gains_are_those_that_a_person_computes_by_hand() {
     );
     assert!(
         found.message.contains(
-            "of 1000 positives it alone finds 50 and churn-v6 alone 10; of 9000 negatives it alone flags 20 and churn-v6 alone 50; at a prevalence of 0.07), better by more than chance explains"
+            "of 1000 positives it alone finds 50 and churn-v6 alone 10; of 9000 negatives it alone flags 20 and churn-v6 alone 50; where 7 % are positive), better by more than chance explains"
         ),
         "{}",
         found.message
@@ -78,6 +78,7 @@ fn the_whole_interval_must_be_above_the_bar_and_a_fail_has_nothing_above_it() {
         (&worse, "-0.01", Verdict::Failed, "worse by more than the 0.01 EUR that are allowed"),
         (&worse, "-0.5", Verdict::Passed, "not worse by more than the 0.5 EUR that are allowed"),
         // An equal retrain is never better, and is not worse.
+        (&better, "0.05", Verdict::Inconclusive, " rows in place of 10000 would decide, if the numbers stay alike"),
         (&equal, "0", Verdict::Inconclusive, "too uncertain to say whether it is better by more than chance explains"),
         (&equal, "-0.01", Verdict::Passed, "costs as much as the champion churn-v6"),
     ] {
