@@ -66,8 +66,16 @@ enum Task {
         /// Seconds after which it ends itself.
         seconds: u32,
     },
-    /// Says what a process that reads data may do on this machine, by trying it.
+    /// Says what a process that reads data may do on this machine, by trying it: a diagnostic.
     Sandbox {
+        /// A folder that it may read.
+        read: PathBuf,
+        /// A folder that it may write to, too.
+        write: PathBuf,
+    },
+    /// Locks itself in, and tries: what `sandbox` starts.
+    #[command(hide = true)]
+    SandboxTrial {
         /// A folder that it may read.
         read: PathBuf,
         /// A folder that it may write to, too.
@@ -81,7 +89,8 @@ fn main() -> ExitCode {
         Task::Measure { memory } => measure(memory),
         Task::Check { termination_log } => check::check(&termination_log),
         Task::CheckInput { number, seconds } => check::check_input(number, seconds),
-        Task::Sandbox { read, write } => sandbox::attempt(&read, &write),
+        Task::Sandbox { read, write } => sandbox::trial::supervised(&read, &write),
+        Task::SandboxTrial { read, write } => sandbox::trial::run(&read, &write),
     }
 }
 
@@ -135,7 +144,7 @@ fn say(message: &JudgeMessage) {
 }
 
 fn measure(memory: Option<u64>) -> ExitCode {
-    let message = match supervise::bound(memory) {
+    let message = match supervise::limit_memory(memory) {
         Ok(()) => match configured().and_then(enclosed).and_then(|config| message(&config)) {
             Ok(message) => message,
             Err(Problem::Unusable(why)) => JudgeMessage::Unusable(why),

@@ -1,10 +1,11 @@
-//! Measuring in a child process: what a crafted table does to a decoder ends the child, and the parent says so.
+//! Reading of data in a child process: what a crafted table does to a decoder ends the child, and the parent says so.
 
 use std::io::{self, Read, Write};
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 
+use nix::sys::prctl::set_dumpable;
 use nix::sys::resource::{Resource, setrlimit};
 use seatrial_core::contract::JudgeMessage;
 
@@ -21,7 +22,7 @@ const MAX_LINE: usize = 256;
 
 /// Bounds this process: no core dump, which would hold the rows of people, and memory of so many bytes, or of 90% of the
 /// container's, so that a lack of it is an error of this process rather than the end of its container.
-pub(crate) fn bound(bytes: Option<u64>) -> io::Result<()> {
+pub(crate) fn limit_memory(bytes: Option<u64>) -> io::Result<()> {
     setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
     let Some(bytes) = bytes.or_else(|| container_memory().map(|limit| limit / 10 * 9)) else { return Ok(()) };
     setrlimit(Resource::RLIMIT_AS, bytes, bytes).map_err(io::Error::from)
@@ -51,7 +52,11 @@ impl Ended {
 }
 
 /// Runs a program to its end, and reads so many bytes of what it prints.
+///
+/// Before, it makes this process one that is not dumpable: no process of the same user opens its memory, `/proc/<id>/mem`, which
+/// a child that crafted data took over could otherwise overwrite where the kernel has no Landlock. The child is dumpable again.
 pub(crate) fn ended(command: &mut Command, bytes: u64) -> io::Result<Ended> {
+    set_dumpable(false)?;
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     let said = child.stderr.take().map(|stderr| thread::spawn(move || pass_on(stderr)));
     let mut output = String::new();

@@ -175,7 +175,7 @@ pub(crate) fn check_input(number: usize, seconds: u32) -> ExitCode {
     alarm::set(seconds);
     // A file that grows too long is an error of writing it, rather than the end of the process.
     let bounded = SigSet::from(Signal::SIGXFSZ).thread_block().map_err(std::io::Error::from);
-    let bounded = bounded.and_then(|()| supervise::bound(config.limits.memory)).and_then(|()| {
+    let bounded = bounded.and_then(|()| supervise::limit_memory(config.limits.memory)).and_then(|()| {
         setrlimit(Resource::RLIMIT_FSIZE, config.limits.disk, config.limits.disk).map_err(std::io::Error::from)
     });
     let bounded = bounded.map_err(|error| format!("the check cannot bound its memory, files and core dumps: {error}"));

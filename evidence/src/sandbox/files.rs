@@ -19,7 +19,7 @@ pub(super) enum Files {
 
 /// Bounds the files that this thread, and those that it starts, may open, and where it knows how, ports, abstract sockets and
 /// signals to other processes. A path that is not there allows nothing.
-pub(super) fn bound(read: &[&Path], write: &[&Path]) -> Result<Files, RulesetError> {
+pub(super) fn restrict(read: &[&Path], write: &[&Path]) -> Result<Files, RulesetError> {
     let reading: BitFlags<AccessFs> = AccessFs::ReadFile | AccessFs::ReadDir;
     let writing = reading | AccessFs::WriteFile | AccessFs::Truncate | AccessFs::MakeReg | AccessFs::RemoveFile;
     let status = Ruleset::default()

@@ -2,15 +2,15 @@
 //! reaches nothing: no network, no other program, no other process, and no file but those that it was started for.
 //!
 //! The filter of system calls ([`system_calls`]) is required. The bounds of files ([`files`]) are the kernel's Landlock, which
-//! not every kernel has.
+//! not every kernel has. Without it a process could still write another one's memory by its file below `/proc`: who starts such a
+//! process protects itself from that ([`crate::supervise`]).
 
-mod attempts;
 mod files;
 mod system_calls;
+pub(crate) mod trial;
 
 use std::path::Path;
 
-pub(crate) use attempts::attempt;
 use files::Files;
 
 /// Encloses this process: it reads only what lies beneath some paths, and writes only beneath others. Comes before any thread
@@ -19,7 +19,7 @@ use files::Files;
 /// # Errors
 /// Why the process is not enclosed, and what to do, for people. It must read nothing then.
 pub(crate) fn enter(read: &[&Path], write: &[&Path]) -> Result<(), String> {
-    match files::bound(read, write) {
+    match files::restrict(read, write) {
         Ok(Files::Bounded) => {}
         Ok(Files::Unbounded) => {
             eprintln!("this kernel has no Landlock: which files are opened is left to their permissions")

@@ -16,7 +16,7 @@ const X32: i64 = 0x4000_0000;
 /// x32's own numbers of `execve`, `ptrace`, the calls for messages of sockets, reading and writing of other processes' memory,
 /// `kexec_load`, `execveat` and timers; 512 to 547 are all that it has.
 #[cfg(target_arch = "x86_64")]
-const OF_X32: std::ops::Range<i64> = 512..548;
+const ONLY_X32: std::ops::Range<i64> = 512..548;
 
 /// The calls that are refused whatever their arguments.
 const REFUSED: &[c_long] = &[
@@ -105,11 +105,11 @@ const REFUSED: &[c_long] = &[
 
 /// Starts of processes that have a call of their own, which newer architectures do not have.
 #[cfg(target_arch = "x86_64")]
-const STARTS: &[c_long] = &[libc::SYS_fork, libc::SYS_vfork];
+const PROCESS_STARTS: &[c_long] = &[libc::SYS_fork, libc::SYS_vfork];
 #[cfg(not(target_arch = "x86_64"))]
-const STARTS: &[c_long] = &[];
+const PROCESS_STARTS: &[c_long] = &[];
 
-/// Puts the filter on this process, all threads of it. Nothing takes it off.
+/// Puts the filter on this process, all threads of it at once (`SECCOMP_FILTER_FLAG_TSYNC`). Nothing takes it off.
 pub(super) fn filter() -> Result<(), Error> {
     for program in programs(std::process::id())? {
         apply_filter_all_threads(&program)?;
@@ -119,7 +119,7 @@ pub(super) fn filter() -> Result<(), Error> {
 
 /// Two filters: of a call, the stricter answer of both counts.
 fn programs(process: u32) -> Result<Vec<BpfProgram>, BackendError> {
-    let refused = REFUSED.iter().chain(STARTS).map(|call| (*call, vec![]));
+    let refused = REFUSED.iter().chain(PROCESS_STARTS).map(|call| (*call, vec![]));
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = refused.collect();
     let only_if = |argument: u8, operator: SeccompCmpOp, value: u64| {
         let condition = SeccompCondition::new(argument, SeccompCmpArgLen::Qword, operator, value)?;
@@ -137,7 +137,7 @@ fn programs(process: u32) -> Result<Vec<BpfProgram>, BackendError> {
     {
         let known: Vec<i64> = rules.keys().copied().collect();
         rules.extend(known.into_iter().map(|call| (call | X32, vec![])));
-        rules.extend(OF_X32.map(|call| (call | X32, vec![])));
+        rules.extend(ONLY_X32.map(|call| (call | X32, vec![])));
     }
     // The flags of this call lie in memory, where a filter does not look. C libraries fall back on `clone` where it is not there.
     let rules_of_clone = BTreeMap::from([(libc::SYS_clone3, vec![])]);
