@@ -12,6 +12,7 @@ use k8s_openapi::api::core::v1::{
     ObjectFieldSelector, PodSecurityContext, PodSpec, ResourceRequirements, SeccompProfile, SecurityContext, Volume,
     VolumeMount,
 };
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use seatrial_crds::names::{MANAGED_BY, MANAGED_BY_LABEL};
 use seatrial_crds::{ObjectMetadata, PodOptions, Resources, WorkloadOptions};
 use serde::Serialize;
@@ -51,6 +52,10 @@ const SHARED_VOLUME: &str = "seatrial";
 const PRIVATE_VOLUME: &str = "seatrial-private";
 /// The volume for reports about checked data: no container of the user's has it.
 const CHECKS_VOLUME: &str = "seatrial-checks";
+/// What that volume may hold before the kubelet evicts the pod: twice the disk that a check allows itself
+/// ([`crate::contract::check::CheckLimits`]), since it looks at it only now and then, and the reports. Temporary files have no names:
+/// a kubelet that does not count by quotas of the file system does not see them.
+const CHECKS_SIZE: &str = "9Gi";
 /// The volume behind `/dev/shm`, where a user asked for a size.
 const SHARED_MEMORY_VOLUME: &str = "seatrial-shared-memory";
 
@@ -306,7 +311,8 @@ pub fn with_reports(mut container: Container) -> Container {
 /// A pod that has the volume for such reports.
 pub fn with_reports_volume(mut pod: PodSpec, has_checks: bool) -> PodSpec {
     if has_checks {
-        let empty_dir = Some(EmptyDirVolumeSource::default());
+        let size_limit = Some(Quantity(CHECKS_SIZE.into()));
+        let empty_dir = Some(EmptyDirVolumeSource { size_limit, ..EmptyDirVolumeSource::default() });
         let volume = Volume { name: CHECKS_VOLUME.into(), empty_dir, ..Volume::default() };
         pod.volumes.get_or_insert_default().push(volume);
     }
@@ -419,6 +425,12 @@ mod tests {
             value_from: None,
         };
         WorkloadOptions { env: pairs.iter().map(convert).collect(), ..WorkloadOptions::default() }
+    }
+
+    #[test]
+    fn no_check_within_its_bounds_is_evicted() {
+        let disk = crate::contract::check::CheckLimits::default().disk;
+        assert_eq!(CHECKS_SIZE, format!("{}Gi", ((2 * disk) >> 30) + 1));
     }
 
     #[test]

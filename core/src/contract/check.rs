@@ -185,7 +185,7 @@ pub struct CheckLimits {
     /// Where to put what does not fit into memory, absolute; absent: a folder of the system's for temporary files.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scratch: Option<String>,
-    /// Bytes that may lie there at once.
+    /// Bytes that may lie there at once, of one input. They are looked at several times a second: for so long there may be more.
     pub disk: u64,
     /// Seconds that all inputs may take together.
     pub seconds: u64,
