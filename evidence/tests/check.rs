@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use seatrial_core::contract::CONFIG_VARIABLE;
-use seatrial_core::contract::check::{CHECK_VERSION, CheckMessage, CheckReport, CheckVerdict};
+use seatrial_core::contract::check::{CHECK_VERSION, CheckMessage, CheckReport, CheckVerdict, RuleOutcome};
 use serde_json::{Value, json};
 
 /// Runs `check` in a folder, whose files `good` and `bad` are two inputs.
@@ -63,7 +63,7 @@ fn a_lack_of_memory_or_time_or_disk_is_an_error_that_says_so() {
     std::fs::write(folder.path().join("bad"), "a\n1\n").unwrap();
     for (limits, said) in [
         (json!({"memory": 20_000_000}), "raise the memory of the container"),
-        (json!({"disk": 1000}), "do not fit on the disk"),
+        (json!({"disk": 1000}), "of disk that the check"),
         (json!({"seconds": 0}), "took longer than 0 s"),
     ] {
         let (output, message) = check(folder.path(), &limits);
@@ -71,6 +71,74 @@ fn a_lack_of_memory_or_time_or_disk_is_an_error_that_says_so() {
         assert_eq!(message.checks[0].verdict, CheckVerdict::Error, "{limits}");
         assert!(message.checks[0].sentence.contains(said), "{limits}: {}", message.checks[0].sentence);
     }
+}
+
+/// Checks one file by queries, each by its name with a severity and its text; the table is `t`, and each is to give 0.
+fn asked(folder: &Path, content: &str, queries: &[(&str, &str, &str)], limits: &Value) -> CheckReport {
+    std::fs::write(folder.join("data"), content).unwrap();
+    let query = |(name, severity, text): &(&str, &str, &str)| {
+        let check = json!({"type": "sql", "query": text, "is": {"mustBe": "0"}});
+        json!({"name": name, "severity": severity, "check": check})
+    };
+    let mut rules: Vec<Value> = queries.iter().map(query).collect();
+    let rows = json!({"type": "rowCount", "is": {"mustBeGreaterThan": "0"}});
+    rules.push(json!({"name": "rows", "severity": "error", "check": rows}));
+    let config = json!({
+        "version": CHECK_VERSION, "reports": folder.join("reports"), "limits": limits,
+        "inputs": [{
+            "input": "data", "contract": "a/b", "revision": "r", "path": folder.join("data"), "table": "t",
+            "columns": [{"name": "a", "logicalType": "integer"}], "rules": rules,
+        }],
+    });
+    let (output, _) = run(folder, &config.to_string());
+    assert!(output.status.success(), "{output:?}");
+    serde_json::from_str(&std::fs::read_to_string(folder.join("reports/data.json")).unwrap()).unwrap()
+}
+
+#[test]
+fn temporary_files_and_memory_of_a_query_are_bounded_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let many: String = (0..200_000).map(|row| format!("{row}\n")).collect();
+    // Each table has less than the disk, and all together more.
+    let tables: Vec<String> =
+        (0..12).map(|number| format!("t{number} AS MATERIALIZED (SELECT hex(zeroblob(64)) AS x, a FROM t)")).collect();
+    let joined: Vec<String> = (0..12)
+        .map(|number| format!("(SELECT COUNT(*) FROM t{number} AS x, t{number} AS y WHERE x.a = y.a AND x.a < 9)"))
+        .collect();
+    let files = format!("WITH {} SELECT {}", tables.join(", "), joined.join(" + "));
+    let texts = ["hex(zeroblob(30000000))"; 8].join(", ");
+    let memory = format!("SELECT length(max({texts})) FROM t LIMIT 1");
+    for (query, limits, said) in [
+        (files.as_str(), json!({"disk": 100 << 20, "scratch": folder.path()}), "more than the 100 MiB of disk"),
+        (&memory, json!({}), "more than 256 MiB of memory"),
+    ] {
+        let report = asked(folder.path(), &format!("a\n{many}"), &[("greedy", "error", query)], &limits);
+        assert_eq!(report.verdict, CheckVerdict::Error, "{report:?}");
+        assert!(report.sentence.contains(said) && report.sentence.contains("greedy"), "{}", report.sentence);
+    }
+}
+
+#[test]
+fn a_query_that_does_not_look_at_the_clock_costs_no_other_rule_its_verdict() {
+    // One step of SQLite's, of hours.
+    let endless = "SELECT instr(hex(zeroblob(10000000)), hex(zeroblob(4000000)) || '1') FROM t LIMIT 1";
+    let verdicts = ["warning", "error"].map(|severity| {
+        std::thread::spawn(move || {
+            let folder = tempfile::tempdir().unwrap();
+            let queries =
+                [("before", "error", "SELECT 0"), ("endless", severity, endless), ("behind", "warning", "SELECT 0")];
+            asked(folder.path(), "a\n1\n", &queries, &json!({"seconds": 8}))
+        })
+    });
+    let [warning, error] = verdicts.map(|report| report.join().unwrap());
+    let of = |report: &CheckReport| report.rules.iter().map(|rule| rule.outcome).collect::<Vec<_>>();
+    assert_eq!(of(&warning), [RuleOutcome::Held, RuleOutcome::NotChecked, RuleOutcome::NotChecked, RuleOutcome::Held]);
+    assert_eq!(warning.verdict, CheckVerdict::Passed);
+    assert!(warning.rules[1].sentence.contains("did not end in the time"), "{:?}", warning.rules[1]);
+    assert!(warning.rules[2].sentence.contains("a query before this one"), "{:?}", warning.rules[2]);
+    assert_eq!(of(&error), [RuleOutcome::Held, RuleOutcome::Inconclusive, RuleOutcome::NotChecked, RuleOutcome::Held]);
+    assert_eq!(error.verdict, CheckVerdict::Error);
+    assert!(error.sentence.contains("endless") && error.sentence.contains("check.timeout"), "{}", error.sentence);
 }
 
 #[test]

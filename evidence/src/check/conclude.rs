@@ -13,14 +13,14 @@ use super::words::{about, expected, plural};
 use super::work::Outcome;
 use crate::problem::quoted;
 
-/// What is known of the data as a whole.
-struct Known<'a> {
+/// What was counted of the data as a whole.
+struct Counted<'a> {
     input: &'a InputCheck,
     plan: &'a Plan,
     files: &'a [DataFile],
     outcome: &'a Outcome<'a>,
     rows: u64,
-    /// Whether a rule about the number of rows allows that there are none.
+    /// Whether the contract allows that there are no rows.
     none_allowed: bool,
 }
 
@@ -42,12 +42,8 @@ impl Concluded {
 /// The report about an input.
 pub(super) fn report(input: &InputCheck, plan: &Plan, files: &[DataFile], outcome: &Outcome<'_>) -> CheckReport {
     let rows = outcome.tallies.parts.iter().map(|part| u64::from(part.rows)).sum();
-    let none_allowed = input.rules.iter().any(|rule| match &rule.check {
-        RuleKind::RowCount { is } => is.holds(0, 0, Unit::Rows) == Some(true),
-        _ => false,
-    });
-    let known = Known { input, plan, files, outcome, rows, none_allowed };
-    let broken = known.broken();
+    let counted = Counted { input, plan, files, outcome, rows, none_allowed: none_allowed(&input.rules) };
+    let broken = counted.broken();
     let rules: Vec<RuleResult> = input
         .rules
         .iter()
@@ -56,7 +52,7 @@ pub(super) fn report(input: &InputCheck, plan: &Plan, files: &[DataFile], outcom
             let concluded = match (decision, &broken) {
                 (Decision::NotChecked(why), _) => Concluded::new(RuleOutcome::NotChecked, why.clone()),
                 (_, Some(_)) => Concluded::new(RuleOutcome::Inconclusive, "the data cannot be read"),
-                _ => known.conclude(rule, decision),
+                _ => counted.conclude(rule, decision),
             };
             result(rule, concluded)
         })
@@ -65,7 +61,7 @@ pub(super) fn report(input: &InputCheck, plan: &Plan, files: &[DataFile], outcom
         Some(why) => (CheckVerdict::Failed, format!("the data cannot be read: {why}")),
         None => {
             let verdict = CheckReport::verdict_of(&rules);
-            match known.failed(&rules) {
+            match counted.failed(&rules) {
                 // What is broken is broken, whatever could not be asked.
                 Some(why) if verdict != CheckVerdict::Failed => (CheckVerdict::Error, why),
                 _ => (verdict, overall(verdict, &rules, rows)),
@@ -85,7 +81,16 @@ pub(super) fn report(input: &InputCheck, plan: &Plan, files: &[DataFile], outcom
     report
 }
 
-/// A report.
+/// Whether the contract allows that there are no rows: it has rules of severity error about their number, and each holds for 0.
+fn none_allowed(rules: &[Rule]) -> bool {
+    let mut holds = rules.iter().filter(|rule| rule.severity == Severity::Error).filter_map(|rule| match &rule.check {
+        RuleKind::RowCount { is } => Some(is.holds(0, 0, Unit::Rows) == Some(true)),
+        _ => None,
+    });
+    holds.next().is_some_and(|first| first && holds.all(|holds| holds))
+}
+
+/// A report with this verdict and these rules, and without a profile: all that there is where no rule was decided.
 pub(super) fn whole(
     input: &InputCheck,
     verdict: CheckVerdict,
@@ -177,7 +182,7 @@ fn place(position: &Position) -> String {
     format!("the first in row {}{file}{value}", position.row)
 }
 
-impl Known<'_> {
+impl Counted<'_> {
     /// Why the data cannot be read, where they cannot.
     fn broken(&self) -> Option<String> {
         let broken = self.outcome.tallies.broken.as_ref()?;
@@ -275,6 +280,8 @@ impl Known<'_> {
             (Decision::Present(_), None) => Concluded::new(RuleOutcome::Held, "it is there"),
             (Decision::Rows, _) => self.row_count(rule),
             (_, Some(why)) => Concluded::new(RuleOutcome::Inconclusive, why),
+            // What a query says of no rows is an answer, where there may be none.
+            (Decision::Query(number), None) if self.rows == 0 && self.none_allowed => self.answer(rule, *number),
             _ if self.rows == 0 => self.nothing("there are no rows"),
             _ => {
                 let is_nested = |column: &usize| self.outcome.headers.nested.get(*column) == Some(&true);

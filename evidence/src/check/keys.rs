@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use ring::digest::{SHA256, digest};
 use seatrial_core::contract::check::MAX_POSITIONS;
 
+use super::disk::Disk;
 use super::tally::Place;
 use crate::problem::Problem;
 
@@ -20,26 +21,6 @@ const SHARES: usize = 256;
 const RECORD: usize = 24;
 /// Records that a share gathers before it writes them.
 const CHUNK: usize = 256;
-
-/// What is left of the disk, for all rules together.
-#[derive(Debug)]
-pub(super) struct Disk(AtomicU64);
-
-impl Disk {
-    pub(super) const fn new(bytes: u64) -> Self {
-        Self(AtomicU64::new(bytes))
-    }
-
-    /// Takes so many bytes for something, a plural.
-    pub(super) fn take(&self, bytes: u64, what: &str) -> Result<(), Problem> {
-        let taken = self.0.try_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes));
-        taken.map(drop).map_err(|_| {
-            Problem::Failed(format!(
-                "{what} do not fit on the disk that the check may use: raise it, or check fewer such rules at once"
-            ))
-        })
-    }
-}
 
 /// One row's key.
 pub(super) fn hash(key: &[u8]) -> [u8; 16] {
@@ -116,7 +97,7 @@ impl Keys {
                 }
             }
             let (whole, _) = records.as_chunks::<RECORD>();
-            let mut records: Vec<[u64; 3]> = whole.iter().map(words).collect();
+            let mut records: Vec<[u64; 3]> = whole.iter().map(numbers).collect();
             records.sort_unstable();
             found.rows += records.len() as u64;
             for same in records.chunk_by(|[one, two, _], [first, second, _]| one == first && two == second) {
@@ -133,7 +114,7 @@ impl Keys {
 }
 
 /// A record as three numbers, which compare as its bytes do.
-fn words(record: &[u8; RECORD]) -> [u64; 3] {
+fn numbers(record: &[u8; RECORD]) -> [u64; 3] {
     let (words, _) = record.as_chunks::<8>();
     let mut numbers = [0; 3];
     numbers.iter_mut().zip(words).for_each(|(number, word)| *number = u64::from_be_bytes(*word));
@@ -211,6 +192,8 @@ mod tests {
         let same = [(hash(b"x"), (0, 0)); CHUNK];
         let (mut keys, disk) = (Keys::new(), Disk::new((CHUNK * RECORD) as u64));
         keys.add(&same, folder.path(), &disk).unwrap();
-        assert!(matches!(keys.add(&same, folder.path(), &disk), Err(Problem::Failed(why)) if why.contains("raise it")));
+        assert!(
+            matches!(keys.add(&same, folder.path(), &disk), Err(Problem::Failed(why)) if why.contains("smaller inputs"))
+        );
     }
 }

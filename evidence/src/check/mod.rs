@@ -6,6 +6,7 @@
 mod column;
 mod conclude;
 mod csv;
+mod disk;
 mod files;
 mod json;
 mod keys;
@@ -26,7 +27,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::alarm;
 use seatrial_core::contract::CONFIG_VARIABLE;
@@ -40,6 +41,8 @@ use crate::supervise::{self, Ended};
 
 /// The exit code for a config that cannot be read: `EX_USAGE` of sysexits.
 const MISUSED: u8 = 64;
+/// Of the time of an input, what is left for its report once the queries' time is over.
+const FOR_REPORT: Duration = Duration::from_secs(5);
 /// The signal of an alarm clock.
 const SIGALRM: i32 = 14;
 
@@ -172,19 +175,23 @@ pub(crate) fn check_input(number: usize, seconds: u32) -> ExitCode {
         }
     };
     let Some(input) = config.inputs.get(number) else { return ExitCode::from(MISUSED) };
+    let time = Duration::from_secs(u64::from(seconds));
+    let until = Instant::now() + (time - FOR_REPORT.min(time / 4));
     alarm::set(seconds);
     // A file that grows too long is an error of writing it, rather than the end of the process.
     let bounded = SigSet::from(Signal::SIGXFSZ).thread_block().map_err(std::io::Error::from);
     let bounded = bounded.and_then(|()| supervise::limit_memory(config.limits.memory)).and_then(|()| {
-        setrlimit(Resource::RLIMIT_FSIZE, config.limits.disk, config.limits.disk).map_err(std::io::Error::from)
+        setrlimit(Resource::RLIMIT_FSIZE, config.limits.disk, config.limits.disk)?;
+        let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
+        let descriptors = most.min(disk::DESCRIPTORS);
+        setrlimit(Resource::RLIMIT_NOFILE, descriptors, descriptors).map_err(std::io::Error::from)
     });
     let bounded = bounded.map_err(|error| format!("the check cannot bound its memory, files and core dumps: {error}"));
     // The container's share of the processors stands in a file, which an enclosed process does not read.
     let (threads, scratch) = (threads(&config), scratch(&config));
-    let time = Duration::from_secs(u64::from(seconds));
     let enclosed = bounded.and_then(|()| sandbox::enter(&[Path::new(&input.path)], &[&scratch]));
     let report = match enclosed {
-        Ok(()) => checked(&config, input, (threads, time)),
+        Ok(()) => checked(&config, input, threads, until),
         Err(why) => conclude::whole(input, CheckVerdict::Error, why, (0, 0), vec![]),
     };
     match writeln!(std::io::stdout(), "{}", report.to_json()) {
@@ -201,9 +208,8 @@ fn threads(config: &CheckConfig) -> usize {
     )
 }
 
-/// Reads an input and decides its rules, by so many threads and within so much time.
-fn checked(config: &CheckConfig, input: &InputCheck, (threads, time): (usize, Duration)) -> CheckReport {
-    let until = Instant::now() + time;
+/// Reads an input by so many threads and decides its rules; its queries have until then.
+fn checked(config: &CheckConfig, input: &InputCheck, threads: usize, until: Instant) -> CheckReport {
     let (plan, scratch) = (plan::Plan::new(input), scratch(config));
     let checked = files::list(Path::new(&input.path)).and_then(|files| {
         let limits = work::Limits { scratch: &scratch, disk: config.limits.disk, threads, until };

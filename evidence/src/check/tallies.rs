@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use super::keys::hash;
 use super::plan::Plan;
 use super::sketch::Sketch;
-use super::sql::{self, Rows, Store};
+use super::sql::{self, Database, Rows};
 use super::tally::{Broken, Hits, Part, Place};
 use super::value::{Cell, Typed, shown};
 
@@ -21,9 +21,9 @@ pub(super) struct Tallies<'p> {
     pub(super) sketches: Vec<Sketch>,
     /// By key: what is not handed on yet.
     pub(super) keys: Vec<Vec<([u8; 16], Place)>>,
-    /// What queries read of the rows and is not handed on yet.
+    /// What queries read of the rows and is not in their database yet.
     pub(super) kept: Rows,
-    store: Option<&'p Mutex<Store>>,
+    database: Option<&'p Mutex<Database>>,
     pub(super) parts: Vec<Part>,
     pub(super) broken: Option<Broken>,
     /// The keys of the current row's columns, one after the other, and where each ends.
@@ -33,14 +33,14 @@ pub(super) struct Tallies<'p> {
 }
 
 impl<'p> Tallies<'p> {
-    pub(super) fn new(plan: &'p Plan, store: Option<&'p Mutex<Store>>) -> Self {
+    pub(super) fn new(plan: &'p Plan, database: Option<&'p Mutex<Database>>) -> Self {
         Self {
             plan,
             hits: vec![Hits::default(); plan.counts],
             sketches: vec![Sketch::default(); plan.columns.len()],
             keys: vec![Vec::new(); plan.keys.len()],
             kept: Rows::default(),
-            store,
+            database,
             parts: Vec::new(),
             broken: None,
             bytes: Vec::new(),
@@ -129,15 +129,15 @@ impl<'p> Tallies<'p> {
                 keys.push((hash(&self.key), place));
             }
         }
-        if self.store.is_some() && self.kept.end(place) {
-            self.hand_on_kept();
+        if self.database.is_some() && self.kept.end(place) {
+            self.insert_rows();
         }
     }
 
-    /// Hands on what queries read.
-    pub(super) fn hand_on_kept(&mut self) {
-        if let Some(store) = self.store {
-            sql::hand_on(store, &mut self.kept);
+    /// Adds what queries read to their database.
+    pub(super) fn insert_rows(&mut self) {
+        if let Some(database) = self.database {
+            sql::insert(database, &mut self.kept);
         }
     }
 

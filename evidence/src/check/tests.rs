@@ -37,7 +37,7 @@ fn config(path: &Path, columns: &Value, rules: &Value, more: &Value) -> CheckCon
 }
 
 fn report(config: &CheckConfig) -> CheckReport {
-    checked(config, &config.inputs[0], (threads(config), Duration::from_secs(config.limits.seconds)))
+    checked(config, &config.inputs[0], threads(config), Instant::now() + Duration::from_secs(config.limits.seconds))
 }
 
 /// Checks files of a folder.

@@ -11,12 +11,13 @@ use std::time::Instant;
 use seatrial_core::contract::check::InputCheck;
 
 use super::csv::{self, Dialect};
+use super::disk::Disk;
 use super::files::{self, Content, DataFile, Headers, Source, Unreadable};
 use super::json;
-use super::keys::{Disk, Keys, Repeated};
+use super::keys::{Keys, Repeated};
 use super::parquet::Table;
 use super::plan::Plan;
-use super::sql::{Answer, Store};
+use super::sql::{Answer, Database};
 use super::tallies::{Refused, Tallies};
 use super::tally::{Broken, Part};
 use crate::problem::Problem;
@@ -49,7 +50,7 @@ pub(super) struct Limits<'p> {
     /// Bytes that may lie there.
     pub(super) disk: u64,
     pub(super) threads: usize,
-    /// When the process is ended.
+    /// When the answers of queries must be there.
     pub(super) until: Instant,
 }
 
@@ -75,7 +76,7 @@ struct Shared<'a> {
     scratch: &'a Path,
     disk: Arc<Disk>,
     /// The rows that queries read; none where there are no queries.
-    store: Option<Mutex<Store>>,
+    database: Option<Mutex<Database>>,
     keys: Vec<Mutex<Keys>>,
     /// What went wrong with the machine.
     problem: Mutex<Option<Problem>>,
@@ -105,7 +106,7 @@ pub(super) fn run<'p>(
         files: data,
         dialect: Dialect { separator, quote, nulls: input.csv.null_values.clone() },
         scratch,
-        store: Store::new(plan, &disk)?,
+        database: Database::new(plan, &disk)?,
         disk,
         keys: plan.keys.iter().map(|_| Mutex::new(Keys::new())).collect(),
         problem: Mutex::new(None),
@@ -161,11 +162,12 @@ pub(super) fn run<'p>(
     tallies.parts.sort_by_key(|part| part.number);
     let (mut repeated, mut answers) = (Vec::new(), Vec::new());
     if tallies.broken.is_none() {
-        if let Some(store) = shared.store {
-            answers = store.into_inner().unwrap_or_else(PoisonError::into_inner).answers(&plan.queries, until);
-        }
         for keys in shared.keys {
             repeated.push(keys.into_inner().unwrap_or_else(PoisonError::into_inner).repeated()?);
+        }
+        // Last, so that all other rules are decided, whatever becomes of a query.
+        if let Some(database) = shared.database {
+            answers = database.into_inner().unwrap_or_else(PoisonError::into_inner).answers(&plan.queries, until);
         }
     }
     Ok(Outcome { tallies, repeated, answers, headers, seen: lines.then_some(seen) })
@@ -173,7 +175,7 @@ pub(super) fn run<'p>(
 
 /// Counts parts until there are no more.
 fn work<'s>(shared: &'s Shared<'_>, receiver: &Mutex<Receiver<Unit>>) -> (Tallies<'s>, Vec<bool>) {
-    let mut tallies = Tallies::new(shared.plan, shared.store.as_ref());
+    let mut tallies = Tallies::new(shared.plan, shared.database.as_ref());
     let mut seen = vec![false; shared.plan.columns.len()];
     let mut open: Option<(u32, Table)> = None;
     loop {
@@ -229,9 +231,10 @@ fn group_rows(
 /// Hands the keys on that a thread has gathered, where they are so many.
 fn hand_on(shared: &Shared<'_>, tallies: &mut Tallies<'_>, many: usize) {
     if many == 0 {
-        tallies.hand_on_kept();
+        tallies.insert_rows();
     }
-    let failed = shared.store.as_ref().and_then(|store| store.lock().unwrap_or_else(PoisonError::into_inner).problem());
+    let failed =
+        shared.database.as_ref().and_then(|database| database.lock().unwrap_or_else(PoisonError::into_inner).problem());
     if let Some(problem) = failed {
         fail(shared, problem);
     }

@@ -95,8 +95,46 @@ fn what_gives_no_number_decides_nothing() {
     }
     let none = asked("id,name,amount,day,at,ok,code\n", "SELECT COUNT(*) FROM t", &json!({"mustBe": "0"}), 60);
     assert_eq!(none.rules[0].outcome, Inconclusive, "no rows prove nothing");
+    let housing = json!([{"name": "id"}, {"name": "housing"}, {"name": "natural_gas"}, {"name": "note"}]);
+    let rules = json!({
+        "absent": query("SELECT COUNT(*) FROM data WHERE housing IS NULL AND natural_gas IS NULL", &json!({"mustBe": "0"})),
+        "joined": query("SELECT COUNT(*) FROM data AS a natural JOIN data AS b", &json!({"mustBe": "1"})),
+    });
+    let report = csv("id,housing,natural_gas\n1,2,3\n", &housing, &rules);
+    let expected = BTreeMap::from([("absent", Held), ("joined", Inconclusive)]);
+    assert_eq!(outcomes(&report), expected, "a column that is absent concerns who reads it: {report:?}");
     let missing = asked("id\n1\n", "SELECT COUNT(name) FROM t", &json!({"mustBe": "0"}), 60);
     assert!(missing.rules[0].sentence.contains("of column \"name\" it is missing"), "{}", missing.rules[0].sentence);
+}
+
+#[test]
+fn a_query_over_no_rows_counts_where_there_may_be_none() {
+    let row_count = |severity: &str, is: Value| json!({"name": "rows", "severity": severity, "check": {"type": "rowCount", "is": is}});
+    let most = json!({"mustBeLessThan": "1000000"});
+    let many = "SELECT COUNT(*) FROM t";
+    for (row_counts, text, is, outcome) in [
+        (vec![], many, json!({"mustBeGreaterThan": "100"}), Inconclusive),
+        // What only warns allows nothing.
+        (vec![row_count("warning", most.clone())], many, json!({"mustBeGreaterThan": "100"}), Inconclusive),
+        (vec![row_count("error", most.clone())], many, json!({"mustBeGreaterThan": "100"}), Broken),
+        (vec![row_count("error", most.clone())], many, json!({"mustBe": "0"}), Held),
+        (vec![row_count("error", most.clone())], "SELECT MAX(id) FROM t", json!({"mustBe": "0"}), Inconclusive),
+        // One of two rules about their number forbids it.
+        (
+            vec![row_count("error", most.clone()), row_count("error", json!({"mustBeGreaterThan": "10"}))],
+            many,
+            json!({"mustBe": "0"}),
+            Inconclusive,
+        ),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("data.csv"), "id\n").unwrap();
+        let rules = json!({"rule": query(text, &is)});
+        let mut config = config(folder.path(), &json!([{"name": "id"}]), &rules, &json!({"table": "t"}));
+        config.inputs[0].rules.extend(row_counts.iter().map(|rule| serde_json::from_value(rule.clone()).unwrap()));
+        let report = report(&config);
+        assert_eq!(rule(&report, "rule").outcome, outcome, "{row_counts:?} {text} {is}: {report:?}");
+    }
 }
 
 #[test]
@@ -203,7 +241,7 @@ fn rows_beyond_the_disk_are_an_error() {
     config.limits.disk = 100_000;
     let report = report(&config);
     assert_eq!(report.verdict, CheckVerdict::Error);
-    assert!(report.sentence.contains("queries read do not fit on the disk"), "{}", report.sentence);
+    assert!(report.sentence.contains("queries read do not fit into the 0 MiB of disk"), "{}", report.sentence);
 }
 
 #[test]
