@@ -12,6 +12,7 @@ mod affinity;
 mod approval;
 mod artifact;
 mod contract;
+mod counts;
 mod deployment;
 mod judgement;
 mod measurement;

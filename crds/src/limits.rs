@@ -47,6 +47,8 @@ pub const CONSUMERS: usize = 32;
 pub const COLUMN: usize = 63;
 /// Bytes of a label in a table, or of a group's value.
 pub const LABEL: usize = 63;
+/// Bytes of two counts as a text.
+pub const COUNTS: usize = 39;
 /// Bytes of the owner's words for the positive label.
 pub const POSITIVE_MEANS: usize = 64;
 /// Bytes of a unit of costs.

@@ -4,8 +4,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
-use crate::limits;
 use crate::schema::atomic_list;
+use crate::{counts, limits};
 
 /// What a judge measured of a version's predictions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -44,7 +44,8 @@ pub struct Measurement {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(transform = folds)]
     pub folds: Vec<Fold>,
-    /// curve has points of all rows, from which the threshold that serves is chosen.
+    /// curve has points of all rows, from which the threshold that serves is chosen: the score from which a row is taken for positive, and
+    /// those that are `flagged` by it, `true positives:false positives`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(transform = points)]
     pub curve: Vec<CurvePoint>,
@@ -87,26 +88,21 @@ pub struct MeasuredGroup {
     pub value: String,
 }
 
-/// Positives and negatives, by their true labels.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// Positives and negatives, by their true labels: `143:1047` in objects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ClassCounts {
-    /// positives is how many rows are positive.
-    #[schemars(range(min = 0))]
+    /// How many rows are positive.
     pub positives: i64,
-    /// negatives is how many rows are negative.
-    #[schemars(range(min = 0))]
+    /// How many rows are negative.
     pub negatives: i64,
 }
 
-/// Those that are taken for positive.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
+/// Those that are taken for positive: `67:71` in objects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FlaggedCounts {
-    /// truePositives is how many of them are positive.
-    #[schemars(range(min = 0))]
+    /// How many of them are positive.
     pub true_positives: i64,
-    /// falsePositives is how many of them are negative.
-    #[schemars(range(min = 0))]
+    /// How many of them are negative.
     pub false_positives: i64,
 }
 
@@ -114,43 +110,40 @@ pub struct FlaggedCounts {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Fold {
-    /// rows are the fold's rows.
+    /// rows are the fold's rows, `positives:negatives` by their true labels.
     pub rows: ClassCounts,
-    /// groups are the fold's rows of each group, in the order of the measurement's groups.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(transform = groups)]
+    /// groups are the fold's rows of each group, in the order of the measurement's groups, as rows has them, with a blank between.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "counts::list")]
+    #[schemars(schema_with = "counts::list::schema")]
     pub groups: Vec<ClassCounts>,
-    /// points are thresholds from the other fold, the largest first: the corners of its convex hull, and 0.5.
+    /// points are thresholds from the other fold, the largest first: the corners of its convex hull, and 0.5. Each is a score from which
+    /// a row is taken for positive, or - where decisions came without scores, and how many are taken at it, `true
+    /// positives:false positives`: `choosing` of the other fold, by which the threshold is chosen, `counted` of this fold, and of
+    /// its `groups`, in the order of the measurement's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(transform = points)]
     pub points: Vec<FoldPoint>,
 }
 
-/// Counts at one threshold.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
+/// Counts at one threshold: `0.29 choosing 67:71 counted 68:70 groups 30:12 38:58` in objects.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FoldPoint {
-    /// threshold is the score from which a row is taken for positive, a decimal; absent where decisions came without scores.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = limits::DECIMAL))]
+    /// The score from which a row is taken for positive, a decimal; absent where decisions came without scores.
     pub threshold: Option<String>,
-    /// choosing are the rows of the other fold that are taken for positive: the threshold is chosen by them.
+    /// The rows of the other fold that are taken for positive: the threshold is chosen by them.
     pub choosing: FlaggedCounts,
-    /// counted are the rows of this fold that are taken for positive.
+    /// The rows of this fold that are taken for positive.
     pub counted: FlaggedCounts,
-    /// groups are the rows of this fold that are taken for positive, by group.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(transform = groups)]
+    /// The rows of this fold that are taken for positive, by group.
     pub groups: Vec<FlaggedCounts>,
 }
 
-/// A point of the curve of all rows.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// A point of the curve of all rows: `0.29 flagged 134:141` in objects.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CurvePoint {
-    /// threshold is the score from which a row is taken for positive, a decimal.
-    #[schemars(length(max = limits::DECIMAL))]
+    /// The score from which a row is taken for positive, a decimal.
     pub threshold: String,
-    /// flagged are the rows that are taken for positive.
+    /// The rows that are taken for positive.
     pub flagged: FlaggedCounts,
 }
 
@@ -178,11 +171,12 @@ pub struct DuelMeasurement {
 /// What the champion decides on a part of the rows, and how far the version decides alike.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DuelFold {
-    /// champion are the rows that the champion takes for positive, at its own threshold.
+    /// champion are the rows that the champion takes for positive, at its own threshold, `true positives:false positives`.
     pub champion: FlaggedCounts,
-    /// both are the rows that both take for positive, for each point of the same fold of the version's measurement.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(transform = points)]
+    /// both are the rows that both take for positive, for each point of the same fold of the version's measurement, as champion has
+    /// them, with a blank between.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "counts::list")]
+    #[schemars(schema_with = "counts::list::schema")]
     pub both: Vec<FlaggedCounts>,
 }
 

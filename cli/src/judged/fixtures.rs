@@ -38,24 +38,19 @@ const CURVE: [(&str, i64, i64); 10] = [
 fn measurement(labels: &str) -> Value {
     let groups = |positives: i64, negatives: i64| {
         let part = |count: i64, eighths: i64| count * eighths / 8;
-        json!([
-            {"positives": part(positives, 3) - 4, "negatives": part(negatives, 3) - 6},
-            {"positives": part(positives, 5), "negatives": part(negatives, 5)},
-            {"positives": 4, "negatives": 6},
-        ])
+        let (three, five) =
+            ((part(positives, 3) - 4, part(negatives, 3) - 6), (part(positives, 5), part(negatives, 5)));
+        format!("{}:{} {}:{} 4:6", three.0, three.1, five.0, five.1)
     };
-    let flagged = |positives: i64, negatives: i64| json!({"truePositives": positives, "falsePositives": negatives});
     let point = |(threshold, positives, negatives): &(&str, i64, i64)| {
         let (positives, negatives) = (positives / 2, negatives / 2);
-        json!({
-            "threshold": threshold, "choosing": flagged(positives, negatives), "counted": flagged(positives, negatives),
-            "groups": [flagged(positives * 3 / 8, negatives / 4), flagged(positives / 2, negatives * 3 / 4), flagged(0, 0)],
-        })
+        let all = format!("{positives}:{negatives}");
+        let (three, five) = ((positives * 3 / 8, negatives / 4), (positives / 2, negatives * 3 / 4));
+        format!("{threshold} choosing {all} counted {all} groups {}:{} {}:{} 0:0", three.0, three.1, five.0, five.1)
     };
-    let points: Vec<Value> = CURVE.iter().map(point).collect();
-    let fold = json!({"rows": {"positives": 400, "negatives": 3600}, "groups": groups(400, 3600), "points": points});
-    let curve: Vec<Value> =
-        CURVE.iter().map(|(at, hits, alarms)| json!({"threshold": at, "flagged": flagged(*hits, *alarms)})).collect();
+    let points: Vec<String> = CURVE.iter().map(point).collect();
+    let fold = json!({"rows": "400:3600", "groups": groups(400, 3600), "points": points});
+    let curve: Vec<String> = CURVE.iter().map(|(at, hits, alarms)| format!("{at} flagged {hits}:{alarms}")).collect();
     json!({
         "key": digest("1"), "measuredAt": "2026-11-20T03:21:00Z", "labels": labels, "labelsDigest": digest("2"), "rows": 8000,
         "metrics": [
@@ -123,9 +118,9 @@ fn duel(champion: Option<&str>) -> Value {
     let Some(champion) = champion else { return json!({"pinnedAt": pinned, "judgedBefore": 0, "evaluations": 0}) };
     // Nine of ten of those that the version takes; all of its own where the version takes more than it.
     let alike = |of: i64, own: i64| if of >= own { own } else { of * 9 / 10 };
-    let flagged = |positives: i64, negatives: i64| json!({"truePositives": positives, "falsePositives": negatives});
-    let both: Vec<Value> = CURVE.iter().map(|(_, p, n)| flagged(alike(p / 2, 330), alike(n / 2, 700))).collect();
-    let fold = json!({"champion": flagged(330, 700), "both": both});
+    let both: Vec<String> =
+        CURVE.iter().map(|(_, p, n)| format!("{}:{}", alike(p / 2, 330), alike(n / 2, 700))).collect();
+    let fold = json!({"champion": "330:700", "both": both.join(" ")});
     let artifact = |letter: &str| json!({"uri": format!("s3://growth/artifacts/{letter}"), "digest": digest(letter), "size": 4096});
     json!({
         "pinnedAt": pinned, "judgedBefore": 4, "evaluations": 1, "predictions": artifact("f"),

@@ -216,6 +216,11 @@ fn another_cost_is_judged_at_once_and_another_task_is_measured_anew() {
     fixture.pass();
     fixture.pod_ends(0, &good());
     fixture.pass();
+    // Another word of the owner's is said, and judges and measures nothing.
+    fixture.observed.model = Some(model(|spec| spec["task"]["positiveMeans"] = "denied application".into()));
+    let plan = fixture.pass();
+    assert_eq!((plan.writes().count(), fixture.status().judgements.len()), (0, 1));
+    assert!(fixture.says().1.contains("20 of 100 positives (denied application) missed"), "{:?}", fixture.says());
     fixture.observed.model = Some(model(|spec| spec["errorCosts"]["falseNegative"] = "0".into()));
     let plan = fixture.pass();
     assert_eq!((plan.writes().count(), fixture.status().verdict), (0, Some(Verdict::Failed)));

@@ -136,6 +136,11 @@ pub(crate) async fn exactly_one_member(client: &Client) {
             ),
             "exactly one of maxGap, minRatio and min",
         ),
+        (
+            "words for a label that there is not",
+            with_answer("task", &json!({"type": "Regression", "positiveMeans": "denied application"})),
+            "positiveMeans goes with type BinaryClassification",
+        ),
         ("a task without its label", with_answer("task", &json!({"type": "BinaryClassification"})), "positiveLabel"),
     ];
     refused(client, cases).await;
