@@ -227,6 +227,31 @@ mod tests {
     }
 
     #[test]
+    fn what_does_not_match_a_pattern_is_told_in_words() {
+        let model = |costs: &str| {
+            format!(
+                "apiVersion: seatrial.dev/v1alpha1\nkind: Model\nmetadata: {{name: m}}\nspec:\n  owner: {{team: t, contact: c}}\n  objective: x\n  uses: [Batch]\n  errorCosts: {costs}\n"
+            )
+        };
+        let costs = "{falsePositive: '1', falseNegative: '20', unit: EUR, prevalence: '12%'}";
+        let found = found(&model(costs));
+        assert_eq!(
+            found,
+            "8: Model m: spec.errorCosts.prevalence: must be a decimal between 0 and 1, for example \"0.12\", and is \"12%\""
+        );
+    }
+
+    /// An example that is refused itself would help nobody.
+    #[test]
+    fn the_example_of_each_pattern_matches_it() {
+        for words in seatrial_crds::patterns::ALL {
+            let schema = serde_json::json!({"type": "string", "pattern": words.pattern});
+            let example = Value::from(words.example);
+            assert!(jsonschema::is_valid(&schema, &example), "{}: {}", words.pattern, words.example);
+        }
+    }
+
+    #[test]
     fn what_a_store_cannot_have_is_named() {
         let store = |spec: &str| {
             format!("apiVersion: seatrial.dev/v1alpha1\nkind: Store\nmetadata: {{name: hub}}\nspec: {spec}\n")

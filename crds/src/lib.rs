@@ -6,6 +6,7 @@
 pub mod limits;
 pub mod manifests;
 pub mod names;
+pub mod patterns;
 pub mod reference;
 
 mod affinity;

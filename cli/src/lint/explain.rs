@@ -2,6 +2,7 @@
 
 use jsonschema::ValidationError;
 use jsonschema::error::ValidationErrorKind;
+use seatrial_crds::patterns;
 use serde_json::Value;
 
 use crate::yaml::Document;
@@ -27,9 +28,26 @@ pub(super) fn explain(error: &ValidationError<'_>, schema: &Value, document: &Do
             let quoted = Value::from(written);
             format!("{written} is {read} to the cluster: put it in quotes: {quoted}")
         }
-        _ => error.to_string(),
+        _ => match &error.kind {
+            ValidationErrorKind::Pattern { pattern } => of_pattern(pattern, &error.instance),
+            _ => None,
+        }
+        .unwrap_or_else(|| error.to_string()),
     };
     vec![(pointer, message)]
+}
+
+/// Characters of a value that are shown.
+const SHOWN: usize = 60;
+
+/// What a text must be that does not match a pattern, in words.
+fn of_pattern(pattern: &str, value: &Value) -> Option<String> {
+    let asked = patterns::find(pattern)?;
+    let mut shown: String = value.as_str().unwrap_or_default().chars().take(SHOWN).collect();
+    if value.as_str().is_some_and(|value| value.len() > shown.len()) {
+        shown.push('…');
+    }
+    Some(format!("must be {}, for example {:?}, and is {shown:?}", asked.words, asked.example))
 }
 
 /// True for the type of a text, and for those of a quantity, which may be a whole number as well.
