@@ -15,10 +15,13 @@
 //!
 //! Who reads the data is broken by what could not come before. Who checks the data is stopped by data that were good before.
 
+mod implies;
+mod moved;
+mod rules;
+
 use super::scheduled::frequency_text;
-use super::{Contract, Frequency, Schema, describe};
-use crate::contract::check::{Column, Comparison, Rule, RuleKind, Severity, Unit, ValueTest};
-use crate::decimal::Decimal;
+use super::{Contract, Frequency, Schema};
+use crate::contract::check::Column;
 
 /// One change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,7 +113,7 @@ fn schemas(old: &Schema, new: &Schema, changes: &mut Vec<Change>) {
     for column in new.columns.iter().filter(|column| old.columns.iter().all(|other| other.name != column.name)) {
         changes.push(change(&format!("{}.{}", new.name, column.name), "the column is new", Effect::MayStop));
     }
-    rules(old, new, changes);
+    rules::compare(old, new, changes);
 }
 
 fn columns(place: &str, old: &Column, new: &Column, changes: &mut Vec<Change>) {
@@ -123,190 +126,4 @@ fn columns(place: &str, old: &Column, new: &Column, changes: &mut Vec<Change>) {
     if old.format != new.format {
         changes.push(change(place, "dates are written in another way", Effect::Breaks));
     }
-}
-
-/// Each rule of the old schema object is met by one of the new that rules out as much, or is broken.
-fn rules(old: &Schema, new: &Schema, changes: &mut Vec<Change>) {
-    let of_gone_column =
-        |rule: &Rule| rule.check.columns().into_iter().any(|name| new.columns.iter().all(|column| column.name != name));
-    for rule in old.rules.iter().filter(|rule| !of_gone_column(rule)) {
-        if matches!(rule.check, RuleKind::Type { .. } | RuleKind::Present { .. }) {
-            // Said of the column.
-            continue;
-        }
-        let place = place(old, &rule.check);
-        let demand = describe(&rule.check);
-        let met = new.rules.iter().filter(|other| implies(&other.check, &rule.check));
-        let met: Vec<&Rule> = met.collect();
-        let same = met.iter().find(|other| other.check == rule.check);
-        match (same, met.first()) {
-            (Some(same), _) => severities(&place, &demand, rule, same, changes),
-            (None, Some(stricter)) => {
-                let what = format!("from now on {}, where {demand}", describe(&stricter.check));
-                changes.push(change(&place, what, stops(stricter)));
-                severities(&place, &demand, rule, stricter, changes);
-            }
-            (None, None) => {
-                changes.push(change(&place, format!("it is no longer promised that {demand}"), Effect::Breaks))
-            }
-        }
-    }
-    for rule in &new.rules {
-        let of_new_column =
-            rule.check.columns().into_iter().any(|name| old.columns.iter().all(|column| column.name != name));
-        let is_known = old.rules.iter().any(|other| other.check == rule.check || implies(&rule.check, &other.check));
-        if !of_new_column && !is_known && !matches!(rule.check, RuleKind::Type { .. } | RuleKind::Present { .. }) {
-            let what = format!("it is new that {}", describe(&rule.check));
-            changes.push(change(&place(new, &rule.check), what, stops(rule)));
-        }
-    }
-}
-
-/// What a rule means that data did not have to keep before.
-const fn stops(rule: &Rule) -> Effect {
-    match rule.severity {
-        Severity::Error => Effect::MayStop,
-        Severity::Warning => Effect::Harmless,
-    }
-}
-
-fn place(schema: &Schema, rule: &RuleKind) -> String {
-    match rule.columns().as_slice() {
-        [column] => format!("{}.{column}", schema.name),
-        _ => schema.name.clone(),
-    }
-}
-
-fn severities(place: &str, demand: &str, old: &Rule, new: &Rule, changes: &mut Vec<Change>) {
-    match (old.severity, new.severity) {
-        (Severity::Error, Severity::Warning) => {
-            changes.push(change(place, format!("it only warns from now on where not {demand}"), Effect::Breaks));
-        }
-        (Severity::Warning, Severity::Error) => {
-            changes.push(change(place, format!("a step stops from now on where not {demand}"), Effect::MayStop));
-        }
-        _ => {}
-    }
-}
-
-/// Whether all data that keep one rule keep the other.
-fn implies(one: &RuleKind, other: &RuleKind) -> bool {
-    use RuleKind as K;
-    if one == other {
-        return true;
-    }
-    match (one, other) {
-        (K::PrimaryKey { columns }, K::Required { column }) => columns.contains(column),
-        (K::PrimaryKey { columns }, K::Unique { column }) => columns.as_slice() == [column.clone()],
-        (K::PrimaryKey { columns }, K::PrimaryKey { columns: others }) => {
-            // A shorter key keeps more rows apart; nulls of columns that left the key may come.
-            let (mut one, mut other) = (columns.clone(), others.clone());
-            one.sort_unstable();
-            other.sort_unstable();
-            one == other
-        }
-        (K::Values { column, test }, K::Values { column: of, test: other }) => column == of && tests(test, other),
-        (K::RowCount { is }, K::RowCount { is: other }) => narrower(is, other),
-        (K::NullValues { column, is, unit }, K::NullValues { column: of, is: other, unit: with }) => {
-            (column, unit) == (of, with) && narrower(is, other)
-        }
-        (K::Required { column }, K::NullValues { column: of, is, .. }) => column == of && is_true_of_none(is),
-        (
-            K::MissingValues { column, values, null, is, unit },
-            K::MissingValues { column: of, values: fewer, null: or_null, is: other, unit: with },
-        ) => {
-            (column, unit) == (of, with)
-                && fewer.iter().all(|value| values.contains(value))
-                && (*null || !or_null)
-                && is_upper(other)
-                && narrower(is, other)
-        }
-        (
-            K::InvalidValues { column, tests: strict, is, unit },
-            K::InvalidValues { column: of, tests: loose, is: other, unit: with },
-        ) => {
-            (column, unit) == (of, with)
-                && loose.iter().all(|loose| strict.iter().any(|strict| tests(strict, loose)))
-                && (strict == loose || is_upper(other))
-                && narrower(is, other)
-        }
-        (K::DuplicateValues { columns, is, unit }, K::DuplicateValues { columns: of, is: other, unit: with }) => {
-            (columns, unit) == (of, with) && narrower(is, other)
-        }
-        // Of two queries nobody knows which is the stricter.
-        (K::Sql { query, is }, K::Sql { query: of, is: other }) => query == of && narrower(is, other),
-        _ => false,
-    }
-}
-
-/// Whether each value that passes one test passes the other.
-fn tests(one: &ValueTest, other: &ValueTest) -> bool {
-    use ValueTest as T;
-    let compare =
-        |one: &str, other: &str| Decimal::parse(one).zip(Decimal::parse(other)).map(|(one, other)| one.cmp(&other));
-    let least = |one: &str, other: &str| compare(one, other).is_some_and(std::cmp::Ordering::is_ge);
-    let most = |one: &str, other: &str| compare(one, other).is_some_and(std::cmp::Ordering::is_le);
-    match (one, other) {
-        (T::MinLength(one), T::MinLength(other))
-        | (T::MinItems(one), T::MinItems(other))
-        | (T::MinProperties(one), T::MinProperties(other)) => one >= other,
-        (T::MaxLength(one), T::MaxLength(other))
-        | (T::MaxItems(one), T::MaxItems(other))
-        | (T::MaxProperties(one), T::MaxProperties(other)) => one <= other,
-        (T::OneOf(one), T::OneOf(other)) => one.iter().all(|value| other.contains(value)),
-        (T::RequiredProperties(one), T::RequiredProperties(other)) => other.iter().all(|name| one.contains(name)),
-        (T::Minimum(one) | T::ExclusiveMinimum(one), T::Minimum(other))
-        | (T::ExclusiveMinimum(one), T::ExclusiveMinimum(other)) => least(one, other),
-        (T::Maximum(one) | T::ExclusiveMaximum(one), T::Maximum(other))
-        | (T::ExclusiveMaximum(one), T::ExclusiveMaximum(other)) => most(one, other),
-        _ => one == other,
-    }
-}
-
-/// An end of a range of numbers, and whether it is part of the range; `None` where there is no end.
-type End = Option<(Decimal, bool)>;
-
-/// The numbers that a comparison lets pass.
-fn range(is: &Comparison) -> Option<(End, End)> {
-    let number = |text: &str| Decimal::parse(text);
-    Some(match is {
-        Comparison::MustBe(bound) => (Some((number(bound)?, true)), Some((number(bound)?, true))),
-        Comparison::MustBeGreaterThan(bound) => (Some((number(bound)?, false)), None),
-        Comparison::MustBeGreaterOrEqualTo(bound) => (Some((number(bound)?, true)), None),
-        Comparison::MustBeLessThan(bound) => (None, Some((number(bound)?, false))),
-        Comparison::MustBeLessOrEqualTo(bound) => (None, Some((number(bound)?, true))),
-        Comparison::MustBeBetween(low, high) => (Some((number(low)?, true)), Some((number(high)?, true))),
-        Comparison::MustNotBe(_) | Comparison::MustNotBeBetween(..) => return None,
-    })
-}
-
-/// Whether each number that keeps one comparison keeps the other.
-fn narrower(one: &Comparison, other: &Comparison) -> bool {
-    if one == other {
-        return true;
-    }
-    let (Some((low, high)), Some((lowest, highest))) = (range(one), range(other)) else { return false };
-    let inside = |own: End, bound: End, is_low: bool| match (own, bound) {
-        (_, None) => true,
-        (None, Some(_)) => false,
-        (Some((own, closed)), Some((bound, is_closed))) => {
-            let order = if is_low { own.cmp(&bound) } else { bound.cmp(&own) };
-            order.is_gt() || order.is_eq() && (is_closed || !closed)
-        }
-    };
-    inside(low, lowest, true) && inside(high, highest, false)
-}
-
-/// Whether a comparison bounds a count from above alone: who counts less keeps it.
-fn is_upper(is: &Comparison) -> bool {
-    match is {
-        Comparison::MustBeLessThan(_) | Comparison::MustBeLessOrEqualTo(_) => true,
-        Comparison::MustBe(bound) => Decimal::parse(bound) == Decimal::parse("0"),
-        _ => false,
-    }
-}
-
-/// Whether a count of nothing keeps a comparison.
-fn is_true_of_none(is: &Comparison) -> bool {
-    is.holds(0, 1, Unit::Rows) == Some(true)
 }

@@ -80,6 +80,159 @@ fn what_breaks_readers_is_told_from_what_does_not() {
     }
 }
 
+/// One bound that moved is one line, with what was and what is.
+#[test]
+fn what_moved_is_told_once_with_old_and_new() {
+    let options = |kind: &str, options: Value| json!({"logicalType": kind, "logicalTypeOptions": options});
+    let quality = |metric: &str, rule: Value| {
+        let mut rule = rule;
+        rule["metric"] = json!(metric);
+        json!({"quality": [rule]})
+    };
+    let invalid = |values: Value, rule: Value| {
+        let mut rule = rule;
+        rule["arguments"] = json!({"validValues": values});
+        quality("invalidValues", rule)
+    };
+    let many: Vec<String> = (0..20).map(|number| format!("v{number}")).collect();
+    let none = || json!({"mustBe": 0});
+    let table = [
+        (
+            options("integer", json!({"maximum": 3})),
+            options("integer", json!({"maximum": 5})),
+            Effect::Breaks,
+            "each value of x was at most 3, and is at most 5",
+        ),
+        (
+            options("integer", json!({"maximum": 5})),
+            options("integer", json!({"exclusiveMaximum": 5})),
+            Effect::MayStop,
+            "each value of x was at most 5, and is less than 5",
+        ),
+        (
+            options("string", json!({"minLength": 2})),
+            options("string", json!({"minLength": 3})),
+            Effect::MayStop,
+            "each value of x had at least 2 characters, and has at least 3 characters",
+        ),
+        (
+            options("string", json!({"pattern": "a"})),
+            options("string", json!({"pattern": "b"})),
+            Effect::Breaks,
+            "each value of x matched a, and matches b",
+        ),
+        (
+            quality("nullValues", json!({"mustBeLessThan": 5})),
+            quality("nullValues", json!({"mustBeLessThan": 9})),
+            Effect::Breaks,
+            "the number of rows without a value of x was less than 5, and is less than 9",
+        ),
+        (
+            quality("nullValues", json!({"mustBeBetween": [1, 5], "unit": "percent"})),
+            quality("nullValues", json!({"mustBeBetween": [2, 4], "unit": "percent"})),
+            Effect::MayStop,
+            "the part of rows without a value of x was from 1 to 5 %, and is from 2 to 4 %",
+        ),
+        (
+            quality("nullValues", json!({"mustBeBetween": [1, 5]})),
+            quality("nullValues", json!({"mustBeBetween": [3, 8]})),
+            Effect::Breaks,
+            "the number of rows without a value of x was from 1 to 5, and is from 3 to 8",
+        ),
+        (
+            quality("nullValues", json!({"mustNotBeBetween": [3, 5]})),
+            quality("nullValues", json!({"mustNotBe": 4})),
+            Effect::Breaks,
+            "the number of rows without a value of x was below 3 or above 5, and is not 4",
+        ),
+        (
+            quality("nullValues", json!({"mustNotBe": 4})),
+            quality("nullValues", json!({"mustBeGreaterThan": 4})),
+            Effect::MayStop,
+            "the number of rows without a value of x was not 4, and is more than 4",
+        ),
+        (
+            json!({"required": true}),
+            quality("nullValues", json!({"mustBeLessThan": 9})),
+            Effect::Breaks,
+            "from now on the number of rows without a value of x is less than 9, where x has a value in each row",
+        ),
+        (
+            invalid(json!(["yes"]), none()),
+            invalid(json!(["yes", "no"]), none()),
+            Effect::Breaks,
+            "the valid values of x are others: added no",
+        ),
+        (
+            invalid(json!(["yes", "no"]), none()),
+            invalid(json!(["no"]), none()),
+            Effect::MayStop,
+            "the valid values of x are others: removed yes",
+        ),
+        (
+            invalid(json!(["a", "b"]), none()),
+            invalid(json!(["b", "c"]), none()),
+            Effect::Breaks,
+            "the valid values of x are others: added c; removed a",
+        ),
+        (
+            invalid(json!(["a"]), none()),
+            invalid(json!(many), none()),
+            Effect::Breaks,
+            "the valid values of x are others: added v0, v1, v2, v3, v4, v5, v6, v7 and 12 more; removed a",
+        ),
+        (
+            invalid(json!(["a"]), none()),
+            invalid(json!(["a"]), json!({"mustBeLessThan": 3})),
+            Effect::Breaks,
+            "the number of rows with an invalid value of x was 0, and is less than 3",
+        ),
+        (
+            quality("missingValues", json!({"mustBe": 0, "arguments": {"missingValues": ["n/a"]}})),
+            quality("missingValues", json!({"mustBe": 0, "arguments": {"missingValues": ["n/a", "-"]}})),
+            Effect::MayStop,
+            "the values that count as missing in x are others: added -",
+        ),
+    ];
+    for (old, new, effect, what) in table {
+        let changes = compare(&column(old.clone()), &column(new.clone()));
+        assert_eq!(changes, [Change { place: "t.x".into(), what: what.into(), effect }], "{old} to {new}");
+    }
+    // The order of a list, and a bound that is written in another way, mean nothing.
+    for (old, new) in [
+        (invalid(json!(["a", "b"]), none()), invalid(json!(["b", "a"]), none())),
+        (options("number", json!({"maximum": 5})), options("number", json!({"maximum": 5.0}))),
+    ] {
+        assert_eq!(compare(&column(old), &column(new)), []);
+    }
+}
+
+/// Rules are paired one by one: what is added beside a rule that stays is new, and what an older rule ruled out already is not.
+#[test]
+fn what_is_added_beside_what_stays_is_new() {
+    let bounds = |rules: Value| contract(&json!([{"name": "t", "quality": rules, "properties": [{"name": "id"}]}]));
+    let rows = |operator: &str, bound: u32| json!({"metric": "rowCount", operator: bound});
+    let old = bounds(json!([rows("mustBeGreaterThan", 10), rows("mustBeLessThan", 50)]));
+    for (new, expected) in [
+        (
+            json!([rows("mustBeGreaterThan", 10), rows("mustBeLessThan", 50), rows("mustBeGreaterThan", 20)]),
+            vec![("it is new that the number of rows is more than 20", Effect::MayStop)],
+        ),
+        (json!([rows("mustBeGreaterThan", 10), rows("mustBeLessThan", 50), rows("mustBeGreaterThan", 5)]), vec![]),
+        (
+            json!([rows("mustBeLessThan", 60), rows("mustBeGreaterThan", 20)]),
+            vec![
+                ("the number of rows was more than 10, and is more than 20", Effect::MayStop),
+                ("the number of rows was less than 50, and is less than 60", Effect::Breaks),
+            ],
+        ),
+    ] {
+        let changes = compare(&old, &bounds(new));
+        let told: Vec<(&str, Effect)> = changes.iter().map(|change| (change.what.as_str(), change.effect)).collect();
+        assert_eq!(told, expected);
+    }
+}
+
 #[test]
 fn what_is_gone_breaks_and_what_is_new_does_not() {
     let one = contract(&json!([{"name": "t", "properties": [{"name": "id"}]}]));
