@@ -57,7 +57,7 @@ pub struct ModelDeploymentSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63), regex(pattern = limits::NAME_PATTERN))]
     pub version: Option<String>,
-    /// server is what serves the model.
+    /// server is what serves the model. It finds the model's files in the folder /seatrial/model, which is read-only.
     pub server: Server,
     /// replicas is how many servers there are, by default 1. An autoscaler may own it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -91,7 +91,8 @@ pub struct Server {
     /// service are labels and annotations of the Service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<ObjectMetadata>,
-    /// command replaces the image's entrypoint.
+    /// command replaces the image's entrypoint. The model's files are in /seatrial/model: their paths there are those that the
+    /// step wrote below $OUTPUT_<NAME>.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "command_list")]
     pub command: Vec<String>,

@@ -24,6 +24,8 @@ use crate::schema::{atomic_list, list_map, quantity, rule, set_list};
     derive = "PartialEq",
     doc = "Model is the product owner's word on a model: who owns it, what it is for, and the gates that judge each of its versions.",
     printcolumn(name = "Team", type_ = "string", json_path = ".spec.owner.team"),
+    // The whole list, as JSON: the API server prints the first result of a path alone, so that `.spec.uses[*]` would hide the
+    // second use.
     printcolumn(name = "Uses", type_ = "string", json_path = ".spec.uses"),
     printcolumn(name = "Serving", type_ = "string", json_path = ".status.servedVersions"),
     printcolumn(name = "Headline", type_ = "string", json_path = ".status.headline"),

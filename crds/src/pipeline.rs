@@ -269,7 +269,9 @@ pub struct ContractReference {
     /// name is the contract's name.
     #[schemars(length(min = 1, max = limits::CONTRACT), regex(pattern = limits::NAME_PATTERN))]
     pub name: String,
-    /// version is the version that the document must have; without it, whatever version it has when a run begins.
+    /// version is the version that the data are checked by. Where the contract has another one by now, its newest document of
+    /// this version goes on judging until the pipeline names that; a version that it never had lets runs wait. Without it, runs
+    /// take the document that there is when they begin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = limits::CONTRACT_VERSION))]
     pub version: Option<String>,
