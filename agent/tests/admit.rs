@@ -7,7 +7,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use seatrial_core::contract::check::{
-    CHECK_VERSION, CheckMessage, CheckReport, CheckVerdict, RuleOutcome, RuleResult, Severity,
+    CHECK_VERSION, CheckMessage, CheckReport, CheckVerdict, Concern, RuleOutcome, RuleResult, Severity,
 };
 use seatrial_core::contract::{AdmitConfig, AdmittedInput, ExitCode, VERSION, layout};
 use seatrial_crds::OutputType;
@@ -18,6 +18,7 @@ fn result(severity: Severity, outcome: RuleOutcome) -> RuleResult {
     RuleResult {
         rule: "age.minimum".into(),
         severity,
+        concern: Concern::Values,
         dimension: None,
         outcome,
         expected: "at least 0".into(),

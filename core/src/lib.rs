@@ -14,6 +14,7 @@ pub mod decimal;
 pub mod deployment;
 pub mod digest;
 pub mod gates;
+mod last_words;
 pub mod model;
 pub mod names;
 pub mod observed;

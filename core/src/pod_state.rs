@@ -2,6 +2,7 @@
 
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStateWaiting, ContainerStatus, Pod};
 
+use crate::last_words;
 use crate::text::plain;
 
 /// The pod's phase.
@@ -55,13 +56,8 @@ pub(crate) fn cannot_start(status: &ContainerStatus) -> Option<(&'static str, St
     }
 }
 
-/// The end of a container's termination message.
+/// What a container said last, as its termination message has it.
 pub(crate) fn tail(end: &ContainerStateTerminated) -> String {
-    let text = end.message.as_deref().unwrap_or_default().trim();
-    if text.is_empty() {
-        return "look at its log".to_owned();
-    }
-    let characters: Vec<char> = text.chars().collect();
-    let skip = characters.len().saturating_sub(400);
-    plain(&characters.into_iter().skip(skip).collect::<String>())
+    let told = last_words::told(end.message.as_deref().unwrap_or_default());
+    if told.is_empty() { "look at its log".to_owned() } else { plain(&told) }
 }

@@ -17,10 +17,30 @@ pub(crate) fn truncate(text: &mut String, bytes: usize) {
     }
 }
 
+/// What stands before the command that shows more of what a message is about.
+const SEE: &str = "; see: kubectl seatrial ";
+/// The fewest bytes that must be left of a message so that a command finds room beside it.
+const TOLD: usize = 96;
+
+/// The end of a message, which names the plugin's command that shows more.
+pub(crate) fn see(command: &str) -> String {
+    format!("{SEE}{command}")
+}
+
 /// Cuts a text to at most so many bytes in its middle: what happened stands at its beginning, and what a program said last
-/// and what to do next at its end.
+/// and what to do next at its end. A command at its end stays whole or goes as a whole: half of one helps nobody.
 pub(crate) fn shorten(text: &mut String, bytes: usize) {
     if text.len() <= bytes {
+        return;
+    }
+    if let Some(command) = text.rfind(SEE).map(|at| text.split_off(at)) {
+        let room = bytes.saturating_sub(command.len());
+        if room < TOLD {
+            shorten(text, bytes);
+        } else {
+            shorten(text, room);
+            text.push_str(&command);
+        }
         return;
     }
     let mut head = text.clone();
@@ -69,6 +89,23 @@ mod tests {
             assert_eq!(cut, expected);
             assert!(cut.len() <= bytes);
         }
+    }
+
+    #[test]
+    fn a_command_at_the_end_stays_whole_or_goes_whole() {
+        let message = |name: &str| format!("{}{}", "x".repeat(200), see(&format!("logs {name}")));
+        for (name, bytes, ends) in [
+            ("churn-c1/train", 256, "x; see: kubectl seatrial logs churn-c1/train"),
+            ("churn-c1/train", 200, "x; see: kubectl seatrial logs churn-c1/train"),
+            ("churn-c1/train", 120, "xxx"),
+        ] {
+            let mut cut = message(name);
+            shorten(&mut cut, bytes);
+            assert!(cut.ends_with(ends) && cut.starts_with("xxx") && cut.len() <= bytes, "{bytes}: {cut}");
+        }
+        let mut long = message(&"n".repeat(180));
+        shorten(&mut long, 256);
+        assert_eq!(long, "x".repeat(200));
     }
 
     #[test]

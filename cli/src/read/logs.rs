@@ -13,7 +13,7 @@ use seatrial_core::contract::log::{HEAD_BYTES, Piece, Reader, TAIL_BYTES};
 use seatrial_core::contract::{AttemptKey, Reading};
 use seatrial_core::names;
 use seatrial_core::pods::STEP;
-use seatrial_crds::{MLPipelineRun, StepStatus};
+use seatrial_crds::{CheckVerdict, MLPipelineRun, StepState, StepStatus};
 use tokio::io::AsyncReadExt;
 use tokio::time::sleep;
 
@@ -63,6 +63,11 @@ async fn of_step(
     follow: bool,
 ) -> anyhow::Result<()> {
     let attempt = attempt.or(step.attempt).with_context(|| format!("the step {} has not begun", step.name))?;
+    if step.attempt == Some(attempt)
+        && let Some(why) = never_started(run, step)
+    {
+        bail!(why);
+    }
     let uid = run.uid().context("the run has no UID")?;
     let job = names::job(&run.name_any(), &uid, &step.name, attempt);
     let pods = cluster.pods();
@@ -98,6 +103,27 @@ async fn of_step(
     }
     let attempt = AttemptKey { run_uid: uid, step: step.name.clone(), attempt, index: 0 };
     stored(cluster, run, attempt).await.with_context(|| why_there_may_be_none(step))
+}
+
+/// Why the command of a step's last attempt was never started, as far as its checks say so: then there is no log, and nobody
+/// need look for one.
+fn never_started(run: &MLPipelineRun, step: &StepStatus) -> Option<String> {
+    let reason = step.reason.as_deref().filter(|_| step.state == StepState::Failed)?;
+    if !matches!(reason, "ContractBroken" | "ContractUnproven" | "CheckFailed") {
+        return None;
+    }
+    let message = step.message.as_deref().unwrap_or("no message");
+    let what =
+        format!("the command of the step {} was never started, and so has no log: {reason}: {message}", step.name);
+    let reports = step
+        .checks
+        .iter()
+        .filter(|check| check.report.is_some() && check.verdict.is_some_and(|verdict| verdict != CheckVerdict::Passed));
+    let commands = reports
+        .map(|check| format!("kubectl seatrial artifact get {}/{}/check.{}", run.name_any(), step.name, check.input));
+    // The message has room for one at its end.
+    let commands: Vec<String> = commands.filter(|command| !message.contains(command)).collect();
+    Some(if commands.is_empty() { what } else { format!("{what}; see: {}", commands.join(", ")) })
 }
 
 /// A step may have failed before its command was started.
@@ -163,7 +189,48 @@ mod tests {
     use flate2::Compression;
     use flate2::write::GzEncoder;
 
+    use serde_json::{from_value, json};
+
     use super::*;
+
+    #[test]
+    fn a_command_that_was_never_started_has_no_log_but_a_reason_and_a_report() {
+        let check = |input: &str, verdict: &str| {
+            json!({"input": input, "contract": "billing/customers", "version": "1", "revision": "sha256:1",
+                   "verdict": verdict, "report": "sha256:2"})
+        };
+        let run = |reason: &str, message: &str| -> MLPipelineRun {
+            from_value(json!({
+                "apiVersion": "seatrial.dev/v1alpha1", "kind": "MLPipelineRun",
+                "metadata": {"name": "churn-c3"}, "spec": {"pipeline": "churn"},
+                "status": {"steps": [{"name": "train", "state": "Failed", "attempt": 1, "reason": reason, "message": message,
+                    "checks": [check("raw", "Failed"), check("other", "Passed")]}]},
+            }))
+            .unwrap()
+        };
+        let see = "see: kubectl seatrial artifact get churn-c3/train/check.raw";
+        for (reason, message, expected) in [
+            (
+                "ContractBroken",
+                "4 rules are broken",
+                Some(format!(
+                    "the command of the step train was never started, and so has no log: ContractBroken: 4 rules are broken; {see}"
+                )),
+            ),
+            (
+                "ContractBroken",
+                &format!("4 rules are broken; {see}"),
+                Some(format!(
+                    "the command of the step train was never started, and so has no log: ContractBroken: 4 rules are broken; {see}"
+                )),
+            ),
+            ("CommandFailed", "exit code 1", None),
+        ] {
+            let run = run(reason, message);
+            let step = &run.status.as_ref().unwrap().steps[0];
+            assert_eq!(never_started(&run, step), expected);
+        }
+    }
 
     #[test]
     fn a_stored_log_reads_as_it_was_printed() {

@@ -17,7 +17,7 @@ use crate::contract::ExitCode;
 use crate::contract::check::{CheckMessage, CheckSummary};
 use crate::pod_state::{cannot_start, phase, statuses, terminated, unschedulable};
 use crate::pods::{ADMIT, CHECK, FETCH, PUBLISH, STEP};
-use crate::text::plain;
+use crate::text::{plain, see};
 use crate::validation;
 
 /// How long a pod may be unable to start for a reason that a person must remove, in seconds, before its step is given
@@ -59,7 +59,10 @@ const REPORT_GRACE: i64 = 10;
 pub(crate) fn read(seen: &Seen<'_>, now: Timestamp) -> Outcome {
     match decide(seen, now) {
         Outcome::Running(Some((reason, message))) => Outcome::Running(Some((reason, plain(&message)))),
-        Outcome::Failed(reason, message) => Outcome::Failed(reason, plain(&message)),
+        Outcome::Failed(reason, message) => {
+            let see = seen.see(reason).map(|command| see(&command)).unwrap_or_default();
+            Outcome::Failed(reason, plain(&message) + &see)
+        }
         other => other,
     }
 }

@@ -6,10 +6,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
-use seatrial_crds::{Resources, Step};
+use kube_core::{Resource, ResourceExt};
+use seatrial_crds::{MLPipelineRun, Resources, Step};
 
 use super::Liveness;
+use super::outcome::checks;
 use super::report::Report;
+use crate::contract::check::CheckVerdict;
 use crate::observed::ProbeReport;
 
 /// What became of an attempt.
@@ -52,4 +55,25 @@ pub(crate) struct Seen<'a> {
     pub(crate) refused: Option<&'a str>,
     /// The kubelet's events about the probe of `publish`, by the pod's UID.
     pub(crate) probes: &'a BTreeMap<String, ProbeReport>,
+}
+
+impl Seen<'_> {
+    /// The arguments of `kubectl seatrial` that show more of a failure; `None` where there is nothing more, and for attempts of
+    /// versions, which the plugin does not read.
+    pub(crate) fn see(&self, reason: &str) -> Option<String> {
+        let owner = self.job.owner_references().iter().find(|owner| owner.controller == Some(true))?;
+        let place = format!("{}/{}", owner.name, self.step.name);
+        let is_of_run = owner.kind == MLPipelineRun::kind(&());
+        match reason {
+            "CommandFailed" => Some(format!("logs {place}")),
+            "ContractBroken" | "ContractUnproven" | "CheckFailed" => {
+                let checks = checks(self.pods);
+                let stopped = checks.iter().find(|check| check.verdict != CheckVerdict::Passed);
+                let reported = stopped.filter(|check| check.report.is_some())?;
+                Some(format!("artifact get {place}/check.{}", reported.input))
+            }
+            _ => None,
+        }
+        .filter(|_| is_of_run)
+    }
 }

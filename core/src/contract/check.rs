@@ -14,7 +14,7 @@ pub use report::{
     BrokenRule, CheckMessage, CheckMessageError, CheckReport, CheckSummary, CheckVerdict, MAX_CHECK_MESSAGE_BYTES,
     MAX_CHECK_REPORT_BYTES, MAX_POSITIONS, Position, RuleOutcome, RuleResult,
 };
-pub use rule::{NotChecked, Rule, RuleKind, Severity, TextFormat, ValueTest};
+pub use rule::{Concern, NotChecked, Rule, RuleKind, Severity, TextFormat, ValueTest};
 
 /// The version of configs, reports and messages of checks.
 pub const CHECK_VERSION: u32 = 1;

@@ -213,13 +213,18 @@ pub(super) fn note(checks: &mut [StepCheck], said: &[CheckSummary]) {
 }
 
 /// What is said of a step whose data break rules that only warn.
-pub(super) fn warning(step: &str, said: &[CheckSummary]) -> Option<String> {
+pub(super) fn warning(run: &str, step: &str, said: &[CheckSummary]) -> Option<String> {
     let warned = said.iter().find(|summary| summary.warnings > 0)?;
     let rules: Vec<&str> = warned.broken.iter().map(|rule| rule.sentence.as_str()).collect();
+    let number = match warned.warnings {
+        1 => "a rule of their contract that only warns".to_owned(),
+        number => format!("{number} rules of their contract that only warn"),
+    };
+    let see = warned.report.as_ref().map(|_| text::see(&format!("artifact get {run}/{step}/check.{}", warned.input)));
     Some(format!(
-        "step \"{step}\": the data of its input \"{}\" break {} rules of their contract that only warn: {}",
+        "step \"{step}\": the data of its input \"{}\" break {number}: {}{}",
         warned.input,
-        warned.warnings,
-        rules.join("; ")
+        rules.join("; "),
+        see.unwrap_or_default()
     ))
 }

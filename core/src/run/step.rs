@@ -225,7 +225,10 @@ impl<'a> Draft<'a> {
 
     /// Says that data break rules that only warn.
     fn warn_of_checks(&mut self, pods: &[&Pod], status: &mut StepStatus) {
-        let Some(message) = contracts::warning(&status.name, &outcome::checks(pods)) else { return };
+        let Some(message) = contracts::warning(&self.observed.run.name_any(), &status.name, &outcome::checks(pods))
+        else {
+            return;
+        };
         let event =
             Event { kind: EventType::Warning, reason: "ContractWarning", action: "Check", message: message.clone() };
         self.events.push(event);

@@ -9,7 +9,7 @@ use super::files::DataFile;
 use super::plan::{Decision, Plan};
 use super::sql::Answer;
 use super::tally::{Hits, Place};
-use super::words::{about, expected, plural};
+use super::words::{counted_rows, expected, failing, overall, plural, rows_with, sentence};
 use super::work::Outcome;
 use crate::problem::quoted;
 
@@ -54,7 +54,7 @@ pub(super) fn report(input: &InputCheck, plan: &Plan, files: &[DataFile], outcom
                 (_, Some(_)) => Concluded::new(RuleOutcome::Inconclusive, "the data cannot be read"),
                 _ => counted.conclude(rule, decision),
             };
-            result(rule, concluded)
+            result(input, rule, concluded)
         })
         .collect();
     let (verdict, sentence) = match broken {
@@ -113,57 +113,16 @@ pub(super) fn whole(
     }
 }
 
-/// The verdict in a sentence.
-fn overall(verdict: CheckVerdict, rules: &[RuleResult], rows: u64) -> String {
-    let of = |severity, outcome| rules.iter().filter(move |rule| rule.severity == severity && rule.outcome == outcome);
-    let number = |count: usize| count as u64;
-    let first = |severity, outcome| of(severity, outcome).next().map(|rule| rule.sentence.clone()).unwrap_or_default();
-    let rows = plural(rows, "row", "rows");
-    match verdict {
-        CheckVerdict::Failed => {
-            let broken = number(of(Severity::Error, RuleOutcome::Broken).count());
-            let (rules, first) = (plural(broken, "rule is", "rules are"), first(Severity::Error, RuleOutcome::Broken));
-            format!("{rules} broken by {rows}: {first}")
-        }
-        CheckVerdict::Inconclusive => {
-            let undecided = number(of(Severity::Error, RuleOutcome::Inconclusive).count());
-            let rules = plural(undecided, "rule has", "rules have");
-            format!(
-                "{rows} prove nothing where {rules} nothing to judge: {}",
-                first(Severity::Error, RuleOutcome::Inconclusive)
-            )
-        }
-        CheckVerdict::Passed | CheckVerdict::Error => {
-            let held = number(rules.iter().filter(|rule| rule.outcome == RuleOutcome::Held).count());
-            let warnings = number(of(Severity::Warning, RuleOutcome::Broken).count());
-            let kept = format!("{rows} keep {}", plural(held, "rule", "rules"));
-            if warnings == 0 {
-                return kept;
-            }
-            let first = first(Severity::Warning, RuleOutcome::Broken);
-            format!(
-                "{kept}; {} broken: {first}",
-                plural(warnings, "rule of severity warning is", "rules of severity warning are")
-            )
-        }
-    }
-}
-
-fn result(rule: &Rule, concluded: Concluded) -> RuleResult {
+fn result(input: &InputCheck, rule: &Rule, concluded: Concluded) -> RuleResult {
     let Concluded { outcome, found, matched, of, positions } = concluded;
-    let (about, expected) = (about(&rule.check), expected(&rule.check));
-    let sentence = match outcome {
-        RuleOutcome::NotChecked => format!("{about} is not checked: {found}"),
-        RuleOutcome::Inconclusive => format!("{about} is not decided: {found}"),
-        RuleOutcome::Held => format!("{about}: {found}; expected {expected}"),
-        RuleOutcome::Broken => match positions.first() {
-            Some(first) => format!("{about}: {found}, {}; expected {expected}", place(first)),
-            None => format!("{about}: {found}; expected {expected}"),
-        },
-    };
+    let columns = rule.check.columns();
+    let column = input.columns.iter().find(|column| columns.first() == Some(&column.name.as_str()));
+    let expected = expected(&rule.check, column.and_then(|column| column.logical_type));
+    let sentence = sentence(rule, outcome, &found, &expected, positions.first());
     RuleResult {
         rule: rule.name.clone(),
         severity: rule.severity,
+        concern: rule.check.concern(),
         dimension: rule.dimension.clone(),
         outcome,
         expected,
@@ -173,13 +132,6 @@ fn result(rule: &Rule, concluded: Concluded) -> RuleResult {
         positions,
         sentence,
     }
-}
-
-/// A position as a sentence has it.
-fn place(position: &Position) -> String {
-    let file = position.file.as_ref().map(|file| format!(" of {}", quoted(file))).unwrap_or_default();
-    let value = position.value.as_ref().map(|value| format!(" with {}", quoted(value))).unwrap_or_default();
-    format!("the first in row {}{file}{value}", position.row)
 }
 
 impl Counted<'_> {
@@ -315,7 +267,7 @@ impl Counted<'_> {
         match decision {
             Decision::NoNull(column) => {
                 let nulls = self.plan.columns.get(*column).map(|column| self.hits(column.nulls)).unwrap_or_default();
-                self.none_of(&nulls, self.rows, "have null")
+                self.none_of(&nulls, self.rows, "null")
             }
             Decision::None(number, column) => {
                 let nulls = self.plan.columns.get(*column).map(|column| self.hits(column.nulls).count);
@@ -324,8 +276,9 @@ impl Counted<'_> {
                 }
                 let of = self.rows - nulls.unwrap_or_default();
                 let what = match (&rule.check, self.plan.columns.get(*column).and_then(|column| column.reader.kind)) {
-                    (RuleKind::Type { .. }, Some(kind)) => format!("have no {}", kind.name()),
-                    _ => "have another value".to_owned(),
+                    (RuleKind::Type { .. }, Some(kind)) => format!("no {}", kind.name()),
+                    (RuleKind::Values { test, .. }, _) => failing(test),
+                    _ => "another value".to_owned(),
                 };
                 self.none_of(&self.hits(*number), of, &what)
             }
@@ -388,7 +341,7 @@ impl Counted<'_> {
     /// No row may be such.
     fn none_of(&self, hits: &Hits, of: u64, what: &str) -> Concluded {
         let outcome = outcome(Some(hits.count == 0));
-        let found = format!("{} of {} {what}", hits.count, plural(of, "row", "rows"));
+        let found = rows_with(hits.count, of, what);
         Concluded {
             matched: Some(hits.count),
             of: Some(of),
@@ -405,7 +358,7 @@ impl Counted<'_> {
             | RuleKind::DuplicateValues { is, unit, .. } => (is, *unit),
             _ => return self.nothing("the rule compares nothing"),
         };
-        let found = format!("{matched} of {}", plural(of, "row", "rows"));
+        let found = counted_rows(&rule.check, matched, of);
         let Some(holds) = is.holds(matched, of, unit) else {
             return Concluded::new(RuleOutcome::NotChecked, format!("{is} cannot be compared with a number of rows"));
         };
@@ -421,7 +374,7 @@ impl Counted<'_> {
                 self.plan.columns.get(*column).map(|column| self.hits(column.nulls)).filter(|hits| hits.count > 0)
             };
             if let Some(hits) = columns.iter().find_map(nulls) {
-                return self.none_of(&hits, self.rows, "have null in a column of the key");
+                return self.none_of(&hits, self.rows, "null in a column of the key");
             }
         }
         if repeated.rows == 0 {
@@ -432,11 +385,8 @@ impl Counted<'_> {
         }
         let repeats = repeated.first.first().map(|(_, first)| self.position(*first, None).row);
         let repeats = repeats.map(|row| format!(", as row {row} does first")).unwrap_or_default();
-        let found = format!(
-            "{} of {} have the value of an earlier one{repeats}",
-            repeated.surplus,
-            plural(repeated.rows, "row", "rows")
-        );
+        let what = format!("the value of an earlier one{repeats}");
+        let found = rows_with(repeated.surplus, repeated.rows, &what);
         Concluded {
             matched: Some(repeated.surplus),
             of: Some(repeated.rows),

@@ -4,7 +4,7 @@ use seatrial_crds::limits;
 use serde::{Deserialize, Serialize};
 
 use super::super::Digest;
-use super::{CHECK_VERSION, ColumnProfile, NotChecked, Severity};
+use super::{CHECK_VERSION, ColumnProfile, Concern, NotChecked, Severity};
 
 /// The size in bytes that a report in JSON stays within.
 pub const MAX_CHECK_REPORT_BYTES: usize = 1 << 20;
@@ -80,6 +80,9 @@ pub struct RuleResult {
     pub rule: String,
     /// What its breach means.
     pub severity: Severity,
+    /// What it is about.
+    #[serde(default)]
+    pub concern: Concern,
     /// The dimension of quality that the contract gives it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dimension: Option<String>,
@@ -129,6 +132,14 @@ impl CheckReport {
         }
     }
 
+    /// The broken rules of a severity, those that matter most first: by what they are about, then by how many rows break them.
+    pub fn broken(rules: &[RuleResult], severity: Severity) -> Vec<&RuleResult> {
+        let is_broken = |rule: &&RuleResult| rule.severity == severity && rule.outcome == RuleOutcome::Broken;
+        let mut broken: Vec<&RuleResult> = rules.iter().filter(is_broken).collect();
+        broken.sort_by_key(|rule| (rule.concern, std::cmp::Reverse(rule.matched)));
+        broken
+    }
+
     /// The report in JSON, within [`MAX_CHECK_REPORT_BYTES`]: where it is longer, the profile and positions are left out
     /// first, then long texts are cut.
     pub fn to_json(&self) -> String {
@@ -161,23 +172,22 @@ impl CheckReport {
 
     /// What a status has room for.
     pub fn summary(&self) -> CheckSummary {
-        let broken = |severity| {
-            let broken = move |rule: &&RuleResult| rule.severity == severity && rule.outcome == RuleOutcome::Broken;
-            self.rules.iter().filter(broken)
-        };
-        let all = broken(Severity::Error).chain(broken(Severity::Warning));
+        let errors = Self::broken(&self.rules, Severity::Error);
+        let warnings = Self::broken(&self.rules, Severity::Warning);
         CheckSummary {
             input: self.input.clone(),
             verdict: self.verdict,
             sentence: self.sentence.clone(),
             rows: self.rows,
             rules: self.rules.len() as u64,
-            errors: broken(Severity::Error).count() as u64,
-            warnings: broken(Severity::Warning).count() as u64,
+            errors: errors.len() as u64,
+            warnings: warnings.len() as u64,
             not_checked: (self.not_checked.len()
                 + self.rules.iter().filter(|rule| rule.outcome == RuleOutcome::NotChecked).count())
                 as u64,
-            broken: all
+            broken: errors
+                .into_iter()
+                .chain(warnings)
                 .take(MAX_BROKEN)
                 .map(|rule| BrokenRule {
                     rule: rule.rule.clone(),
@@ -210,7 +220,7 @@ pub struct CheckSummary {
     pub warnings: u64,
     /// How many things of the contract are not checked.
     pub not_checked: u64,
-    /// Some of the broken rules, those of severity `error` first.
+    /// Some of the broken rules: those of severity `error` first, and of these the ones that matter most.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub broken: Vec<BrokenRule>,
     /// The digest of the whole report in the store, once it is there.

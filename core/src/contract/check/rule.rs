@@ -126,6 +126,21 @@ pub enum RuleKind {
     },
 }
 
+/// What a rule is about, the weightiest first: where a column is missing, what is said of values says little.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Concern {
+    /// Which columns there are.
+    Columns,
+    /// Of which types their values are.
+    Types,
+    /// The table as a whole.
+    Table,
+    /// The values of columns.
+    #[default]
+    Values,
+}
+
 /// A test of one value. Numbers are decimals as texts; dates and timestamps are written in ISO 8601.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", content = "value", rename_all = "camelCase")]
@@ -193,6 +208,23 @@ pub struct NotChecked {
 }
 
 impl RuleKind {
+    /// What the rule is about.
+    pub const fn concern(&self) -> Concern {
+        match self {
+            Self::Present { .. } => Concern::Columns,
+            Self::Type { .. } => Concern::Types,
+            Self::RowCount { .. } | Self::Sql { .. } => Concern::Table,
+            Self::Required { .. }
+            | Self::Unique { .. }
+            | Self::PrimaryKey { .. }
+            | Self::Values { .. }
+            | Self::NullValues { .. }
+            | Self::MissingValues { .. }
+            | Self::InvalidValues { .. }
+            | Self::DuplicateValues { .. } => Concern::Values,
+        }
+    }
+
     /// The columns that the rule is about.
     pub fn columns(&self) -> Vec<&str> {
         match self {

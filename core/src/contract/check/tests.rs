@@ -9,6 +9,7 @@ fn result(severity: Severity, outcome: RuleOutcome) -> RuleResult {
     RuleResult {
         rule: "age.minimum".into(),
         severity,
+        concern: Concern::Values,
         dimension: None,
         outcome,
         expected: "at least 0".into(),

@@ -242,6 +242,10 @@ fn broken_data_fail_the_step_and_the_status_says_which_rule() {
         let (found, sentence, verdict) = failed(&mut fixture);
         assert_eq!((found.as_str(), verdict), (reason, Some(told)));
         assert!(sentence.contains("input \"raw\": rowCount is broken: there are 3 rows"), "{sentence}");
+        let see = "; see: kubectl seatrial artifact get churn-c1/prepare/check.raw";
+        assert!(sentence.ends_with(see), "{sentence}");
+        let (_, stands) = fixture.stands();
+        assert!(stands.ends_with(see), "{stands}");
         let check = &fixture.step("prepare").checks[0];
         assert_eq!((check.rows, check.broken.as_slice()), (Some(3), ["rowCount".to_owned()].as_slice()));
         assert!(check.report.as_ref().unwrap().starts_with("sha256:"));
@@ -264,7 +268,9 @@ fn a_checker_that_crashes_or_says_nothing_admits_nothing() {
     let mut silent = fixture(&[contract(10, "1.0.0", &["growth"])]);
     silent.settle();
     end_in_admit(&mut silent, 71, "no JSON\u{1b}[2J");
-    assert_eq!(failed(&mut silent).0, "ContractBroken");
+    let (reason, message, _) = failed(&mut silent);
+    assert_eq!(reason, "ContractBroken");
+    assert!(!message.contains("see:"), "there is no report: {message}");
 }
 
 #[test]
@@ -287,6 +293,12 @@ fn good_data_let_the_step_run_and_the_version_names_the_contract() {
     let step = fixture.step("prepare");
     assert_eq!((step.state, step.checks[0].verdict), (StepState::Succeeded, Some(CheckVerdict::Passed)));
     assert_eq!(step.reason.as_deref(), Some("ContractWarning"));
+    assert_eq!(
+        step.message.as_deref(),
+        Some(
+            "step \"prepare\": the data of its input \"raw\" break a rule of their contract that only warns: there are 3 rows; see: kubectl seatrial artifact get churn-c1/prepare/check.raw"
+        )
+    );
     fixture.succeed("train");
     fixture.settle();
     let lineage = fixture.observed.versions[0].spec.lineage.clone().unwrap();

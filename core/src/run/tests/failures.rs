@@ -44,6 +44,26 @@ fn failures_say_whose_fault_they_were_and_skip_what_comes_after() {
     }
 }
 
+/// What a command died of leads the message, and all that it printed is a command away.
+#[test]
+fn a_failed_command_says_what_it_died_of_and_where_its_log_is() {
+    let traceback = "Traceback (most recent call last):\n  File \"train.py\", line 3, in <module>\n    data[\"income\"]\n    ~~~~^^^^^^^^^^\nKeyError: 'income'";
+    let long = format!("ValueError: {}", "v".repeat(900));
+    for (printed, expected) in [
+        (traceback, "exit code 1: KeyError: 'income' (train.py, line 3); see: kubectl seatrial logs churn-c1/one"),
+        (long.as_str(), "vvvv; see: kubectl seatrial logs churn-c1/one"),
+    ] {
+        let mut fixture = Fixture::new(plain());
+        fixture.settle();
+        fixture.pod("one", json!({"phase": "Failed", "containerStatuses": [ended("step", 1, printed)]}));
+        fixture.end_job("one", json!({"type": "Failed", "status": "True", "reason": "PodFailurePolicy"}));
+        fixture.settle();
+        let (message, (_, stands)) = (fixture.step("one").message.clone().unwrap(), fixture.stands());
+        assert!(message.ends_with(expected) && message.len() <= limits::STEP_MESSAGE, "{message}");
+        assert!(stands.ends_with(expected), "{stands}");
+    }
+}
+
 #[test]
 fn a_timeout_names_its_limit() {
     let mut fixture = Fixture::new(plain());

@@ -44,7 +44,7 @@ fn every_type_tells_its_values() {
     assert!(
         found
             .sentence
-            .contains("column \"a\": 1 of 3 rows have no integer, the first in row 3 of \"data.csv\" with \"x\""),
+            .contains("column \"a\": 1 of 3 rows has no integer, the first in row 3 of \"data.csv\" with \"x\""),
         "{}",
         found.sentence
     );
@@ -207,6 +207,91 @@ fn a_missing_column_is_named_with_what_it_may_be_called_now() {
     assert!(rule(&twice, "there").sentence.contains("several of this name"), "{}", twice.sentence);
     let lines = check(&[("x", b"{\"id\":1}\n")], &columns, &rules, &json!({}));
     assert_eq!((rule(&lines, "there").outcome, rule(&lines, "id").outcome), (Broken, Held));
+}
+
+/// What a newcomer reads of broken data: what was found, and what was expected.
+#[test]
+fn a_broken_rule_says_what_was_found_and_what_was_expected() {
+    let columns = json!([{"name": "a", "logicalType": "integer"}, {"name": "b"}]);
+    let none = json!({"mustBe": "0"});
+    for (rule, said) in [
+        (json!({"type": "present", "column": "c"}), r#"column "c": it is missing in "data.csv""#),
+        (
+            json!({"type": "type", "column": "a"}),
+            r#"column "a": 1 of 4 rows has no integer, the first in row 4 of "data.csv"; expected values of the type integer alone"#,
+        ),
+        (
+            values(json!({"type": "maximum", "value": "1"})),
+            r#"column "a": 2 of 4 rows have more than 1, the first in row 2 of "data.csv"; expected at most 1"#,
+        ),
+        (
+            json!({"type": "values", "column": "b", "test": {"type": "oneOf", "value": ["x"]}}),
+            r#"column "b": 1 of 3 rows has another value, the first in row 3 of "data.csv"; expected one of "x""#,
+        ),
+        (
+            json!({"type": "rowCount", "is": {"mustBeBetween": ["3000", "4000"]}}),
+            "the table has 4 rows; expected from 3000 to 4000 rows",
+        ),
+        (
+            json!({"type": "rowCount", "is": {"mustBeLessOrEqualTo": "1"}}),
+            "the table has 4 rows; expected at most 1 row",
+        ),
+        (
+            json!({"type": "nullValues", "column": "b", "is": none}),
+            r#"column "b": 1 of 4 rows has null, the first in row 4 of "data.csv"; expected no rows with null"#,
+        ),
+        (
+            json!({"type": "nullValues", "column": "b", "is": {"mustBeLessThan": "5"}, "unit": "percent"}),
+            r#"column "b": 1 of 4 rows (25 %) has null, the first in row 4 of "data.csv"; expected less than 5 percent of the rows with null"#,
+        ),
+        (
+            json!({"type": "invalidValues", "column": "b", "tests": [{"type": "oneOf", "value": ["x"]}], "is": none}),
+            r#"column "b": 1 of 4 rows has an invalid value, the first in row 3 of "data.csv"; expected no rows with an invalid value (valid: one of "x")"#,
+        ),
+        (
+            json!({"type": "sql", "query": "SELECT max(a) FROM data", "is": {"mustBeLessThan": "2"}}),
+            r#"the query "rule" gives 3; expected less than 2"#,
+        ),
+    ] {
+        let mut columns = columns.as_array().unwrap().clone();
+        columns.push(json!({"name": "c"}));
+        let content = if rule["type"] == "sql" { "a,b\n1,x\n2,x\n3,z\n" } else { "a,b\n1,x\n2,x\n3,z\ny,\n" };
+        let report = check(
+            &[("data.csv", content.as_bytes())],
+            &Value::Array(columns),
+            &json!({"rule": rule}),
+            &json!({"table": "data"}),
+        );
+        assert_eq!(report.rules[0].sentence, said);
+        assert_eq!(report.sentence, format!("1 of 1 rule is broken: {said}"));
+    }
+}
+
+/// The mildest rule comes first in the document, and is told last.
+#[test]
+fn what_matters_most_is_told_first() {
+    let columns = json!([{"name": "income"}, {"name": "a", "logicalType": "integer"}, {"name": "b"}]);
+    let maximum = |column: &str| json!({"type": "values", "column": column, "test": {"type": "maxLength", "value": 1}});
+    let rules = json!({
+        "a few": maximum("b"),
+        "b all": {"type": "values", "column": "b", "test": {"type": "oneOf", "value": ["?"]}},
+        "c rows": {"type": "rowCount", "is": {"mustBeGreaterThan": "5000"}},
+        "d type": {"type": "type", "column": "a"},
+        "e column": {"type": "present", "column": "income"},
+        "f kept": {"type": "present", "column": "a"},
+    });
+    let report = csv("a,b\n1,x\nx,xx\n", &columns, &rules);
+    let told = |report: &CheckReport| -> Vec<String> {
+        report.summary().broken.iter().map(|broken| broken.rule.clone()).collect()
+    };
+    assert_eq!(told(&report), ["e column", "d type", "c rows"]);
+    assert_eq!(
+        report.sentence,
+        r#"5 of 6 rules are broken: column "income": it is missing in "data.csv"; and "d type", "c rows", and 2 more"#
+    );
+    let whole = csv("income,a,b\n1,1,x\n1,2,xx\n", &columns, &rules);
+    assert_eq!(told(&whole), ["c rows", "b all", "a few"]);
+    assert!(whole.sentence.starts_with("3 of 6 rules are broken: the table has 2 rows; "), "{}", whole.sentence);
 }
 
 #[test]
