@@ -140,7 +140,7 @@ fn standing(
             found(last)
         )),
         (Some(Verdict::AwaitingApproval), Some(last)) => {
-            Standing::Fails(format!("{who} does not pass {name} before it is approved{}: {}", by(last), found(last)))
+            Standing::Fails(format!("{who} does not pass {name} before it is approved: {}", found(last)))
         }
         (Some(Verdict::Unjudged), current) => {
             let passed = conditions::find(&status.conditions, types::PASSED);

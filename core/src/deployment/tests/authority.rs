@@ -91,6 +91,11 @@ fn a_refusal_says_by_whose_word_and_goes_when_the_version_passes() {
     for word in ["churn-v2", "\"churn\"", "growth@example.com", "by auc", "auc is 0.8", "churn-v1 goes on serving"] {
         assert!(said.contains(word), "{word} is not in: {said}");
     }
+    // Who waits for people is not told to train another version.
+    cluster.0.versions[1] = version(2, "Release", Verdict::AwaitingApproval);
+    cluster.settle();
+    let said = message(&cluster, types::REFUSED);
+    assert!(said.contains("does not pass churn-v2 before it is approved: auc is 0.8"), "{said}");
     cluster.0.versions[1] = passed(2);
     cluster.run_until_ready();
     assert_eq!((cluster.served(), cluster.reason(types::REFUSED)), (Some("churn-v2"), None));
