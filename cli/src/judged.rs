@@ -12,11 +12,12 @@ mod verify;
 
 use std::path::PathBuf;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Args;
 use jiff::Timestamp;
 use seatrial_crds::Decision;
 
+use self::verify::Standing;
 use crate::read::cluster::Cluster;
 use crate::read::{Where, block_on};
 
@@ -61,7 +62,7 @@ pub(crate) struct Card {
     output: Option<PathBuf>,
 }
 
-/// What `approve` and `reject` are asked.
+/// The arguments of `approve` and of `reject`.
 #[derive(Debug, Args)]
 pub(crate) struct Approve {
     /// The name of a `ModelVersion`.
@@ -119,12 +120,19 @@ pub(crate) fn lineage(place: &Where, asked: &Lineage) -> anyhow::Result<()> {
 }
 
 /// Verifies a version; false where something is not what it says.
+///
+/// # Errors
+/// Its files could not be read: who asks by the exit code must not take that for verified.
 pub(crate) fn verify(place: &Where, asked: &Verify) -> anyhow::Result<bool> {
     block_on(async {
         let cluster = Cluster::connect(place).await?;
-        let (report, holds) = verify::report(&objects::facts(&cluster, &asked.version).await?);
+        let (report, standing) = verify::report(&objects::facts(&cluster, &asked.version).await?);
         print!("{report}");
-        Ok(holds)
+        match standing {
+            Standing::Holds => Ok(true),
+            Standing::Broken => Ok(false),
+            Standing::Unknown => bail!("{} is not verified: its files could not be read", asked.version),
+        }
     })
 }
 

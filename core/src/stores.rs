@@ -146,10 +146,12 @@ pub fn for_artifact(
     Ok(store)
 }
 
-/// Of Stores that have one prefix the least is used: the oldest, and of those of one second the first by name.
-fn seniority(store: &Store) -> (Option<Timestamp>, Option<&str>) {
+/// Of Stores that have one prefix the least is used: the one that takes the artifacts, since it is taken by its name; else the
+/// oldest, and of those of one second the first by name.
+fn seniority(store: &Store) -> (bool, Option<Timestamp>, Option<&str>) {
     let metadata = &store.metadata;
-    (metadata.creation_timestamp.as_ref().map(|time| time.0), metadata.name.as_deref())
+    let name = metadata.name.as_deref();
+    (name != Some(DEFAULT), metadata.creation_timestamp.as_ref().map(|time| time.0), name)
 }
 
 fn default_prefix(namespace: &str) -> String {

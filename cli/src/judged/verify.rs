@@ -73,16 +73,23 @@ impl Finding {
     }
 }
 
-/// A line for each finding, and whether nothing is broken.
-pub(super) fn report(facts: &Facts) -> (String, bool) {
+/// A line for each finding, and what stands of all together: something is broken, or files could not be read, or neither. That
+/// a version was never judged, or that its run is gone, leaves it what it is.
+pub(super) fn report(facts: &Facts) -> (String, Standing) {
     let findings = findings(facts);
+    let is_unread = facts.files.iter().any(|files| matches!(files.read, Err(Unread::Unasked(_))));
     let mark = |standing| match standing {
         Standing::Holds => "ok     ",
         Standing::Broken => "BROKEN ",
         Standing::Unknown => "unknown",
     };
     let lines = findings.iter().map(|finding| format!("{}  {}\n", mark(finding.standing), plain(&finding.text)));
-    (lines.collect(), findings.iter().all(|finding| finding.standing != Standing::Broken))
+    let standing = match is_unread {
+        _ if findings.iter().any(|finding| finding.standing == Standing::Broken) => Standing::Broken,
+        true => Standing::Unknown,
+        false => Standing::Holds,
+    };
+    (lines.collect(), standing)
 }
 
 fn findings(facts: &Facts) -> Vec<Finding> {
@@ -261,8 +268,8 @@ mod tests {
 
     #[test]
     fn what_is_as_it_was_holds() {
-        let (text, holds) = report(&facts());
-        assert!(holds, "{text}");
+        let (text, standing) = report(&facts());
+        assert_eq!(standing, Standing::Holds, "{text}");
         assert_eq!(text.lines().filter(|line| line.starts_with("ok")).count(), 3, "{text}");
         assert!(text.contains("3 files, 2 KiB, read and hashed"), "{text}");
     }
@@ -278,8 +285,11 @@ mod tests {
         model.spec.error_costs = None;
         assert!(report(&facts).0.contains("unknown  judgement: the Model changed since"));
         facts.gates = Ok(Some(kept(&before)));
-        let (text, holds) = report(&facts);
-        assert!(holds && text.contains("judged again from the measurement, each gate says the same"), "{text}");
+        let (text, standing) = report(&facts);
+        assert!(
+            standing == Standing::Holds && text.contains("judged again from the measurement, each gate says the same"),
+            "{text}"
+        );
         // A state that is not the one that the judgement names.
         let mut forged = before;
         forged.gates.clear();
@@ -295,8 +305,9 @@ mod tests {
     fn what_may_not_be_asked_is_unknown() {
         let mut facts = facts();
         facts.files[0].read = Err(Unread::Unasked("jobs is forbidden".into()));
-        let (text, holds) = report(&facts);
-        assert!(holds && text.contains("unknown  files: sha256:") && text.contains("jobs is forbidden"), "{text}");
+        let (text, standing) = report(&facts);
+        assert_eq!(standing, Standing::Unknown, "who asks by the exit code is not told that all is well");
+        assert!(text.contains("unknown  files: sha256:") && text.contains("jobs is forbidden"), "{text}");
     }
 
     #[test]
@@ -304,8 +315,8 @@ mod tests {
         let broken = |change: fn(&mut Facts), said: &str| {
             let mut facts = facts();
             change(&mut facts);
-            let (text, holds) = report(&facts);
-            assert!(!holds && text.contains(said), "{said}: {text}");
+            let (text, standing) = report(&facts);
+            assert!(standing == Standing::Broken && text.contains(said), "{said}: {text}");
         };
         broken(
             |facts| facts.files[0].read = Err(Unread::Broken("a/b is not what its digest says".into())),
@@ -334,7 +345,12 @@ mod tests {
         let mut facts = facts();
         facts.run = RunOf::Gone;
         facts.version.status = None;
-        let (text, holds) = report(&facts);
-        assert!(holds && text.contains("is gone; its record stays") && text.contains("was not judged"), "{text}");
+        let (text, standing) = report(&facts);
+        assert!(
+            standing == Standing::Holds
+                && text.contains("is gone; its record stays")
+                && text.contains("was not judged"),
+            "{text}"
+        );
     }
 }

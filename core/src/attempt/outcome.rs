@@ -75,7 +75,7 @@ fn decide(seen: &Seen<'_>, now: Timestamp) -> Outcome {
     }
     match ended(seen.job) {
         Some((true, _)) => done(seen, now),
-        Some((false, message)) => failure(seen, &message),
+        Some((false, message)) => failure(seen, &message, now),
         // The Job controller waits without end for a pod on such a node.
         None if seen.pods.iter().any(|pod| seen.liveness.is_on_lost_node(pod))
             && !seen.pods.iter().any(|pod| seen.liveness.is_live(pod)) =>
@@ -101,7 +101,7 @@ fn done(seen: &Seen<'_>, now: Timestamp) -> Outcome {
     }
 }
 
-/// What is to be done where a Job is complete, and what its pod said is not in sight.
+/// What is to be done where a Job has ended, and what its pod said is not in sight.
 pub(crate) enum Late {
     /// The pod's last update may be a moment behind the Job's.
     Wait,
@@ -113,7 +113,7 @@ pub(crate) enum Late {
 
 /// The same. `confirmed` is when the API server was last asked about the Job and its pods.
 pub(crate) fn late(job: &Job, confirmed: Option<Timestamp>, now: Timestamp) -> Late {
-    let at = job.status.as_ref().and_then(|status| status.completion_time.as_ref()).map(|at| at.0);
+    let at = ended_at(job);
     if at.is_some_and(|at| now.as_second() - at.as_second() < REPORT_GRACE) {
         Late::Wait
     } else if confirmed.is_none_or(|asked| at.is_some_and(|at| asked < at)) {
@@ -121,6 +121,20 @@ pub(crate) fn late(job: &Job, confirmed: Option<Timestamp>, now: Timestamp) -> L
     } else {
         Late::Lost
     }
+}
+
+/// When a Job ended.
+fn ended_at(job: &Job) -> Option<Timestamp> {
+    let status = job.status.as_ref()?;
+    let completed = status.completion_time.as_ref().map(|at| at.0);
+    let mut conditions = status.conditions.iter().flatten();
+    let failed = conditions.find(|condition| condition.type_ == "Failed" && condition.status == "True");
+    completed.or_else(|| failed?.last_transition_time.as_ref().map(|at| at.0))
+}
+
+/// Whether a pod is over. Where none is in sight of a Job that failed, the cache of pods is behind, or there never was one.
+pub(crate) fn has_ended(pod: &Pod) -> bool {
+    matches!(phase(pod), "Succeeded" | "Failed")
 }
 
 /// A pod that used more of a disk than it may: the next one would do the same.
@@ -148,10 +162,20 @@ fn ended(job: &Job) -> Option<(bool, String)> {
 }
 
 /// Why a Job failed, told by the container whose fault it was.
-fn failure(seen: &Seen<'_>, message: &str) -> Outcome {
-    let step = seen.step;
-    let told = last_failure(seen);
-    told.unwrap_or_else(|| Outcome::Failed("JobFailed", format!("the Job of step \"{}\" failed: {message}", step.name)))
+fn failure(seen: &Seen<'_>, message: &str, now: Timestamp) -> Outcome {
+    let Seen { step, job, pods, confirmed, .. } = *seen;
+    if let Some(told) = last_failure(seen) {
+        return told;
+    }
+    let failed = || Outcome::Failed("JobFailed", format!("the Job of step \"{}\" failed: {message}", step.name));
+    if pods.iter().any(|pod| has_ended(pod)) {
+        return failed();
+    }
+    match late(job, confirmed, now) {
+        Late::Wait => Outcome::Running(None),
+        Late::LiveRead => Outcome::LiveRead,
+        Late::Lost => failed(),
+    }
 }
 
 /// What the newest pod that reported on its inputs' contracts reported.

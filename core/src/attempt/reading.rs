@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod};
 
-use super::outcome::{Late, late};
+use super::outcome::{Late, has_ended, late};
 use crate::contract::Message;
 use crate::pod_state::{cannot_start, phase, statuses, terminated, unschedulable};
 use crate::pods::FETCH;
@@ -59,13 +59,17 @@ pub(crate) fn unsaid<T>(
         return Reading::Running(pods.iter().find_map(|pod| held(pod, waits)));
     };
     let why = |otherwise: String| Reading::Failed(pods.iter().find_map(|pod| failure(pod)).unwrap_or(otherwise));
-    if end.type_ == "Failed" {
-        return why(format!("its Job failed: {}", end.message.as_deref().unwrap_or_default()));
+    let lost = match end.type_.as_str() {
+        "Failed" => format!("its Job failed: {}", end.message.as_deref().unwrap_or_default()),
+        _ => "its Job is complete, and what it said is lost".to_owned(),
+    };
+    if end.type_ == "Failed" && pods.iter().any(|pod| has_ended(pod)) {
+        return why(lost);
     }
     match late(job, confirmed, now) {
         Late::Wait => Reading::Running(None),
         Late::LiveRead => Reading::LiveRead,
-        Late::Lost => why("its Job is complete, and what it said is lost".to_owned()),
+        Late::Lost => why(lost),
     }
 }
 

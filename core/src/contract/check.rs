@@ -211,8 +211,8 @@ impl CheckConfig {
             return Ok(json);
         }
         Err(format!(
-            "the rules of the step's contracts take {} bytes together, more than {MAX_CHECK_CONFIG_BYTES}: \
-             divide the inputs among several steps, or shorten lists of valid values and patterns",
+            "the rules take {} bytes together, more than {MAX_CHECK_CONFIG_BYTES}: divide the inputs among several steps, \
+             or the tables among several contracts, or shorten lists of valid values and patterns",
             json.len()
         ))
     }

@@ -20,7 +20,7 @@ mod moved;
 mod rules;
 
 use super::scheduled::frequency_text;
-use super::{Contract, Frequency, Schema};
+use super::{Contract, Schema};
 use crate::contract::check::Column;
 
 /// One change.
@@ -70,7 +70,6 @@ pub fn compare(old: &Contract, new: &Contract) -> Vec<Change> {
     if old.csv != new.csv {
         changes.push(change("csv", "CSV files are written in another way", Effect::Breaks));
     }
-    frequencies(old.frequency, new.frequency, &mut changes);
     for schema in &old.schemas {
         match new.schemas.iter().find(|other| other.name == schema.name) {
             Some(other) => schemas(schema, other, &mut changes),
@@ -87,8 +86,8 @@ fn change(place: &str, what: impl Into<String>, effect: Effect) -> Change {
     Change { place: place.to_owned(), what: what.into(), effect }
 }
 
-fn frequencies(old: Option<Frequency>, new: Option<Frequency>, changes: &mut Vec<Change>) {
-    let (effect, what) = match (old, new) {
+fn frequencies(old: &Schema, new: &Schema, changes: &mut Vec<Change>) {
+    let (effect, what) = match (old.frequency, new.frequency) {
         (Some(old), Some(new)) if old != new => {
             let effect = if new.seconds > old.seconds { Effect::Breaks } else { Effect::Harmless };
             (effect, format!("new data came every {}, and come every {}", frequency_text(old), frequency_text(new)))
@@ -99,7 +98,7 @@ fn frequencies(old: Option<Frequency>, new: Option<Frequency>, changes: &mut Vec
         (None, Some(new)) => (Effect::Harmless, format!("it is new that new data come every {}", frequency_text(new))),
         _ => return,
     };
-    changes.push(change("slaProperties[frequency]", what, effect));
+    changes.push(change(&format!("slaProperties[frequency] of {}", new.name), what, effect));
 }
 
 fn schemas(old: &Schema, new: &Schema, changes: &mut Vec<Change>) {
@@ -113,6 +112,7 @@ fn schemas(old: &Schema, new: &Schema, changes: &mut Vec<Change>) {
     for column in new.columns.iter().filter(|column| old.columns.iter().all(|other| other.name != column.name)) {
         changes.push(change(&format!("{}.{}", new.name, column.name), "the column is new", Effect::MayStop));
     }
+    frequencies(old, new, changes);
     rules::compare(old, new, changes);
 }
 

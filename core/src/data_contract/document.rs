@@ -58,13 +58,8 @@ const OBJECT: &[&str] = &[
     "tags",
 ];
 
-/// Reads what a document says of itself, and returns its version and how often its data come. Whether data come is seen by a
-/// schedule of the contract's own alone.
-pub(super) fn root(
-    document: &Map<String, Value>,
-    is_scheduled: bool,
-    draft: &mut Draft,
-) -> (String, Option<Frequency>) {
+/// Reads what a document says of itself, and returns its version.
+pub(super) fn root(document: &Map<String, Value>, draft: &mut Draft) -> String {
     let fields = Fields { map: document, path: "spec.contract" };
     if let Some(kind) = fields.required_text("kind", draft)
         && kind != "DataContract"
@@ -79,27 +74,54 @@ pub(super) fn root(
     }
     fields.required_text("id", draft);
     fields.required_text("status", draft);
-    let mut frequency: Option<Frequency> = None;
-    for sla in fields.list("slaProperties", draft) {
-        let property = sla.get("property").and_then(Value::as_str).unwrap_or("?");
-        let path = format!("slaProperties[{property}]");
-        match service_level(property, sla) {
-            Ok(promised) => {
-                frequency = Some(
-                    frequency.map_or(promised, |other| Frequency { seconds: other.seconds.min(promised.seconds) }),
-                );
-                if !is_scheduled {
-                    draft.not_checked(&path, "how often data come is seen by a schedule of the contract's own alone: set spec.check.schedule");
-                }
-            }
-            Err(reason) => draft.not_checked(&path, reason),
-        }
-    }
     if fields.get("variables").is_some() {
         draft.not_checked("variables", "variables are not replaced: write what they stand for");
     }
     fields.unknown(ROOT, draft);
-    (version(fields, draft), frequency)
+    version(fields, draft)
+}
+
+/// Reads how often the data of each schema object come. Whether they do is seen by a schedule of the contract's own alone.
+pub(super) fn service_levels(
+    document: &Map<String, Value>,
+    is_scheduled: bool,
+    schemas: &mut [Schema],
+    draft: &mut Draft,
+) {
+    let fields = Fields { map: document, path: "spec.contract" };
+    for sla in fields.list("slaProperties", draft) {
+        let property = sla.get("property").and_then(Value::as_str).unwrap_or("?");
+        let path = format!("slaProperties[{property}]");
+        let elements = sla.get("element").and_then(Value::as_str).map(objects);
+        let promised = match service_level(property, sla) {
+            Ok(promised) => promised,
+            Err(reason) => {
+                draft.not_checked(&path, reason);
+                continue;
+            }
+        };
+        let is_meant =
+            |schema: &&mut Schema| elements.as_ref().is_none_or(|elements| elements.contains(&schema.name.as_str()));
+        let mut is_of_none = true;
+        for schema in schemas.iter_mut().filter(is_meant) {
+            // Of two promises the stricter one counts.
+            schema.frequency = Some(schema.frequency.map_or(promised, |other| other.min(promised)));
+            is_of_none = false;
+        }
+        if is_of_none {
+            draft.not_checked(&path, "its element names no schema object: write its name, or OBJECT.PROPERTY");
+        } else if !is_scheduled {
+            draft.not_checked(
+                &path,
+                "how often data come is seen by a schedule of the contract's own alone: set spec.check.schedule",
+            );
+        }
+    }
+}
+
+/// The schema objects that a service level is about: `orders.ordered_at, lines` is about two.
+fn objects(element: &str) -> Vec<&str> {
+    element.split(',').filter_map(|element| element.trim().split('.').next()).collect()
 }
 
 /// How often data come, where a service level says that; or why the service level is not checked. Units are the standard's
@@ -200,7 +222,8 @@ fn schema(map: &Map<String, Value>, name: &str, document: &mut Draft) -> Option<
         let message = format!("has {} rules, more than {MAX_RULES}: divide it", draft.rules.len());
         draft.problem(&path, message);
     }
-    let schema = Schema { name: name.to_owned(), columns, rules: draft.rules, not_checked: draft.not_checked };
+    let schema =
+        Schema { name: name.to_owned(), columns, rules: draft.rules, frequency: None, not_checked: draft.not_checked };
     let size = serde_json::to_vec(&(&schema.columns, &schema.rules)).map_or(usize::MAX, |json| json.len());
     if size > MAX_SCHEMA_BYTES {
         let message = format!(

@@ -55,14 +55,12 @@ pub struct Contract {
     pub csv: check::CsvDialect,
     /// Its schema objects, in the document's order.
     pub schemas: Vec<Schema>,
-    /// How often new data come, where the document says it.
-    pub frequency: Option<Frequency>,
     /// What the document promises beside its schema objects, and nobody checks.
     pub not_checked: Vec<NotChecked>,
 }
 
 /// How often new data come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Frequency {
     /// The longest time between two changes of the data, in seconds.
     pub seconds: i64,
@@ -77,6 +75,8 @@ pub struct Schema {
     pub columns: Vec<Column>,
     /// Its rules, each with a name of its own.
     pub rules: Vec<Rule>,
+    /// How often new data come, where the document says it.
+    pub frequency: Option<Frequency>,
     /// What it promises and nobody checks.
     pub not_checked: Vec<NotChecked>,
 }
@@ -114,14 +114,15 @@ pub fn read(spec: &DataContractSpec) -> Result<Contract, Vec<Problem>> {
     }
     let mut draft = Draft::default();
     check_csv(spec, &mut draft);
-    let (version, frequency) = document::root(&spec.contract, is_scheduled(spec), &mut draft);
-    let schemas = document::schemas(&spec.contract, &mut draft);
+    let version = document::root(&spec.contract, &mut draft);
+    let mut schemas = document::schemas(&spec.contract, &mut draft);
+    document::service_levels(&spec.contract, is_scheduled(spec), &mut schemas, &mut draft);
     if !draft.problems.is_empty() {
         return Err(draft.problems);
     }
     let revision = format!("sha256:{}", digest::of_json(&json!({"contract": spec.contract, "csv": spec.csv})));
     let csv = dialect(spec.csv.as_ref());
-    Ok(Contract { version, revision, csv, schemas, frequency, not_checked: draft.not_checked })
+    Ok(Contract { version, revision, csv, schemas, not_checked: draft.not_checked })
 }
 
 fn check_csv(spec: &DataContractSpec, draft: &mut Draft) {

@@ -79,7 +79,7 @@ fn one(fields: Fields<'_>, name: Option<&str>, level: Level<'_>, draft: &mut Dra
     if fields.get("schedule").is_some() {
         draft.not_checked(
             &fields.at("schedule"),
-            "rules have no times of their own: data are checked when a step reads them",
+            "rules have no times of their own: spec.check.schedule says when all are checked",
         );
     }
     match kind {

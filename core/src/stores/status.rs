@@ -8,7 +8,7 @@ use crate::conditions::{self, Status, types};
 use crate::observed::StoreObserved;
 use crate::plan::Plan;
 
-/// Decides.
+/// Decides what a Store's status says.
 pub fn plan(observed: &StoreObserved, now: Timestamp) -> Plan<StoreStatus> {
     let store = &observed.store;
     if store.metadata.deletion_timestamp.is_some() {
@@ -43,8 +43,9 @@ fn judge(observed: &StoreObserved) -> (Status, &'static str, String) {
     let used = of_the_prefix.min_by_key(|other| seniority(other));
     if let Some(other) = used.filter(|other| seniority(other) < seniority(store)) {
         let other = other.metadata.name.as_deref().unwrap_or_default();
+        let why = if other == DEFAULT { "it takes the artifacts" } else { "it is the older" };
         let message = format!(
-            "the Store \"{other}\" has the same prefix and is used instead, since it is the older: delete one of both"
+            "the Store \"{other}\" has the same prefix and is used instead, since {why}: delete this one, or give it another prefix"
         );
         return (Status::False, "PrefixTaken", message);
     }
@@ -105,6 +106,20 @@ mod tests {
             assert_eq!((&found[0], &found[1]), (&ready.into(), &reason.into()), "{found}");
             assert!(found[2].as_str().unwrap().contains(words), "{found}");
         }
+    }
+
+    /// The Store that runs write to is the one that what they wrote is read by.
+    #[test]
+    fn the_store_of_the_artifacts_is_used_before_an_older_one() {
+        let (older, default) = (store("lake", "s3://growth/", 1), store("default", "s3://growth/", 2));
+        let stores = [older.clone(), default.clone()];
+        let used = stores::for_uri("s3://growth/x", "growth", &stores, &Platform::default()).unwrap();
+        let writes = stores::for_artifacts("growth", &stores, &Platform::default()).unwrap();
+        assert_eq!((used.config.name.as_deref(), writes.config.name.as_deref()), (Some("default"), Some("default")));
+        assert_eq!(decided(&default, &stores)[0], "True");
+        let found = decided(&older, &stores);
+        assert_eq!(found[1], "PrefixTaken");
+        assert!(found[2].as_str().unwrap().contains("it takes the artifacts: delete this one"), "{found}");
     }
 
     /// The one that says so is the one that steps are told to use, in whatever order they are listed.

@@ -1,5 +1,7 @@
 //! What checks found, as a contract's status keeps and tells it.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use seatrial_crds::{CheckVerdict, CheckedTable, Condition, DataContractStatus, ScheduledCheck, Time, limits};
 
@@ -22,7 +24,7 @@ pub(super) fn keep(
     let (tables, message) = match found {
         Found::Unchanged => {
             if let Some(newest) = checks.first_mut() {
-                (newest.scheduled_at, newest.checked_at) = (Time(scheduled_at), Time(now));
+                found_again(newest, scheduled_at, now);
             }
             return;
         }
@@ -43,13 +45,20 @@ pub(super) fn keep(
         tables,
     };
     match checks.first_mut() {
-        Some(newest) if is_the_same(newest, &new) => {
-            (newest.scheduled_at, newest.checked_at) = (new.scheduled_at, new.checked_at);
-        }
+        Some(newest) if is_the_same(newest, &new) => found_again(newest, scheduled_at, now),
         _ => {
             checks.insert(0, new);
             checks.truncate(limits::CHECKS);
         }
+    }
+}
+
+/// What was found is as it was: the times move.
+fn found_again(newest: &mut ScheduledCheck, scheduled_at: Timestamp, now: Timestamp) {
+    (newest.scheduled_at, newest.checked_at) = (Time(scheduled_at), Time(now));
+    // A time ahead of this check is of a clock that was wrong.
+    for since in newest.tables.iter_mut().filter_map(|table| table.unchanged_since.as_mut()) {
+        since.0 = since.0.min(scheduled_at);
     }
 }
 
@@ -82,6 +91,8 @@ fn of_table(before: &[ScheduledCheck], found: FoundTable, scheduled_at: Timestam
     let known =
         before.iter().flat_map(|check| &check.tables).find(|table| table.schema == schema && table.digest.is_some());
     let unchanged = known.filter(|known| known.digest == digest).and_then(|known| known.unchanged_since.clone());
+    // A time ahead of this check is of a clock that was wrong.
+    let unchanged = unchanged.filter(|since| since.0 <= scheduled_at);
     let unchanged_since = digest.is_some().then(|| unchanged.unwrap_or(Time(scheduled_at)));
     CheckedTable {
         verdict: verdict(summary.verdict),
@@ -109,7 +120,7 @@ const fn verdict(verdict: check::CheckVerdict) -> CheckVerdict {
     }
 }
 
-/// What is known to be broken is said before what is not known.
+/// The verdict on several tables: Failed where one is, else Error, else Inconclusive, else Passed.
 fn worst(tables: &[CheckedTable]) -> CheckVerdict {
     let order = [CheckVerdict::Failed, CheckVerdict::Error, CheckVerdict::Inconclusive];
     let found = order.into_iter().find(|verdict| tables.iter().any(|table| table.verdict == *verdict));
@@ -158,9 +169,9 @@ pub(super) fn set_conditions(
         (None, Some(newest)) => honoured(newest).unwrap_or_else(unknown),
         _ => unknown(),
     };
-    let frequency = document.and_then(|document| document.frequency);
-    let fresh = frequency.map(|frequency| match (hindrance, newest) {
-        (None, Some(newest)) => fresh(newest, frequency).unwrap_or_else(unknown),
+    let promises = document.filter(|document| document.schemas.iter().any(|schema| schema.frequency.is_some()));
+    let fresh = promises.map(|document| match (hindrance, newest) {
+        (None, Some(newest)) => fresh(newest, document).unwrap_or_else(unknown),
         _ => unknown(),
     });
     let conditions = &mut status.conditions;
@@ -194,25 +205,33 @@ fn honoured(newest: &ScheduledCheck) -> Option<(Status, &'static str, String)> {
 }
 
 /// Whether data come as often as the document says; `None` where the data could not be brought.
-fn fresh(newest: &ScheduledCheck, frequency: Frequency) -> Option<(Status, &'static str, String)> {
+fn fresh(newest: &ScheduledCheck, document: &Contract) -> Option<(Status, &'static str, String)> {
     let at = newest.scheduled_at.0.as_second();
-    let mut stale = vec![];
+    let (mut stale, mut kept) = (vec![], BTreeSet::new());
     for table in &newest.tables {
         let since = table.unchanged_since.as_ref()?;
+        let promised = document.schema(Some(&table.schema)).ok().and_then(|schema| schema.frequency);
+        let Some(frequency) = promised else { continue };
         // A check that found them first says that they came by then: they are no younger.
         if at - since.0.as_second() > frequency.seconds {
-            stale.push(format!("{} has not changed since {}", table.schema, since.0));
+            let (schema, promised) = (&table.schema, frequency_text(frequency));
+            stale.push(format!(
+                "{schema} has not changed since {}; the contract promises new data every {promised}",
+                since.0
+            ));
+        } else {
+            kept.insert(frequency);
         }
     }
     if newest.tables.is_empty() {
         return None;
     }
-    let promised = frequency_text(frequency);
     Some(if stale.is_empty() {
-        (Status::True, "Fresh", format!("the data change at least every {promised}, as the contract promises"))
+        let kept: Vec<String> = kept.into_iter().map(frequency_text).collect();
+        let message = format!("the data change at least every {}, as the contract promises", kept.join(" or "));
+        (Status::True, "Fresh", message)
     } else {
-        let message = format!("{}; the contract promises new data every {promised}", stale.join("; "));
-        (Status::False, "Stale", message)
+        (Status::False, "Stale", stale.join("; "))
     })
 }
 
@@ -233,6 +252,7 @@ pub(super) fn events(before: &[Condition], now: &[Condition]) -> Vec<Event> {
         (types::HONOURED, "ContractBroken", EventType::Warning),
         (types::HONOURED, "ContractUnproven", EventType::Warning),
         (types::HONOURED, "CheckFailed", EventType::Warning),
+        (types::HONOURED, "CheckMissed", EventType::Warning),
         (types::HONOURED, "Honoured", EventType::Normal),
         (types::FRESH, "Stale", EventType::Warning),
         (types::FRESH, "Fresh", EventType::Normal),

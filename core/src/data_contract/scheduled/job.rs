@@ -19,8 +19,9 @@ use crate::platform::{Judge, Platform};
 use crate::pods::{self, CHECK, FETCH, FETCH_OUTAGE, REPORT};
 use crate::stores::{self, ResolvedStore};
 
-/// How long a Job is kept after it has ended, in seconds, where the platform does not say: a schedule makes one after the other.
-const KEPT: i32 = 24 * 3600;
+/// How long a Job is kept at most after it has ended, in seconds. What it found stands in the status by then, and a schedule
+/// of each minute makes 60 in this time.
+const KEPT: i32 = 3600;
 
 /// A Job that checks.
 #[derive(Clone, Debug)]
@@ -60,7 +61,7 @@ impl CheckJob<'_> {
             attempt: self.attempt,
             labels: BTreeMap::from([(CONTRACT_LABEL.to_owned(), self.owner.name.clone())]),
             deadline: DEADLINE.saturating_add(seconds),
-            ttl: self.platform.ttl().or(Some(KEPT)),
+            ttl: Some(self.platform.ttl().map_or(KEPT, |ttl| ttl.min(KEPT))),
             rules: vec![
                 ("FailJob", CHECK, &[ExitCode::BadConfiguration]),
                 ("Ignore", REPORT, &[ExitCode::Stopped]),

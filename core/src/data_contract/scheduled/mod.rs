@@ -27,7 +27,7 @@ use super::{Contract, Schema, dialect, read};
 use crate::attempt::reading::Reading;
 use crate::attempt::step_job::ReadyInput;
 use crate::attempt::{Cluster, JobState};
-use crate::contract::check::{CHECK_VERSION, CheckConfig, CheckLimits, DataFormat, InputCheck};
+use crate::contract::check::{CHECK_VERSION, CheckConfig, CheckLimits, DataFormat, InputCheck, RuleKind};
 use crate::contract::paths;
 use crate::contract::{InputSource, KnownInput};
 use crate::cron::Schedule;
@@ -44,6 +44,8 @@ const SOON: Duration = Duration::from_secs(5);
 const WAIT: Duration = Duration::from_secs(30);
 /// How soon to look again at the latest, so that a clock that is set does not let a check wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
+/// How far ahead of this clock a recorded time may be: of what is further ahead, a clock was wrong that is right again.
+const CLOCK_SKEW: Duration = Duration::from_secs(60);
 /// How long the check of one table may take where the contract does not say, in seconds.
 const DEFAULT_SECONDS: u64 = 3600;
 
@@ -131,7 +133,7 @@ pub(super) fn check(
         Ok((document, parsed)) => {
             let key = key(check, document);
             let since = match &status.schedule {
-                Some(known) if known.key == key => {
+                Some(known) if known.key == key && !is_ahead(known.since.0, now) => {
                     status.checking = before.checking;
                     known.since.0
                 }
@@ -179,7 +181,7 @@ fn key(check: &ContractCheck, document: &Contract) -> String {
     format!("sha256:{}", digest::of_json(&parts))
 }
 
-/// What the schedule of a contract is about.
+/// What is checked, by what, and when.
 struct Subject<'a> {
     check: &'a ContractCheck,
     document: &'a Contract,
@@ -187,6 +189,14 @@ struct Subject<'a> {
     since: Timestamp,
     deadline: Option<Duration>,
     schedule: &'a Schedule,
+}
+
+impl Subject<'_> {
+    /// Whether the same data may keep the contract today and break it tomorrow: a query may ask what day it is.
+    fn may_answer_otherwise(&self) -> bool {
+        let tables = self.check.data.iter().filter_map(|data| self.document.schema(Some(&data.schema)).ok());
+        tables.into_iter().flat_map(|table| &table.rules).any(|rule| matches!(rule.check, RuleKind::Sql { .. }))
+    }
 }
 
 /// Goes on with the check under way, or begins one that is due. Returns why one that is due cannot begin.
@@ -197,11 +207,13 @@ fn go_on(
     now: Timestamp,
     progress: &mut Progress,
 ) -> Option<Hindrance> {
-    let last = status.checks.first().map_or(subject.since, |newest| newest.scheduled_at.0.max(subject.since));
+    let newest = status.checks.first().map(|newest| newest.scheduled_at.0).filter(|time| !is_ahead(*time, now));
+    let last = newest.map_or(subject.since, |newest| newest.max(subject.since));
     let (scheduled_at, number) = match status.checking.clone() {
         Some(Checking { scheduled_at, attempt, failed_at: Some(failed_at), .. }) => {
-            let left = failed_at.0.as_second() + attempt::retry_delay(attempt) - now.as_second();
-            if left > 0 {
+            let delay = attempt::retry_delay(attempt);
+            let left = failed_at.0.as_second() + delay - now.as_second();
+            if (1..=delay).contains(&left) {
                 progress.requeue_after = Some(Duration::from_secs(left.unsigned_abs()));
                 return None;
             }
@@ -219,7 +231,7 @@ fn go_on(
             None => {
                 stop_strays(observed, None, progress);
                 progress.requeue_after = Some(until_next(subject.schedule, now));
-                return None;
+                return missed(subject, last, now);
             }
         },
     };
@@ -229,7 +241,8 @@ fn go_on(
     stop_strays(observed, Some(&name), progress);
     let mut checking = Checking { scheduled_at: Time(scheduled_at), attempt: number, message: None, failed_at: None };
     let is_recorded = status.checking.as_ref().is_some_and(|before| before.attempt == number);
-    let known = findings::known(status.checks.first(), subject.document, subject.since);
+    let known = findings::known(status.checks.first(), subject.document, subject.since)
+        .filter(|_| !subject.may_answer_otherwise());
     let state = if is_recorded { cluster(observed).job_state(&name, now) } else { JobState::Create };
     let failure = match state {
         JobState::Create => {
@@ -284,6 +297,21 @@ fn go_on(
     None
 }
 
+/// Whether a recorded time is one that no right clock can have shown yet.
+fn is_ahead(recorded: Timestamp, now: Timestamp) -> bool {
+    recorded.duration_since(now) > CLOCK_SKEW.try_into().unwrap_or_default()
+}
+
+/// What is said until the next check, where the last one that was due did not begin within `startingDeadline`.
+fn missed(subject: &Subject<'_>, last: Timestamp, now: Timestamp) -> Option<Hindrance> {
+    let missed = subject.schedule.due(last, now, None).filter(|_| subject.deadline.is_some())?;
+    let next = subject.schedule.next(now).map(|next| format!("; the next check is due at {next}")).unwrap_or_default();
+    let message = format!(
+        "the check of {missed} did not begin within spec.check.schedule.startingDeadline, and was left out{next}"
+    );
+    Some(("CheckMissed", message))
+}
+
 fn cut(message: &str) -> String {
     let mut message = text::plain(message);
     text::truncate(&mut message, limits::STEP_MESSAGE);
@@ -333,7 +361,8 @@ fn build(
         checks.push(input(subject, contract, table, index));
     }
     let timeout = subject.check.timeout.as_deref().and_then(duration).map_or(DEFAULT_SECONDS, |it| it.as_secs());
-    let seconds = timeout.saturating_mul(inputs.len() as u64);
+    // The program that checks takes no longer time than that.
+    let seconds = timeout.saturating_mul(inputs.len() as u64).min(u32::MAX.into());
     let config = CheckConfig {
         version: CHECK_VERSION,
         inputs: checks,

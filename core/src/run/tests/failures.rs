@@ -9,6 +9,29 @@ use super::fixture::*;
 use super::*;
 use crate::contract::{ExitCode, Message};
 
+/// The cache of pods may be behind that of Jobs: what failed is not guessed.
+#[test]
+fn why_a_job_failed_is_asked_for_where_no_pod_is_in_sight() {
+    let mut fixture = Fixture::new(plain());
+    fixture.settle();
+    let job = fixture.step("one").job.clone().unwrap();
+    fixture.end_job(
+        "one",
+        json!({"type": "Failed", "status": "True", "message": "x", "lastTransitionTime": at(100).to_string()}),
+    );
+    let soon = plan(&fixture.observed, at(105));
+    assert!(soon.live_reads.is_empty() && soon.writes().count() == 0, "the pod's last update may be a moment behind");
+    assert_eq!(plan(&fixture.observed, at(111)).live_reads, [LiveRead::Job(job)]);
+    let mut without = fixture.clone();
+    without.now = 111;
+    without.settle();
+    assert_eq!(without.step("one").reason.as_deref(), Some("JobFailed"), "there is none");
+    fixture.pod("one", json!({"phase": "Failed", "containerStatuses": [ended("step", 3, "boom")]}));
+    fixture.now = 111;
+    fixture.settle();
+    assert_eq!(fixture.step("one").reason.as_deref(), Some("CommandFailed"));
+}
+
 #[test]
 fn failures_say_whose_fault_they_were_and_skip_what_comes_after() {
     let failed = |container: &str, code, message: &str| {

@@ -51,6 +51,7 @@ pub(super) fn training() -> Value {
 }
 
 /// A run and the cluster around it.
+#[derive(Clone)]
 pub(super) struct Fixture {
     pub(super) observed: RunObserved,
     pub(super) now: i64,

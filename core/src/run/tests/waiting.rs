@@ -90,7 +90,8 @@ fn the_end_of_a_run_that_was_cut_off_is_made_up_for() {
     fixture.pod("one", json!({"phase": "Pending", "containerStatuses": [waiting("step", "ImagePullBackOff")]}));
     fixture.end_job("two", json!({"type": "Failed", "status": "True"}));
     fixture.now = 400;
-    // The status is written, and then the operator is killed.
+    // The status is written, after the API server was asked for the pod of the Job that failed, and then the operator is killed.
+    fixture.observed.live_reads.insert(fixture.step("two").job.clone().unwrap(), at(400));
     fixture.pass(0);
     fixture.change_leader();
     assert!(has_ended(fixture.observed.run.status.as_ref()));
