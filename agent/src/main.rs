@@ -139,7 +139,7 @@ fn say(file: &Path, json: &str) {
     }
 }
 
-/// Decides about the step's inputs: how the container ends, and what it says.
+/// Reads the reports about the data, as `admit` and `report` do: how the container ends, and what it says.
 fn admit(private: &Private) -> (ExitCode, CheckMessage) {
     let admitted = (|| {
         let config: AdmitConfig = read(CONFIG_VARIABLE, &variable()?)?;
