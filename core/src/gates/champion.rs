@@ -120,7 +120,7 @@ fn over(
             || "0.5".to_owned(),
             |threshold| rational::parse(threshold).map_or_else(|| threshold.to_owned(), |value| shown(&value)),
         );
-        format!("; both have the same files, and only the threshold differs, which is {at} for {name}")
+        format!("; both have the same files, with which {name} decides at the threshold {at}")
     } else {
         String::new()
     };

@@ -51,15 +51,15 @@ pub fn without_effect(model: &ModelSpec, versions: &[&ModelVersion]) -> Option<S
             waiver.gates.iter().map(String::as_str).filter(|gate| !names.iter().any(|name| name == gate)).collect();
         if !unknown.is_empty() {
             let (unknown, names) = (unknown.join(", "), names.join(", "));
-            return Some(format!("nothing is judged by {unknown}; it is by {names}"));
+            return Some((unknown.clone(), format!("nothing is judged by {unknown}; it is by {names}")));
         }
         let version = versions.iter().find(|version| version.name_any() == waiver.version)?;
         (version.spec.artifact.digest != waiver.digest)
-            .then(|| format!("the version's files are {}", version.spec.artifact.digest))
+            .then(|| (waiver.gates.join(", "), format!("the version's files are {}", version.spec.artifact.digest)))
     };
     let mut found = model.waivers.iter().filter_map(|waiver| Some((waiver, strange(waiver)?)));
-    let (waiver, why) = found.next()?;
-    Some(format!("the waiver of {} for {} waives nothing: {why}", waiver.gates.join(", "), waiver.version))
+    let (waiver, (gates, why)) = found.next()?;
+    Some(format!("the waiver of {gates} for {} waives nothing: {why}", waiver.version))
 }
 
 /// The waiver of a gate that lasts longest. It counts for a version's files alone: another version may not take its name.
@@ -179,6 +179,14 @@ mod tests {
                 Some(words) => assert!(found.as_ref().is_some_and(|found| found.contains(words)), "{found:?}"),
             }
         }
+        // A gate beside it is waived all the same.
+        let mut partly = model(&waiver("leakage", &digest("a")));
+        partly.waivers[0].gates.push("leakag".to_owned());
+        let found = without_effect(&partly, &[&version]).unwrap();
+        assert!(
+            found.starts_with("the waiver of leakag for churn-v1 waives nothing: nothing is judged by leakag;"),
+            "{found}"
+        );
         // Its version may be yet to come.
         let mut model = model(&waiver("budget.maxSize", &digest("b")));
         model.budget = from_value(json!({"maxSize": "1Gi"})).unwrap();

@@ -99,7 +99,7 @@ fn a_champion_with_the_same_files_is_said_to_be_so() {
     let (measured, mut duel) = table();
     duel.champion.as_mut().unwrap().threshold = Some("0.2943884241712368".into());
     let found = judged("Cost", "0", &measured, &DuelState::Over(&duel));
-    let words = "; both have the same files, and only the threshold differs, which is 0.294 for churn-v6";
+    let words = "; both have the same files, with which churn-v6 decides at the threshold 0.294";
     assert!(found.message.ends_with(words), "{}", found.message);
     duel.champion.as_mut().unwrap().artifact.digest = "sha256:other".into();
     let found = judged("Cost", "0", &measured, &DuelState::Over(&duel));
