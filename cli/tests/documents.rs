@@ -63,6 +63,7 @@ const NO_REASONS: &[&str] = &[
     "SignatureValidationFailed",
     "Stalled",
     "String",
+    "Trigger",
     "True",
     "Unknown",
     "ValidatingAdmissionPolicy",

@@ -57,7 +57,7 @@ impl<S> Plan<S> {
             let mut waits = false;
             let (kept, deferred) = std::mem::take(&mut stage.writes).into_iter().partition(|write| {
                 let (kind, name) = write.subject();
-                let until = blocked.iter().find(|b| b.kind == kind && b.name == name && b.until > now);
+                let until = blocked.iter().find(|b| b.kind == kind && b.name == name && b.is_in_force(now));
                 if let Some(blocked) = until.filter(|_| !stopped) {
                     waits = true;
                     let wait = Duration::try_from(blocked.until.duration_since(now)).unwrap_or_default();
@@ -256,6 +256,9 @@ pub enum EventType {
     Warning,
 }
 
+/// How long a write that failed waits at most before it is tried again: what made room for it, such as a quota, is not watched.
+pub const LONGEST_BLOCK: Duration = Duration::from_secs(60);
+
 /// A write of an earlier plan for the same object that failed, and has not succeeded since.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blocked {
@@ -267,8 +270,16 @@ pub struct Blocked {
     pub reason: BlockedReason,
     /// What the API server said.
     pub message: String,
-    /// Until when the write waits: longer after each failure.
+    /// Until when the write waits: longer after each failure, and never longer than [`LONGEST_BLOCK`].
     pub until: Timestamp,
+}
+
+impl Blocked {
+    /// Whether the write waits. A time that is further ahead than any wait is of a clock that went back since then.
+    pub fn is_in_force(&self, now: Timestamp) -> bool {
+        let left = self.until.duration_since(now);
+        left.is_positive() && left <= LONGEST_BLOCK.try_into().unwrap_or_default()
+    }
 }
 
 /// Why a write failed.
@@ -315,6 +326,7 @@ mod tests {
             Plan::<()> { stages, ..Plan::default() }.defer_blocked(&blocked, at(now))
         };
         assert_eq!(names(&plan(10)), ["a", "d"]);
+        assert_eq!(names(&plan(-3590)), ["a", "b", "c", "d", "e"], "the clock went back");
         assert_eq!(plan(10).requeue_after, Some(Duration::from_secs(10)));
         assert_eq!(plan(10).deferred.iter().map(|(_, name)| name.as_str()).collect::<Vec<_>>(), ["b", "c", "e"]);
         assert_eq!(names(&plan(20)), ["a", "c", "d", "e"]);

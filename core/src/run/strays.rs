@@ -9,7 +9,7 @@ use seatrial_crds::{StepState, StepStatus};
 use super::Draft;
 use crate::attempt;
 use crate::attempt::report::has_ended_well;
-use crate::plan::{Event, EventType, Write};
+use crate::plan::{Event, EventType, Kind, Write};
 use crate::pod_state::statuses;
 
 /// How long the Job of a step that is done may go on, in seconds, before it is deleted.
@@ -46,11 +46,14 @@ impl Draft<'_> {
             let ended = attempt::job_has_ended(job) || job.metadata.deletion_timestamp.is_some();
             if self.is_ours(job.as_ref()) && !wanted && !ended {
                 let uid = job.metadata.uid.clone().unwrap_or_default();
-                self.events.extend(step.filter(|step| step.state == StepState::Succeeded).and_then(|step| {
+                // Where the API server refused that, it was said already.
+                let is_blocked = self.observed.blocked.iter().any(|it| it.kind == Kind::Job && it.name == name);
+                let left = step.filter(|step| step.state == StepState::Succeeded && !is_blocked);
+                self.events.extend(left.and_then(|step| {
                     let message = self.left_containers(step, job)?;
                     Some(Event { kind: EventType::Warning, reason: "ContainerLeft", action: "Delete", message })
                 }));
-                self.deletions.push(Write::Delete { kind: crate::plan::Kind::Job, name, uid });
+                self.deletions.push(Write::Delete { kind: Kind::Job, name, uid });
             }
         }
     }

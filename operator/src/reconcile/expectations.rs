@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use seatrial_core::observed::{Ending, Expectation, ProbeReport, RefusalReport};
-use seatrial_core::plan::{Blocked, Kind};
+use seatrial_core::plan::{Blocked, Kind, LONGEST_BLOCK};
 use tokio::time::Instant;
 
 use crate::api_client::execute::{FailureReason, WriteFailure};
@@ -16,8 +16,6 @@ use crate::queue::object_key::ObjectKey;
 
 /// How long a key waits until the caches show what it created. After that it is planned even if they do not.
 const CACHE_LAG: Duration = Duration::from_secs(5);
-/// The longest time that a blocked write waits: what made room for it, such as a quota, is not watched.
-const LONGEST_BLOCK: Duration = Duration::from_secs(60);
 /// The longest time after which a key whose plans fail otherwise is planned again.
 const LONGEST_REQUEUE: Duration = Duration::from_secs(300);
 

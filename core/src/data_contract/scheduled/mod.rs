@@ -44,8 +44,9 @@ const SOON: Duration = Duration::from_secs(5);
 const WAIT: Duration = Duration::from_secs(30);
 /// How soon to look again at the latest, so that a clock that is set does not let a check wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
-/// How far ahead of this clock a recorded time may be: of what is further ahead, a clock was wrong that is right again.
-const CLOCK_SKEW: Duration = Duration::from_secs(60);
+/// How far ahead of this clock a recorded time may be. What is further ahead was written by a clock that was wrong, and holds
+/// nothing up; what is less far ahead is waited for, so that no check is made twice.
+const LONGEST_AHEAD: Duration = Duration::from_secs(24 * 3600);
 /// How long the check of one table may take where the contract does not say, in seconds.
 const DEFAULT_SECONDS: u64 = 3600;
 
@@ -297,9 +298,9 @@ fn go_on(
     None
 }
 
-/// Whether a recorded time is one that no right clock can have shown yet.
+/// Whether a recorded time is of a clock that was wrong by far.
 fn is_ahead(recorded: Timestamp, now: Timestamp) -> bool {
-    recorded.duration_since(now) > CLOCK_SKEW.try_into().unwrap_or_default()
+    recorded.duration_since(now) > LONGEST_AHEAD.try_into().unwrap_or_default()
 }
 
 /// What is said until the next check, where the last one that was due did not begin within `startingDeadline`.

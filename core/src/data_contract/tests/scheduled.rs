@@ -373,7 +373,7 @@ fn what_stands_in_the_way_is_said_and_waited_for() {
         name: job,
         reason: BlockedReason::Refused,
         message: "exceeded quota".into(),
-        until: at("02T18:10:00"),
+        until: at("02T18:00:30"),
     }];
     fixture.settle();
     let message = fixture.status().checking.clone().unwrap().message.unwrap();
