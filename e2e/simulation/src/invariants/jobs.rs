@@ -6,6 +6,15 @@ use super::{Invariants, controller, is_over, label, run_step};
 use crate::api::{Change, Key, Store};
 use crate::faults::OPERATOR;
 
+/// A Job that was made for a purpose.
+#[derive(Debug)]
+pub(super) struct Made {
+    /// Who created it.
+    creator: String,
+    /// Who removed it, if it was removed.
+    pub(super) remover: Option<String>,
+}
+
 impl Invariants {
     pub(super) fn job(&mut self, store: &Store, change: &Change) {
         let job = &change.new;
@@ -13,13 +22,19 @@ impl Invariants {
         let (step, attempt) = (label(job, "seatrial.dev/step"), label(job, "seatrial.dev/attempt"));
         if let Some(identity) = identity(job) {
             // After its removal, a Job comes back only by the late write of an operator that died before, or of one that leads
-            // beside the remover, or where a person removed it before its creator saw it.
-            let before = self.jobs.insert(identity.clone(), None);
-            let is_later = |remover: &str| {
-                number_of(remover) > number_of(&change.actor) || (self.leads_twice && remover != change.actor)
+            // beside the remover, or where a person removed it before its creator saw it. What one of two leaders created, the
+            // other may remove as a stray, before it comes to want the same.
+            let before = self.jobs.insert(identity.clone(), Made { creator: change.actor.clone(), remover: None });
+            let is_of_another = |actor: &str| self.leads_twice && actor != change.actor;
+            let may_come_back = |made: &Made| {
+                made.remover.as_ref().is_some_and(|remover| {
+                    !remover.starts_with(OPERATOR)
+                        || number_of(remover) > number_of(&change.actor)
+                        || is_of_another(remover)
+                        || is_of_another(&made.creator)
+                })
             };
-            let may_come_back = |remover: &String| !remover.starts_with(OPERATOR) || is_later(remover);
-            if before.is_some_and(|remover| !remover.as_ref().is_some_and(may_come_back)) {
+            if before.is_some_and(|made| !may_come_back(&made)) {
                 self.violated(change, &format!("a second Job for {identity}"));
             }
         }

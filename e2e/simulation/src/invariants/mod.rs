@@ -27,8 +27,8 @@ pub struct Invariants {
     /// Whether no request is lost and no watch is late, unless an operator dies.
     is_calm: bool,
     violations: Vec<String>,
-    /// Run UID, step, attempt and component of all Jobs, and who removed them.
-    jobs: BTreeMap<String, Option<String>>,
+    /// All Jobs by run UID, step, attempt and component.
+    jobs: BTreeMap<String, jobs::Made>,
     /// The UIDs of the runs that pods were made for, by the pods' UIDs: their Jobs may be gone.
     runs_of_pods: BTreeMap<String, Value>,
     /// Run UID and step of pods that ended well, and how many did.
@@ -75,8 +75,8 @@ impl Invariants {
         match (change.key.kind, change.kind) {
             ("Job", ChangeType::Added) => self.job(store, change),
             ("Job", ChangeType::Deleted) => {
-                if let Some(remover) = jobs::identity(&change.new).and_then(|job| self.jobs.get_mut(&job)) {
-                    *remover = Some(change.actor.clone());
+                if let Some(made) = jobs::identity(&change.new).and_then(|job| self.jobs.get_mut(&job)) {
+                    made.remover = Some(change.actor.clone());
                 }
             }
             ("ControllerRevision", ChangeType::Deleted) if !change.actor.starts_with(OPERATOR) => {
