@@ -63,7 +63,7 @@ pub fn plan(observed: &RunObserved, now: Timestamp) -> Plan<MLPipelineRunStatus>
             Err(CannotRun::Ends(conclusion)) => draft.end(conclusion),
         }
     }
-    draft.plan()
+    draft.plan(now)
 }
 
 /// The plan for a run while it is being made: the next status, and the writes that it needs.
@@ -285,7 +285,9 @@ impl<'a> Draft<'a> {
         conditions::set(&mut self.status.conditions, types::SUCCEEDED, status, reason, message, generation, self.now);
     }
 
-    fn plan(mut self) -> Plan<MLPipelineRunStatus> {
+    /// The plan. What is blocked is blocked until a time that has fractions of a second, unlike [`Self::now`]: to ask again for
+    /// what is left of a second that has passed would be to ask again and again.
+    fn plan(mut self, now: Timestamp) -> Plan<MLPipelineRunStatus> {
         self.delete_strays();
         for message in self.status.steps.iter_mut().filter_map(|step| step.message.as_mut()) {
             text::shorten(message, limits::STEP_MESSAGE);
@@ -302,7 +304,7 @@ impl<'a> Draft<'a> {
             requeue_after: self.requeue_after,
             ..Plan::default()
         }
-        .defer_blocked(&self.observed.blocked, self.now)
+        .defer_blocked(&self.observed.blocked, now)
     }
 }
 

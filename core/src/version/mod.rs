@@ -35,7 +35,8 @@ pub fn plan(observed: &VersionObserved, now: Timestamp) -> Plan<ModelVersionStat
     if version.metadata.deletion_timestamp.is_some() {
         return Plan::default();
     }
-    let now = conditions::whole_seconds(now);
+    // Waits that have fractions of a second end by the clock as it is, whatever is written into the status.
+    let (precisely, now) = (now, conditions::whole_seconds(now));
     let mut status = version.status.clone().unwrap_or_default();
     let mut progress = Progress::default();
     let (verdict, reason, message, ready) = match judge_of(observed) {
@@ -87,7 +88,7 @@ pub fn plan(observed: &VersionObserved, now: Timestamp) -> Plan<ModelVersionStat
     let changed = Some(&status) != version.status.as_ref();
     let Progress { stages, live_reads, requeue_after, .. } = progress;
     let plan = Plan { status: changed.then_some(status), stages, events, live_reads, requeue_after, ..Plan::default() };
-    plan.defer_blocked(&observed.blocked, now)
+    plan.defer_blocked(&observed.blocked, precisely)
 }
 
 /// What the condition `Ready` says where there is a judge: in short, since `Passed` says the whole.

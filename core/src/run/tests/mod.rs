@@ -181,6 +181,11 @@ fn a_step_is_over_when_its_pod_has_said_so() {
         matches!(events.as_slice(), [event] if event.reason == "ContainerLeft" && event.message.contains("but proxy of its pod pod-0")),
         "{events:?}"
     );
+    let mut refused = fixture.observed.clone();
+    let (name, reason) = (fixture.step("prepare").job.clone().unwrap(), BlockedReason::Unavailable);
+    refused.blocked = vec![Blocked { kind: Kind::Job, name, reason, message: "quota".into(), until: at(0) }];
+    let again = plan(&refused, at(31));
+    assert!(again.events.is_empty() && again.writes().count() == 1, "it is tried again, and was said");
     fixture.settle();
     assert!(!has_job(&fixture));
 }

@@ -30,6 +30,23 @@ fn a_refused_job_is_said_gives_way_to_a_correction_and_is_given_up_in_the_end() 
     }
 }
 
+/// Until the second is full in which it may be tried again, nothing asks for it over and over.
+#[test]
+fn a_refused_job_is_created_when_its_wait_is_over_and_not_when_its_second_is() {
+    let mut fixture = Fixture::new(plain());
+    fixture.settle();
+    refuse(&mut fixture, BlockedReason::Refused);
+    let after = |milliseconds| at(10) + jiff::SignedDuration::from_millis(milliseconds);
+    let until = after(24);
+    fixture.observed.blocked[0].until = until;
+    let blocked = fixture.observed.blocked[0].name.clone();
+    let creates = |plan: &Plan<_>| plan.writes().any(|write| write.subject().1 == blocked);
+    let early = plan(&fixture.observed, after(20));
+    assert!(!creates(&early));
+    assert_eq!(early.requeue_after, Some(Duration::from_millis(4)));
+    assert!(creates(&plan(&fixture.observed, after(31))));
+}
+
 /// A correction takes over from what is refused, not from what was.
 #[test]
 fn a_job_that_is_created_in_the_end_is_refused_no_longer_even_where_the_cache_is_late() {
