@@ -64,6 +64,13 @@ pub(crate) fn plain(text: &str) -> String {
     text.chars().map(plain).collect()
 }
 
+/// The same, of at most so many bytes.
+pub(crate) fn plain_within(text: &str, bytes: usize) -> String {
+    let mut text = plain(text);
+    truncate(&mut text, bytes);
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -17,7 +17,7 @@ use super::compare::{Change, Effect, compare_schema};
 use super::{Contract, compare, find, history, read, references};
 use crate::conditions::Status;
 use crate::revision::Revision;
-use crate::text;
+use crate::text::plain_within;
 
 /// How many changes and pipelines a sentence names.
 const NAMED: usize = 3;
@@ -98,21 +98,16 @@ pub(super) fn of_contract(
         (std::cmp::Reverse(impact.effect()), pipeline.namespace(), pipeline.name_any())
     });
     let changes = general.map(|general| general.changes).unwrap_or_default();
-    let cut = |text: &str, bytes| {
-        let mut text = text::plain(text);
-        text::truncate(&mut text, bytes);
-        text
-    };
     Some(BreakingChange {
-        since: before.map(|(before, _)| cut(&before.version, limits::CONTRACT_VERSION)),
+        since: before.map(|(before, _)| plain_within(&before.version, limits::CONTRACT_VERSION)),
         change_count: count(changes.len()),
         changes: changes
             .iter()
             .take(limits::CONTRACT_CHANGES_SHOWN)
             .map(|change| ContractChange {
-                place: cut(&change.place, limits::FIELD_PATH),
+                place: plain_within(&change.place, limits::FIELD_PATH),
                 effect: shown(change.effect),
-                message: cut(&change.what, limits::STEP_MESSAGE),
+                message: plain_within(&change.what, limits::STEP_MESSAGE),
             })
             .collect(),
         pipeline_count: count(affected.len()),
@@ -122,9 +117,9 @@ pub(super) fn of_contract(
             .map(|(pipeline, impact)| AffectedPipeline {
                 namespace: pipeline.namespace().unwrap_or_default(),
                 name: pipeline.name_any(),
-                version: cut(&impact.version, limits::CONTRACT_VERSION),
+                version: plain_within(&impact.version, limits::CONTRACT_VERSION),
                 effect: shown(impact.effect()),
-                message: cut(&impact.sentence(), limits::STEP_MESSAGE),
+                message: plain_within(&impact.sentence(), limits::STEP_MESSAGE),
             })
             .collect(),
     })

@@ -8,7 +8,8 @@ use crate::conditions::{self, Status, types};
 use crate::contract::check::Severity;
 use crate::observed::ContractObserved;
 use crate::plan::{Event, EventType, Plan};
-use crate::{text, validation};
+use crate::text::plain_within;
+use crate::validation;
 
 /// Decides.
 pub fn plan(observed: &ContractObserved, now: Timestamp) -> Plan<DataContractStatus> {
@@ -90,12 +91,7 @@ fn not_checked(contract: &Contract) -> impl Iterator<Item = &crate::contract::ch
 /// Shows what was understood.
 fn set_summary(status: &mut DataContractStatus, contract: &Contract) {
     let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-    let cut = |text: &str, bytes| {
-        let mut text = text::plain(text);
-        text::truncate(&mut text, bytes);
-        text
-    };
-    status.version = Some(cut(&contract.version, limits::CONTRACT_VERSION));
+    status.version = Some(plain_within(&contract.version, limits::CONTRACT_VERSION));
     status.revision = Some(contract.revision.clone());
     status.rule_count = Some(count(rule_count(contract)));
     status.not_checked_count = Some(count(not_checked(contract).count()));
@@ -103,7 +99,7 @@ fn set_summary(status: &mut DataContractStatus, contract: &Contract) {
         .schemas
         .iter()
         .map(|schema| ContractSchema {
-            name: cut(&schema.name, limits::CONTRACT_NAME),
+            name: plain_within(&schema.name, limits::CONTRACT_NAME),
             columns: count(schema.columns.len()),
             rules: count(schema.rules.len()),
         })
@@ -112,20 +108,20 @@ fn set_summary(status: &mut DataContractStatus, contract: &Contract) {
     status.rules = rules
         .take(limits::CONTRACT_RULES_SHOWN)
         .map(|(schema, rule)| ContractRule {
-            schema: cut(&schema.name, limits::CONTRACT_NAME),
-            name: cut(&rule.name, limits::CONTRACT_NAME),
+            schema: plain_within(&schema.name, limits::CONTRACT_NAME),
+            name: plain_within(&rule.name, limits::CONTRACT_NAME),
             severity: match rule.severity {
                 Severity::Error => RuleSeverity::Error,
                 Severity::Warning => RuleSeverity::Warning,
             },
-            message: cut(&describe(&rule.check), limits::STEP_MESSAGE),
+            message: plain_within(&describe(&rule.check), limits::STEP_MESSAGE),
         })
         .collect();
     status.not_checked = not_checked(contract)
         .take(limits::NOT_CHECKED_SHOWN)
         .map(|part| NotChecked {
-            path: cut(&part.name, limits::FIELD_PATH),
-            reason: cut(&part.reason, limits::STEP_MESSAGE),
+            path: plain_within(&part.name, limits::FIELD_PATH),
+            reason: plain_within(&part.reason, limits::STEP_MESSAGE),
         })
         .collect();
 }

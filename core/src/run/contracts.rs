@@ -12,11 +12,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
 use kube_core::{Resource, ResourceExt};
 use seatrial_crds::names::{COMPONENT_LABEL, MANAGED_BY, MANAGED_BY_LABEL, RUN_LABEL, components};
-use seatrial_crds::{CheckVerdict, MLPipelineSpec, Step, StepCheck, limits};
+use seatrial_crds::{MLPipelineSpec, Step, StepCheck, limits};
 use serde_json::json;
 
 use super::{CannotRun, Draft};
-use crate::contract::check::{self, CHECK_VERSION, CheckConfig, CheckLimits, CheckSummary, DataFormat, InputCheck};
+use crate::contract::check::{CHECK_VERSION, CheckConfig, CheckLimits, CheckSummary, DataFormat, InputCheck};
 use crate::contract::paths;
 use crate::data_contract::{AgreedContract, references, resolve, whole};
 use crate::plan::{Kind, Object, Write};
@@ -193,21 +193,11 @@ fn config(
 pub(super) fn note(checks: &mut [StepCheck], said: &[CheckSummary]) {
     for check in checks {
         let Some(summary) = said.iter().find(|summary| summary.input == check.input) else { continue };
-        let cut = |text: &str, bytes| {
-            let mut text = text::plain(text);
-            text::truncate(&mut text, bytes);
-            text
-        };
-        check.verdict = Some(match summary.verdict {
-            check::CheckVerdict::Passed => CheckVerdict::Passed,
-            check::CheckVerdict::Failed => CheckVerdict::Failed,
-            check::CheckVerdict::Inconclusive => CheckVerdict::Inconclusive,
-            check::CheckVerdict::Error => CheckVerdict::Error,
-        });
+        check.verdict = Some(summary.verdict.into());
         check.rows = i64::try_from(summary.rows).ok();
-        check.message = Some(cut(&summary.sentence, limits::STEP_MESSAGE));
+        check.message = Some(text::plain_within(&summary.sentence, limits::STEP_MESSAGE));
         let broken = summary.broken.iter().take(limits::BROKEN_RULES_SHOWN);
-        check.broken = broken.map(|rule| cut(&rule.rule, limits::CONTRACT_NAME)).collect();
+        check.broken = broken.map(|rule| text::plain_within(&rule.rule, limits::CONTRACT_NAME)).collect();
         check.report = summary.report.as_ref().map(ToString::to_string);
     }
 }

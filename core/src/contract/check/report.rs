@@ -29,6 +29,17 @@ pub enum CheckVerdict {
     Error,
 }
 
+impl From<CheckVerdict> for seatrial_crds::CheckVerdict {
+    fn from(verdict: CheckVerdict) -> Self {
+        match verdict {
+            CheckVerdict::Passed => Self::Passed,
+            CheckVerdict::Failed => Self::Failed,
+            CheckVerdict::Inconclusive => Self::Inconclusive,
+            CheckVerdict::Error => Self::Error,
+        }
+    }
+}
+
 /// What came of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RuleOutcome {

@@ -8,10 +8,11 @@ use seatrial_crds::{CheckVerdict, CheckedTable, Condition, DataContractStatus, S
 use super::outcome::{Found, FoundTable};
 use super::{Contract, Hindrance, input_name};
 use crate::conditions::{self, Status, types};
-use crate::contract::{KnownInput, check};
+use crate::contract::KnownInput;
 use crate::data_contract::Frequency;
+use crate::names;
 use crate::plan::{Event, EventType};
-use crate::{names, text};
+use crate::text::plain_within;
 
 /// Keeps what a check found. The same data by the same document are no finding of their own: they move the times of the newest.
 pub(super) fn keep(
@@ -31,7 +32,7 @@ pub(super) fn keep(
         Found::Tables(tables) => {
             (tables.into_iter().map(|table| of_table(checks, table, scheduled_at)).collect(), None)
         }
-        Found::Nothing(why) => (vec![], Some(cut(&why, limits::STEP_MESSAGE))),
+        Found::Nothing(why) => (vec![], Some(plain_within(&why, limits::STEP_MESSAGE))),
     };
     let verdict = if message.is_some() { CheckVerdict::Error } else { worst(&tables) };
     let new = ScheduledCheck {
@@ -39,7 +40,7 @@ pub(super) fn keep(
         checked_at: Time(now),
         found_at: Time(now),
         verdict,
-        version: cut(&document.version, limits::CONTRACT_VERSION),
+        version: plain_within(&document.version, limits::CONTRACT_VERSION),
         revision: document.revision.clone(),
         message,
         tables,
@@ -95,28 +96,19 @@ fn of_table(before: &[ScheduledCheck], found: FoundTable, scheduled_at: Timestam
     let unchanged = unchanged.filter(|since| since.0 <= scheduled_at);
     let unchanged_since = digest.is_some().then(|| unchanged.unwrap_or(Time(scheduled_at)));
     CheckedTable {
-        verdict: verdict(summary.verdict),
+        verdict: summary.verdict.into(),
         rows: i64::try_from(summary.rows).unwrap_or(i64::MAX),
         unchanged_since,
-        message: cut(&summary.sentence, limits::STEP_MESSAGE),
+        message: plain_within(&summary.sentence, limits::STEP_MESSAGE),
         broken: summary
             .broken
             .iter()
             .take(limits::BROKEN_RULES_SHOWN)
-            .map(|rule| cut(&rule.rule, limits::CONTRACT_NAME))
+            .map(|rule| plain_within(&rule.rule, limits::CONTRACT_NAME))
             .collect(),
         report: summary.report.as_ref().map(ToString::to_string),
         schema,
         digest,
-    }
-}
-
-const fn verdict(verdict: check::CheckVerdict) -> CheckVerdict {
-    match verdict {
-        check::CheckVerdict::Passed => CheckVerdict::Passed,
-        check::CheckVerdict::Failed => CheckVerdict::Failed,
-        check::CheckVerdict::Inconclusive => CheckVerdict::Inconclusive,
-        check::CheckVerdict::Error => CheckVerdict::Error,
     }
 }
 
@@ -125,12 +117,6 @@ fn worst(tables: &[CheckedTable]) -> CheckVerdict {
     let order = [CheckVerdict::Failed, CheckVerdict::Error, CheckVerdict::Inconclusive];
     let found = order.into_iter().find(|verdict| tables.iter().any(|table| table.verdict == *verdict));
     found.unwrap_or(CheckVerdict::Passed)
-}
-
-fn cut(text: &str, bytes: usize) -> String {
-    let mut text = text::plain(text);
-    text::truncate(&mut text, bytes);
-    text
 }
 
 /// Says nothing of a schedule that there is not.

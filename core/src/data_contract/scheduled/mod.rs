@@ -6,35 +6,37 @@
 //! missed, the last is made up for. An attempt that failed for an outage is followed by others, three in all; then the check
 //! has the verdict Error, and the next one comes at its time.
 
+mod build;
 mod findings;
 mod job;
 mod outcome;
+mod problems;
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
-use kube_core::{Resource, ResourceExt};
+use kube_core::ResourceExt;
 use seatrial_crds::{
     CheckSchedule, CheckedTable, Checking, ContractCheck, DataContract, DataContractSpec, DataContractStatus,
     ObservedSchedule, Time, limits,
 };
 use serde_json::json;
 
-use self::job::CheckJob;
+use self::build::{build, input_name};
 use self::outcome::{Found, outcome};
-use super::{Contract, Schema, dialect, read};
+use self::problems::problems_of;
+pub use self::problems::schedule_problems;
+use super::Contract;
 use crate::attempt::reading::Reading;
-use crate::attempt::step_job::ReadyInput;
 use crate::attempt::{Cluster, JobState};
-use crate::contract::check::{CHECK_VERSION, CheckConfig, CheckLimits, DataFormat, InputCheck, RuleKind};
-use crate::contract::paths;
-use crate::contract::{InputSource, KnownInput};
+use crate::contract::check::{CHECK_VERSION, RuleKind};
 use crate::cron::Schedule;
 use crate::observed::ContractObserved;
 use crate::plan::{Event, Kind, LiveRead, Object, Stage, Write};
-use crate::validation::{Problem, duration, problem};
-use crate::{attempt, digest, names, stores, text};
+use crate::text::plain_within;
+use crate::validation::duration;
+use crate::{attempt, digest, names};
 
 pub(super) use findings::frequency_text;
 
@@ -47,9 +49,6 @@ const LONGEST_WAIT: Duration = Duration::from_secs(600);
 /// How far ahead of this clock a recorded time may be. What is further ahead was written by a clock that was wrong, and holds
 /// nothing up; what is less far ahead is waited for, so that no check is made twice.
 const LONGEST_AHEAD: Duration = Duration::from_secs(24 * 3600);
-/// How long the check of one table may take where the contract does not say, in seconds.
-const DEFAULT_SECONDS: u64 = 3600;
-
 /// What is to be done about a contract's schedule.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
@@ -65,36 +64,6 @@ pub(super) struct Progress {
 
 /// Why nothing can be checked now: a word and a sentence.
 type Hindrance = (&'static str, String);
-
-/// What is wrong with a contract's own schedule, beside what the schema sees. Pipelines may read by the contract all the same.
-pub fn schedule_problems(spec: &DataContractSpec) -> Vec<Problem> {
-    problems_of(spec, read(spec).ok().as_ref())
-}
-
-/// The same, of a contract that is understood as this, if it is.
-fn problems_of(spec: &DataContractSpec, document: Option<&Contract>) -> Vec<Problem> {
-    let Some(check) = &spec.check else { return vec![] };
-    let mut problems = vec![];
-    if let Some(schedule) = &check.schedule {
-        if let Err(error) = Schedule::parse(&schedule.cron, schedule.time_zone.as_deref()) {
-            let field = if error.is_of_time_zone() { "timeZone" } else { "cron" };
-            problems.push(problem(format!("spec.check.schedule.{field}"), error.to_string()));
-        }
-        if let Some(deadline) = &schedule.starting_deadline
-            && duration(deadline).is_none_or(|deadline| deadline.is_zero())
-        {
-            let message = format!("\"{deadline}\" is no length of time: write 30m or 2h");
-            problems.push(problem("spec.check.schedule.startingDeadline", message));
-        }
-    }
-    let Some(document) = document else { return problems };
-    for data in &check.data {
-        if let Err(message) = document.schema(Some(&data.schema)) {
-            problems.push(problem(format!("spec.check.data[{}].schema", data.schema), message));
-        }
-    }
-    problems
-}
 
 /// The schedule of a contract, with its data, where it has one.
 fn scheduled(spec: &DataContractSpec) -> Option<(&ContractCheck, &CheckSchedule)> {
@@ -261,7 +230,7 @@ fn go_on(
         }
         JobState::Exists(found) => match outcome(observed, subject.check, known.as_deref(), found, now) {
             Reading::Running(held) => {
-                checking.message = held.map(|held| cut(&held));
+                checking.message = held.map(|held| plain_within(&held, limits::STEP_MESSAGE));
                 status.checking = Some(checking);
                 progress.requeue_after = Some(Duration::from_secs(60));
                 return None;
@@ -292,7 +261,7 @@ fn go_on(
         ended(subject, status, scheduled_at, Found::Nothing(failure), now, progress);
         return None;
     }
-    (checking.message, checking.failed_at) = (Some(cut(&failure)), Some(Time(now)));
+    (checking.message, checking.failed_at) = (Some(plain_within(&failure, limits::STEP_MESSAGE)), Some(Time(now)));
     status.checking = Some(checking);
     progress.requeue_after = Some(Duration::from_secs(attempt::retry_delay(number).unsigned_abs()));
     None
@@ -311,12 +280,6 @@ fn missed(subject: &Subject<'_>, last: Timestamp, now: Timestamp) -> Option<Hind
         "the check of {missed} did not begin within spec.check.schedule.startingDeadline, and was left out{next}"
     );
     Some(("CheckMissed", message))
-}
-
-fn cut(message: &str) -> String {
-    let mut message = text::plain(message);
-    text::truncate(&mut message, limits::STEP_MESSAGE);
-    message
 }
 
 /// A check has ended: what it found is kept, and the next one comes at its time.
@@ -339,68 +302,6 @@ fn until_next(schedule: &Schedule, now: Timestamp) -> Duration {
     next.map_or(LONGEST_WAIT, |wait| (wait + Duration::from_millis(1)).min(LONGEST_WAIT))
 }
 
-/// The Job of an attempt; or why there can be none now.
-fn build(
-    observed: &ContractObserved,
-    subject: &Subject<'_>,
-    name: &str,
-    attempt: i64,
-    known: Option<Vec<KnownInput>>,
-) -> Result<Job, Hindrance> {
-    let (contract, platform) = (&observed.contract, &observed.platform);
-    let namespace = contract.namespace().unwrap_or_default();
-    let judge = platform.judge.as_ref().ok_or_else(|| {
-        ("NoChecker", "nothing checks data here: let the platform team set the chart's judge.enabled".to_owned())
-    })?;
-    let (mut inputs, mut checks) = (vec![], vec![]);
-    for (index, data) in subject.check.data.iter().enumerate() {
-        let table = subject.document.schema(Some(&data.schema)).map_err(|what| ("InvalidSchedule", what))?;
-        let store = stores::for_uri(&data.uri, &namespace, &observed.stores, platform)
-            .map_err(|problem| (problem.reason(), problem.to_string()))?;
-        let source = InputSource::Uri { store: store.config.prefix.clone(), uri: data.uri.clone() };
-        inputs.push(ReadyInput { name: input_name(index), kind: None, source, store });
-        checks.push(input(subject, contract, table, index));
-    }
-    let timeout = subject.check.timeout.as_deref().and_then(duration).map_or(DEFAULT_SECONDS, |it| it.as_secs());
-    // The program that checks takes no longer time than that.
-    let seconds = timeout.saturating_mul(inputs.len() as u64).min(u32::MAX.into());
-    let config = CheckConfig {
-        version: CHECK_VERSION,
-        inputs: checks,
-        reports: paths::CHECK_REPORTS.to_owned(),
-        limits: CheckLimits { scratch: Some(paths::CHECK_SCRATCH.to_owned()), seconds, ..CheckLimits::default() },
-        unless: known.is_some().then(|| paths::UNCHANGED.to_owned()),
-    };
-    config.to_json().map_err(|message| ("ContractsTooLarge", message))?;
-    let owner = contract.controller_owner_ref(&()).ok_or_else(|| ("InvalidContract", "it has no name".to_owned()))?;
-    // Without one, the verdict is the same, and the whole report is not kept.
-    let artifacts = stores::for_artifacts(&namespace, &observed.stores, platform).ok();
-    let (name, known) = (name.to_owned(), known.unwrap_or_default());
-    let job = CheckJob { name, owner, namespace, attempt, inputs, known, config, artifacts, judge, platform };
-    Ok(job.job())
-}
-
-/// What an input is called in the pod: a schema object's name may hold anything.
-fn input_name(index: usize) -> String {
-    format!("table-{}", index + 1)
-}
-
-fn input(subject: &Subject<'_>, contract: &DataContract, table: &Schema, index: usize) -> InputCheck {
-    let name = input_name(index);
-    InputCheck {
-        path: paths::input(&name, None),
-        input: name,
-        contract: format!("{}/{}", contract.namespace().unwrap_or_default(), contract.name_any()),
-        revision: subject.document.revision.clone(),
-        table: Some(table.name.clone()),
-        format: DataFormat::Auto,
-        csv: dialect(contract.spec.csv.as_ref()),
-        columns: table.columns.clone(),
-        rules: table.rules.clone(),
-        not_checked: subject.document.not_checked.iter().chain(&table.not_checked).cloned().collect(),
-    }
-}
-
 fn cluster(observed: &ContractObserved) -> Cluster<'_> {
     Cluster {
         owner_uid: observed.contract.metadata.uid.as_deref(),
@@ -414,7 +315,8 @@ fn cluster(observed: &ContractObserved) -> Cluster<'_> {
 /// Why the API server refused the Job, if it did.
 fn refused(observed: &ContractObserved, name: &str) -> Option<String> {
     let blocked = observed.blocked.iter().find(|blocked| blocked.kind == Kind::Job && blocked.name == name)?;
-    Some(cut(&format!("the Job that checks the data cannot be created: {}", blocked.message)))
+    let message = format!("the Job that checks the data cannot be created: {}", blocked.message);
+    Some(plain_within(&message, limits::STEP_MESSAGE))
 }
 
 /// Whether a Job has neither ended nor been told to.
