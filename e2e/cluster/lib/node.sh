@@ -68,5 +68,5 @@ start_node() {
   wait_for 180 "the node" sh -c "kubectl get node $node -o jsonpath='{.status.conditions[?(@.type==\"Ready\")].status}' | grep -q True"
   for volume in 1 2 3; do mkdir -p -m 0777 "$run/volumes/$volume"; chmod 0777 "$run/volumes/$volume"; done
   kubectl apply --server-side -f "$run/cluster.yaml" >/dev/null
-  wait_for 180 "DNS" kubectl -n kube-system rollout status deployment/coredns --timeout=1s
+  wait_for 180 "DNS" sh -c "kubectl -n kube-system get deployment coredns -o jsonpath='{.status.availableReplicas}' | grep -q 1"
 }

@@ -120,7 +120,11 @@ wait_for() {
   local deadline=$((SECONDS + $1)) what=$2
   shift 2
   until "$@" >/dev/null 2>&1; do
-    [ $SECONDS -lt $deadline ] || fail "$what did not come in time; look at the logs in $run/logs"
+    if [ $SECONDS -ge $deadline ]; then
+      # The logs may be gone by the time that somebody reads this.
+      { kubectl get nodes,pods -A -o wide --request-timeout=5s; kubectl get events -A --request-timeout=5s | tail -20; } >&2 || true
+      fail "$what did not come in time; look at the logs in $run/logs"
+    fi
     sleep 0.1
   done
 }
