@@ -103,7 +103,9 @@ pub(crate) fn watches_are_narrow_and_lists_are_made_once(log: &Path) {
         found.map(|event| text(event, "/requestURI").to_owned()).collect()
     };
     for (resource, kind) in KINDS.iter().filter(|(resource, _)| *resource != "leases") {
-        let (lists, watches) = (of("list", resource), of("watch", resource));
+        // The pods of one Job alone are asked for where it failed and none of them is in sight.
+        let lists: Vec<String> = of("list", resource).into_iter().filter(|uri| !uri.contains("job-name%3D")).collect();
+        let watches = of("watch", resource);
         assert_eq!(lists.len(), 1, "{kind}: {lists:#?}");
         assert!(!watches.is_empty(), "{kind} is not watched");
         if ["jobs", "pods", "services", "deployments", "controllerrevisions"].contains(resource) {
