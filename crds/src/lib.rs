@@ -25,6 +25,7 @@ mod pod;
 mod run;
 mod schema;
 mod store;
+mod trigger;
 mod version;
 mod volume;
 mod workload;
@@ -41,6 +42,7 @@ pub use contract::{
     ContractChangeEffect, ContractCheck, ContractRule, ContractSchema, CsvDialect, CsvHeader, DataContract,
     DataContractSpec, DataContractStatus, DecimalSeparator, NotChecked, ObservedSchedule, RuleSeverity, ScheduledCheck,
 };
+pub use counts::{ClassCounts, CurvePoint, FlaggedCounts, FoldPoint};
 pub use deployment::{
     Correction, DeployedRole, DeployedVersion, Follow, ModelDeployment, ModelDeploymentSpec, ModelDeploymentStatus,
     Server,
@@ -48,10 +50,7 @@ pub use deployment::{
 pub use judgement::{
     Champion, Duel, GateJudgement, Judgement, MeasurementState, Measuring, Overruled, Threshold, Verdict,
 };
-pub use measurement::{
-    ClassCounts, CurvePoint, DuelFold, DuelMeasurement, FlaggedCounts, Fold, FoldPoint, LabelSource, MeasuredGroup,
-    MeasuredMetric, Measurement,
-};
+pub use measurement::{DuelFold, DuelMeasurement, Fold, LabelSource, MeasuredGroup, MeasuredMetric, Measurement};
 pub use metadata::ObjectMetadata;
 pub use model::{
     Budget, Enforcement, Gate, GateType, MetricGate, Model, ModelSpec, ModelStatus, Owner, ServedVersion, Use,
@@ -62,9 +61,9 @@ pub use objectives::{
     NotApplicable, RateMetric, SmallGroups, StatusQuo, Task, TaskType,
 };
 pub use pipeline::{
-    ArtifactReference, Concurrency, ConcurrencyPolicy, ContractReference, DataTrigger, HistoryLimits, Input, LastRun,
-    MLPipeline, MLPipelineSpec, MLPipelineStatus, Output, OutputReference, OutputType, Parameter, ParameterType,
-    Publication, Retry, Step, Trigger, TriggerType, TriggeredData, WatchedContract,
+    ArtifactReference, Concurrency, ConcurrencyPolicy, ContractReference, HistoryLimits, Input, LastRun, MLPipeline,
+    MLPipelineSpec, MLPipelineStatus, Output, OutputReference, OutputType, Parameter, ParameterType, Publication,
+    Retry, Step,
 };
 pub use pod::{LocalReference, PodOptions, PodSecurity, Toleration, TolerationEffect, TolerationOperator};
 pub use run::{
@@ -72,6 +71,7 @@ pub use run::{
     PublishedVersion, Purpose, StepCheck, StepInput, StepMetric, StepOutput, StepRecovery, StepState, StepStatus,
 };
 pub use store::{Credentials, Store, StoreSpec, StoreStatus, WebIdentity};
+pub use trigger::{DataTrigger, Trigger, TriggerType, TriggeredData, WatchedContract};
 pub use version::{
     Evidence, Lineage, LineageContract, LineageImage, LineageInput, Metric, ModelVersion, ModelVersionSpec,
     ModelVersionStatus,

@@ -10,8 +10,7 @@ use kube_core::{Resource, ResourceExt};
 use seatrial_crds::{MLPipelineRun, Resources, Step};
 
 use super::Liveness;
-use super::outcome::checks;
-use super::report::Report;
+use super::report::{Report, checks};
 use crate::contract::check::CheckVerdict;
 use crate::observed::ProbeReport;
 
