@@ -97,7 +97,7 @@ fn triggers(spec: &MLPipelineSpec, problems: &mut Vec<Problem>) {
             continue;
         };
         let mut inputs = spec.steps.iter().flat_map(|step| &step.inputs).filter(|input| input.uri.is_some());
-        if !inputs.any(|input| input.contract.as_ref().is_some_and(|it| it.is_of(&data.contract))) {
+        if !inputs.any(|input| input.contract.as_ref().is_some_and(|it| data.contract.is(it))) {
             let message = format!(
                 "no input by uri has the contract \"{}\": name one that an input has, with its namespace where the input says it",
                 data.contract.name

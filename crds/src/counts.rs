@@ -10,46 +10,7 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::limits;
-
-/// Positives and negatives, by their true labels: `143:1047` in objects.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ClassCounts {
-    /// How many rows are positive.
-    pub positives: i64,
-    /// How many rows are negative.
-    pub negatives: i64,
-}
-
-/// Those that are taken for positive: `67:71` in objects.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct FlaggedCounts {
-    /// How many of them are positive.
-    pub true_positives: i64,
-    /// How many of them are negative.
-    pub false_positives: i64,
-}
-
-/// Counts at one threshold: `0.29 choosing 67:71 counted 68:70 groups 30:12 38:58` in objects.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FoldPoint {
-    /// The score from which a row is taken for positive, a decimal; absent where decisions came without scores.
-    pub threshold: Option<String>,
-    /// The rows of the other fold that are taken for positive: the threshold is chosen by them.
-    pub choosing: FlaggedCounts,
-    /// The rows of this fold that are taken for positive.
-    pub counted: FlaggedCounts,
-    /// The rows of this fold that are taken for positive, by group.
-    pub groups: Vec<FlaggedCounts>,
-}
-
-/// A point of the curve of all rows: `0.29 flagged 134:141` in objects.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CurvePoint {
-    /// The score from which a row is taken for positive, a decimal.
-    pub threshold: String,
-    /// The rows that are taken for positive.
-    pub flagged: FlaggedCounts,
-}
+use crate::measurement::{ClassCounts, CurvePoint, FlaggedCounts, FoldPoint};
 
 /// Two counts, as [`pair`] reads them.
 const PAIR: &str = "[0-9]{1,19}:[0-9]{1,19}";
@@ -217,9 +178,46 @@ pub(crate) mod list {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{from_value, json};
+    use serde_json::{from_value, json, to_value};
 
     use super::*;
+    use crate::measurement::{DuelFold, Fold};
+
+    fn flagged(true_positives: i64, false_positives: i64) -> FlaggedCounts {
+        FlaggedCounts { true_positives, false_positives }
+    }
+
+    /// Nothing of a measurement is lost or rounded on its way into an object and back.
+    #[test]
+    fn counts_stand_as_short_texts_and_come_back_as_they_were() {
+        let rows = |positives, negatives| ClassCounts { positives, negatives };
+        let point = |threshold: Option<&str>, groups| FoldPoint {
+            threshold: threshold.map(str::to_owned),
+            choosing: flagged(67, 71),
+            counted: flagged(i64::MAX, 0),
+            groups,
+        };
+        let fold = Fold {
+            rows: rows(143, 1047),
+            groups: vec![rows(60, 700), rows(83, 347)],
+            points: vec![point(Some("0.2943884241712368"), vec![flagged(3, 4), flagged(5, 6)]), point(None, vec![])],
+        };
+        let text = json!({
+            "rows": "143:1047", "groups": "60:700 83:347",
+            "points": [
+                "0.2943884241712368 choosing 67:71 counted 9223372036854775807:0 groups 3:4 5:6",
+                "- choosing 67:71 counted 9223372036854775807:0",
+            ],
+        });
+        assert_eq!(to_value(&fold).unwrap(), text);
+        assert_eq!(from_value::<Fold>(text).unwrap(), fold);
+        let curve = CurvePoint { threshold: "1e-7".into(), flagged: flagged(1, 2) };
+        assert_eq!(to_value(&curve).unwrap(), json!("1e-7 flagged 1:2"));
+        assert_eq!(from_value::<CurvePoint>(json!("1e-7 flagged 1:2")).unwrap(), curve);
+        let duel = DuelFold { champion: flagged(7, 8), both: vec![flagged(5, 1), flagged(0, 0)] };
+        assert_eq!(to_value(&duel).unwrap(), json!({"champion": "7:8", "both": "5:1 0:0"}));
+        assert_eq!(from_value::<DuelFold>(json!({"champion": "7:8", "both": "5:1 0:0"})).unwrap(), duel);
+    }
 
     #[test]
     fn what_no_judge_counted_is_refused_and_named() {

@@ -25,7 +25,6 @@ mod pod;
 mod run;
 mod schema;
 mod store;
-mod trigger;
 mod version;
 mod volume;
 mod workload;
@@ -42,7 +41,6 @@ pub use contract::{
     ContractChangeEffect, ContractCheck, ContractRule, ContractSchema, CsvDialect, CsvHeader, DataContract,
     DataContractSpec, DataContractStatus, DecimalSeparator, NotChecked, ObservedSchedule, RuleSeverity, ScheduledCheck,
 };
-pub use counts::{ClassCounts, CurvePoint, FlaggedCounts, FoldPoint};
 pub use deployment::{
     Correction, DeployedRole, DeployedVersion, Follow, ModelDeployment, ModelDeploymentSpec, ModelDeploymentStatus,
     Server,
@@ -50,7 +48,10 @@ pub use deployment::{
 pub use judgement::{
     Champion, Duel, GateJudgement, Judgement, MeasurementState, Measuring, Overruled, Threshold, Verdict,
 };
-pub use measurement::{DuelFold, DuelMeasurement, Fold, LabelSource, MeasuredGroup, MeasuredMetric, Measurement};
+pub use measurement::{
+    ClassCounts, CurvePoint, DuelFold, DuelMeasurement, FlaggedCounts, Fold, FoldPoint, LabelSource, MeasuredGroup,
+    MeasuredMetric, Measurement,
+};
 pub use metadata::ObjectMetadata;
 pub use model::{
     Budget, Enforcement, Gate, GateType, MetricGate, Model, ModelSpec, ModelStatus, Owner, ServedVersion, Use,
@@ -61,9 +62,9 @@ pub use objectives::{
     NotApplicable, RateMetric, SmallGroups, StatusQuo, Task, TaskType,
 };
 pub use pipeline::{
-    ArtifactReference, Concurrency, ConcurrencyPolicy, ContractReference, HistoryLimits, Input, LastRun, MLPipeline,
-    MLPipelineSpec, MLPipelineStatus, Output, OutputReference, OutputType, Parameter, ParameterType, Publication,
-    Retry, Step,
+    ArtifactReference, Concurrency, ConcurrencyPolicy, ContractReference, DataTrigger, HistoryLimits, Input, LastRun,
+    MLPipeline, MLPipelineSpec, MLPipelineStatus, Output, OutputReference, OutputType, Parameter, ParameterType,
+    Publication, Retry, Step, Trigger, TriggerType, TriggeredData, WatchedContract,
 };
 pub use pod::{LocalReference, PodOptions, PodSecurity, Toleration, TolerationEffect, TolerationOperator};
 pub use run::{
@@ -71,7 +72,6 @@ pub use run::{
     PublishedVersion, Purpose, StepCheck, StepInput, StepMetric, StepOutput, StepRecovery, StepState, StepStatus,
 };
 pub use store::{Credentials, Store, StoreSpec, StoreStatus, WebIdentity};
-pub use trigger::{DataTrigger, Trigger, TriggerType, TriggeredData, WatchedContract};
 pub use version::{
     Evidence, Lineage, LineageContract, LineageImage, LineageInput, Metric, ModelVersion, ModelVersionSpec,
     ModelVersionStatus,

@@ -14,6 +14,7 @@ use super::report::{has_ended_well, report};
 use super::seen::{Outcome, Seen};
 use super::timeout;
 use crate::contract::ExitCode;
+use crate::contract::check::{CheckMessage, CheckSummary};
 use crate::pod_state::{cannot_start, phase, statuses, terminated, unschedulable};
 use crate::pods::{ADMIT, CHECK, FETCH, PUBLISH, STEP};
 use crate::text::{plain, see};
@@ -175,6 +176,14 @@ fn failure(seen: &Seen<'_>, message: &str, now: Timestamp) -> Outcome {
         Late::LiveRead => Outcome::LiveRead,
         Late::Lost => failed(),
     }
+}
+
+/// What the newest pod that reported on its inputs' contracts reported.
+pub(crate) fn checks(pods: &[&Pod]) -> Vec<CheckSummary> {
+    let mut pods = pods.to_vec();
+    pods.sort_by_key(|pod| pod.metadata.creation_timestamp.clone());
+    let said = |pod: &&Pod| CheckMessage::parse(terminated(pod, ADMIT)?.message.as_deref()?).ok();
+    pods.iter().rev().find_map(said).map(|message| message.checks).unwrap_or_default()
 }
 
 /// What holds an attempt up, and whether it is given up for it.

@@ -3,10 +3,9 @@
 use k8s_openapi::api::core::v1::Pod;
 use seatrial_crds::{Step, StepInput};
 
-use crate::contract::check::{CheckMessage, CheckSummary};
 use crate::contract::{Message, ReportedInput, ReportedMetric, ReportedOutput};
 use crate::pod_state::terminated;
-use crate::pods::{ADMIT, FETCH, PUBLISH, STEP};
+use crate::pods::{FETCH, PUBLISH, STEP};
 
 /// The result of an attempt that succeeded.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -75,12 +74,4 @@ fn inputs(step: &Step, reported: Vec<ReportedInput>) -> Vec<StepInput> {
             size: i64::try_from(input.size).unwrap_or(i64::MAX),
         })
         .collect()
-}
-
-/// What the newest pod that reported on its inputs' contracts reported.
-pub(crate) fn checks(pods: &[&Pod]) -> Vec<CheckSummary> {
-    let mut pods = pods.to_vec();
-    pods.sort_by_key(|pod| pod.metadata.creation_timestamp.clone());
-    let said = |pod: &&Pod| CheckMessage::parse(terminated(pod, ADMIT)?.message.as_deref()?).ok();
-    pods.iter().rev().find_map(said).map(|message| message.checks).unwrap_or_default()
 }

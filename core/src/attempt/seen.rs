@@ -10,7 +10,8 @@ use kube_core::{Resource, ResourceExt};
 use seatrial_crds::{MLPipelineRun, Resources, Step};
 
 use super::Liveness;
-use super::report::{Report, checks};
+use super::outcome::checks;
+use super::report::Report;
 use crate::contract::check::CheckVerdict;
 use crate::observed::ProbeReport;
 

@@ -66,7 +66,7 @@ fn seen<'a>(observed: &'a PipelineObserved, trigger: &'a Trigger) -> Option<Seen
     let (mut inputs, mut digests) = (vec![], BTreeMap::new());
     for step in &observed.pipeline.spec.steps {
         for input in step.inputs.iter().filter(|input| input.uri.is_some()) {
-            let Some(reference) = input.contract.as_ref().filter(|it| it.is_of(watched)) else { continue };
+            let Some(reference) = input.contract.as_ref().filter(|it| watched.is(it)) else { continue };
             // Without a name, the document has one schema object only.
             let is_read = |schema: &str| reference.schema.as_ref().is_none_or(|name| name == schema);
             let table = tables.iter().find(|table| is_read(&table.schema))?;

@@ -12,11 +12,11 @@ use super::contracts;
 use super::inputs::Prepared;
 use super::{Draft, HOLD_LIMIT, LOOK_AGAIN, step_status};
 use crate::attempt::job::{Attempt, Role};
+use crate::attempt::outcome;
 use crate::attempt::report::Report;
 use crate::attempt::seen::{Outcome, Seen};
 use crate::attempt::step_job::StepJob;
 use crate::attempt::{self, Cluster, JobState, interruption};
-use crate::attempt::{outcome, report};
 use crate::contract::ReportedMetric;
 use crate::observed::Expectation;
 use crate::plan::{BlockedReason, Event, EventType, Kind, LiveRead, Object, Write};
@@ -220,12 +220,12 @@ impl<'a> Draft<'a> {
 
     /// Notes what the pods said of the step's inputs: the newest that said anything.
     fn note_checks(&self, pods: &[&Pod], status: &mut StepStatus) {
-        contracts::note(&mut status.checks, &report::checks(pods));
+        contracts::note(&mut status.checks, &outcome::checks(pods));
     }
 
     /// Says that data break rules that only warn.
     fn warn_of_checks(&mut self, pods: &[&Pod], status: &mut StepStatus) {
-        let Some(message) = contracts::warning(&self.observed.run.name_any(), &status.name, &report::checks(pods))
+        let Some(message) = contracts::warning(&self.observed.run.name_any(), &status.name, &outcome::checks(pods))
         else {
             return;
         };

@@ -24,8 +24,6 @@ use crate::wait::{wait_until, wait_until_still};
 
 /// The time of day at which each simulation begins.
 const BEGINNING: i64 = 1_800_000_000;
-/// After so many violations a simulation ends: more of them tell nothing more.
-const ENOUGH: usize = 10;
 /// How long a simulation may take, after the last that people do, where at most one operator dies.
 const PATIENCE: Duration = Duration::from_secs(3600);
 /// How long people wait in a storm for what may never come of it.
@@ -150,14 +148,6 @@ async fn play(scenario: &Scenario, plan: Plan, depth: Depth) -> Outcome {
         let is_over = actions.peek().is_none() && began.elapsed() >= storm + looked_at && is_still && missing.is_none();
         if is_over || began.elapsed() > patience {
             break missing;
-        }
-        // A fault that repeats itself without end is known by now, and its simulation would only become slower.
-        let violations = invariants.lock().unwrap_or_else(PoisonError::into_inner).violations().to_vec();
-        if violations.len() >= ENOUGH {
-            operators.abort();
-            others.inspect(tokio::task::JoinHandle::abort);
-            controllers.abort();
-            return Outcome { violations, trace: trace.text(), writes: faults.writes(), took: began.elapsed() };
         }
     };
     wait_until(&api, CLEANED, |store| left_over(store).is_empty()).await;

@@ -95,18 +95,6 @@ fn a_contract_that_cannot_be_used_is_said_on_the_pipeline() {
     assert_eq!(ready(&observed).1, "Accepted");
 }
 
-/// A plan of which so many writes are made, and no more.
-fn cut_off(plan: &Plan<MLPipelineStatus>, done: usize) -> Plan<MLPipelineStatus> {
-    let mut cut = plan.clone();
-    let mut left = done;
-    for stage in &mut cut.stages {
-        let kept = left.min(stage.writes.len());
-        stage.writes.truncate(kept);
-        left -= kept;
-    }
-    cut
-}
-
 /// What the world looks like after a plan was carried out.
 fn execute(observed: &mut PipelineObserved, plan: Plan<MLPipelineStatus>) {
     if let Some(status) = plan.status {
@@ -213,7 +201,14 @@ fn a_crash_between_any_two_writes_changes_nothing() {
     let first = plan(&observe(pipeline("a")), now());
     for done in 0..=first.writes().count() {
         let mut observed = observe(pipeline("a"));
-        execute(&mut observed, cut_off(&first, done));
+        let mut cut = first.clone();
+        let mut left = done;
+        for stage in &mut cut.stages {
+            let kept = left.min(stage.writes.len());
+            stage.writes.truncate(kept);
+            left -= kept;
+        }
+        execute(&mut observed, cut);
         // The run is created again by its name, which the API server answers with "exists already".
         let again = plan(&observed, now());
         for action in again.writes() {
